@@ -1,0 +1,71 @@
+/**
+ * Wiring: one store for the application, made when it is first injected.
+ *
+ * @module
+ */
+import { DestroyRef, inject, InjectionToken, makeEnvironmentProviders } from '@angular/core';
+import type { EnvironmentProviders } from '@angular/core';
+import { createCredentialStore } from 'rx-credentials';
+import type { CredentialStorage, CredentialStore as CredentialStoreType, CredentialStoreOptions, OAuth2ClientOptions } from 'rx-credentials';
+
+/** The store of the application: `inject(CredentialStore)`. */
+export const CredentialStore = new InjectionToken<CredentialStoreType>('rx-credentials CredentialStore');
+/** The type behind the token of the same name. */
+export type CredentialStore = CredentialStoreType;
+
+/** @internal */
+export const CREDENTIAL_RESOURCES = new InjectionToken<readonly string[]>('rx-credentials resources', { factory: () => [] });
+
+/** What `provideCredentials` configures: the clients whose tokens are kept. */
+export type CredentialsConfig = CredentialStoreOptions['clients'];
+
+/** A part of the configuration that is given by a `with…` function. */
+export type CredentialsFeature =
+  | { readonly kind: 'storage'; readonly create: () => CredentialStorage }
+  | { readonly kind: 'resources'; readonly resources: readonly string[] };
+
+/**
+ * Where records live. The factory runs in an injection context when the store is first injected.
+ * Without this feature tokens are kept in memory and are gone on reload.
+ */
+export function withStorage(create: () => CredentialStorage): CredentialsFeature {
+  return { kind: 'storage', create };
+}
+
+/**
+ * Where `credentialsInterceptor` may send tokens: absolute URLs, matched by origin and then by path on a segment boundary.
+ * Without this feature no request carries a token.
+ */
+export function withResources(...resources: readonly string[]): CredentialsFeature {
+  return { kind: 'resources', resources };
+}
+
+/**
+ * Provides the store. Nothing is read or asked before the store is injected; bootstrap neither waits for it nor fails with it.
+ *
+ * @param config one client or several, or a factory that runs in an injection context
+ * @throws {TypeError} the same feature twice
+ */
+export function provideCredentials(
+  config: OAuth2ClientOptions | CredentialsConfig | (() => CredentialsConfig),
+  ...features: readonly CredentialsFeature[]
+): EnvironmentProviders {
+  const kinds = new Set(features.map(({ kind }) => kind));
+  if (kinds.size < features.length) throw new TypeError('provideCredentials was given the same feature twice');
+  const storage = features.find((feature) => feature.kind === 'storage');
+  const resources = features.find((feature) => feature.kind === 'resources');
+  return makeEnvironmentProviders([
+    { provide: CREDENTIAL_RESOURCES, useValue: resources?.resources ?? [] },
+    {
+      provide: CredentialStore,
+      useFactory: (): CredentialStoreType => {
+        const store = createCredentialStore({
+          clients: typeof config === 'function' ? config() : config,
+          ...(storage && { storage: storage.create() }),
+        });
+        inject(DestroyRef).onDestroy(() => void store.close());
+        return store;
+      },
+    },
+  ]);
+}

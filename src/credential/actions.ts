@@ -1,0 +1,94 @@
+/**
+ * Storage actions: facts that a committed record write means, and what else happened to a credential. The reducer folds them
+ * into state; `events$` shows them without the facts themselves.
+ *
+ * @module
+ */
+import type { CredentialErrorCode, ErrorClass } from '../errors.js';
+import type { CredentialState, SignInReason } from './state.js';
+
+/** What a record says that is no secret. */
+export interface CredentialFacts extends Omit<CredentialState, 'status' | 'isDefault'> {
+  readonly recordState: 'active' | 'needs_sign_in' | 'revoking';
+}
+
+interface OfCredential {
+  readonly id: string;
+  /** The generation the fact belongs to; the reducer ignores facts of an older one. */
+  readonly generation: number;
+}
+
+/** One fact, without its time. */
+export type StorageFact =
+  | { readonly type: 'restored'; readonly durable: boolean; readonly defaultId: string | null; readonly credentials: readonly CredentialFacts[] }
+  | ({
+      readonly type: 'token_added' | 'token_replaced' | 'metadata_updated' | 'sign_in_required';
+      readonly credential: CredentialFacts;
+    } & OfCredential)
+  | ({ readonly type: 'token_removed' } & OfCredential)
+  | { readonly type: 'default_changed'; readonly id: string | null }
+  | { readonly type: 'cleared' }
+  | ({ readonly type: 'refresh_started' | 'expiring' | 'expired' } & OfCredential)
+  | ({
+      readonly type: 'refresh_failed' | 'interaction_required';
+      readonly code: CredentialErrorCode;
+      readonly class: ErrorClass;
+    } & OfCredential)
+  | { readonly type: 'not_durable'; readonly code: CredentialErrorCode }
+  | { readonly type: 'record_quarantined'; readonly id: string; readonly reason: string };
+
+/** One fact with the instant it was learned, in epoch milliseconds. */
+export type StorageAction = StorageFact & { readonly at: number };
+
+/** `here`: this store did it; `elsewhere`: another tab, process or store did. */
+export type EventOrigin = 'here' | 'elsewhere';
+
+interface EventOfCredential extends OfCredential {
+  readonly at: number;
+  readonly origin: EventOrigin;
+}
+
+/** What `events$` emits: ids, generations, codes and reasons; never a token, never a claim (OBS-1). Times in epoch milliseconds. */
+export type CredentialEvent =
+  | { readonly type: 'restored' | 'cleared'; readonly at: number; readonly origin: EventOrigin }
+  | ({ readonly type: 'token_added' | 'token_replaced' | 'metadata_updated' | 'token_removed' } & EventOfCredential)
+  | ({ readonly type: 'refresh_started' | 'expiring' | 'expired' } & EventOfCredential)
+  | ({ readonly type: 'sign_in_required'; readonly reason: SignInReason | null } & EventOfCredential)
+  | ({
+      readonly type: 'refresh_failed' | 'interaction_required';
+      readonly code: CredentialErrorCode;
+      readonly class: ErrorClass;
+    } & EventOfCredential)
+  | { readonly type: 'default_changed'; readonly id: string | null; readonly at: number; readonly origin: EventOrigin }
+  | { readonly type: 'not_durable'; readonly code: CredentialErrorCode; readonly at: number; readonly origin: EventOrigin }
+  | { readonly type: 'record_quarantined'; readonly id: string; readonly reason: string; readonly at: number; readonly origin: EventOrigin };
+
+/** The event of an action: everything but the facts. */
+export function eventOf(action: StorageAction, origin: EventOrigin): CredentialEvent {
+  switch (action.type) {
+    case 'restored':
+    case 'cleared':
+      return { type: action.type, at: action.at, origin };
+    case 'token_added':
+    case 'token_replaced':
+    case 'metadata_updated':
+      return { type: action.type, id: action.id, generation: action.generation, at: action.at, origin };
+    case 'sign_in_required':
+      return {
+        type: action.type,
+        id: action.id,
+        generation: action.generation,
+        reason: action.credential.reason,
+        at: action.at,
+        origin,
+      };
+    default:
+      return { ...action, origin };
+  }
+}
+
+/** For the `default` of a switch over a union: a forgotten member is a compile error. */
+export function assertNever(value: never): never {
+  throw new TypeError(`unexpected ${JSON.stringify(value)}`);
+}
+

@@ -1,0 +1,28 @@
+/**
+ * What the difference between two readings of a record means, as facts. A re-read may skip generations; the result is what counts.
+ *
+ * @module
+ */
+import type { StorageFact } from './actions.js';
+import { factsOf, type CredentialRecord } from './record.js';
+
+/** The fact that leads from what was known to what was read; `null` if there is none. */
+export function difference(before: CredentialRecord | undefined, after: CredentialRecord): StorageFact | null {
+  if (before && (after.revision < before.revision || after.generation < before.generation)) return null; // a stale reading
+  const facts = factsOf(after);
+  const { id, generation } = after;
+  if (!facts) return before && before.state !== 'removed' ? { type: 'token_removed', id, generation } : null;
+  if (!before || before.state === 'removed') return { type: 'token_added', id, generation, credential: facts };
+  if (after.state === 'needs_sign_in') {
+    const type = before.state === 'needs_sign_in' ? 'metadata_updated' : 'sign_in_required';
+    return before.revision === after.revision ? null : { type, id, generation, credential: facts };
+  }
+  if (after.state === 'active' && generation > before.generation) return { type: 'token_replaced', id, generation, credential: facts };
+  return before.state === after.state && sameMetadata(before, after) && generation === before.generation
+    ? null
+    : { type: 'metadata_updated', id, generation, credential: facts };
+}
+
+function sameMetadata(a: CredentialRecord, b: CredentialRecord): boolean {
+  return a.tags.length === b.tags.length && a.tags.every((tag, index) => tag === b.tags[index]);
+}

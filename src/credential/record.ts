@@ -1,0 +1,224 @@
+/**
+ * The stored form of one credential, and of what belongs to the store as a whole. One credential is one record, one record is one
+ * atomic write. What is read back is untrusted input: `parse…` judges every member.
+ *
+ * @module
+ */
+import { deepFreezeData, isPlainObject, stringOr } from './data.js';
+import { normalizeScope } from './scope.js';
+import type { SignInReason } from './state.js';
+import { attributesOf, createToken, secretsOf, type IdTokenClaims, type Token, type TokenContext, type TokenSecrets } from './token.js';
+import type { CredentialFacts } from './actions.js';
+
+/** The version this package writes. A record with another one is quarantined, never guessed at. */
+export const RECORD_VERSION = 1;
+
+/** `removed`: a tombstone; it keeps a late refresh from bringing the session back and the default from moving to another credential. */
+export type RecordState = 'active' | 'needs_sign_in' | 'revoking' | 'removed';
+
+/** A raw token answer that is durable but not validated yet (RF-4). */
+export interface StagedAnswer {
+  readonly text: string;
+  readonly sentAt: number;
+  readonly receivedAt: number;
+}
+
+/** One credential as it is stored. */
+export interface CredentialRecord {
+  readonly v: typeof RECORD_VERSION;
+  readonly id: string;
+  /** +1 on every write; the only condition of a conditional write. */
+  readonly revision: number;
+  /** +1 for every replaced token, sign-out or tombstone. */
+  readonly generation: number;
+  /** The epoch of the store in which the record was written; `clear` begins a new one. */
+  readonly epoch: number;
+  readonly storedAt: number;
+  /** Epoch milliseconds of the last write. */
+  readonly changedAt: number;
+  /** The credential with the highest claim is the default; 0 never claimed it. */
+  readonly defaultClaim: number;
+  readonly state: RecordState;
+  readonly reason: SignInReason | null;
+  readonly context: TokenContext;
+  readonly tags: readonly string[];
+  readonly claims: IdTokenClaims | null;
+  readonly tokenType: 'Bearer' | 'DPoP';
+  readonly scope: string;
+  readonly issuedAt: number;
+  readonly expiresAt: number | null;
+  /** `null` once there is nothing left to keep: after a definite rejection, or in a tombstone. */
+  readonly secrets: TokenSecrets | null;
+  readonly staged?: StagedAnswer;
+}
+
+/** What belongs to no single credential: the epoch, and the claim that nothing is the default. */
+export interface StoreRecord {
+  readonly v: typeof RECORD_VERSION;
+  readonly id: typeof STORE_RECORD_ID;
+  readonly revision: number;
+  readonly epoch: number;
+  readonly nullClaim: number;
+}
+
+/** No credential id begins with `@`. */
+export const STORE_RECORD_ID = '@store';
+
+/** What the store record says before it was first written. */
+export const NEW_STORE_RECORD: StoreRecord = Object.freeze({ v: RECORD_VERSION, id: STORE_RECORD_ID, revision: 0, epoch: 0, nullClaim: 0 });
+
+/** The members of a record that come from its token. */
+export function recordFieldsOf(token: Token): Omit<ReturnType<typeof attributesOf>, 'id'> & { readonly secrets: TokenSecrets } {
+  const { id: _, ...attributes } = attributesOf(token);
+  return { ...attributes, secrets: secretsOf(token) };
+}
+
+/** The token a record holds; `null` where it holds none that may be used. */
+export function tokenOf(record: CredentialRecord): Token | null {
+  if (record.state !== 'active' || record.secrets === null) return null;
+  const { id, tokenType, scope, issuedAt, expiresAt, claims, context, secrets } = record;
+  return createToken({ id, tokenType, scope, issuedAt, expiresAt, claims, context, ...secrets });
+}
+
+/** What a record says that is no secret; `null` for a tombstone. */
+export function factsOf(record: CredentialRecord): CredentialFacts | null {
+  const { state } = record;
+  if (state === 'removed') return null;
+  const { id, generation, storedAt, reason, context, tags, claims, tokenType, scope, issuedAt, expiresAt } = record;
+  return { id, generation, storedAt, reason, context, tags, claims, tokenType, scope, issuedAt, expiresAt, recordState: state };
+}
+
+/** The id of the default: the highest claim wins, the earlier stored one where two are equal; the store's own claim means nobody. */
+export function defaultIdOf(records: Iterable<CredentialRecord>, store: StoreRecord): string | null {
+  let winner: CredentialRecord | undefined;
+  for (const record of records) {
+    if (record.defaultClaim > 0 && record.epoch >= store.epoch && (!winner || outranks(record, winner))) winner = record;
+  }
+  return winner && winner.defaultClaim > store.nullClaim && winner.state !== 'removed' ? winner.id : null;
+}
+
+function outranks(a: CredentialRecord, b: CredentialRecord): boolean {
+  if (a.defaultClaim !== b.defaultClaim) return a.defaultClaim > b.defaultClaim;
+  return a.storedAt !== b.storedAt ? a.storedAt < b.storedAt : a.id < b.id;
+}
+
+/**
+ * A stored value as a record, or why it is none. The result shares nothing with the input.
+ *
+ * @param id the key under which the value was found; a record that names another one is none
+ */
+export function parseRecord(value: unknown, id: string): CredentialRecord | { readonly corrupt: string } {
+  if (!isPlainObject(value)) return corrupt('not_an_object');
+  if (value['v'] !== RECORD_VERSION) return corrupt('unknown_version');
+  if (value['id'] !== id) return corrupt('foreign_id');
+  const counters = ['revision', 'generation', 'epoch', 'defaultClaim'].map((name) => value[name]);
+  if (!counters.every(isCount)) return corrupt('bad_counter');
+  const [revision, generation, epoch, defaultClaim] = counters;
+  const { storedAt, changedAt, issuedAt, expiresAt } = value;
+  if (!isTime(storedAt) || !isTime(changedAt) || !isTime(issuedAt) || !(expiresAt === null || isTime(expiresAt))) return corrupt('bad_time');
+  const { state, reason, tags, tokenType, scope } = value;
+  if (!isState(state)) return corrupt('bad_state');
+  if (tokenType !== 'Bearer' && tokenType !== 'DPoP') return corrupt('bad_token_type');
+  if (typeof scope !== 'string') return corrupt('bad_scope');
+  if (!Array.isArray(tags) || !tags.every((tag) => typeof tag === 'string')) return corrupt('bad_tags');
+  const context = parseContext(value['context']);
+  if (!context) return corrupt('bad_context');
+  const claims = value['claims'] === null ? null : parseClaims(value['claims']);
+  if (claims === undefined) return corrupt('bad_claims');
+  const secrets = value['secrets'] === null ? null : parseSecrets(value['secrets']);
+  if (secrets === undefined || (state === 'active' && secrets === null)) return corrupt('bad_secrets');
+  const staged = value['staged'] === undefined ? undefined : parseStaged(value['staged']);
+  if (staged === null) return corrupt('bad_staged_answer');
+  return Object.freeze({
+    v: RECORD_VERSION,
+    id,
+    revision: Number(revision),
+    generation: Number(generation),
+    epoch: Number(epoch),
+    storedAt,
+    changedAt,
+    defaultClaim: Number(defaultClaim),
+    state,
+    reason: isReason(reason) ? reason : null,
+    context,
+    tags: Object.freeze(tags.map(String)),
+    claims,
+    tokenType,
+    scope: normalizeScope(scope),
+    issuedAt,
+    expiresAt,
+    secrets,
+    ...(staged && { staged }),
+  });
+}
+
+/** The store record, or `null` if the value is none: then the epoch cannot be known. */
+export function parseStoreRecord(value: unknown): StoreRecord | null {
+  if (!isPlainObject(value) || value['v'] !== RECORD_VERSION || value['id'] !== STORE_RECORD_ID) return null;
+  const { revision, epoch, nullClaim } = value;
+  if (!isCount(revision) || !isCount(epoch) || !isCount(nullClaim)) return null;
+  return Object.freeze({ v: RECORD_VERSION, id: STORE_RECORD_ID, revision, epoch, nullClaim });
+}
+
+function parseContext(value: unknown): TokenContext | null {
+  if (!isPlainObject(value)) return null;
+  const { issuer, clientId, scope, dpopKeyId, acrValues, maxAge } = value;
+  if (typeof issuer !== 'string' || typeof clientId !== 'string' || issuer === '' || clientId === '') return null;
+  return Object.freeze({
+    issuer,
+    clientId,
+    ...(typeof scope === 'string' && { scope }),
+    ...(typeof dpopKeyId === 'string' && { dpopKeyId }),
+    ...(typeof acrValues === 'string' && { acrValues }),
+    ...(isCount(maxAge) && { maxAge }),
+  });
+}
+
+/** Claims with the members OpenID Connect Core §2 requires, `undefined` for anything else. */
+export function parseClaims(value: unknown): IdTokenClaims | undefined {
+  const claims = deepFreezeData(value);
+  if (!isPlainObject(claims)) return undefined;
+  const { iss, sub, aud, exp, iat } = claims;
+  const audience = typeof aud === 'string' || (Array.isArray(aud) && aud.every((one) => typeof one === 'string'));
+  if (typeof iss !== 'string' || typeof sub !== 'string' || sub === '' || !audience || typeof exp !== 'number' || typeof iat !== 'number') {
+    return undefined;
+  }
+  return { ...claims, iss, sub, aud, exp, iat };
+}
+
+function parseSecrets(value: unknown): TokenSecrets | undefined {
+  if (!isPlainObject(value)) return undefined;
+  const { accessToken } = value;
+  if (typeof accessToken !== 'string' || accessToken === '') return undefined;
+  const refreshToken = stringOr(value['refreshToken'], undefined);
+  const idToken = stringOr(value['idToken'], undefined);
+  return Object.freeze({ accessToken, ...(refreshToken !== undefined && { refreshToken }), ...(idToken !== undefined && { idToken }) });
+}
+
+function parseStaged(value: unknown): StagedAnswer | null {
+  if (!isPlainObject(value)) return null;
+  const { text, sentAt, receivedAt } = value;
+  return typeof text === 'string' && isTime(sentAt) && isTime(receivedAt) ? Object.freeze({ text, sentAt, receivedAt }) : null;
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+}
+
+function isTime(value: unknown): value is number {
+  return typeof value === 'number' && Number.isFinite(value);
+}
+
+function isState(value: unknown): value is RecordState {
+  return value === 'active' || value === 'needs_sign_in' || value === 'revoking' || value === 'removed';
+}
+
+const REASONS: readonly unknown[] = ['expired', 'revoked', 'rotation_lost', 'token_substitution', 'rejected'] satisfies SignInReason[];
+
+function isReason(value: unknown): value is SignInReason {
+  return REASONS.includes(value);
+}
+
+function corrupt(reason: string): { readonly corrupt: string } {
+  return { corrupt: reason };
+}

@@ -1,0 +1,63 @@
+/**
+ * What is known, as frozen snapshots without a secret in them: of one credential, and of the whole store.
+ *
+ * @module
+ */
+import type { TokenAttributes } from './token.js';
+
+/** Why a user must sign in again. */
+export type SignInReason = 'expired' | 'revoked' | 'rotation_lost' | 'token_substitution' | 'rejected';
+
+/** What we hold. `unknown`: storage has not been read; `needs_interaction`: the server asks for the user, the token is kept. */
+export type TokenStatus = 'unknown' | 'valid' | 'expiring' | 'expired' | 'needs_sign_in' | 'needs_interaction';
+
+/** What we do. */
+export type Activity = 'idle' | 'refreshing' | 'revoking';
+
+/** Two axes, never mixed: what we hold and what we do. */
+export interface CredentialStatus {
+  readonly token: TokenStatus;
+  readonly activity: Activity;
+}
+
+/** What may be known without opening the token. Never a secret. */
+export interface TokenMetadata extends TokenAttributes {
+  readonly tags: readonly string[];
+}
+
+/** A frozen snapshot of one credential, new on each change: what signals and templates hold. */
+export interface CredentialState extends TokenMetadata {
+  /** +1 for every replaced token, sign-out or removal. */
+  readonly generation: number;
+  /** Orders credentials: epoch milliseconds of storing, made unique by counting up. */
+  readonly storedAt: number;
+  readonly status: CredentialStatus;
+  /** Set while `status.token` is `needs_sign_in`. */
+  readonly reason: SignInReason | null;
+  readonly isDefault: boolean;
+}
+
+/** The state of a store. Both lists are in order of storing. */
+export interface StoreState {
+  /** `unknown` until storage has been read. */
+  readonly status: 'unknown' | 'ready';
+  /** False when what is stored will not outlive this program: no storage was given, or it failed. */
+  readonly durable: boolean;
+  readonly defaultId: string | null;
+  /** A new array only when a credential came or went. */
+  readonly ids: readonly string[];
+  readonly credentials: readonly CredentialState[];
+}
+
+/** The state before storage has been read. */
+export const UNKNOWN_STATE: StoreState = Object.freeze({ status: 'unknown', durable: false, defaultId: null, ids: [], credentials: [] });
+
+/** The state of one credential, or `undefined` if the store does not hold it. */
+export function credentialState(state: StoreState, id: string): CredentialState | undefined {
+  return state.credentials.find((credential) => credential.id === id);
+}
+
+/** True if the credential can be attached to requests or renewed without the user. */
+export function isSignedIn(credential: CredentialState | null | undefined): boolean {
+  return !!credential && credential.status.token !== 'needs_sign_in' && credential.status.activity !== 'revoking';
+}

@@ -1,0 +1,172 @@
+/**
+ * The token set of one grant as an immutable value. It is the secret wrapper: `token.accessToken` is a plain string,
+ * every printed form of a token is redacted.
+ *
+ * @module
+ */
+import { sameScope } from './scope.js';
+
+/** How the access token is presented: RFC 6750 or RFC 9449. */
+export type TokenType = 'Bearer' | 'DPoP';
+
+/** Claims of a validated ID token (OpenID Connect Core §2), with whatever else the server put in. */
+export interface IdTokenClaims {
+  readonly iss: string;
+  readonly sub: string;
+  readonly aud: string | readonly string[];
+  /** Seconds since the epoch, as on the wire. */
+  readonly exp: number;
+  /** Seconds since the epoch, as on the wire. */
+  readonly iat: number;
+  readonly azp?: string;
+  readonly nonce?: string;
+  readonly auth_time?: number;
+  readonly acr?: string;
+  readonly name?: string;
+  readonly email?: string;
+  readonly preferred_username?: string;
+  readonly [claim: string]: unknown;
+}
+
+/** Where a token came from: what a refresh must present again and what a record is bound to. */
+export interface TokenContext {
+  readonly issuer: string;
+  readonly clientId: string;
+  /** The scope that was asked for; what was granted is `token.scope`. */
+  readonly scope?: string;
+  /** Names the DPoP key that the tokens are bound to. */
+  readonly dpopKeyId?: string;
+  readonly acrValues?: string;
+  /** Seconds, as sent in the authorization request. */
+  readonly maxAge?: number;
+}
+
+/** The secret strings of a token. Tokens are opaque: nothing is read out of them (RFC 9068 §6). */
+export interface TokenSecrets {
+  readonly accessToken: string;
+  readonly refreshToken?: string;
+  readonly idToken?: string;
+}
+
+/** What may be known of a token without opening it. */
+export interface TokenAttributes {
+  /** Random at creation, kept on refresh. */
+  readonly id: string;
+  readonly tokenType: TokenType;
+  /** The scope granted: what the server said, else what was asked for (RFC 6749 §5.1). */
+  readonly scope: string;
+  /** Epoch milliseconds: the instant before the request for this token was sent. */
+  readonly issuedAt: number;
+  /** Epoch milliseconds; `null` when the server gave no lifetime: then the token counts as valid until a server refuses it. */
+  readonly expiresAt: number | null;
+  /** Claims of the ID token, validated when it was received; `null` where there is none. */
+  readonly claims: IdTokenClaims | null;
+  readonly context: TokenContext;
+}
+
+/** Everything a token is made of. */
+export type TokenFields = TokenAttributes & TokenSecrets;
+
+/** An immutable token set; see the module comment for what its printed forms show. */
+export interface Token extends TokenAttributes {
+  readonly accessToken: string;
+  readonly refreshToken: string | undefined;
+  readonly idToken: string | undefined;
+  /** True if the other token holds the same secrets, attributes and context. */
+  isEqual(other: Token): boolean;
+  /** The redacted form. */
+  toJSON(): Readonly<Record<string, unknown>>;
+  toString(): string;
+}
+
+const INSPECT = Symbol.for('nodejs.util.inspect.custom');
+
+/**
+ * Makes a token from its parts, for tokens that come from somewhere else than the flows of this package.
+ * The id is the caller's to make unique: `crypto.randomUUID()` will do.
+ *
+ * @throws {TypeError} a required member is missing or has the wrong type
+ */
+export function createToken(fields: TokenFields): Token {
+  assertFields(fields);
+  const { accessToken, refreshToken, idToken, id, tokenType, scope, issuedAt, expiresAt, claims } = fields;
+  const context = Object.freeze({ ...fields.context });
+  const attributes: TokenAttributes = { id, tokenType, scope, issuedAt, expiresAt, claims, context };
+  const redacted = (): Readonly<Record<string, unknown>> => ({
+    ...attributes,
+    claims: claims && '[redacted]',
+    accessToken: '[redacted]',
+    ...(refreshToken !== undefined && { refreshToken: '[redacted]' }),
+    ...(idToken !== undefined && { idToken: '[redacted]' }),
+  });
+  // Accessors that no enumeration visits: spreading, logging, cloning or serializing a token yields no secret.
+  const hidden = (get: () => unknown): PropertyDescriptor => ({ get, enumerable: false, configurable: false });
+  const method = (value: unknown): PropertyDescriptor => ({ value, enumerable: false });
+  const token = Object.defineProperties(
+    { ...attributes },
+    {
+      accessToken: hidden(() => accessToken),
+      refreshToken: hidden(() => refreshToken),
+      idToken: hidden(() => idToken),
+      isEqual: method((other: Token) => sameToken(token, other)),
+      toJSON: method(redacted),
+      toString: method(() => `Token(${id}, redacted)`),
+      [INSPECT]: method(redacted),
+    },
+  ) as Token; // eslint-disable-line -- defineProperties cannot express the members it adds
+  return Object.freeze(token);
+}
+
+/** A token of the same grant and id with some fields replaced. */
+export function withFields(token: Token, changes: Partial<TokenFields>): Token {
+  return createToken({ ...attributesOf(token), ...secretsOf(token), ...changes });
+}
+
+/** The secret members, for a storage record. */
+export function secretsOf(token: Token): TokenSecrets {
+  const { accessToken, refreshToken, idToken } = token;
+  return { accessToken, ...(refreshToken !== undefined && { refreshToken }), ...(idToken !== undefined && { idToken }) };
+}
+
+/** The members that are no secret, for a storage record. */
+export function attributesOf(token: Token): TokenAttributes {
+  const { id, tokenType, scope, issuedAt, expiresAt, claims, context } = token;
+  return { id, tokenType, scope, issuedAt, expiresAt, claims, context };
+}
+
+/** True for values made by `createToken`, also by another copy of this package. */
+export function isToken(value: unknown): value is Token {
+  return typeof value === 'object' && value !== null && 'isEqual' in value && 'accessToken' in value && 'context' in value;
+}
+
+function sameToken(a: Token, b: Token): boolean {
+  return (
+    a.id === b.id &&
+    a.accessToken === b.accessToken &&
+    a.refreshToken === b.refreshToken &&
+    a.idToken === b.idToken &&
+    a.tokenType === b.tokenType &&
+    sameScope(a.scope, b.scope) &&
+    a.issuedAt === b.issuedAt &&
+    a.expiresAt === b.expiresAt &&
+    a.context.issuer === b.context.issuer &&
+    a.context.clientId === b.context.clientId
+  );
+}
+
+function assertFields(fields: TokenFields): void {
+  const text = (name: 'id' | 'accessToken' | 'scope', empty: boolean): void => {
+    if (typeof fields[name] !== 'string' || (!empty && fields[name] === '')) throw new TypeError(`token.${name} must be a string`);
+  };
+  text('id', false);
+  text('accessToken', false);
+  text('scope', true);
+  if (fields.id.startsWith('@')) throw new TypeError('token.id must not begin with "@"');
+  if (fields.tokenType !== 'Bearer' && fields.tokenType !== 'DPoP') throw new TypeError('token.tokenType must be "Bearer" or "DPoP"');
+  if (!Number.isFinite(fields.issuedAt)) throw new TypeError('token.issuedAt must be epoch milliseconds');
+  if (fields.expiresAt !== null && !Number.isFinite(fields.expiresAt)) throw new TypeError('token.expiresAt must be epoch milliseconds or null');
+  const context: unknown = fields.context;
+  if (typeof context !== 'object' || context === null || !fields.context.issuer || !fields.context.clientId) {
+    throw new TypeError('token.context must name issuer and clientId');
+  }
+}

@@ -1,0 +1,193 @@
+/**
+ * What can go wrong, as typed values: a stable `code`, a `class` that says what to do about it, and never a secret.
+ *
+ * @module
+ */
+
+/** What the caller can do: wait, find out, mend the configuration, ask the user, or treat it as an attack. */
+export type ErrorClass = 'transient' | 'unknown_outcome' | 'configuration' | 'needs_user' | 'security';
+
+/**
+ * Every code an error of this package can carry. Codes are never renamed; `docs/errors.md` says for each what happened and what helps.
+ */
+export type CredentialErrorCode =
+  | 'aborted'
+  | 'authorization_failed'
+  | 'callback_invalid'
+  | 'callback_state_unknown'
+  | 'client_ambiguous'
+  | 'client_unknown'
+  | 'credential_exists'
+  | 'credential_removed'
+  | 'crypto_unavailable'
+  | 'discovery_failed'
+  | 'endpoint_missing'
+  | 'http_error'
+  | 'id_token_invalid'
+  | 'issuer_mismatch'
+  | 'lock_unavailable'
+  | 'needs_interaction'
+  | 'needs_sign_in'
+  | 'network_error'
+  | 'no_refresh_token'
+  | 'oauth_error'
+  | 'response_invalid'
+  | 'response_too_large'
+  | 'server_error'
+  | 'server_unavailable'
+  | 'storage_conflict'
+  | 'storage_failed'
+  | 'store_closed'
+  | 'timeout'
+  | 'token_substitution'
+  | 'unexpected_redirect'
+  | 'unsupported';
+
+const CODES: Readonly<Record<CredentialErrorCode, ErrorClass>> = {
+  aborted: 'transient',
+  authorization_failed: 'needs_user',
+  callback_invalid: 'security',
+  callback_state_unknown: 'needs_user',
+  client_ambiguous: 'configuration',
+  client_unknown: 'configuration',
+  credential_exists: 'configuration',
+  credential_removed: 'needs_user',
+  crypto_unavailable: 'configuration',
+  discovery_failed: 'configuration',
+  endpoint_missing: 'configuration',
+  http_error: 'configuration',
+  id_token_invalid: 'security',
+  issuer_mismatch: 'security',
+  lock_unavailable: 'configuration',
+  needs_interaction: 'needs_user',
+  needs_sign_in: 'needs_user',
+  network_error: 'unknown_outcome',
+  no_refresh_token: 'needs_user',
+  oauth_error: 'configuration',
+  response_invalid: 'unknown_outcome',
+  response_too_large: 'unknown_outcome',
+  server_error: 'unknown_outcome',
+  server_unavailable: 'transient',
+  storage_conflict: 'transient',
+  storage_failed: 'configuration',
+  store_closed: 'configuration',
+  timeout: 'unknown_outcome',
+  token_substitution: 'security',
+  unexpected_redirect: 'configuration',
+  unsupported: 'configuration',
+};
+
+/** What an error may say besides its message. */
+export interface CredentialErrorDetails {
+  /** The authorization server concerned. */
+  readonly issuer?: string | undefined;
+  /** HTTP status, where an answer was received. */
+  readonly status?: number | undefined;
+  /** An error of ours; errors of other libraries may hold tokens and are dropped. */
+  readonly cause?: CredentialError | undefined;
+  /** Overrides the class that goes with the code. */
+  readonly class?: ErrorClass | undefined;
+  /** Milliseconds the server asked to wait (`Retry-After`). */
+  readonly retryAfterMs?: number | undefined;
+}
+
+/** The base of all errors that this package throws, `TypeError` for wrong arguments apart. */
+export class CredentialError extends Error {
+  override readonly name: string = 'CredentialError';
+  readonly code: CredentialErrorCode;
+  readonly class: ErrorClass;
+  readonly issuer: string | undefined;
+  readonly status: number | undefined;
+  readonly retryAfterMs: number | undefined;
+
+  constructor(code: CredentialErrorCode, message: string, details: CredentialErrorDetails = {}) {
+    super(message, details.cause ? { cause: details.cause } : undefined);
+    this.code = code;
+    this.class = details.class ?? CODES[code];
+    this.issuer = details.issuer;
+    this.status = details.status;
+    this.retryAfterMs = details.retryAfterMs;
+  }
+
+  /** The printable form: no secret is ever part of an error, so it holds everything but the stack. */
+  toJSON(): Record<string, unknown> {
+    const { name, code, message, issuer, status } = this;
+    return { name, code, class: this.class, message, ...(issuer !== undefined && { issuer }), ...(status !== undefined && { status }) };
+  }
+}
+
+/** The authorization server answered with an OAuth error (RFC 6749 §5.2, §4.1.2.1). Its texts are untrusted and cleaned (6749-13). */
+export class OAuthResponseError extends CredentialError {
+  override readonly name = 'OAuthResponseError' as const;
+  /** The OAuth error code, such as `invalid_grant`. */
+  readonly error: string;
+  /** Text of the server: hostile until shown otherwise; at most 1,024 characters, control characters removed. */
+  readonly errorDescription: string | undefined;
+
+  constructor(
+    error: { readonly error: string; readonly errorDescription?: string | undefined },
+    code: CredentialErrorCode,
+    details: CredentialErrorDetails = {},
+  ) {
+    const name = cleanText(error.error, 100);
+    super(code, `The authorization server answered with the error "${name}".`, { class: classOfOAuthError(name), ...details });
+    this.error = name;
+    this.errorDescription = error.errorDescription === undefined ? undefined : cleanText(error.errorDescription);
+  }
+
+  override toJSON(): Record<string, unknown> {
+    const { error, errorDescription } = this;
+    return { ...super.toJSON(), error, ...(errorDescription !== undefined && { errorDescription }) };
+  }
+}
+
+/** No readable answer was received; the server may have acted all the same. */
+export class NetworkError extends CredentialError {
+  override readonly name = 'NetworkError' as const;
+}
+
+/** An answer that breaks its RFC. The message names the member and the section. */
+export class ProtocolError extends CredentialError {
+  override readonly name = 'ProtocolError' as const;
+}
+
+/** The storage could not read, write or lock. */
+export class StorageError extends CredentialError {
+  override readonly name = 'StorageError' as const;
+}
+
+/** True for errors of this package, also those of another copy of it. */
+export function isCredentialError(value: unknown): value is CredentialError {
+  return value instanceof CredentialError || (value instanceof Error && 'code' in value && 'class' in value && String(value.code) in CODES);
+}
+
+/** Anything thrown, as an error of ours. The original is dropped: errors of other libraries may hold response bodies with tokens. */
+export function asCredentialError(value: unknown, code: CredentialErrorCode, message: string): CredentialError {
+  return isCredentialError(value) ? value : new CredentialError(code, message);
+}
+
+/** Removes control characters and caps the length of text that came from a server (6749-13). */
+export function cleanText(text: string, maxLength = 1024): string {
+  // eslint-disable-next-line no-control-regex -- control characters are what this removes
+  return text.slice(0, maxLength * 2).replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, ' ').slice(0, maxLength);
+}
+
+/** The table "Answer of a refresh" of RFC 6749 §5.2 codes, by class. */
+function classOfOAuthError(error: string): ErrorClass {
+  switch (error) {
+    case 'invalid_grant':
+    case 'interaction_required':
+    case 'login_required':
+    case 'consent_required':
+    case 'account_selection_required':
+    case 'access_denied':
+      return 'needs_user';
+    case 'temporarily_unavailable':
+    case 'server_error':
+    case 'slow_down':
+    case 'use_dpop_nonce':
+      return 'transient';
+    default:
+      return 'configuration';
+  }
+}

@@ -1,0 +1,180 @@
+/**
+ * Sign-in by authorization code with PKCE (RFC 6749 §4.1, RFC 7636, OpenID Connect Core §3.1): `start()` gives the address to send the
+ * user to, `resume()` takes the address they came back to.
+ *
+ * @module
+ */
+import { assertScope } from '../credential/scope.js';
+import type { Token } from '../credential/token.js';
+import { CredentialError } from '../errors.js';
+import type { OAuth2Client } from '../oauth/client.js';
+import { isLocalhost, isSecureUrl } from '../oauth/transport.js';
+import { base64url, randomText } from '../platform/random.js';
+import { defaultTransactions, type Transaction, type TransactionStorage } from './transactions.js';
+
+/** Options of the flow. */
+export interface AuthorizationCodeFlowOptions {
+  /** Default: the session storage of the tab, or memory where there is no page. */
+  readonly transactions?: TransactionStorage;
+}
+
+/** Options of one sign-in. */
+export interface AuthorizationCodeStartOptions {
+  /** Default: the client's scope. */
+  readonly scope?: string;
+  /** Seconds since the user last signed in that are acceptable; 0 asks them anew. Checked on return. */
+  readonly maxAge?: number;
+  /** Authentication context classes asked for, separated by spaces. */
+  readonly acrValues?: string;
+  /** Further parameters, such as `prompt`, `login_hint`, `ui_locales`. */
+  readonly additionalParameters?: Readonly<Record<string, string>>;
+}
+
+/** A way to sign in that leaves the page and comes back. */
+export interface AuthorizationCodeFlow {
+  /** The address to send the user to. @throws {TypeError} a parameter the flow sets itself; {CredentialError} discovery failed */
+  start(options?: AuthorizationCodeStartOptions): Promise<URL>;
+  /**
+   * The validated token of the sign-in the user came back from, ready for `store()`. In a browser the code leaves the address bar before
+   * anything else happens (2.1-2). Called twice at a time it exchanges the code once.
+   *
+   * @throws {CredentialError} `callback_invalid`, `callback_state_unknown` (visited twice, or never begun here), `issuer_mismatch`,
+   * `authorization_failed` (the server or the user said no: see `error`), and what the exchange throws
+   */
+  resume(callbackUrl: string | URL): Promise<Token>;
+  /** True if the address looks like an answer to this flow: it has a `state` and a `code` or an `error`. */
+  isCallback(url: string | URL): boolean;
+}
+
+const OWN_PARAMETERS = ['client_id', 'response_type', 'response_mode', 'redirect_uri', 'state', 'nonce', 'code_challenge', 'code_challenge_method', 'scope'];
+const ANSWER_PARAMETERS = ['code', 'state', 'iss', 'error', 'error_description', 'error_uri', 'session_state'];
+const MAX_CALLBACK_CHARACTERS = 32 * 1024;
+const MAX_CODE_CHARACTERS = 8 * 1024;
+
+/** The flow of a client. @throws {TypeError} the client has no `redirectUri` */
+export function createAuthorizationCodeFlow(client: OAuth2Client, options: AuthorizationCodeFlowOptions = {}): AuthorizationCodeFlow {
+  const { platform, issuer, clientId, redirectUri } = client;
+  if (redirectUri === undefined) throw new TypeError('the client needs a redirectUri to sign in by authorization code');
+  const resuming = new Map<string, Promise<Token>>();
+  let transactions = options.transactions;
+  const pending = (): TransactionStorage => (transactions ??= defaultTransactions(platform));
+
+  return {
+    start: async (startOptions = {}) => {
+      const { additionalParameters = {} } = startOptions;
+      const own = Object.keys(additionalParameters).find((name) => OWN_PARAMETERS.includes(name));
+      if (own) throw new TypeError(`additionalParameters must not set ${own}; the flow does`);
+      const endpoint = authorizationEndpoint((await client.metadata()).authorization_endpoint, issuer);
+      const transaction = begin(client, redirectUri, startOptions);
+      const codeChallenge = await challengeOf(transaction.codeVerifier, platform.crypto);
+      await pending().put(transaction);
+      const { state, nonce, scope, maxAge, acrValues } = transaction;
+      const parameters: Record<string, string> = {
+        client_id: clientId,
+        response_type: 'code',
+        redirect_uri: redirectUri,
+        scope,
+        state,
+        ...(scope.split(' ').includes('openid') && { nonce }),
+        code_challenge: codeChallenge,
+        code_challenge_method: 'S256',
+        ...additionalParameters,
+        ...(maxAge !== undefined && { max_age: String(maxAge) }),
+        ...(acrValues !== undefined && { acr_values: acrValues }),
+      };
+      const url = new URL(endpoint);
+      for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
+      return url;
+    },
+    resume: (callbackUrl) => {
+      const url = new URL(callbackUrl);
+      hideAnswer(url, client);
+      const { searchParams } = url;
+      const states = searchParams.getAll('state');
+      const [state] = states;
+      if (url.href.length > MAX_CALLBACK_CHARACTERS || (searchParams.get('code') ?? '').length > MAX_CODE_CHARACTERS) {
+        return rejected(new CredentialError('callback_invalid', 'The callback is longer than any answer has to be.', { issuer }));
+      }
+      if (state === undefined || states.length > 1) {
+        return rejected(new CredentialError('callback_invalid', 'The callback has no "state", or several (RFC 6749 §4.1.2).', { issuer }));
+      }
+      const running = resuming.get(state) ?? exchange(state, searchParams).finally(() => resuming.delete(state));
+      resuming.set(state, running);
+      return running;
+    },
+    isCallback: (url) => {
+      const { searchParams } = new URL(url);
+      return searchParams.has('state') && (searchParams.has('code') || searchParams.has('error'));
+    },
+  };
+
+  /** Takes the sign-in of this state, for good, and exchanges the code (6749-3: at most once). */
+  async function exchange(state: string, parameters: URLSearchParams): Promise<Token> {
+    const transaction = await pending().take(state);
+    if (!transaction || transaction.issuer !== issuer || transaction.clientId !== clientId) {
+      throw new CredentialError('callback_state_unknown', 'No sign-in with this "state" is under way here: it was completed already, is older than ten minutes, or began elsewhere.', {
+        issuer,
+      });
+    }
+    const { nonce, codeVerifier, redirectUri: sentRedirectUri, scope, maxAge, acrValues } = transaction;
+    return client.exchangeCode({
+      parameters,
+      state,
+      nonce,
+      codeVerifier,
+      redirectUri: sentRedirectUri,
+      scope,
+      ...(maxAge !== undefined && { maxAge }),
+      ...(acrValues !== undefined && { acrValues }),
+    });
+  }
+}
+
+/** Fresh secrets for one sign-in: 32 random bytes each. */
+function begin(client: OAuth2Client, redirectUri: string, options: AuthorizationCodeStartOptions): Transaction {
+  const { platform, issuer, clientId } = client;
+  const { max_age: rawMaxAge, acr_values: rawAcrValues } = options.additionalParameters ?? {};
+  const maxAge = options.maxAge ?? (rawMaxAge === undefined ? undefined : Number(rawMaxAge));
+  const acrValues = options.acrValues ?? rawAcrValues;
+  if (maxAge !== undefined && !(Number.isSafeInteger(maxAge) && maxAge >= 0)) throw new TypeError('maxAge must be whole seconds, 0 or more');
+  return {
+    state: randomText(platform, 32),
+    nonce: randomText(platform, 32),
+    codeVerifier: randomText(platform, 32),
+    redirectUri,
+    issuer,
+    clientId,
+    scope: assertScope(options.scope ?? client.scope, 'scope'),
+    startedAt: platform.now(),
+    ...(maxAge !== undefined && { maxAge }),
+    ...(acrValues !== undefined && { acrValues }),
+  };
+}
+
+/** S256 and nothing else (RFC 7636 §4.2). */
+async function challengeOf(codeVerifier: string, crypto: Crypto): Promise<string> {
+  const subtle: SubtleCrypto | undefined = crypto.subtle;
+  if (!subtle) throw new CredentialError('crypto_unavailable', 'This page has no crypto.subtle; it needs https or localhost.');
+  return base64url(new Uint8Array(await subtle.digest('SHA-256', new TextEncoder().encode(codeVerifier))));
+}
+
+function authorizationEndpoint(endpoint: string | undefined, issuer: string): string {
+  if (endpoint === undefined) throw new CredentialError('endpoint_missing', 'The authorization server has no authorization_endpoint.', { issuer });
+  if (!isSecureUrl(endpoint, isLocalhost(issuer))) {
+    throw new CredentialError('discovery_failed', 'The authorization_endpoint of the discovery document is no https URL.', { issuer });
+  }
+  return endpoint;
+}
+
+/** Takes the answer out of the address bar, if it is this page's address (2.1-2, 9700-2). */
+function hideAnswer(callback: URL, { platform: { page } }: OAuth2Client): void {
+  if (page?.url() !== callback.href) return;
+  const clean = new URL(callback);
+  for (const name of ANSWER_PARAMETERS) clean.searchParams.delete(name);
+  page.replaceUrl(clean.href);
+}
+
+/** A rejection without an `async` function around the synchronous part: the address must be clean when `resume` returns. */
+function rejected(error: CredentialError): Promise<never> {
+  return Promise.reject(error);
+}

@@ -1,0 +1,104 @@
+/**
+ * Sign-ins under way: what must come back unchanged, kept by `state`, used once, gone after ten minutes (7636-3, E63).
+ *
+ * @module
+ */
+import { isPlainObject, parseJson } from '../credential/data.js';
+import type { Platform } from '../platform/platform.js';
+
+/** One sign-in that was begun and has not come back. */
+export interface Transaction {
+  readonly state: string;
+  readonly nonce: string;
+  readonly codeVerifier: string;
+  readonly redirectUri: string;
+  readonly issuer: string;
+  readonly clientId: string;
+  readonly scope: string;
+  /** Epoch milliseconds. */
+  readonly startedAt: number;
+  /** Seconds, if it was sent. */
+  readonly maxAge?: number;
+  readonly acrValues?: string;
+}
+
+/** Where sign-ins under way are kept. It must be bound to the browser that began them (9700-4). */
+export interface TransactionStorage {
+  put(transaction: Transaction): void | Promise<void>;
+  /** Removes and returns the sign-in of this `state`; `null` if there is none. */
+  take(state: string): Transaction | null | Promise<Transaction | null>;
+}
+
+const LIFETIME_MS = 10 * 60_000;
+const MAX_PENDING = 20;
+const PREFIX = 'rx-credentials:transaction:';
+
+/** Sign-ins in memory: for programs that do not navigate away. */
+export function memoryTransactions(platform: Pick<Platform, 'now'>): TransactionStorage {
+  const pending = new Map<string, Transaction>();
+  return {
+    put: (transaction) => {
+      for (const [state, { startedAt }] of pending) if (platform.now() - startedAt > LIFETIME_MS) pending.delete(state);
+      const oldest = pending.keys().next();
+      if (pending.size >= MAX_PENDING && !oldest.done) pending.delete(oldest.value);
+      pending.set(transaction.state, transaction);
+    },
+    take: (state) => {
+      const transaction = pending.get(state);
+      pending.delete(state);
+      return transaction && platform.now() - transaction.startedAt <= LIFETIME_MS ? transaction : null;
+    },
+  };
+}
+
+/** Sign-ins in the session storage of the tab: they survive the navigation to the authorization server and back. */
+export function sessionTransactions(items: Storage, platform: Pick<Platform, 'now'>): TransactionStorage {
+  const read = (key: string): Transaction | null => {
+    const transaction = parseTransaction(parseJson(items.getItem(key) ?? ''));
+    return transaction && platform.now() - transaction.startedAt <= LIFETIME_MS ? transaction : null;
+  };
+  const keys = (): readonly string[] => Array.from({ length: items.length }, (_, i) => items.key(i) ?? '').filter((key) => key.startsWith(PREFIX));
+  return {
+    put: (transaction) => {
+      const live = keys().flatMap((key) => {
+        const found = read(key);
+        if (!found) items.removeItem(key);
+        return found ? [{ key, startedAt: found.startedAt }] : [];
+      });
+      live.sort((a, b) => a.startedAt - b.startedAt);
+      for (const { key } of live.slice(0, Math.max(0, live.length - MAX_PENDING + 1))) items.removeItem(key);
+      items.setItem(PREFIX + transaction.state, JSON.stringify(transaction));
+    },
+    take: (state) => {
+      const transaction = read(PREFIX + state);
+      items.removeItem(PREFIX + state);
+      return transaction;
+    },
+  };
+}
+
+/** Session storage where there is a page, memory elsewhere. */
+export function defaultTransactions(platform: Platform): TransactionStorage {
+  const items = platform.page?.sessionItems();
+  return items ? sessionTransactions(items, platform) : memoryTransactions(platform);
+}
+
+function parseTransaction(value: unknown): Transaction | null {
+  if (!isPlainObject(value)) return null;
+  const { state, nonce, codeVerifier, redirectUri, issuer, clientId, scope, startedAt, maxAge, acrValues } = value;
+  const texts = [state, nonce, codeVerifier, redirectUri, issuer, clientId, scope];
+  if (!texts.every((text) => typeof text === 'string') || typeof startedAt !== 'number') return null;
+  const [s = '', n = '', v = '', r = '', i = '', c = '', sc = ''] = texts;
+  return {
+    state: s,
+    nonce: n,
+    codeVerifier: v,
+    redirectUri: r,
+    issuer: i,
+    clientId: c,
+    scope: sc,
+    startedAt,
+    ...(typeof maxAge === 'number' && { maxAge }),
+    ...(typeof acrValues === 'string' && { acrValues }),
+  };
+}

@@ -1,0 +1,26 @@
+/**
+ * A reactive store for OAuth 2 and OpenID Connect tokens.
+ *
+ * @module
+ */
+export { createCredentialStore } from './store/store.js';
+export type { CredentialStore, CredentialStoreOptions, StoreOptions } from './store/store.js';
+export type { AccessTokenOptions, Credential, CredentialView } from './store/credential.js';
+export type { ClientName } from './store/clients.js';
+export type { RemoteRevocation, RevokeResult, RevokeTarget } from './store/revocation.js';
+export { createToken } from './credential/token.js';
+export type { IdTokenClaims, Token, TokenAttributes, TokenContext, TokenFields, TokenSecrets, TokenType } from './credential/token.js';
+export { credentialState, isSignedIn } from './credential/state.js';
+export type { Activity, CredentialState, CredentialStatus, SignInReason, StoreState, TokenMetadata, TokenStatus } from './credential/state.js';
+export type { CredentialEvent, EventOrigin } from './credential/actions.js';
+export type { CredentialCriteria, CredentialQuery } from './credential/query.js';
+export type { StagedAnswer } from './credential/record.js';
+export { createOAuth2Client } from './oauth/client.js';
+export type { AuthorizationServer, CodeExchange, OAuth2Client, OAuth2ClientOptions, UserInfo } from './oauth/client.js';
+export { memoryStorage } from './storage/memory.js';
+export type { MemoryStorageOptions } from './storage/memory.js';
+export type { CredentialStorage, StorageCapabilities, StoredEntry, StoredRecord } from './storage/storage.js';
+export { defaultPlatform } from './platform/platform.js';
+export type { Channel, LifecycleEvent, Locks, Page, Platform } from './platform/platform.js';
+export { CredentialError, isCredentialError, NetworkError, OAuthResponseError, ProtocolError, StorageError } from './errors.js';
+export type { CredentialErrorCode, CredentialErrorDetails, ErrorClass } from './errors.js';

@@ -1,0 +1,133 @@
+/**
+ * An OAuth 2 / OpenID Connect client of one authorization server. It asks and judges; it stores nothing. Flows and stores use the
+ * same client, so there is one discovery and one key cache.
+ *
+ * @module
+ */
+import type { AuthorizationServer } from 'oauth4webapi';
+import type { StagedAnswer } from '../credential/record.js';
+import { assertScope } from '../credential/scope.js';
+import type { Token } from '../credential/token.js';
+import { defaultPlatform, type Platform } from '../platform/platform.js';
+import type { Protocol } from './protocol.js';
+import { isSecureUrl } from './transport.js';
+
+export type { AuthorizationServer };
+
+/** Who the client is and whom it asks. */
+export interface OAuth2ClientOptions {
+  /** Issuer identifier, exactly as the server's discovery document has it (trailing slash included). */
+  readonly issuer: string;
+  /** RFC 6749 §2.2. The client is a public one: no secret. */
+  readonly clientId: string;
+  /** Scopes to ask for, separated by spaces. Default `openid`. */
+  readonly scope?: string;
+  /** Where the authorization server sends the user back to; flows need it. */
+  readonly redirectUri?: string;
+  /** Where the user goes after signing out at the server. */
+  readonly postLogoutRedirectUri?: string;
+  /** Signing algorithms an ID token may have. Default `['RS256']`. `none` and HS* are never accepted (IDT-5). */
+  readonly idTokenSigningAlgs?: readonly string[];
+  /** Everything ambient. Default: the platform of this runtime. */
+  readonly platform?: Platform;
+}
+
+/** What a code exchange needs from the flow that sent the user away. */
+export interface CodeExchange {
+  /** Parameters of the callback. */
+  readonly parameters: URLSearchParams;
+  readonly state: string;
+  readonly nonce: string;
+  readonly codeVerifier: string;
+  readonly redirectUri: string;
+  readonly scope: string;
+  /** Seconds, if it was sent. */
+  readonly maxAge?: number;
+  readonly acrValues?: string;
+}
+
+/** Claims of the user info endpoint (OpenID Connect Core §5.3). */
+export type UserInfo = Readonly<Record<string, unknown>> & { readonly sub: string };
+
+/** One client of one authorization server. Every method may throw `NetworkError`, `ProtocolError` and `OAuthResponseError`. */
+export interface OAuth2Client {
+  readonly issuer: string;
+  readonly clientId: string;
+  readonly scope: string;
+  readonly redirectUri: string | undefined;
+  readonly postLogoutRedirectUri: string | undefined;
+  readonly platform: Platform;
+  /** The server's metadata (RFC 8414, OpenID Connect Discovery): fetched once an hour at most, kept a day if it cannot be fetched anew. */
+  metadata(): Promise<AuthorizationServer>;
+  /** Checks the callback and exchanges its code for a validated token (RFC 6749 §4.1.3, RFC 7636, RFC 9207, OIDC Core §3.1.3.7). */
+  exchangeCode(exchange: CodeExchange): Promise<Token>;
+  /** Sends a refresh request (RFC 6749 §6) and returns the raw answer: what was rotated can be made durable before it is judged. */
+  sendRefresh(token: Token): Promise<StagedAnswer>;
+  /** True if judging the answer must ask the server for keys. */
+  needsKeys(answer: StagedAnswer): boolean;
+  /** Judges an answer: the next token of the same id, keeping all that the answer omits (6749-12, §6.1 of the standards list). */
+  processRefresh(token: Token, answer: StagedAnswer): Promise<Token>;
+  /** Revokes one token (RFC 7009). Resolves also for a token the server does not know. */
+  revoke(token: string, hint: 'access_token' | 'refresh_token'): Promise<void>;
+  /** Claims of the user the token speaks for; `sub` is checked against the ID token's (UI-1). */
+  userInfo(token: Token): Promise<UserInfo>;
+}
+
+/** Options with every default filled in. */
+export interface ResolvedClientOptions {
+  readonly issuer: string;
+  readonly clientId: string;
+  readonly scope: string;
+  readonly idTokenSigningAlgs: readonly string[];
+  readonly platform: Platform;
+}
+
+/**
+ * A client. Nothing is asked before a method is called; the protocol code loads then, too.
+ *
+ * @throws {TypeError} an option is missing, not https, or asks for an algorithm that is never accepted
+ */
+export function createOAuth2Client(options: OAuth2ClientOptions): OAuth2Client {
+  const resolved = resolve(options);
+  let loaded: Promise<Protocol> | undefined;
+  const protocol = (): Promise<Protocol> =>
+    (loaded ??= import('./protocol.js').then(
+      ({ createProtocol }) => (ready = createProtocol(resolved)),
+      (error: unknown) => {
+        loaded = undefined; // a chunk that could not be loaded is asked for again
+        throw error;
+      },
+    ));
+  let ready: Protocol | undefined;
+  return {
+    issuer: resolved.issuer,
+    clientId: resolved.clientId,
+    scope: resolved.scope,
+    redirectUri: options.redirectUri,
+    postLogoutRedirectUri: options.postLogoutRedirectUri,
+    platform: resolved.platform,
+    metadata: async () => (await protocol()).metadata(),
+    exchangeCode: async (exchange) => (await protocol()).exchangeCode(exchange),
+    sendRefresh: async (token) => (await protocol()).sendRefresh(token),
+    needsKeys: (answer) => ready?.needsKeys(answer) ?? true,
+    processRefresh: async (token, answer) => (await protocol()).processRefresh(token, answer),
+    revoke: async (token, hint) => (await protocol()).revoke(token, hint),
+    userInfo: async (token) => (await protocol()).userInfo(token),
+  };
+}
+
+
+function resolve(options: OAuth2ClientOptions): ResolvedClientOptions {
+  const { issuer, clientId, redirectUri, postLogoutRedirectUri, scope = 'openid', idTokenSigningAlgs = ['RS256'] } = options;
+  if (typeof issuer !== 'string' || !isSecureUrl(issuer, true)) throw new TypeError('issuer must be an https URL (or http on this machine)');
+  if (/[?#]/.test(issuer)) throw new TypeError('issuer must have no query and no fragment (RFC 8414 §2)');
+  if (typeof clientId !== 'string' || clientId === '') throw new TypeError('clientId must be a non-empty string');
+  for (const [name, url] of Object.entries({ redirectUri, postLogoutRedirectUri })) {
+    if (url !== undefined && !URL.canParse(url)) throw new TypeError(`${name} must be an absolute URL`);
+  }
+  const refused = idTokenSigningAlgs.find((alg) => alg === 'none' || alg.startsWith('HS'));
+  if (refused !== undefined || idTokenSigningAlgs.length === 0) {
+    throw new TypeError('idTokenSigningAlgs must name asymmetric algorithms; "none" and HS* prove nothing to a public client');
+  }
+  return { issuer, clientId, scope: assertScope(scope, 'scope'), idTokenSigningAlgs, platform: options.platform ?? defaultPlatform() };
+}

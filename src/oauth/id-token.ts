@@ -1,0 +1,92 @@
+/**
+ * Checks of an ID token that `oauth4webapi` leaves to its caller: algorithm, type, `at_hash`, and that a refresh did not change
+ * the user (OpenID Connect Core §3.1.3.7, §12.2).
+ *
+ * @module
+ */
+import { isPlainObject, parseJson } from '../credential/data.js';
+import type { IdTokenClaims } from '../credential/token.js';
+import { ProtocolError } from '../errors.js';
+import { base64url } from '../platform/random.js';
+import type { Platform } from '../platform/platform.js';
+
+/** What the header of an ID token says before anything is verified. */
+export interface IdTokenHeader {
+  readonly alg: string;
+  readonly kid: string | undefined;
+}
+
+/** Types whose tokens are something else (IDT-14). */
+const OTHER_TYPES = ['at+jwt', 'logout+jwt', 'dpop+jwt', 'oauth-authz-req+jwt'];
+
+/**
+ * The header, if the token may be an ID token at all.
+ *
+ * @throws {ProtocolError} `id_token_invalid`
+ */
+export function parseIdTokenHeader(idToken: string, algs: readonly string[], issuer: string): IdTokenHeader {
+  const parts = idToken.split('.');
+  if (parts.length === 5) throw invalid('is encrypted, which was not asked for', issuer);
+  const header = parts.length === 3 ? parseJson(textOf(parts[0] ?? '')) : undefined;
+  if (!isPlainObject(header)) throw invalid('is no signed JWT', issuer);
+  const { alg, kid, typ } = header;
+  if (typeof alg !== 'string' || !algs.includes(alg)) throw invalid(`is not signed with an algorithm of idTokenSigningAlgs (${algs.join(', ')})`, issuer);
+  if (typeof typ === 'string' && OTHER_TYPES.includes(typ.toLowerCase().replace(/^application\//, ''))) throw invalid('is a JWT of another type', issuer);
+  return { alg, kid: typeof kid === 'string' ? kid : undefined };
+}
+
+/**
+ * Compares `at_hash`, if the token has it, with the access token (OIDC Core §3.1.3.8).
+ *
+ * @throws {ProtocolError} `id_token_invalid`
+ */
+export async function checkAccessTokenHash(
+  claims: IdTokenClaims,
+  accessToken: string,
+  alg: string,
+  { crypto }: Pick<Platform, 'crypto'>,
+): Promise<void> {
+  const expected = claims['at_hash'];
+  if (expected === undefined) return;
+  const bits = /\d{3}$/.exec(alg)?.[0] ?? '512'; // EdDSA and Ed25519 go with SHA-512
+  const digest = new Uint8Array(await crypto.subtle.digest(`SHA-${bits}`, new TextEncoder().encode(accessToken)));
+  if (base64url(digest.slice(0, digest.length / 2)) !== expected) throw invalid('has an at_hash of another access token', claims.iss);
+}
+
+/**
+ * A refreshed ID token must speak of the same login (IDR-1 to IDR-3).
+ *
+ * @throws {ProtocolError} `token_substitution`
+ */
+export function checkSameLogin(before: IdTokenClaims, after: IdTokenClaims): void {
+  const differs =
+    (before.iss !== after.iss && 'iss') ||
+    (before.sub !== after.sub && 'sub') ||
+    (!sameAudience(before.aud, after.aud) && 'aud') ||
+    (before.azp !== after.azp && 'azp') ||
+    (after.auth_time !== undefined && before.auth_time !== undefined && before.auth_time !== after.auth_time && 'auth_time') ||
+    (after.nonce !== undefined && before.nonce !== after.nonce && 'nonce');
+  if (differs) {
+    throw new ProtocolError('token_substitution', `The refreshed ID token has another "${differs}" than the login (OIDC Core §12.2).`, {
+      issuer: before.iss,
+    });
+  }
+}
+
+/** An ID token that fails a check. The text must hold nothing of the token. */
+export function invalid(what: string, issuer: string): ProtocolError {
+  return new ProtocolError('id_token_invalid', `The ID token ${what} (OIDC Core §3.1.3.7).`, { issuer });
+}
+
+function sameAudience(a: string | readonly string[], b: string | readonly string[]): boolean {
+  const [x, y] = [new Set(typeof a === 'string' ? [a] : a), new Set(typeof b === 'string' ? [b] : b)];
+  return x.size === y.size && [...x].every((one) => y.has(one));
+}
+
+function textOf(part: string): string {
+  try {
+    return atob(part.replaceAll('-', '+').replaceAll('_', '/'));
+  } catch {
+    return '';
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * The keys of one issuer, fetched seldom: fresh for ten minutes, re-fetched once for an unknown key id and then at most once a
+ * minute, and kept for an hour when the server cannot be reached (JWK-1, JWK-3). Age is told by a clock that never goes back.
+ *
+ * @module
+ */
+import { isPlainObject, parseJson } from '../credential/data.js';
+import { CredentialError, ProtocolError } from '../errors.js';
+import type { Platform } from '../platform/platform.js';
+import { METADATA_LIMITS, send } from './transport.js';
+
+const FRESH_MS = 10 * 60_000;
+const COOLDOWN_MS = 60_000;
+const STALE_IF_ERROR_MS = 60 * 60_000;
+const MAX_KEYS = 100;
+
+interface Fetched {
+  readonly text: string;
+  readonly keyIds: readonly unknown[];
+  readonly at: number;
+}
+
+/** The key set behind one `jwks_uri`. */
+export interface KeySet {
+  /** The JSON text of the keys, fetched again if the key id is not among those known. */
+  text(keyId: string | undefined): Promise<string>;
+  /** True if the key can be had without asking the server. */
+  has(keyId: string | undefined): boolean;
+}
+
+/** A key set that asks the server when first used. */
+export function createKeySet(platform: Platform, jwksUri: () => Promise<string>, issuer: string): KeySet {
+  let current: Fetched | undefined;
+  let pending: Promise<Fetched> | undefined;
+  const ageMs = (fetched: Fetched): number => platform.monotonicNow() - fetched.at;
+  const knows = (fetched: Fetched, keyId: string | undefined): boolean => keyId === undefined || fetched.keyIds.includes(keyId);
+  const usable = (keyId: string | undefined): Fetched | undefined => {
+    if (!current || ageMs(current) > FRESH_MS) return undefined;
+    return knows(current, keyId) || ageMs(current) < COOLDOWN_MS ? current : undefined;
+  };
+  const fetchKeys = async (): Promise<Fetched> => {
+    const { status, text } = await send(platform, await jwksUri(), { headers: { accept: 'application/json' } }, METADATA_LIMITS, issuer);
+    if (status !== 200) throw new CredentialError('server_unavailable', `The key set could not be read (status ${status}).`, { issuer, status });
+    return (current = { text, keyIds: keyIdsOf(text, issuer), at: platform.monotonicNow() });
+  };
+  return {
+    has: (keyId) => usable(keyId) !== undefined,
+    text: async (keyId) => {
+      const known = usable(keyId);
+      if (known) return known.text;
+      try {
+        pending ??= fetchKeys().finally(() => (pending = undefined));
+        return (await pending).text;
+      } catch (error) {
+        if (current && ageMs(current) < STALE_IF_ERROR_MS && knows(current, keyId)) return current.text;
+        throw error;
+      }
+    },
+  };
+}
+
+function keyIdsOf(text: string, issuer: string): readonly unknown[] {
+  const body = parseJson(text);
+  const keys: unknown = isPlainObject(body) ? body['keys'] : undefined;
+  if (!Array.isArray(keys) || keys.length > MAX_KEYS) {
+    throw new ProtocolError('response_invalid', 'The key set has no list "keys" of at most 100 (RFC 7517 §5).', { issuer, class: 'transient' });
+  }
+  return keys.map((key: unknown) => (isPlainObject(key) ? key['kid'] : undefined));
+}

@@ -1,0 +1,296 @@
+/**
+ * The thin seam to `oauth4webapi`: it builds the requests and validates the answers; bodies are read capped, errors are judged by our
+ * own parse, and nothing of its errors travels on, since they hold response bodies (`standards.md`, "Living with oauth4webapi").
+ * Loaded when first needed.
+ *
+ * @module
+ */
+import * as oauth from 'oauth4webapi';
+import { isPlainObject, parseJson } from '../credential/data.js';
+import { parseClaims, type StagedAnswer } from '../credential/record.js';
+import { createToken, type IdTokenClaims, type Token, type TokenContext } from '../credential/token.js';
+import { CredentialError, isCredentialError, OAuthResponseError, ProtocolError } from '../errors.js';
+import { clockSkewSeconds } from '../platform/platform.js';
+import { randomText } from '../platform/random.js';
+import type { CodeExchange, ResolvedClientOptions, UserInfo } from './client.js';
+import { checkAccessTokenHash, checkSameLogin, invalid, parseIdTokenHeader } from './id-token.js';
+import { createKeySet } from './key-set.js';
+import { errorOf, parseTokenResponse, type TokenResponse } from './token-response.js';
+import { CALL_LIMITS, isSecureUrl, METADATA_LIMITS, responseOf, send, TOKEN_LIMITS, type Exchange, type Limits } from './transport.js';
+
+const METADATA_FRESH_MS = 60 * 60_000;
+const METADATA_STALE_IF_ERROR_MS = 24 * 60 * 60_000;
+
+/** The methods of an `OAuth2Client` that need the protocol code. */
+export interface Protocol {
+  metadata(): Promise<oauth.AuthorizationServer>;
+  exchangeCode(exchange: CodeExchange): Promise<Token>;
+  sendRefresh(token: Token): Promise<StagedAnswer>;
+  needsKeys(answer: StagedAnswer): boolean;
+  processRefresh(token: Token, answer: StagedAnswer): Promise<Token>;
+  revoke(token: string, hint: 'access_token' | 'refresh_token'): Promise<void>;
+  userInfo(token: Token): Promise<UserInfo>;
+}
+
+/** The protocol of one client. */
+export function createProtocol({ issuer, clientId, scope, idTokenSigningAlgs, platform }: ResolvedClientOptions): Protocol {
+  const auth = oauth.None();
+  const keys = createKeySet(platform, async () => endpoint(await metadata(), 'jwks_uri', issuer), issuer);
+  let known: { readonly as: oauth.AuthorizationServer; readonly at: number } | undefined;
+  let asking: Promise<oauth.AuthorizationServer> | undefined;
+
+  /** `oauth4webapi` calls this instead of fetch; `seen` gets the whole answer. */
+  const http = (limits: Limits, seen?: (exchange: Exchange) => void) => ({
+    [oauth.customFetch]: async (url: string, init: oauth.CustomFetchOptions<string, BodyInit | null | undefined>): Promise<Response> => {
+      const exchange = await send(platform, url, { method: init.method, headers: init.headers, body: init.body ?? null }, limits, issuer);
+      seen?.(exchange);
+      return responseOf(exchange);
+    },
+    [oauth.allowInsecureRequests]: issuer.startsWith('http:'), // `send` judges every single URL
+  });
+  const clientAt = (atMs: number, extra: Partial<oauth.Client> = {}): oauth.Client => ({
+    client_id: clientId,
+    [oauth.clockSkew]: clockSkewSeconds(atMs),
+    [oauth.clockTolerance]: 30,
+    ...extra,
+  });
+
+  async function discover(): Promise<oauth.AuthorizationServer> {
+    let status = 0;
+    const response = await oauth.discoveryRequest(new URL(issuer), { ...http(METADATA_LIMITS, (exchange) => (status = exchange.status)) });
+    if (status === 429 || status >= 500) {
+      throw new CredentialError('server_unavailable', `The discovery document could not be read (status ${status}).`, { issuer, status });
+    }
+    if (status !== 200) {
+      throw new CredentialError('discovery_failed', `No discovery document at this issuer (status ${status}). Check the issuer URL.`, { issuer, status });
+    }
+    const as = parseJson(await response.text());
+    if (!isPlainObject(as) || typeof as['issuer'] !== 'string') {
+      throw new CredentialError('discovery_failed', 'The discovery document is no JSON object with an issuer. Check the issuer URL.', { issuer });
+    }
+    if (as['issuer'] !== issuer) {
+      throw new ProtocolError('issuer_mismatch', 'The discovery document is of another issuer; the URLs must be equal to the letter (RFC 8414 §3.3).', {
+        issuer,
+      });
+    }
+    return { ...as, issuer };
+  }
+
+  async function metadata(): Promise<oauth.AuthorizationServer> {
+    const ageMs = known ? platform.monotonicNow() - known.at : Infinity;
+    if (known && ageMs < METADATA_FRESH_MS) return known.as;
+    try {
+      asking ??= discover().finally(() => (asking = undefined));
+      const as = await asking;
+      known = { as, at: platform.monotonicNow() };
+      return as;
+    } catch (error) {
+      const failure = asTransient(translate(error, issuer));
+      if (known && ageMs < METADATA_STALE_IF_ERROR_MS && failure.class !== 'security') return known.as;
+      throw failure;
+    }
+  }
+
+  /** Signature, claims and `at_hash` of the ID token; `process` is the function of `oauth4webapi` for the grant. */
+  async function validate(
+    answer: TokenResponse,
+    atMs: number,
+    extra: Partial<oauth.Client>,
+    process: (as: oauth.AuthorizationServer, client: oauth.Client, response: Response) => Promise<oauth.TokenEndpointResponse>,
+  ): Promise<IdTokenClaims | null> {
+    const as = { ...(await metadata()) }; // a copy: oauth4webapi caches keys by identity, we cache them ourselves
+    const header = answer.idToken === undefined ? undefined : parseIdTokenHeader(answer.idToken, idTokenSigningAlgs, issuer);
+    const client = clientAt(atMs, { ...extra, ...(header && { id_token_signed_response_alg: header.alg }) });
+    const response = Response.json({ access_token: answer.accessToken, token_type: 'bearer', ...(answer.idToken !== undefined && { id_token: answer.idToken }) });
+    const claims = parseClaims(oauth.getValidatedIdTokenClaims(await process(as, client, response)) ?? null);
+    if (!header) return null;
+    if (!claims || claims.sub.length > 255) throw invalid('lacks a claim that is required', issuer);
+    const keyText = await keys.text(header.kid);
+    await oauth.validateApplicationLevelSignature(as, response, {
+      [oauth.customFetch]: () => Promise.resolve(responseOf({ status: 200, headers: new Headers({ 'content-type': 'application/json' }), text: keyText })),
+      [oauth.allowInsecureRequests]: true, // answered from our own cache: nothing is sent
+    });
+    await checkAccessTokenHash(claims, answer.accessToken, header.alg, platform);
+    return claims;
+  }
+
+  const tokenOf = (answer: TokenResponse, parts: { id: string; context: TokenContext; sentAt: number; claims: IdTokenClaims | null }): Token => {
+    const { accessToken, refreshToken, idToken, tokenType, expiresInS } = answer;
+    return createToken({
+      id: parts.id,
+      accessToken,
+      tokenType,
+      scope: answer.scope ?? parts.context.scope ?? '',
+      issuedAt: parts.sentAt, // TM-1: the lifetime is counted from before the request was sent
+      expiresAt: expiresInS === undefined ? null : parts.sentAt + expiresInS * 1000,
+      claims: parts.claims,
+      context: parts.context,
+      ...(refreshToken !== undefined && { refreshToken }),
+      ...(idToken !== undefined && { idToken }),
+    });
+  };
+
+  const protocol: Protocol = {
+    metadata,
+    exchangeCode: async ({ parameters, state, nonce, codeVerifier, redirectUri, scope: asked, maxAge, acrValues }) => {
+      const as = await metadata();
+      endpoint(as, 'token_endpoint', issuer);
+      const callback = checkCallback(as, clientAt(platform.now()), parameters, state, issuer);
+      const exchange = await exchanging((seen) =>
+        oauth.authorizationCodeGrantRequest(as, clientAt(platform.now()), auth, callback, redirectUri, codeVerifier, http(TOKEN_LIMITS, seen)),
+      );
+      if (exchange.status !== 200) throw errorOf(exchange, issuer);
+      const answer = parseTokenResponse(exchange.text, issuer);
+      const claims = await validate(answer, exchange.receivedAt, {}, (server, client, response) =>
+        oauth.processAuthorizationCodeResponse(server, client, response, {
+          ...(answer.idToken !== undefined && { expectedNonce: nonce }),
+          ...(maxAge !== undefined && { maxAge }),
+          requireIdToken: asked.split(' ').includes('openid'),
+        }),
+      );
+      const context = { issuer, clientId, scope: asked, ...(maxAge !== undefined && { maxAge }), ...(acrValues !== undefined && { acrValues }) };
+      return tokenOf(answer, { id: randomText(platform, 16), context, sentAt: exchange.sentAt, claims });
+    },
+    sendRefresh: async ({ refreshToken }) => {
+      if (refreshToken === undefined) throw new CredentialError('no_refresh_token', 'There is no refresh token; the user must sign in.', { issuer });
+      const as = await metadata();
+      endpoint(as, 'token_endpoint', issuer);
+      const { status, text, headers, sentAt, receivedAt } = await exchanging((seen) =>
+        oauth.refreshTokenGrantRequest(as, clientAt(platform.now()), auth, refreshToken, http(TOKEN_LIMITS, seen)),
+      );
+      if (status !== 200) throw errorOf({ status, text, headers }, issuer);
+      return { text, sentAt, receivedAt };
+    },
+    needsKeys: ({ text }) => {
+      const body = parseJson(text);
+      const idToken: unknown = isPlainObject(body) ? body['id_token'] : undefined;
+      if (typeof idToken !== 'string') return false;
+      try {
+        return !known || !keys.has(parseIdTokenHeader(idToken, idTokenSigningAlgs, issuer).kid);
+      } catch {
+        return false; // refused without asking anybody
+      }
+    },
+    processRefresh: async (token, { text, sentAt, receivedAt }) => {
+      const answer = parseTokenResponse(text, issuer);
+      const claims = await validate(answer, receivedAt, {}, (server, client, response) => oauth.processRefreshTokenResponse(server, client, response));
+      if (claims && token.claims) checkSameLogin(token.claims, claims);
+      const kept = {
+        ...answer,
+        refreshToken: answer.refreshToken ?? token.refreshToken, // 6749-12: no new one means the old one stays
+        idToken: answer.idToken ?? token.idToken,
+        scope: answer.scope ?? token.scope,
+      };
+      return tokenOf(kept, { id: token.id, context: token.context, sentAt, claims: claims ?? token.claims });
+    },
+    revoke: async (token, hint) => {
+      const as = await metadata();
+      endpoint(as, 'revocation_endpoint', issuer);
+      const exchange = await exchanging((seen) =>
+        oauth.revocationRequest(as, clientAt(platform.now()), auth, token, { additionalParameters: { token_type_hint: hint }, ...http(CALL_LIMITS, seen) }),
+      );
+      if (exchange.status !== 200) throw errorOf(exchange, issuer); // 7009-3: any 200 is success
+    },
+    userInfo: async (token) => {
+      const as = await metadata();
+      endpoint(as, 'userinfo_endpoint', issuer);
+      const client = clientAt(platform.now());
+      const exchange = await exchanging((seen) => oauth.userInfoRequest(as, client, token.accessToken, http(CALL_LIMITS, seen)));
+      if (exchange.status !== 200) throw errorOf(exchange, issuer);
+      const body = parseJson(exchange.text);
+      if (!isPlainObject(body) || typeof body['sub'] !== 'string') {
+        throw new ProtocolError('response_invalid', 'The user info is no JSON object with a "sub" (OIDC Core §5.3.2).', { issuer });
+      }
+      if (token.claims && body['sub'] !== token.claims.sub) {
+        throw new ProtocolError('token_substitution', 'The user info speaks of another "sub" than the ID token (OIDC Core §5.3.2).', { issuer });
+      }
+      return { ...body, sub: body['sub'] };
+    },
+  };
+  return translated(protocol, issuer);
+
+  /** Runs a request of `oauth4webapi` and returns the answer as we read it. */
+  async function exchanging(request: (seen: (exchange: Exchange) => void) => Promise<Response>): Promise<Exchange> {
+    let exchange: Exchange | undefined;
+    await request((seen) => (exchange = seen));
+    if (!exchange) throw new CredentialError('network_error', 'The request was not sent.', { issuer });
+    return exchange;
+  }
+}
+
+/**
+ * The callback's parameters, if they are an answer to this very request and no error (RFC 6749 §4.1.2, RFC 9207).
+ *
+ * @throws {ProtocolError} `issuer_mismatch`, `callback_invalid`
+ * @throws {OAuthResponseError} `authorization_failed`
+ */
+function checkCallback(as: oauth.AuthorizationServer, client: oauth.Client, parameters: URLSearchParams, state: string, issuer: string): URLSearchParams {
+  const iss = parameters.get('iss');
+  if (iss !== null && iss !== issuer) {
+    throw new ProtocolError('issuer_mismatch', 'The callback comes from another issuer than the one this sign-in was sent to (RFC 9207 §2.4).', { issuer });
+  }
+  try {
+    return oauth.validateAuthResponse(as, client, parameters, state);
+  } catch (error) {
+    if (error instanceof oauth.AuthorizationResponseError) {
+      const { error: name, error_description: errorDescription } = error;
+      throw new OAuthResponseError({ error: name, errorDescription }, 'authorization_failed', { issuer });
+    }
+    throw new ProtocolError('callback_invalid', `The callback is no valid authorization response: ${reasonOf(error)} (RFC 6749 §4.1.2).`, { issuer });
+  }
+}
+
+/** The URL of an endpoint, if the server has it and it is safe to use (DISC-3). */
+export function endpoint(as: oauth.AuthorizationServer, name: keyof oauth.AuthorizationServer, issuer: string): string {
+  const url: unknown = as[name];
+  if (url === undefined) throw new CredentialError('endpoint_missing', `The authorization server has no ${String(name)}.`, { issuer });
+  if (typeof url !== 'string' || !isSecureUrl(url, new URL(issuer).hostname === 'localhost')) {
+    throw new ProtocolError('discovery_failed', `The ${String(name)} of the discovery document is no https URL.`, { issuer });
+  }
+  return url;
+}
+
+/** Every method with its errors as ours. */
+function translated(protocol: Protocol, issuer: string): Protocol {
+  const wrap =
+    <A extends readonly unknown[], R>(method: (...args: A) => Promise<R>) =>
+    async (...args: A): Promise<R> => {
+      try {
+        return await method(...args);
+      } catch (error) {
+        throw translate(error, issuer);
+      }
+    };
+  return {
+    metadata: wrap(protocol.metadata),
+    exchangeCode: wrap(protocol.exchangeCode),
+    sendRefresh: wrap(protocol.sendRefresh),
+    needsKeys: protocol.needsKeys,
+    processRefresh: wrap(protocol.processRefresh),
+    revoke: wrap(protocol.revoke),
+    userInfo: wrap(protocol.userInfo),
+  };
+}
+
+/**
+ * An error of `oauth4webapi` as ours: only its fixed text is copied, for what it complains about after our own checks is the ID token.
+ */
+function translate(error: unknown, issuer: string): CredentialError {
+  if (isCredentialError(error)) return error;
+  if (error instanceof oauth.UnsupportedOperationError) return new CredentialError('unsupported', reasonOf(error), { issuer });
+  if (error instanceof oauth.OperationProcessingError) return invalid(`was refused: ${reasonOf(error)}`, issuer);
+  return new ProtocolError('response_invalid', 'The answer could not be processed.', { issuer });
+}
+
+/** Discovery changes nothing at the server: an unknown outcome is just one more try. */
+function asTransient(error: CredentialError): CredentialError {
+  if (error.class !== 'unknown_outcome') return error;
+  const { code, message, issuer, status } = error;
+  return new CredentialError(code, message, { issuer, status, class: 'transient' });
+}
+
+/** The fixed texts of `oauth4webapi` name claims and members, never their values. Texts of anything else are not trusted to. */
+function reasonOf(error: unknown): string {
+  const known = error instanceof oauth.OperationProcessingError || error instanceof oauth.UnsupportedOperationError;
+  return known ? error.message : 'it is malformed';
+}

@@ -1,0 +1,103 @@
+/**
+ * The answers of a token endpoint: what an error means, and which members of a success are kept (RFC 6749 §5).
+ *
+ * @module
+ */
+import { isPlainObject, parseJson } from '../credential/data.js';
+import { normalizeScope } from '../credential/scope.js';
+import type { TokenType } from '../credential/token.js';
+import { CredentialError, OAuthResponseError, ProtocolError } from '../errors.js';
+import type { Exchange } from './transport.js';
+
+const MAX_TOKEN_CHARACTERS = 128 * 1024;
+const TEN_YEARS_S = 10 * 365 * 24 * 3600;
+/** What a token may hold to be sent in a header (6750-1). */
+const TOKEN_TEXT = /^[\x21-\x7e]+$/;
+
+/** The members of a token response that are used, cleaned. */
+export interface TokenResponse {
+  readonly accessToken: string;
+  readonly tokenType: TokenType;
+  /** Seconds; `undefined` when absent or not usable (6749-7). */
+  readonly expiresInS: number | undefined;
+  readonly refreshToken: string | undefined;
+  readonly idToken: string | undefined;
+  readonly scope: string | undefined;
+}
+
+/**
+ * The error an answer other than 200 means, by its own JSON and status, never by its texts (6749-9).
+ */
+export function errorOf({ status, text, headers }: Pick<Exchange, 'status' | 'text' | 'headers'>, issuer: string): CredentialError {
+  const retryAfterMs = parseRetryAfter(headers.get('retry-after'));
+  const details = { issuer, status, ...(retryAfterMs !== undefined && { retryAfterMs }) };
+  if ([408, 425, 429, 503].includes(status)) {
+    return new CredentialError('server_unavailable', `The authorization server is not available (status ${status}).`, details);
+  }
+  const body = status < 500 ? parseJson(text) : undefined;
+  if (status >= 400 && isPlainObject(body) && typeof body['error'] === 'string') {
+    const description = body['error_description'];
+    const error = { error: body['error'], errorDescription: typeof description === 'string' ? description : undefined };
+    return new OAuthResponseError(error, 'oauth_error', details);
+  }
+  if (status >= 500) return new CredentialError('server_error', `The authorization server failed (status ${status}).`, details);
+  return new CredentialError('http_error', `The server refused with status ${status} and gave no OAuth error.`, details);
+}
+
+/**
+ * The members of a successful answer.
+ *
+ * @throws {ProtocolError} `response_invalid` names the member that breaks RFC 6749 §5.1
+ * @throws {CredentialError} `unsupported`: a token type other than Bearer or DPoP
+ */
+export function parseTokenResponse(text: string, issuer: string): TokenResponse {
+  const invalid = (what: string): ProtocolError =>
+    new ProtocolError('response_invalid', `The token response ${what} (RFC 6749 §5.1).`, { issuer, status: 200 });
+  const body = parseJson(text);
+  if (!isPlainObject(body)) throw invalid('is no JSON object');
+  const { access_token: accessToken, token_type: tokenType, refresh_token: refreshToken, id_token: idToken, scope } = body;
+  if (!isTokenText(accessToken)) throw invalid('has no access_token that can be sent in a header');
+  if (typeof tokenType !== 'string') throw invalid('has no token_type');
+  if (refreshToken !== undefined && !isTokenText(refreshToken)) throw invalid('has a refresh_token that is no token');
+  if (idToken !== undefined && !isTokenText(idToken)) throw invalid('has an id_token that is no token');
+  if (scope !== undefined && typeof scope !== 'string') throw invalid('has a scope that is no string');
+  return {
+    accessToken,
+    tokenType: parseTokenType(tokenType, issuer),
+    expiresInS: parseExpiresIn(body['expires_in']),
+    refreshToken,
+    idToken,
+    scope: scope === undefined ? undefined : normalizeScope(scope),
+  };
+}
+
+/** Compared without case; an unknown type means that the token is not used (6749-6). */
+function parseTokenType(type: string, issuer: string): TokenType {
+  const known = { bearer: 'Bearer', dpop: 'DPoP' } as const;
+  const lower = type.toLowerCase();
+  if (lower === 'bearer' || lower === 'dpop') return known[lower];
+  throw new CredentialError('unsupported', 'The token response has a token_type other than Bearer or DPoP; the token is not used.', { issuer });
+}
+
+/** A finite number ≥ 0 or a string of digits, in seconds, capped at ten years; anything else counts as absent (6749-7). */
+export function parseExpiresIn(value: unknown): number | undefined {
+  const seconds = typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : value;
+  if (typeof seconds !== 'number' || !Number.isFinite(seconds) || seconds < 0) return undefined;
+  return Math.min(seconds, TEN_YEARS_S);
+}
+
+/** Seconds or an HTTP date, clamped to 1–300 s, in milliseconds. Dates are left to the caller's backoff. */
+function parseRetryAfter(value: string | null): number | undefined {
+  return value !== null && /^\d{1,9}$/.test(value.trim()) ? Math.min(Math.max(Number(value), 1), 300) * 1000 : undefined;
+}
+
+/** The refresh token in an answer, whatever else is wrong with it: what the server rotated must not be lost to a later check (E56). */
+export function refreshTokenIn(text: string): string | undefined {
+  const body = parseJson(text);
+  const token: unknown = isPlainObject(body) ? body['refresh_token'] : undefined;
+  return isTokenText(token) ? token : undefined;
+}
+
+function isTokenText(value: unknown): value is string {
+  return typeof value === 'string' && value.length <= MAX_TOKEN_CHARACTERS && TOKEN_TEXT.test(value);
+}

@@ -1,0 +1,129 @@
+/**
+ * One HTTP exchange with an authorization server: https, no redirects, no cookies, a deadline and a byte cap that cover the body
+ * (HT-1, HT-2, HT-4, HT-5, E10).
+ *
+ * @module
+ */
+import { CredentialError, NetworkError, ProtocolError } from '../errors.js';
+import type { Platform } from '../platform/platform.js';
+
+/** What one exchange may cost. */
+export interface Limits {
+  /** Milliseconds from sending to the last byte of the body. */
+  readonly timeoutMs: number;
+  /** Decoded bytes of the body. */
+  readonly maxBytes: number;
+}
+
+/** Token requests: a short deadline would only manufacture unknown outcomes (`standards.md` §0). */
+export const TOKEN_LIMITS: Limits = { timeoutMs: 30_000, maxBytes: 512 * 1024 };
+/** Revocation and user info. */
+export const CALL_LIMITS: Limits = { timeoutMs: 5_000, maxBytes: 512 * 1024 };
+/** Discovery documents and key sets. */
+export const METADATA_LIMITS: Limits = { timeoutMs: 5_000, maxBytes: 256 * 1024 };
+
+/** A whole answer; times in epoch milliseconds. */
+export interface Exchange {
+  readonly sentAt: number;
+  readonly receivedAt: number;
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+}
+
+/**
+ * Sends and reads to the end.
+ *
+ * @throws {NetworkError} `network_error`, `timeout`: no whole answer; the server may have acted all the same
+ * @throws {ProtocolError} `unexpected_redirect`, `response_too_large`, `response_invalid` (no UTF-8)
+ */
+export async function send(platform: Platform, url: string, init: RequestInit, limits: Limits, issuer: string): Promise<Exchange> {
+  assertSecureUrl(url, issuer);
+  const abort = new AbortController();
+  let timedOut = false;
+  const cancelTimer = platform.setTimer(() => {
+    timedOut = true;
+    abort.abort();
+  }, limits.timeoutMs);
+  const sentAt = platform.now();
+  try {
+    const response = await platform.fetch(url, {
+      ...init,
+      redirect: 'manual',
+      credentials: 'omit',
+      cache: 'no-store',
+      referrerPolicy: 'no-referrer',
+      signal: abort.signal,
+    });
+    if (response.type === 'opaqueredirect' || (response.status >= 300 && response.status < 400)) {
+      abort.abort();
+      throw new ProtocolError('unexpected_redirect', 'The authorization server answered with a redirect, which is never followed (HT-2).', {
+        issuer,
+        status: response.status,
+      });
+    }
+    const text = await readText(response, limits.maxBytes, abort, issuer);
+    return { sentAt, receivedAt: platform.now(), status: response.status, headers: response.headers, text };
+  } catch (error) {
+    if (error instanceof CredentialError) throw error;
+    if (timedOut) throw new NetworkError('timeout', `No whole answer within ${limits.timeoutMs} ms.`, { issuer });
+    throw new NetworkError('network_error', 'No readable answer: offline, refused, aborted, or not allowed by CORS.', { issuer });
+  } finally {
+    cancelTimer();
+  }
+}
+
+/** An exchange as the Response that `oauth4webapi` reads. */
+export function responseOf({ status, headers, text }: Pick<Exchange, 'status' | 'headers' | 'text'>): Response {
+  return new Response([101, 204, 205, 304].includes(status) ? null : text, { status, headers });
+}
+
+/**
+ * https, or http to a loopback literal (HT-1). `localhost` counts only when the issuer itself is there.
+ *
+ * @throws {CredentialError} `unsupported`
+ */
+export function assertSecureUrl(url: string, issuer: string): void {
+  if (!isSecureUrl(url, isLocalhost(issuer))) {
+    throw new ProtocolError('unsupported', 'Only https is allowed, or http to a loopback address (HT-1).', { issuer });
+  }
+}
+
+/** True for https, and for http to this machine. */
+export function isSecureUrl(url: string, allowLocalhost: boolean): boolean {
+  if (!URL.canParse(url)) return false;
+  const { protocol, hostname } = new URL(url);
+  if (protocol === 'https:') return true;
+  if (protocol !== 'http:') return false;
+  return /^127(\.\d{1,3}){3}$/.test(hostname) || hostname === '[::1]' || (allowLocalhost && hostname === 'localhost');
+}
+
+/** True for http to the name `localhost`, whose address is the resolver's affair. */
+export function isLocalhost(url: string): boolean {
+  return URL.canParse(url) && new URL(url).hostname === 'localhost';
+}
+
+async function readText(response: Response, maxBytes: number, abort: AbortController, issuer: string): Promise<string> {
+  const reader = response.body?.getReader();
+  if (!reader) return '';
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+  let text = '';
+  let byteCount = 0;
+  for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read()) {
+    byteCount += chunk.value.byteLength;
+    if (byteCount > maxBytes) {
+      abort.abort();
+      throw new ProtocolError('response_too_large', `The answer is longer than ${maxBytes} bytes (HT-5).`, { issuer, status: response.status });
+    }
+    text += decode(decoder, issuer, chunk.value);
+  }
+  return text + decode(decoder, issuer);
+}
+
+function decode(decoder: TextDecoder, issuer: string, bytes?: Uint8Array): string {
+  try {
+    return bytes ? decoder.decode(bytes, { stream: true }) : decoder.decode();
+  } catch {
+    throw new ProtocolError('response_invalid', 'The answer is not UTF-8 text (HT-6).', { issuer });
+  }
+}

@@ -1,0 +1,32 @@
+/**
+ * Randomness from the platform's CSPRNG. There is no fallback: without one this throws (E52).
+ *
+ * @module
+ */
+import { CredentialError } from '../errors.js';
+import type { Platform } from './platform.js';
+
+const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+
+/**
+ * Random bytes as base64url text without padding: 32 bytes are 43 characters, 16 bytes are 22.
+ *
+ * @throws {CredentialError} `crypto_unavailable`
+ */
+export function randomText({ crypto }: Pick<Platform, 'crypto'>, byteCount: number): string {
+  const generator: unknown = crypto;
+  if (typeof generator !== 'object' || generator === null || typeof crypto.getRandomValues !== 'function') {
+    throw new CredentialError('crypto_unavailable', 'This runtime has no Web Crypto (globalThis.crypto); a secure context is needed.');
+  }
+  return base64url(crypto.getRandomValues(new Uint8Array(byteCount)));
+}
+
+/** Bytes as base64url text without padding (RFC 4648 §5). */
+export function base64url(bytes: Uint8Array): string {
+  let text = '';
+  for (let i = 0; i < bytes.length; i += 3) {
+    const group = ((bytes[i] ?? 0) << 16) | ((bytes[i + 1] ?? 0) << 8) | (bytes[i + 2] ?? 0);
+    for (let shift = 18; shift >= 0; shift -= 6) text += ALPHABET.charAt((group >> shift) & 63);
+  }
+  return text.slice(0, Math.ceil((bytes.length * 4) / 3));
+}

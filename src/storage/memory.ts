@@ -1,0 +1,49 @@
+/**
+ * Records in this program's memory: gone when it ends. The default, since nothing should persist by itself.
+ *
+ * @module
+ */
+import { inProcessLocks } from '../platform/in-process-locks.js';
+import { conditionHolds, type CredentialStorage, type StoredRecord } from './storage.js';
+
+/** Options of `memoryStorage`. */
+export interface MemoryStorageOptions {
+  /** Default `rx-credentials`. */
+  readonly namespace?: string;
+}
+
+/** A storage in memory. Stores that are given the same object share their records, as tabs share a database. */
+export function memoryStorage({ namespace = 'rx-credentials' }: MemoryStorageOptions = {}): CredentialStorage {
+  const records = new Map<string, StoredRecord>();
+  const listeners = new Set<(id: string) => void>();
+  const locks = inProcessLocks();
+  const announce = (id: string): void => listeners.forEach((listener) => listener(id));
+  return {
+    namespace,
+    open: () => Promise.resolve({ coherent: true, durability: 'none', reach: 'process' }),
+    read: (id) => Promise.resolve(records.get(id)),
+    readAll: () => Promise.resolve([...records].map(([id, value]) => ({ id, value }))),
+    write: (record, condition) => {
+      const may = conditionHolds(records.get(record.id), condition);
+      if (may) {
+        records.set(record.id, record);
+        announce(record.id);
+      }
+      return Promise.resolve(may);
+    },
+    remove: (id, condition) => {
+      const may = conditionHolds(records.get(id), condition);
+      if (may) {
+        records.delete(id);
+        announce(id);
+      }
+      return Promise.resolve(may);
+    },
+    withLock: (name, run) => locks.withLock(name, run),
+    watch: (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    close: () => Promise.resolve(),
+  };
+}

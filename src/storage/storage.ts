@@ -1,0 +1,64 @@
+/**
+ * The port of all storages: where records live. One credential is one record, one record is one atomic write.
+ *
+ * @module
+ */
+
+/** What every stored value has; the rest is the store's affair. Plain data: JSON or structured clone brings it back. */
+export interface StoredRecord {
+  readonly id: string;
+  /** +1 on every write of the record. */
+  readonly revision: number;
+}
+
+/** A value as found, with the key it was found under. Nothing is promised about the value. */
+export interface StoredEntry {
+  readonly id: string;
+  readonly value: unknown;
+}
+
+/** What a storage turns out to be once it is open. */
+export interface StorageCapabilities {
+  /** True if a read under a lock sees every write made before under that lock. */
+  readonly coherent: boolean;
+  /** What a resolved write has survived: the end of the program (`relaxed`), power loss (`strict`), or neither (`none`). */
+  readonly durability: 'none' | 'relaxed' | 'strict';
+  /** Who else may use the same records: this program, or every tab and worker of the origin. Locks must reach as far. */
+  readonly reach: 'process' | 'origin';
+}
+
+/**
+ * Where records live. Every method may reject; the store reports it as `storage_failed` or, on opening, goes on in memory.
+ * An adapter that passes the contract suite (`test/contract`) is complete.
+ */
+export interface CredentialStorage {
+  /** Separates the records of several stores in one place, and names locks and channels. */
+  readonly namespace: string;
+  open(): Promise<StorageCapabilities>;
+  /** The value stored under the id, `undefined` if there is none. */
+  read(id: string): Promise<unknown>;
+  readAll(): Promise<readonly StoredEntry[]>;
+  /**
+   * Writes the record in one step if the stored one has the revision named, or if there is none (`'absent'`).
+   * Resolves when the write has committed; `false` if the condition did not hold and nothing was written.
+   */
+  write(record: StoredRecord, condition: number | 'absent'): Promise<boolean>;
+  /** Removes what is stored under the id if it has the revision named; `'any'` removes whatever it is, unreadable values too. */
+  remove(id: string, condition: number | 'any'): Promise<boolean>;
+  /** A lock that reaches as far as the storage does. Without it the store uses the platform's. */
+  withLock?<T>(name: string, run: () => Promise<T>): Promise<T>;
+  /** Calls back with the id after each write of another user of the same storage. Without it the store uses a channel of the platform. */
+  watch?(listener: (id: string) => void): () => void;
+  close(): Promise<void>;
+}
+
+/** The revision of a stored value; `undefined` for what is no record. */
+export function revisionOf(value: unknown): number | undefined {
+  return typeof value === 'object' && value !== null && 'revision' in value && typeof value.revision === 'number' ? value.revision : undefined;
+}
+
+/** True if a write or removal with this condition may go on over the stored value. */
+export function conditionHolds(stored: unknown, condition: number | 'absent' | 'any'): boolean {
+  if (condition === 'any') return true;
+  return condition === 'absent' ? stored === undefined || stored === null : revisionOf(stored) === condition;
+}

@@ -1,0 +1,120 @@
+/**
+ * Revoking: the record is marked first, so that nothing attaches or refreshes it any more in any tab; then the refresh token and the
+ * access token are revoked at the server; then the record goes, at the latest after five seconds. A crash in between is taken up
+ * at the next start. Local removal never depends on the server.
+ *
+ * @module
+ */
+import type { CredentialRecord } from '../credential/record.js';
+import type { TokenSecrets } from '../credential/token.js';
+import { asCredentialError, CredentialError, type CredentialErrorCode } from '../errors.js';
+import type { OAuth2Client } from '../oauth/client.js';
+import type { Platform } from '../platform/platform.js';
+import { tombstoneOf } from './drafts.js';
+import type { Ledger } from './ledger.js';
+
+const DEADLINE_MS = 5_000;
+
+/** What happened to one token at the server. `absent`: there was none; `failed`: it may live on, see `code`. */
+export type RemoteRevocation =
+  | { readonly status: 'revoked' | 'absent' | 'not_asked' }
+  | { readonly status: 'failed'; readonly code: CredentialErrorCode };
+
+/** What `revoke` did, here and at the server. */
+export interface RevokeResult {
+  /** `kept`: only the access token was revoked, the refresh token can get another. */
+  readonly local: 'removed' | 'kept';
+  readonly refreshToken: RemoteRevocation;
+  readonly accessToken: RemoteRevocation;
+}
+
+/** What revoking needs of the store around it. */
+export interface RevocationContext {
+  readonly ledger: Ledger;
+  readonly platform: Platform;
+  readonly withLock: <T>(name: string, run: () => Promise<T>) => Promise<T>;
+  readonly clientOf: (record: CredentialRecord) => OAuth2Client | undefined;
+}
+
+/** Which tokens to revoke. */
+export type RevokeTarget = 'all' | 'access' | 'refresh';
+
+/** Revokes, and removes the credential unless something usable is left of it. */
+export async function revoke(context: RevocationContext, id: string, target: RevokeTarget): Promise<RevokeResult> {
+  const record = context.ledger.record(id);
+  if (target === 'access' && record?.state === 'active' && record.secrets?.refreshToken !== undefined) return revokeAccessToken(context, record);
+  const marked = await context.ledger.update(id, (current) => (current.state === 'removed' ? null : { ...current, state: 'revoking' }));
+  if (!marked) throw new CredentialError('credential_removed', 'The credential is gone already.');
+  return finish(context, marked, target);
+}
+
+/** Takes up what an earlier run of the program began. */
+export async function resumeRevocations(context: RevocationContext): Promise<void> {
+  const begun = [...context.ledger.records()].filter((record) => record.state === 'revoking');
+  await Promise.all(begun.map((record) => finish(context, record, 'all').catch(() => undefined)));
+}
+
+/** The remote part and the tombstone; other tabs that find the same mark wait and then find nothing left to do. */
+async function finish(context: RevocationContext, marked: CredentialRecord, target: RevokeTarget): Promise<RevokeResult> {
+  const { ledger, withLock } = context;
+  return withLock(`revoke:${marked.id}`, async () => {
+    const current = await ledger.reread(marked.id);
+    if (!current || current.state === 'removed') return { local: 'removed', refreshToken: NOT_ASKED, accessToken: NOT_ASKED };
+    const remote = await revokeRemotely(context, marked, target);
+    await ledger.update(marked.id, (latest) => (latest.state === 'removed' ? null : tombstoneOf(latest)));
+    return { local: 'removed', ...remote };
+  });
+}
+
+const NOT_ASKED: RemoteRevocation = { status: 'not_asked' };
+
+async function revokeRemotely(
+  context: RevocationContext,
+  record: CredentialRecord,
+  target: RevokeTarget,
+): Promise<Pick<RevokeResult, 'refreshToken' | 'accessToken'>> {
+  const client = context.clientOf(record);
+  const deadline = deadlineOf(context.platform);
+  const ask = (name: keyof TokenSecrets, hint: 'access_token' | 'refresh_token'): Promise<RemoteRevocation> =>
+    Promise.race([askServer(client, record.secrets?.[name], hint), deadline.passed]);
+  try {
+    // 7009-2: the refresh token first; many servers end the whole grant with it
+    const refreshToken = target === 'access' ? NOT_ASKED : await ask('refreshToken', 'refresh_token');
+    const accessToken = target === 'refresh' ? NOT_ASKED : await ask('accessToken', 'access_token');
+    return { refreshToken, accessToken };
+  } finally {
+    deadline.cancel();
+  }
+}
+
+/** Only the access token, which is marked as expired here, so that the next caller gets another one. */
+async function revokeAccessToken(context: RevocationContext, record: CredentialRecord): Promise<RevokeResult> {
+  const { ledger, platform } = context;
+  const dead = record.secrets?.accessToken;
+  const accessToken = await askServer(context.clientOf(record), dead, 'access_token');
+  await ledger.update(record.id, (current) =>
+    current.state === 'active' && current.secrets?.accessToken === dead
+      ? { ...current, expiresAt: Math.min(current.expiresAt ?? Infinity, platform.now()), generation: current.generation + 1 }
+      : null,
+  );
+  return { local: 'kept', refreshToken: NOT_ASKED, accessToken };
+}
+
+async function askServer(client: OAuth2Client | undefined, token: string | undefined, hint: 'access_token' | 'refresh_token'): Promise<RemoteRevocation> {
+  if (token === undefined) return { status: 'absent' };
+  if (!client) return { status: 'failed', code: 'client_unknown' };
+  try {
+    await client.revoke(token, hint);
+    return { status: 'revoked' };
+  } catch (error) {
+    return { status: 'failed', code: asCredentialError(error, 'network_error', 'The revocation failed.').code };
+  }
+}
+
+function deadlineOf(platform: Platform): { readonly passed: Promise<RemoteRevocation>; cancel(): void } {
+  let cancel = (): void => undefined;
+  const passed = new Promise<RemoteRevocation>((resolve) => {
+    cancel = platform.setTimer(() => resolve({ status: 'failed', code: 'timeout' }), DEADLINE_MS);
+  });
+  return { passed, cancel: () => cancel() };
+}
