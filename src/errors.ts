@@ -168,9 +168,11 @@ export function asCredentialError(value: unknown, code: CredentialErrorCode, mes
 
 /** Removes control characters and caps the length of text that came from a server (6749-13). */
 export function cleanText(text: string, maxLength = 1024): string {
-  // eslint-disable-next-line no-control-regex -- control characters are what this removes
-  return text.slice(0, maxLength * 2).replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, ' ').slice(0, maxLength);
+  return text.slice(0, maxLength).replace(UNPRINTABLE, ' ');
 }
+
+/** Control characters, line and paragraph separators, and marks that change the direction of text (Unicode Cc, Zl, Zp, Bidi_Control). */
+const UNPRINTABLE = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu;
 
 /** The table "Answer of a refresh" of RFC 6749 §5.2 codes, by class. */
 function classOfOAuthError(error: string): ErrorClass {

@@ -11,7 +11,15 @@ export type { RemoteRevocation, RevokeResult, RevokeTarget } from './store/revoc
 export { createToken } from './credential/token.js';
 export type { IdTokenClaims, Token, TokenAttributes, TokenContext, TokenFields, TokenSecrets, TokenType } from './credential/token.js';
 export { credentialState, isSignedIn } from './credential/state.js';
-export type { Activity, CredentialState, CredentialStatus, SignInReason, StoreState, TokenMetadata, TokenStatus } from './credential/state.js';
+export type {
+  Activity,
+  CredentialState,
+  CredentialStatus,
+  SignInReason,
+  StoreState,
+  TokenMetadata,
+  TokenStatus,
+} from './credential/state.js';
 export type { CredentialEvent, EventOrigin } from './credential/actions.js';
 export type { CredentialCriteria, CredentialQuery } from './credential/query.js';
 export type { StagedAnswer } from './credential/record.js';

@@ -20,7 +20,12 @@ interface OfCredential {
 
 /** One fact, without its time. */
 export type StorageFact =
-  | { readonly type: 'restored'; readonly durable: boolean; readonly defaultId: string | null; readonly credentials: readonly CredentialFacts[] }
+  | {
+      readonly type: 'restored';
+      readonly durable: boolean;
+      readonly defaultId: string | null;
+      readonly credentials: readonly CredentialFacts[];
+    }
   | ({
       readonly type: 'token_added' | 'token_replaced' | 'metadata_updated' | 'sign_in_required';
       readonly credential: CredentialFacts;
@@ -61,7 +66,13 @@ export type CredentialEvent =
     } & EventOfCredential)
   | { readonly type: 'default_changed'; readonly id: string | null; readonly at: number; readonly origin: EventOrigin }
   | { readonly type: 'not_durable'; readonly code: CredentialErrorCode; readonly at: number; readonly origin: EventOrigin }
-  | { readonly type: 'record_quarantined'; readonly id: string; readonly reason: string; readonly at: number; readonly origin: EventOrigin };
+  | {
+      readonly type: 'record_quarantined';
+      readonly id: string;
+      readonly reason: string;
+      readonly at: number;
+      readonly origin: EventOrigin;
+    };
 
 /** The event of an action: everything but the facts. */
 export function eventOf(action: StorageAction, origin: EventOrigin): CredentialEvent {
@@ -91,4 +102,3 @@ export function eventOf(action: StorageAction, origin: EventOrigin): CredentialE
 export function assertNever(value: never): never {
   throw new TypeError(`unexpected ${JSON.stringify(value)}`);
 }
-

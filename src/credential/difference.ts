@@ -8,7 +8,7 @@ import { factsOf, type CredentialRecord } from './record.js';
 
 /** The fact that leads from what was known to what was read; `null` if there is none. */
 export function difference(before: CredentialRecord | undefined, after: CredentialRecord): StorageFact | null {
-  if (before && (after.revision < before.revision || after.generation < before.generation)) return null; // a stale reading
+  if (before && isStale(before, after)) return null;
   const facts = factsOf(after);
   const { id, generation } = after;
   if (!facts) return before && before.state !== 'removed' ? { type: 'token_removed', id, generation } : null;
@@ -18,11 +18,15 @@ export function difference(before: CredentialRecord | undefined, after: Credenti
     return before.revision === after.revision ? null : { type, id, generation, credential: facts };
   }
   if (after.state === 'active' && generation > before.generation) return { type: 'token_replaced', id, generation, credential: facts };
-  return before.state === after.state && sameMetadata(before, after) && generation === before.generation
-    ? null
-    : { type: 'metadata_updated', id, generation, credential: facts };
+  return sameMetadata(before, after) ? null : { type: 'metadata_updated', id, generation, credential: facts };
+}
+
+/** True for a reading that was overtaken by what is known already. */
+function isStale(before: CredentialRecord, after: CredentialRecord): boolean {
+  return after.revision < before.revision || after.generation < before.generation;
 }
 
 function sameMetadata(a: CredentialRecord, b: CredentialRecord): boolean {
-  return a.tags.length === b.tags.length && a.tags.every((tag, index) => tag === b.tags[index]);
+  const sameTags = a.tags.length === b.tags.length && a.tags.every((tag, index) => tag === b.tags[index]);
+  return sameTags && a.state === b.state && a.generation === b.generation;
 }

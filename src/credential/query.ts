@@ -30,8 +30,9 @@ export function matcher(query: CredentialQuery): (credential: CredentialState) =
   for (const [name, value] of Object.entries(query)) assertCriterion(name, value);
   const tags = typeof query.tags === 'string' ? [query.tags] : (query.tags ?? []);
   const { issuer, clientId, sub } = query;
+  const wanted: readonly string[] = tags;
   return (credential) =>
-    tags.every((tag) => credential.tags.includes(tag)) &&
+    wanted.every((tag) => credential.tags.includes(tag)) &&
     (issuer === undefined || credential.context.issuer === issuer) &&
     (clientId === undefined || credential.context.clientId === clientId) &&
     (sub === undefined || credential.claims?.sub === sub);
@@ -43,7 +44,8 @@ function assertCriterion(name: string, value: unknown): void {
     if (typeof value === 'string' || (Array.isArray(value) && value.every((tag) => typeof tag === 'string'))) return;
     throw new TypeError('query.tags must be a string or a list of strings');
   }
-  if (!SCALARS.some((scalar) => scalar === name)) throw new TypeError(`query.${name} is no criterion; use ${SCALARS.join(', ')}, tags or a function`);
+  if (!SCALARS.some((scalar) => scalar === name))
+    throw new TypeError(`query.${name} is no criterion; use ${SCALARS.join(', ')}, tags or a function`);
   if (typeof value !== 'string') throw new TypeError(`query.${name} must be a string`);
 }
 
@@ -53,8 +55,9 @@ function assertCriterion(name: string, value: unknown): void {
  * @throws {TypeError} not a list of non-empty strings
  */
 export function normalizeTags(tags: readonly string[]): readonly string[] {
-  if (!Array.isArray(tags) || !tags.every((tag) => typeof tag === 'string' && tag !== '')) {
+  const list: unknown = tags;
+  if (!Array.isArray(list) || !list.every((tag) => typeof tag === 'string' && tag !== '')) {
     throw new TypeError('tags must be a list of non-empty strings');
   }
-  return Object.freeze([...new Set(tags)]);
+  return Object.freeze([...new Set(list.map(String))]);
 }

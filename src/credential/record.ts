@@ -10,6 +10,8 @@ import type { SignInReason } from './state.js';
 import { attributesOf, createToken, secretsOf, type IdTokenClaims, type Token, type TokenContext, type TokenSecrets } from './token.js';
 import type { CredentialFacts } from './actions.js';
 
+type Unjudged = Readonly<Record<string, unknown>>;
+
 /** The version this package writes. A record with another one is quarantined, never guessed at. */
 export const RECORD_VERSION = 1;
 
@@ -111,45 +113,19 @@ export function parseRecord(value: unknown, id: string): CredentialRecord | { re
   if (!isPlainObject(value)) return corrupt('not_an_object');
   if (value['v'] !== RECORD_VERSION) return corrupt('unknown_version');
   if (value['id'] !== id) return corrupt('foreign_id');
-  const counters = ['revision', 'generation', 'epoch', 'defaultClaim'].map((name) => value[name]);
-  if (!counters.every(isCount)) return corrupt('bad_counter');
-  const [revision, generation, epoch, defaultClaim] = counters;
-  const { storedAt, changedAt, issuedAt, expiresAt } = value;
-  if (!isTime(storedAt) || !isTime(changedAt) || !isTime(issuedAt) || !(expiresAt === null || isTime(expiresAt))) return corrupt('bad_time');
-  const { state, reason, tags, tokenType, scope } = value;
-  if (!isState(state)) return corrupt('bad_state');
-  if (tokenType !== 'Bearer' && tokenType !== 'DPoP') return corrupt('bad_token_type');
-  if (typeof scope !== 'string') return corrupt('bad_scope');
-  if (!Array.isArray(tags) || !tags.every((tag) => typeof tag === 'string')) return corrupt('bad_tags');
-  const context = parseContext(value['context']);
-  if (!context) return corrupt('bad_context');
-  const claims = value['claims'] === null ? null : parseClaims(value['claims']);
-  if (claims === undefined) return corrupt('bad_claims');
-  const secrets = value['secrets'] === null ? null : parseSecrets(value['secrets']);
-  if (secrets === undefined || (state === 'active' && secrets === null)) return corrupt('bad_secrets');
-  const staged = value['staged'] === undefined ? undefined : parseStaged(value['staged']);
-  if (staged === null) return corrupt('bad_staged_answer');
-  return Object.freeze({
-    v: RECORD_VERSION,
-    id,
-    revision: Number(revision),
-    generation: Number(generation),
-    epoch: Number(epoch),
-    storedAt,
-    changedAt,
-    defaultClaim: Number(defaultClaim),
-    state,
-    reason: isReason(reason) ? reason : null,
-    context,
-    tags: Object.freeze(tags.map(String)),
-    claims,
-    tokenType,
-    scope: normalizeScope(scope),
-    issuedAt,
-    expiresAt,
-    secrets,
-    ...(staged && { staged }),
-  });
+  const parts = {
+    counters: parseCounters(value),
+    times: parseTimes(value),
+    state: parseState(value),
+    attributes: parseAttributes(value),
+    secrets: parseSecretsOf(value),
+    staged: parseStagedOf(value),
+  };
+  const { counters, times, state, attributes, secrets, staged } = parts;
+  if (!counters || !times || !state || !attributes || !secrets || !staged) {
+    return corrupt(`bad_${Object.entries(parts).find(([, part]) => !part)?.[0] ?? 'record'}`);
+  }
+  return Object.freeze({ v: RECORD_VERSION, id, ...counters, ...times, ...state, ...attributes, ...secrets, ...staged });
 }
 
 /** The store record, or `null` if the value is none: then the epoch cannot be known. */
@@ -158,6 +134,47 @@ export function parseStoreRecord(value: unknown): StoreRecord | null {
   const { revision, epoch, nullClaim } = value;
   if (!isCount(revision) || !isCount(epoch) || !isCount(nullClaim)) return null;
   return Object.freeze({ v: RECORD_VERSION, id: STORE_RECORD_ID, revision, epoch, nullClaim });
+}
+
+function parseCounters(value: Unjudged): Pick<CredentialRecord, 'revision' | 'generation' | 'epoch' | 'defaultClaim'> | null {
+  const { revision, generation, epoch, defaultClaim } = value;
+  return isCount(revision) && isCount(generation) && isCount(epoch) && isCount(defaultClaim)
+    ? { revision, generation, epoch, defaultClaim }
+    : null;
+}
+
+function parseTimes(value: Unjudged): Pick<CredentialRecord, 'storedAt' | 'changedAt' | 'issuedAt' | 'expiresAt'> | null {
+  const { storedAt, changedAt, issuedAt, expiresAt } = value;
+  const known = isTime(storedAt) && isTime(changedAt) && isTime(issuedAt) && (expiresAt === null || isTime(expiresAt));
+  return known ? { storedAt, changedAt, issuedAt, expiresAt } : null;
+}
+
+function parseState(value: Unjudged): Pick<CredentialRecord, 'state' | 'reason'> | null {
+  const { state, reason } = value;
+  return isState(state) ? { state, reason: isReason(reason) ? reason : null } : null;
+}
+
+function parseAttributes(value: Unjudged): Pick<CredentialRecord, 'context' | 'tags' | 'claims' | 'tokenType' | 'scope'> | null {
+  const { tags, tokenType, scope } = value;
+  const context = parseContext(value['context']);
+  const claims = value['claims'] === null ? null : parseClaims(value['claims']);
+  const hasTags = Array.isArray(tags) && tags.every((tag) => typeof tag === 'string');
+  if (!context || claims === undefined || !hasTags || typeof scope !== 'string') return null;
+  if (tokenType !== 'Bearer' && tokenType !== 'DPoP') return null;
+  return { context, claims, tokenType, tags: Object.freeze(tags.map(String)), scope: normalizeScope(scope) };
+}
+
+/** An active credential has secrets; what is left of one that needs sign-in or was removed has none. */
+function parseSecretsOf({ secrets, state }: Unjudged): Pick<CredentialRecord, 'secrets'> | null {
+  if (secrets === null) return state === 'active' ? null : { secrets };
+  const parsed = parseSecrets(secrets);
+  return parsed ? { secrets: parsed } : null;
+}
+
+function parseStagedOf({ staged }: Unjudged): Pick<CredentialRecord, 'staged'> | null {
+  if (staged === undefined) return {};
+  const parsed = parseStaged(staged);
+  return parsed && { staged: parsed };
 }
 
 function parseContext(value: unknown): TokenContext | null {

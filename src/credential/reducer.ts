@@ -69,7 +69,8 @@ function put(state: StoreState, facts: CredentialFacts, at: number): StoreState 
 /** Almost always at the end: credentials come in order of storing. */
 function insert(state: StoreState, credential: CredentialState): StoreState {
   let index = state.credentials.length;
-  for (let before = state.credentials[index - 1]; before && byStoring(credential, before) < 0; before = state.credentials[index - 1]) index--;
+  for (let before = state.credentials[index - 1]; before && byStoring(credential, before) < 0; before = state.credentials[index - 1])
+    index--;
   return freeze({
     ...state,
     ids: freeze(state.ids.toSpliced(index, 0, credential.id)),

@@ -113,7 +113,7 @@ export function createToken(fields: TokenFields): Token {
       toString: method(() => `Token(${id}, redacted)`),
       [INSPECT]: method(redacted),
     },
-  ) as Token; // eslint-disable-line -- defineProperties cannot express the members it adds
+  ) as Token;
   return Object.freeze(token);
 }
 
@@ -164,7 +164,8 @@ function assertFields(fields: TokenFields): void {
   if (fields.id.startsWith('@')) throw new TypeError('token.id must not begin with "@"');
   if (fields.tokenType !== 'Bearer' && fields.tokenType !== 'DPoP') throw new TypeError('token.tokenType must be "Bearer" or "DPoP"');
   if (!Number.isFinite(fields.issuedAt)) throw new TypeError('token.issuedAt must be epoch milliseconds');
-  if (fields.expiresAt !== null && !Number.isFinite(fields.expiresAt)) throw new TypeError('token.expiresAt must be epoch milliseconds or null');
+  if (fields.expiresAt !== null && !Number.isFinite(fields.expiresAt))
+    throw new TypeError('token.expiresAt must be epoch milliseconds or null');
   const context: unknown = fields.context;
   if (typeof context !== 'object' || context === null || !fields.context.issuer || !fields.context.clientId) {
     throw new TypeError('token.context must name issuer and clientId');

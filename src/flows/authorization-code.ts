@@ -46,7 +46,17 @@ export interface AuthorizationCodeFlow {
   isCallback(url: string | URL): boolean;
 }
 
-const OWN_PARAMETERS = ['client_id', 'response_type', 'response_mode', 'redirect_uri', 'state', 'nonce', 'code_challenge', 'code_challenge_method', 'scope'];
+const OWN_PARAMETERS = [
+  'client_id',
+  'response_type',
+  'response_mode',
+  'redirect_uri',
+  'state',
+  'nonce',
+  'code_challenge',
+  'code_challenge_method',
+  'scope',
+];
 const ANSWER_PARAMETERS = ['code', 'state', 'iss', 'error', 'error_description', 'error_uri', 'session_state'];
 const MAX_CALLBACK_CHARACTERS = 32 * 1024;
 const MAX_CODE_CHARACTERS = 8 * 1024;
@@ -112,9 +122,13 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
   async function exchange(state: string, parameters: URLSearchParams): Promise<Token> {
     const transaction = await pending().take(state);
     if (!transaction || transaction.issuer !== issuer || transaction.clientId !== clientId) {
-      throw new CredentialError('callback_state_unknown', 'No sign-in with this "state" is under way here: it was completed already, is older than ten minutes, or began elsewhere.', {
-        issuer,
-      });
+      throw new CredentialError(
+        'callback_state_unknown',
+        'No sign-in with this "state" is under way here: it was completed already, is older than ten minutes, or began elsewhere.',
+        {
+          issuer,
+        },
+      );
     }
     const { nonce, codeVerifier, redirectUri: sentRedirectUri, scope, maxAge, acrValues } = transaction;
     return client.exchangeCode({
@@ -136,7 +150,8 @@ function begin(client: OAuth2Client, redirectUri: string, options: Authorization
   const { max_age: rawMaxAge, acr_values: rawAcrValues } = options.additionalParameters ?? {};
   const maxAge = options.maxAge ?? (rawMaxAge === undefined ? undefined : Number(rawMaxAge));
   const acrValues = options.acrValues ?? rawAcrValues;
-  if (maxAge !== undefined && !(Number.isSafeInteger(maxAge) && maxAge >= 0)) throw new TypeError('maxAge must be whole seconds, 0 or more');
+  if (maxAge !== undefined && !(Number.isSafeInteger(maxAge) && maxAge >= 0))
+    throw new TypeError('maxAge must be whole seconds, 0 or more');
   return {
     state: randomText(platform, 32),
     nonce: randomText(platform, 32),
@@ -159,7 +174,8 @@ async function challengeOf(codeVerifier: string, crypto: Crypto): Promise<string
 }
 
 function authorizationEndpoint(endpoint: string | undefined, issuer: string): string {
-  if (endpoint === undefined) throw new CredentialError('endpoint_missing', 'The authorization server has no authorization_endpoint.', { issuer });
+  if (endpoint === undefined)
+    throw new CredentialError('endpoint_missing', 'The authorization server has no authorization_endpoint.', { issuer });
   if (!isSecureUrl(endpoint, isLocalhost(issuer))) {
     throw new CredentialError('discovery_failed', 'The authorization_endpoint of the discovery document is no https URL.', { issuer });
   }

@@ -50,12 +50,16 @@ export function createSessionLogoutFlow(client: OAuth2Client, options: SessionLo
       const own = Object.keys(additionalParameters).find((name) => OWN_PARAMETERS.includes(name));
       if (own) throw new TypeError(`additionalParameters must not set ${own}; the flow does`);
       const { end_session_endpoint: endpoint } = await client.metadata();
-      if (endpoint === undefined) throw new CredentialError('endpoint_missing', 'The authorization server has no end_session_endpoint.', { issuer });
+      if (endpoint === undefined)
+        throw new CredentialError('endpoint_missing', 'The authorization server has no end_session_endpoint.', { issuer });
       if (!isSecureUrl(endpoint, isLocalhost(issuer))) {
         throw new CredentialError('discovery_failed', 'The end_session_endpoint of the discovery document is no https URL.', { issuer });
       }
       const url = new URL(endpoint);
-      const parameters: Record<string, string> = { ...additionalParameters, ...(idToken === undefined ? { client_id: clientId } : { id_token_hint: idToken }) };
+      const parameters: Record<string, string> = {
+        ...additionalParameters,
+        ...(idToken === undefined ? { client_id: clientId } : { id_token_hint: idToken }),
+      };
       if (postLogoutRedirectUri !== undefined) {
         const state = randomText(platform, 32);
         pending().put(state);

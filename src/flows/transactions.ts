@@ -57,7 +57,8 @@ export function sessionTransactions(items: Storage, platform: Pick<Platform, 'no
     const transaction = parseTransaction(parseJson(items.getItem(key) ?? ''));
     return transaction && platform.now() - transaction.startedAt <= LIFETIME_MS ? transaction : null;
   };
-  const keys = (): readonly string[] => Array.from({ length: items.length }, (_, i) => items.key(i) ?? '').filter((key) => key.startsWith(PREFIX));
+  const keys = (): readonly string[] =>
+    Array.from({ length: items.length }, (_, i) => items.key(i) ?? '').filter((key) => key.startsWith(PREFIX));
   return {
     put: (transaction) => {
       const live = keys().flatMap((key) => {

@@ -116,10 +116,10 @@ export function createOAuth2Client(options: OAuth2ClientOptions): OAuth2Client {
   };
 }
 
-
 function resolve(options: OAuth2ClientOptions): ResolvedClientOptions {
   const { issuer, clientId, redirectUri, postLogoutRedirectUri, scope = 'openid', idTokenSigningAlgs = ['RS256'] } = options;
-  if (typeof issuer !== 'string' || !isSecureUrl(issuer, true)) throw new TypeError('issuer must be an https URL (or http on this machine)');
+  if (typeof issuer !== 'string' || !isSecureUrl(issuer, true))
+    throw new TypeError('issuer must be an https URL (or http on this machine)');
   if (/[?#]/.test(issuer)) throw new TypeError('issuer must have no query and no fragment (RFC 8414 §2)');
   if (typeof clientId !== 'string' || clientId === '') throw new TypeError('clientId must be a non-empty string');
   for (const [name, url] of Object.entries({ redirectUri, postLogoutRedirectUri })) {

@@ -30,8 +30,10 @@ export function parseIdTokenHeader(idToken: string, algs: readonly string[], iss
   const header = parts.length === 3 ? parseJson(textOf(parts[0] ?? '')) : undefined;
   if (!isPlainObject(header)) throw invalid('is no signed JWT', issuer);
   const { alg, kid, typ } = header;
-  if (typeof alg !== 'string' || !algs.includes(alg)) throw invalid(`is not signed with an algorithm of idTokenSigningAlgs (${algs.join(', ')})`, issuer);
-  if (typeof typ === 'string' && OTHER_TYPES.includes(typ.toLowerCase().replace(/^application\//, ''))) throw invalid('is a JWT of another type', issuer);
+  if (typeof alg !== 'string' || !algs.includes(alg))
+    throw invalid(`is not signed with an algorithm of idTokenSigningAlgs (${algs.join(', ')})`, issuer);
+  if (typeof typ === 'string' && OTHER_TYPES.includes(typ.toLowerCase().replace(/^application\//, '')))
+    throw invalid('is a JWT of another type', issuer);
   return { alg, kid: typeof kid === 'string' ? kid : undefined };
 }
 
@@ -59,14 +61,16 @@ export async function checkAccessTokenHash(
  * @throws {ProtocolError} `token_substitution`
  */
 export function checkSameLogin(before: IdTokenClaims, after: IdTokenClaims): void {
-  const differs =
-    (before.iss !== after.iss && 'iss') ||
-    (before.sub !== after.sub && 'sub') ||
-    (!sameAudience(before.aud, after.aud) && 'aud') ||
-    (before.azp !== after.azp && 'azp') ||
-    (after.auth_time !== undefined && before.auth_time !== undefined && before.auth_time !== after.auth_time && 'auth_time') ||
-    (after.nonce !== undefined && before.nonce !== after.nonce && 'nonce');
-  if (differs) {
+  const kept = {
+    iss: before.iss === after.iss,
+    sub: before.sub === after.sub,
+    aud: sameAudience(before.aud, after.aud),
+    azp: before.azp === after.azp,
+    auth_time: after.auth_time === undefined || before.auth_time === undefined || before.auth_time === after.auth_time,
+    nonce: after.nonce === undefined || before.nonce === after.nonce,
+  };
+  const differs = Object.entries(kept).find(([, same]) => !same)?.[0];
+  if (differs !== undefined) {
     throw new ProtocolError('token_substitution', `The refreshed ID token has another "${differs}" than the login (OIDC Core §12.2).`, {
       issuer: before.iss,
     });

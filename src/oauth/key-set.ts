@@ -40,7 +40,8 @@ export function createKeySet(platform: Platform, jwksUri: () => Promise<string>,
   };
   const fetchKeys = async (): Promise<Fetched> => {
     const { status, text } = await send(platform, await jwksUri(), { headers: { accept: 'application/json' } }, METADATA_LIMITS, issuer);
-    if (status !== 200) throw new CredentialError('server_unavailable', `The key set could not be read (status ${status}).`, { issuer, status });
+    if (status !== 200)
+      throw new CredentialError('server_unavailable', `The key set could not be read (status ${status}).`, { issuer, status });
     return (current = { text, keyIds: keyIdsOf(text, issuer), at: platform.monotonicNow() });
   };
   return {
@@ -63,7 +64,10 @@ function keyIdsOf(text: string, issuer: string): readonly unknown[] {
   const body = parseJson(text);
   const keys: unknown = isPlainObject(body) ? body['keys'] : undefined;
   if (!Array.isArray(keys) || keys.length > MAX_KEYS) {
-    throw new ProtocolError('response_invalid', 'The key set has no list "keys" of at most 100 (RFC 7517 §5).', { issuer, class: 'transient' });
+    throw new ProtocolError('response_invalid', 'The key set has no list "keys" of at most 100 (RFC 7517 §5).', {
+      issuer,
+      class: 'transient',
+    });
   }
   return keys.map((key: unknown) => (isPlainObject(key) ? key['kid'] : undefined));
 }

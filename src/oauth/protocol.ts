@@ -23,17 +23,17 @@ const METADATA_STALE_IF_ERROR_MS = 24 * 60 * 60_000;
 
 /** The methods of an `OAuth2Client` that need the protocol code. */
 export interface Protocol {
-  metadata(): Promise<oauth.AuthorizationServer>;
-  exchangeCode(exchange: CodeExchange): Promise<Token>;
-  sendRefresh(token: Token): Promise<StagedAnswer>;
-  needsKeys(answer: StagedAnswer): boolean;
-  processRefresh(token: Token, answer: StagedAnswer): Promise<Token>;
-  revoke(token: string, hint: 'access_token' | 'refresh_token'): Promise<void>;
-  userInfo(token: Token): Promise<UserInfo>;
+  readonly metadata: () => Promise<oauth.AuthorizationServer>;
+  readonly exchangeCode: (exchange: CodeExchange) => Promise<Token>;
+  readonly sendRefresh: (token: Token) => Promise<StagedAnswer>;
+  readonly needsKeys: (answer: StagedAnswer) => boolean;
+  readonly processRefresh: (token: Token, answer: StagedAnswer) => Promise<Token>;
+  readonly revoke: (token: string, hint: 'access_token' | 'refresh_token') => Promise<void>;
+  readonly userInfo: (token: Token) => Promise<UserInfo>;
 }
 
 /** The protocol of one client. */
-export function createProtocol({ issuer, clientId, scope, idTokenSigningAlgs, platform }: ResolvedClientOptions): Protocol {
+export function createProtocol({ issuer, clientId, idTokenSigningAlgs, platform }: ResolvedClientOptions): Protocol {
   const auth = oauth.None();
   const keys = createKeySet(platform, async () => endpoint(await metadata(), 'jwks_uri', issuer), issuer);
   let known: { readonly as: oauth.AuthorizationServer; readonly at: number } | undefined;
@@ -62,16 +62,25 @@ export function createProtocol({ issuer, clientId, scope, idTokenSigningAlgs, pl
       throw new CredentialError('server_unavailable', `The discovery document could not be read (status ${status}).`, { issuer, status });
     }
     if (status !== 200) {
-      throw new CredentialError('discovery_failed', `No discovery document at this issuer (status ${status}). Check the issuer URL.`, { issuer, status });
+      throw new CredentialError('discovery_failed', `No discovery document at this issuer (status ${status}). Check the issuer URL.`, {
+        issuer,
+        status,
+      });
     }
     const as = parseJson(await response.text());
     if (!isPlainObject(as) || typeof as['issuer'] !== 'string') {
-      throw new CredentialError('discovery_failed', 'The discovery document is no JSON object with an issuer. Check the issuer URL.', { issuer });
-    }
-    if (as['issuer'] !== issuer) {
-      throw new ProtocolError('issuer_mismatch', 'The discovery document is of another issuer; the URLs must be equal to the letter (RFC 8414 §3.3).', {
+      throw new CredentialError('discovery_failed', 'The discovery document is no JSON object with an issuer. Check the issuer URL.', {
         issuer,
       });
+    }
+    if (as['issuer'] !== issuer) {
+      throw new ProtocolError(
+        'issuer_mismatch',
+        'The discovery document is of another issuer; the URLs must be equal to the letter (RFC 8414 §3.3).',
+        {
+          issuer,
+        },
+      );
     }
     return { ...as, issuer };
   }
@@ -101,20 +110,28 @@ export function createProtocol({ issuer, clientId, scope, idTokenSigningAlgs, pl
     const as = { ...(await metadata()) }; // a copy: oauth4webapi caches keys by identity, we cache them ourselves
     const header = answer.idToken === undefined ? undefined : parseIdTokenHeader(answer.idToken, idTokenSigningAlgs, issuer);
     const client = clientAt(atMs, { ...extra, ...(header && { id_token_signed_response_alg: header.alg }) });
-    const response = Response.json({ access_token: answer.accessToken, token_type: 'bearer', ...(answer.idToken !== undefined && { id_token: answer.idToken }) });
+    const response = Response.json({
+      access_token: answer.accessToken,
+      token_type: 'bearer',
+      ...(answer.idToken !== undefined && { id_token: answer.idToken }),
+    });
     const claims = parseClaims(oauth.getValidatedIdTokenClaims(await process(as, client, response)) ?? null);
     if (!header) return null;
     if (!claims || claims.sub.length > 255) throw invalid('lacks a claim that is required', issuer);
     const keyText = await keys.text(header.kid);
     await oauth.validateApplicationLevelSignature(as, response, {
-      [oauth.customFetch]: () => Promise.resolve(responseOf({ status: 200, headers: new Headers({ 'content-type': 'application/json' }), text: keyText })),
+      [oauth.customFetch]: () =>
+        Promise.resolve(responseOf({ status: 200, headers: new Headers({ 'content-type': 'application/json' }), text: keyText })),
       [oauth.allowInsecureRequests]: true, // answered from our own cache: nothing is sent
     });
     await checkAccessTokenHash(claims, answer.accessToken, header.alg, platform);
     return claims;
   }
 
-  const tokenOf = (answer: TokenResponse, parts: { id: string; context: TokenContext; sentAt: number; claims: IdTokenClaims | null }): Token => {
+  const tokenOf = (
+    answer: TokenResponse,
+    parts: { id: string; context: TokenContext; sentAt: number; claims: IdTokenClaims | null },
+  ): Token => {
     const { accessToken, refreshToken, idToken, tokenType, expiresInS } = answer;
     return createToken({
       id: parts.id,
@@ -137,7 +154,15 @@ export function createProtocol({ issuer, clientId, scope, idTokenSigningAlgs, pl
       endpoint(as, 'token_endpoint', issuer);
       const callback = checkCallback(as, clientAt(platform.now()), parameters, state, issuer);
       const exchange = await exchanging((seen) =>
-        oauth.authorizationCodeGrantRequest(as, clientAt(platform.now()), auth, callback, redirectUri, codeVerifier, http(TOKEN_LIMITS, seen)),
+        oauth.authorizationCodeGrantRequest(
+          as,
+          clientAt(platform.now()),
+          auth,
+          callback,
+          redirectUri,
+          codeVerifier,
+          http(TOKEN_LIMITS, seen),
+        ),
       );
       if (exchange.status !== 200) throw errorOf(exchange, issuer);
       const answer = parseTokenResponse(exchange.text, issuer);
@@ -148,11 +173,18 @@ export function createProtocol({ issuer, clientId, scope, idTokenSigningAlgs, pl
           requireIdToken: asked.split(' ').includes('openid'),
         }),
       );
-      const context = { issuer, clientId, scope: asked, ...(maxAge !== undefined && { maxAge }), ...(acrValues !== undefined && { acrValues }) };
+      const context = {
+        issuer,
+        clientId,
+        scope: asked,
+        ...(maxAge !== undefined && { maxAge }),
+        ...(acrValues !== undefined && { acrValues }),
+      };
       return tokenOf(answer, { id: randomText(platform, 16), context, sentAt: exchange.sentAt, claims });
     },
     sendRefresh: async ({ refreshToken }) => {
-      if (refreshToken === undefined) throw new CredentialError('no_refresh_token', 'There is no refresh token; the user must sign in.', { issuer });
+      if (refreshToken === undefined)
+        throw new CredentialError('no_refresh_token', 'There is no refresh token; the user must sign in.', { issuer });
       const as = await metadata();
       endpoint(as, 'token_endpoint', issuer);
       const { status, text, headers, sentAt, receivedAt } = await exchanging((seen) =>
@@ -173,7 +205,9 @@ export function createProtocol({ issuer, clientId, scope, idTokenSigningAlgs, pl
     },
     processRefresh: async (token, { text, sentAt, receivedAt }) => {
       const answer = parseTokenResponse(text, issuer);
-      const claims = await validate(answer, receivedAt, {}, (server, client, response) => oauth.processRefreshTokenResponse(server, client, response));
+      const claims = await validate(answer, receivedAt, {}, (server, client, response) =>
+        oauth.processRefreshTokenResponse(server, client, response),
+      );
       if (claims && token.claims) checkSameLogin(token.claims, claims);
       const kept = {
         ...answer,
@@ -187,7 +221,10 @@ export function createProtocol({ issuer, clientId, scope, idTokenSigningAlgs, pl
       const as = await metadata();
       endpoint(as, 'revocation_endpoint', issuer);
       const exchange = await exchanging((seen) =>
-        oauth.revocationRequest(as, clientAt(platform.now()), auth, token, { additionalParameters: { token_type_hint: hint }, ...http(CALL_LIMITS, seen) }),
+        oauth.revocationRequest(as, clientAt(platform.now()), auth, token, {
+          additionalParameters: { token_type_hint: hint },
+          ...http(CALL_LIMITS, seen),
+        }),
       );
       if (exchange.status !== 200) throw errorOf(exchange, issuer); // 7009-3: any 200 is success
     },
@@ -202,7 +239,9 @@ export function createProtocol({ issuer, clientId, scope, idTokenSigningAlgs, pl
         throw new ProtocolError('response_invalid', 'The user info is no JSON object with a "sub" (OIDC Core §5.3.2).', { issuer });
       }
       if (token.claims && body['sub'] !== token.claims.sub) {
-        throw new ProtocolError('token_substitution', 'The user info speaks of another "sub" than the ID token (OIDC Core §5.3.2).', { issuer });
+        throw new ProtocolError('token_substitution', 'The user info speaks of another "sub" than the ID token (OIDC Core §5.3.2).', {
+          issuer,
+        });
       }
       return { ...body, sub: body['sub'] };
     },
@@ -224,10 +263,20 @@ export function createProtocol({ issuer, clientId, scope, idTokenSigningAlgs, pl
  * @throws {ProtocolError} `issuer_mismatch`, `callback_invalid`
  * @throws {OAuthResponseError} `authorization_failed`
  */
-function checkCallback(as: oauth.AuthorizationServer, client: oauth.Client, parameters: URLSearchParams, state: string, issuer: string): URLSearchParams {
+function checkCallback(
+  as: oauth.AuthorizationServer,
+  client: oauth.Client,
+  parameters: URLSearchParams,
+  state: string,
+  issuer: string,
+): URLSearchParams {
   const iss = parameters.get('iss');
   if (iss !== null && iss !== issuer) {
-    throw new ProtocolError('issuer_mismatch', 'The callback comes from another issuer than the one this sign-in was sent to (RFC 9207 §2.4).', { issuer });
+    throw new ProtocolError(
+      'issuer_mismatch',
+      'The callback comes from another issuer than the one this sign-in was sent to (RFC 9207 §2.4).',
+      { issuer },
+    );
   }
   try {
     return oauth.validateAuthResponse(as, client, parameters, state);
@@ -236,7 +285,9 @@ function checkCallback(as: oauth.AuthorizationServer, client: oauth.Client, para
       const { error: name, error_description: errorDescription } = error;
       throw new OAuthResponseError({ error: name, errorDescription }, 'authorization_failed', { issuer });
     }
-    throw new ProtocolError('callback_invalid', `The callback is no valid authorization response: ${reasonOf(error)} (RFC 6749 §4.1.2).`, { issuer });
+    throw new ProtocolError('callback_invalid', `The callback is no valid authorization response: ${reasonOf(error)} (RFC 6749 §4.1.2).`, {
+      issuer,
+    });
   }
 }
 

@@ -76,7 +76,9 @@ function parseTokenType(type: string, issuer: string): TokenType {
   const known = { bearer: 'Bearer', dpop: 'DPoP' } as const;
   const lower = type.toLowerCase();
   if (lower === 'bearer' || lower === 'dpop') return known[lower];
-  throw new CredentialError('unsupported', 'The token response has a token_type other than Bearer or DPoP; the token is not used.', { issuer });
+  throw new CredentialError('unsupported', 'The token response has a token_type other than Bearer or DPoP; the token is not used.', {
+    issuer,
+  });
 }
 
 /** A finite number ≥ 0 or a string of digits, in seconds, capped at ten years; anything else counts as absent (6749-7). */

@@ -113,7 +113,10 @@ async function readText(response: Response, maxBytes: number, abort: AbortContro
     byteCount += chunk.value.byteLength;
     if (byteCount > maxBytes) {
       abort.abort();
-      throw new ProtocolError('response_too_large', `The answer is longer than ${maxBytes} bytes (HT-5).`, { issuer, status: response.status });
+      throw new ProtocolError('response_too_large', `The answer is longer than ${maxBytes} bytes (HT-5).`, {
+        issuer,
+        status: response.status,
+      });
     }
     text += decode(decoder, issuer, chunk.value);
   }

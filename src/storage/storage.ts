@@ -54,7 +54,9 @@ export interface CredentialStorage {
 
 /** The revision of a stored value; `undefined` for what is no record. */
 export function revisionOf(value: unknown): number | undefined {
-  return typeof value === 'object' && value !== null && 'revision' in value && typeof value.revision === 'number' ? value.revision : undefined;
+  return typeof value === 'object' && value !== null && 'revision' in value && typeof value.revision === 'number'
+    ? value.revision
+    : undefined;
 }
 
 /** True if a write or removal with this condition may go on over the stored value. */

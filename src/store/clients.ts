@@ -17,8 +17,8 @@ export interface ClientName {
 
 /** The clients of one store. */
 export interface Clients {
-  named(name?: ClientName): OAuth2Client;
-  ofRecord(record: CredentialRecord): OAuth2Client | undefined;
+  readonly named: (name?: ClientName) => OAuth2Client;
+  readonly ofRecord: (record: CredentialRecord) => OAuth2Client | undefined;
 }
 
 /** @throws {TypeError} no client, or the same one twice */
@@ -33,7 +33,9 @@ export function createClients(
   if (names.size < clients.length) throw new TypeError('clients must not name the same issuer and clientId twice');
   return {
     named: ({ issuer, clientId } = {}) => {
-      const found = clients.filter((client) => (issuer ?? client.issuer) === client.issuer && (clientId ?? client.clientId) === client.clientId);
+      const found = clients.filter(
+        (client) => (issuer ?? client.issuer) === client.issuer && (clientId ?? client.clientId) === client.clientId,
+      );
       const [first, second] = found;
       if (!first) throw new CredentialError('client_unknown', 'No client of this issuer and client id is configured.');
       if (second) throw new CredentialError('client_ambiguous', 'Several clients are configured; name the issuer and client id.');

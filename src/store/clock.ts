@@ -39,12 +39,20 @@ export function createClock(platform: Pick<Platform, 'now' | 'setTimer'>, loop: 
     nextAt = Infinity;
     const now = platform.now();
     const { credentials } = loop().snapshot();
-    loop().dispatch(credentials.map((credential) => changeOf(credential, now)).filter((fact) => fact !== null), 'here');
-    arm(loop().snapshot().credentials.reduce((soonest, credential) => Math.min(soonest, nextOf(credential, now)), Infinity));
+    loop().dispatch(
+      credentials.map((credential) => changeOf(credential, now)).filter((fact) => fact !== null),
+      'here',
+    );
+    arm(
+      loop()
+        .snapshot()
+        .credentials.reduce((soonest, credential) => Math.min(soonest, nextOf(credential, now)), Infinity),
+    );
   };
   return {
     consider: (action) => {
-      if (action.type === 'restored') arm(action.credentials.reduce((soonest, facts) => Math.min(soonest, nextChangeAfter(facts, action.at)), Infinity));
+      if (action.type === 'restored')
+        arm(action.credentials.reduce((soonest, facts) => Math.min(soonest, nextChangeAfter(facts, action.at)), Infinity));
       else if ('credential' in action) arm(nextChangeAfter(action.credential, action.at));
     },
     check: () => {

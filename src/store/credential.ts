@@ -159,7 +159,8 @@ export function createCredentialFactory(context: CredentialContext): (state: Cre
       await context.open();
       const token = await current(context, id);
       const client = context.clientOf(id);
-      if (!client) throw new CredentialError('client_unknown', 'The credential belongs to a client that is not configured; nothing is sent for it.');
+      if (!client)
+        throw new CredentialError('client_unknown', 'The credential belongs to a client that is not configured; nothing is sent for it.');
       try {
         return await client.userInfo(token);
       } catch (error) {
@@ -224,7 +225,8 @@ function stateStream({ loop }: CredentialContext, id: string): Observable<Creden
 
 /** The access token after whatever renewal it needs. */
 async function renewed(context: CredentialContext, id: string, { minValidityMs, forceRefresh }: AccessTokenOptions): Promise<string> {
-  if (minValidityMs !== undefined && !(minValidityMs >= 0)) throw new TypeError('minValidityMs must be a number of milliseconds, 0 or more');
+  if (minValidityMs !== undefined && !(minValidityMs >= 0))
+    throw new TypeError('minValidityMs must be a number of milliseconds, 0 or more');
   await context.open();
   const token = forceRefresh ? await context.refresh(id, { minValidityMs: null }) : await current(context, id, minValidityMs);
   return token.accessToken;
@@ -234,7 +236,8 @@ async function renewed(context: CredentialContext, id: string, { minValidityMs, 
 async function current(context: CredentialContext, id: string, graceMs?: number): Promise<Token> {
   const { ledger, now } = context;
   const record = ledger.record(id);
-  if (record?.state === 'needs_sign_in') throw new CredentialError('needs_sign_in', 'The user must sign in again.', { issuer: record.context.issuer });
+  if (record?.state === 'needs_sign_in')
+    throw new CredentialError('needs_sign_in', 'The user must sign in again.', { issuer: record.context.issuer });
   const token = ledger.token(id);
   if (!token) throw gone();
   const minValidityMs = graceMs ?? defaultGraceMs(token);

@@ -18,7 +18,14 @@ export function newDraft(
 /** The record with another token in its place: same id, tags and default, next generation. */
 export function replacementOf(current: CredentialRecord, token: Token, tags: readonly string[] | undefined): RecordDraft {
   const { staged: _, ...kept } = current;
-  return { ...kept, ...recordFieldsOf(token), tags: tags ?? current.tags, state: 'active', reason: null, generation: current.generation + 1 };
+  return {
+    ...kept,
+    ...recordFieldsOf(token),
+    tags: tags ?? current.tags,
+    state: 'active',
+    reason: null,
+    generation: current.generation + 1,
+  };
 }
 
 /**

@@ -79,7 +79,8 @@ export function createLedger(
   const learn = (after: CredentialRecord): readonly StorageFact[] => {
     const before = known.get(after.id);
     if (after.epoch < store.epoch) return before ? forget(after.id) : [];
-    if (before && (after.revision < before.revision || (after.revision === before.revision && after.generation <= before.generation))) return [];
+    if (before && (after.revision < before.revision || (after.revision === before.revision && after.generation <= before.generation)))
+      return [];
     const fact = difference(before, after);
     known.set(after.id, after);
     quarantined.delete(after.id);

@@ -84,7 +84,8 @@ async function refreshLocked(context: RefreshContext, id: string, seen: number, 
   const renewedMeanwhile = record.generation > seen && isFresh(record, now(), 0);
   if (minValidityMs === null ? renewedMeanwhile : isFresh(record, now(), minValidityMs)) return token;
   const client = context.clientOf(record);
-  if (!client) throw new CredentialError('client_unknown', 'The record belongs to a client that is not configured; nothing is sent for it.');
+  if (!client)
+    throw new CredentialError('client_unknown', 'The record belongs to a client that is not configured; nothing is sent for it.');
   if (token.refreshToken === undefined) {
     throw new CredentialError('no_refresh_token', 'There is no refresh token; the user must sign in.', { issuer: client.issuer });
   }
@@ -151,13 +152,20 @@ async function settleFailure(context: RefreshContext, record: CredentialRecord, 
     const stored = ledger.token(id);
     if (stored && stored.refreshToken !== token.refreshToken) return stored; // another had it renewed: adopt
     await ledger.update(id, (current) => (holds(current, token) ? rejected(current) : null));
-    throw new CredentialError('needs_sign_in', 'The server rejected the refresh token; the user must sign in.', { issuer: error.issuer, cause: error });
+    throw new CredentialError('needs_sign_in', 'The server rejected the refresh token; the user must sign in.', {
+      issuer: error.issuer,
+      cause: error,
+    });
   }
   const { code, class: errorClass } = error;
   const generation = record.generation;
   const asksForUser = error instanceof OAuthResponseError && /^(interaction|login|consent|account_selection)_required$/.test(error.error);
   loop.dispatch([{ type: asksForUser ? 'interaction_required' : 'refresh_failed', id, generation, code, class: errorClass }], 'here');
-  if (asksForUser) throw new CredentialError('needs_interaction', 'The server asks for the user before it renews.', { issuer: error.issuer, cause: error });
+  if (asksForUser)
+    throw new CredentialError('needs_interaction', 'The server asks for the user before it renews.', {
+      issuer: error.issuer,
+      cause: error,
+    });
   throw error;
 }
 

@@ -17,8 +17,7 @@ const DEADLINE_MS = 5_000;
 
 /** What happened to one token at the server. `absent`: there was none; `failed`: it may live on, see `code`. */
 export type RemoteRevocation =
-  | { readonly status: 'revoked' | 'absent' | 'not_asked' }
-  | { readonly status: 'failed'; readonly code: CredentialErrorCode };
+  { readonly status: 'revoked' | 'absent' | 'not_asked' } | { readonly status: 'failed'; readonly code: CredentialErrorCode };
 
 /** What `revoke` did, here and at the server. */
 export interface RevokeResult {
@@ -42,7 +41,8 @@ export type RevokeTarget = 'all' | 'access' | 'refresh';
 /** Revokes, and removes the credential unless something usable is left of it. */
 export async function revoke(context: RevocationContext, id: string, target: RevokeTarget): Promise<RevokeResult> {
   const record = context.ledger.record(id);
-  if (target === 'access' && record?.state === 'active' && record.secrets?.refreshToken !== undefined) return revokeAccessToken(context, record);
+  if (target === 'access' && record?.state === 'active' && record.secrets?.refreshToken !== undefined)
+    return revokeAccessToken(context, record);
   const marked = await context.ledger.update(id, (current) => (current.state === 'removed' ? null : { ...current, state: 'revoking' }));
   if (!marked) throw new CredentialError('credential_removed', 'The credential is gone already.');
   return finish(context, marked, target);
@@ -100,7 +100,11 @@ async function revokeAccessToken(context: RevocationContext, record: CredentialR
   return { local: 'kept', refreshToken: NOT_ASKED, accessToken };
 }
 
-async function askServer(client: OAuth2Client | undefined, token: string | undefined, hint: 'access_token' | 'refresh_token'): Promise<RemoteRevocation> {
+async function askServer(
+  client: OAuth2Client | undefined,
+  token: string | undefined,
+  hint: 'access_token' | 'refresh_token',
+): Promise<RemoteRevocation> {
   if (token === undefined) return { status: 'absent' };
   if (!client) return { status: 'failed', code: 'client_unknown' };
   try {

@@ -152,7 +152,8 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
   /** What earlier runs left: revocations that were begun, and tombstones older than a day. */
   async function tidy(): Promise<void> {
     await resumeRevocations(revocation());
-    const isDue = (record: CredentialRecord): boolean => record.state === 'removed' && platform.now() - record.changedAt > TOMBSTONE_LIFE_MS;
+    const isDue = (record: CredentialRecord): boolean =>
+      record.state === 'removed' && platform.now() - record.changedAt > TOMBSTONE_LIFE_MS;
     const due = [...ledger.records()].some(isDue);
     if (!due) return;
     await withLock('members', async () => {
@@ -203,7 +204,8 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
         if (loop.snapshot().defaultId === id) return;
         const claim = ledger.topClaim() + 1;
         if (id === null) await ledger.updateStore((current) => ({ ...current, nullClaim: claim }));
-        else if (!(await ledger.update(id, (current) => (current.state === 'removed' ? null : { ...current, defaultClaim: claim })))) notFound(id);
+        else if (!(await ledger.update(id, (current) => (current.state === 'removed' ? null : { ...current, defaultClaim: claim }))))
+          notFound(id);
       }),
     clear: (): Promise<void> =>
       withLock('members', async () => {
@@ -229,12 +231,17 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
     });
     const before = ledger.record(token.id);
     if (before?.state === 'removed' && before.revision > 0) {
-      const written = await ledger.update(token.id, (current) => (current.state === 'removed' ? { ...draft, generation: current.generation + 1 } : null));
+      const written = await ledger.update(token.id, (current) =>
+        current.state === 'removed' ? { ...draft, generation: current.generation + 1 } : null,
+      );
       if (written) return found(token.id);
     } else if (!before || before.state === 'removed') {
       if (await ledger.insert(draft)) return found(token.id);
     }
-    throw new CredentialError('credential_exists', `A credential with the id ${token.id} is stored already; refresh keeps the id, a sign-in makes a new one.`);
+    throw new CredentialError(
+      'credential_exists',
+      `A credential with the id ${token.id} is stored already; refresh keeps the id, a sign-in makes a new one.`,
+    );
   }
   async function takePlace(id: string, token: Token, tags: readonly string[] | undefined): Promise<Credential | null> {
     const written = await ledger.update(id, (current) => (current.state === 'removed' ? null : replacementOf(current, token, tags)));
@@ -339,7 +346,8 @@ async function openStorage(storage: CredentialStorage, platform: Platform): Prom
 function waitingFor(ledger: Ledger, { claims, context }: Token): CredentialRecord | undefined {
   if (!claims) return undefined;
   for (const record of ledger.records()) {
-    const same = record.context.issuer === context.issuer && record.context.clientId === context.clientId && record.claims?.sub === claims.sub;
+    const same =
+      record.context.issuer === context.issuer && record.context.clientId === context.clientId && record.claims?.sub === claims.sub;
     if (record.state === 'needs_sign_in' && same) return record;
   }
   return undefined;

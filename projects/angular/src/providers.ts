@@ -6,7 +6,12 @@
 import { DestroyRef, inject, InjectionToken, makeEnvironmentProviders } from '@angular/core';
 import type { EnvironmentProviders } from '@angular/core';
 import { createCredentialStore } from 'rx-credentials';
-import type { CredentialStorage, CredentialStore as CredentialStoreType, CredentialStoreOptions, OAuth2ClientOptions } from 'rx-credentials';
+import type {
+  CredentialStorage,
+  CredentialStore as CredentialStoreType,
+  CredentialStoreOptions,
+  OAuth2ClientOptions,
+} from 'rx-credentials';
 
 /** The store of the application: `inject(CredentialStore)`. */
 export const CredentialStore = new InjectionToken<CredentialStoreType>('rx-credentials CredentialStore');

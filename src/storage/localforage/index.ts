@@ -54,7 +54,9 @@ export function localforageStorage(options: LocalforageStorageOptions = {}): Cre
     read: async (id) => (await (await items()).getItem<unknown>(id)) ?? undefined,
     readAll: async () => {
       const entries: { id: string; value: unknown }[] = [];
-      await (await items()).iterate((value: unknown, id) => {
+      await (
+        await items()
+      ).iterate((value: unknown, id) => {
         entries.push({ id, value });
       });
       return entries;
@@ -69,7 +71,8 @@ export function localforageStorage(options: LocalforageStorageOptions = {}): Cre
 }
 
 async function openItems(namespace: string, platform: Platform): Promise<LocalForage> {
-  if (!platform.locks) throw new StorageError('lock_unavailable', 'localforageStorage needs Web Locks (navigator.locks): a secure context.');
+  if (!platform.locks)
+    throw new StorageError('lock_unavailable', 'localforageStorage needs Web Locks (navigator.locks): a secure context.');
   const { default: localforage } = await import('localforage');
   const store = localforage.createInstance({ name: namespace, storeName: 'records', driver: localforage.INDEXEDDB });
   try {
