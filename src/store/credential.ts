@@ -80,7 +80,8 @@ export interface CredentialContext {
   readonly now: () => number;
   /** Resolves once storage was read. @throws {CredentialError} `store_closed` */
   readonly open: () => Promise<void>;
-  /** Runs a command, which `close` waits for. */
+  /** `close` waits for what is run here. */
+  readonly running: <T>(command: Promise<T>) => Promise<T>;
   readonly refresh: (id: string, request: RefreshRequest) => Promise<Token>;
   readonly revoke: (id: string, target: RevokeTarget) => Promise<RevokeResult>;
   readonly clientOf: (id: string) => OAuth2Client | undefined;
@@ -151,7 +152,9 @@ export function createCredentialFactory(context: CredentialContext): (state: Cre
       const id = idOf(this);
       const normalized = normalizeTags(tags);
       await context.open();
-      const written = await ledger.update(id, (record) => (record.state === 'removed' ? null : { ...record, tags: normalized }));
+      const written = await context.running(
+        ledger.update(id, (record) => (record.state === 'removed' ? null : { ...record, tags: normalized })),
+      );
       if (!written) throw gone();
     },
     async userInfo(): Promise<UserInfo> {
@@ -178,7 +181,7 @@ export function createCredentialFactory(context: CredentialContext): (state: Cre
     async remove(): Promise<void> {
       const id = idOf(this);
       await context.open();
-      await ledger.update(id, (record) => (record.state === 'removed' ? null : tombstoneOf(record)));
+      await context.running(ledger.update(id, (record) => (record.state === 'removed' ? null : tombstoneOf(record))));
     },
     toJSON(): CredentialView {
       const { id, claims, tags, status } = stateOf(this);
@@ -267,6 +270,7 @@ function idOf(handle: object): string {
   return (handle as { readonly id: string }).id;
 }
 
-function gone(): CredentialError {
+/** What commands on a removed credential are told. */
+export function gone(): CredentialError {
   return new CredentialError('credential_removed', 'The credential was removed or is being revoked.');
 }

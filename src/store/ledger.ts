@@ -54,14 +54,16 @@ export interface Ledger {
   update(id: string, change: (current: CredentialRecord) => RecordDraft | null): Promise<CredentialRecord | null>;
   /** The same for the store's own record. */
   updateStore(change: (current: StoreRecord) => Omit<StoreRecord, 'revision'>): Promise<StoreRecord>;
-  /** Removes what tombstones and earlier epochs left behind. */
-  sweep(isDue: (record: CredentialRecord) => boolean): Promise<void>;
+  /** True if records of an earlier epoch were found: a clear was cut short. */
+  hasLeftovers(): boolean;
+  /** Removes records of earlier epochs, and of those of this one what is due; `null` stands for a record that cannot be read. */
+  sweep(isDue: (record: CredentialRecord | null) => boolean): Promise<void>;
 }
 
-/** A ledger over an open storage. `announce` tells the other tabs of a committed write. */
+/** A ledger. The storage is asked for late: it may turn out to be another one. `announce` tells the other tabs of a committed write. */
 export function createLedger(
-  storage: CredentialStorage,
-  platform: Platform,
+  storageOf: () => CredentialStorage,
+  platform: Pick<Platform, 'now'>,
   loop: Loop,
   announce: (record: { readonly id: string; readonly generation: number; readonly revision: number }) => void,
 ): Ledger {
@@ -71,28 +73,38 @@ export function createLedger(
   const turns = inProcessLocks(); // one operation at a time per record, so that our own write is never mistaken for someone else's
   let store = NEW_STORE_RECORD;
 
-  const defaultFact = (): readonly StorageFact[] => {
-    const id = defaultIdOf(known.values(), store);
-    return id === loop.snapshot().defaultId ? [] : [{ type: 'default_changed', id }];
+  let leftovers = false;
+  let defaultId: string | null = null; // as last told
+  let claimsChanged = false;
+
+  /** Tells of facts, and of the default that follows from them once all of them are known. */
+  const tell = (facts: readonly StorageFact[], origin: EventOrigin): void => {
+    const id = claimsChanged ? defaultIdOf(known.values(), store) : defaultId;
+    const change: readonly StorageFact[] = id === defaultId ? [] : [{ type: 'default_changed', id }];
+    claimsChanged = false;
+    defaultId = id;
+    loop.dispatch([...facts, ...change], origin);
   };
   /** What changes when a record is known to be this one. */
   const learn = (after: CredentialRecord): readonly StorageFact[] => {
     const before = known.get(after.id);
-    if (after.epoch < store.epoch) return before ? forget(after.id) : [];
-    if (before && (after.revision < before.revision || (after.revision === before.revision && after.generation <= before.generation)))
-      return [];
+    if (after.epoch < store.epoch) return forget(after.id);
     const fact = difference(before, after);
+    if (before && after.revision <= before.revision) return [];
     known.set(after.id, after);
     quarantined.delete(after.id);
-    const claims = after.defaultClaim !== (before?.defaultClaim ?? 0) || (after.defaultClaim > 0 && after.state !== before?.state);
-    return [...(fact ? [fact] : []), ...(claims ? defaultFact() : [])];
+    if (after.state === 'removed') tokens.delete(after.id);
+    claimsChanged ||= after.defaultClaim !== (before?.defaultClaim ?? 0) || (after.defaultClaim > 0 && after.state !== before?.state);
+    return fact ? [fact] : [];
   };
-  /** What changes when a record is known to be gone. Nothing is promoted in the place of a default. */
+  /** What changes when a record is known to be gone. What is left here keeps its claim: nothing is promoted in the place of a default. */
   const forget = (id: string): readonly StorageFact[] => {
     const before = known.get(id);
     if (!before || before.state === 'removed') return [];
     known.set(id, { ...before, state: 'removed', secrets: null, revision: 0, generation: 0 });
-    return [{ type: 'token_removed', id, generation: before.generation + 1 }, ...(before.defaultClaim > 0 ? defaultFact() : [])];
+    tokens.delete(id);
+    claimsChanged = true;
+    return [{ type: 'token_removed', id, generation: before.generation + 1 }];
   };
   const judge = (id: string, value: unknown): readonly StorageFact[] => {
     if (value === undefined || value === null) return forget(id);
@@ -109,29 +121,31 @@ export function createLedger(
     if (next.revision <= store.revision) return [];
     const cleared = next.epoch > store.epoch;
     store = next;
-    if (!cleared) return defaultFact();
+    claimsChanged = true;
+    if (!cleared) return [];
     for (const [id, record] of known) if (record.epoch < store.epoch) known.delete(id);
-    return [{ type: 'cleared' }, ...(loop.snapshot().defaultId === null ? [] : [{ type: 'default_changed', id: null } as const])];
+    tokens.clear();
+    return [{ type: 'cleared' }];
   };
 
-  const read = <T>(question: () => Promise<T>): Promise<T> => asking(question, 'read');
-  const write = <T>(command: () => Promise<T>): Promise<T> => asking(command, 'written');
+  const read = <T>(question: (storage: CredentialStorage) => Promise<T>): Promise<T> => asking(() => question(storageOf()), 'read');
+  const write = <T>(command: (storage: CredentialStorage) => Promise<T>): Promise<T> => asking(() => command(storageOf()), 'written');
   const rereadNow = async (id: string, origin: EventOrigin): Promise<CredentialRecord | undefined> => {
-    const value = await read(() => storage.read(id));
-    loop.dispatch(judge(id, value), origin);
+    const value = await read((storage) => storage.read(id));
+    tell(judge(id, value), origin);
     return known.get(id);
   };
   const rereadStore = async (): Promise<unknown> => {
-    const value = await read(() => storage.read(STORE_RECORD_ID));
+    const value = await read((storage) => storage.read(STORE_RECORD_ID));
     const record = parseStoreRecord(value);
-    if (record) loop.dispatch(learnStore(record), 'elsewhere');
+    if (record) tell(learnStore(record), 'elsewhere');
     return value;
   };
   /** Commits one record and folds what the write means. */
   const commit = async (draft: RecordDraft, revision: number, condition: number | 'absent'): Promise<CredentialRecord | null> => {
     const record: CredentialRecord = Object.freeze({ ...draft, revision, changedAt: platform.now() });
-    if (!(await write(() => storage.write(record, condition)))) return null;
-    loop.dispatch(learn(record), 'here');
+    if (!(await write((storage) => storage.write(record, condition)))) return null;
+    tell(learn(record), 'here');
     announce(record);
     return record;
   };
@@ -166,9 +180,11 @@ export function createLedger(
       // Without a readable store record the newest epoch found is the best that is known.
       const epoch = store.revision > 0 ? store.epoch : parsed.reduce((newest, record) => Math.max(newest, record.epoch), 0);
       store = { ...store, epoch };
+      leftovers = parsed.some((record) => record.epoch < epoch);
       for (const record of parsed) if (record.epoch >= epoch) known.set(record.id, record);
       const credentials = Array.from(known.values(), factsOf).filter((facts) => facts !== null);
-      loop.dispatch([{ type: 'restored', durable, credentials, defaultId: defaultIdOf(known.values(), store) }, ...problems], 'here');
+      defaultId = defaultIdOf(known.values(), store);
+      loop.dispatch([{ type: 'restored', durable, credentials, defaultId }, ...problems], 'here');
     },
     reread: (id) =>
       turns.withLock(id, async () => {
@@ -177,11 +193,11 @@ export function createLedger(
         return undefined;
       }),
     reload: async () => {
-      const entries = await read(() => storage.readAll());
+      const entries = await read((storage) => storage.readAll());
       await turns.withLock(STORE_RECORD_ID, rereadStore);
       const found = new Set(entries.map(({ id }) => id));
       const facts = entries.filter(({ id }) => id !== STORE_RECORD_ID).flatMap(({ id, value }) => judge(id, value));
-      loop.dispatch(facts, 'elsewhere');
+      tell(facts, 'elsewhere');
       // What is missing may have been written meanwhile: only a reading of its own can tell.
       for (const { id, state } of [...known.values()]) if (!found.has(id) && state !== 'removed') await ledger.reread(id);
     },
@@ -207,23 +223,27 @@ export function createLedger(
       turns.withLock(STORE_RECORD_ID, async () => {
         for (let tries = 0; tries < MAX_TRIES; tries++) {
           const value = await rereadStore();
-          if (value !== undefined && !parseStoreRecord(value)) await write(() => storage.remove(STORE_RECORD_ID, 'any'));
+          if (value !== undefined && !parseStoreRecord(value)) await write((storage) => storage.remove(STORE_RECORD_ID, 'any'));
           const readable = parseStoreRecord(value) !== null;
           const next: StoreRecord = Object.freeze({ ...change(store), revision: store.revision + 1 });
-          if (!(await write(() => storage.write(next, readable ? store.revision : 'absent')))) continue;
-          loop.dispatch(learnStore(next), 'here');
+          if (!(await write((storage) => storage.write(next, readable ? store.revision : 'absent')))) continue;
+          tell(learnStore(next), 'here');
           announce({ id: next.id, generation: next.epoch, revision: next.revision });
           return next;
         }
         throw new StorageError('storage_conflict', 'The store record is written by others faster than it can be read; try again.');
       }),
+    hasLeftovers: () => leftovers,
     sweep: async (isDue) => {
-      for (const { id, value } of await read(() => storage.readAll())) {
+      for (const { id, value } of await read((storage) => storage.readAll())) {
         if (id === STORE_RECORD_ID) continue;
-        const record = parseRecord(value, id);
-        if ('corrupt' in record || (record.epoch >= store.epoch && !isDue(record))) continue;
-        await turns.withLock(id, () => write(() => storage.remove(id, record.revision)));
+        const parsed = parseRecord(value, id);
+        const record = 'corrupt' in parsed ? null : parsed;
+        if (record && record.epoch >= store.epoch && !isDue(record)) continue;
+        if (!record && !isDue(null)) continue;
+        await turns.withLock(id, () => write((storage) => storage.remove(id, record?.revision ?? 'any')));
       }
+      leftovers = false;
     },
   };
   return ledger;

@@ -6,11 +6,13 @@
  */
 import { defer, firstValueFrom, shareReplay, type Observable } from 'rxjs';
 import { isFresh } from '../credential/expiry.js';
-import { recordFieldsOf, type CredentialRecord, type StagedAnswer } from '../credential/record.js';
+import { recordFieldsOf, STORE_RECORD_ID, type CredentialRecord, type StagedAnswer } from '../credential/record.js';
 import type { Token } from '../credential/token.js';
 import { asCredentialError, CredentialError, OAuthResponseError } from '../errors.js';
 import type { OAuth2Client } from '../oauth/client.js';
+import type { Platform } from '../platform/platform.js';
 import { refreshTokenIn } from '../oauth/token-response.js';
+import { gone } from './credential.js';
 import { tombstoneOf } from './drafts.js';
 import type { Ledger, RecordDraft } from './ledger.js';
 import type { Loop } from './loop.js';
@@ -22,9 +24,9 @@ export type RefreshOutcome = { readonly token: Token } | { readonly error: Crede
 export interface RefreshContext {
   readonly ledger: Ledger;
   readonly loop: Loop;
-  readonly now: () => number;
-  /** True if other programs write to the same storage. */
-  readonly shared: boolean;
+  readonly platform: Pick<Platform, 'now'>;
+  /** True if others write to the same records. */
+  readonly isShared: () => boolean;
   readonly withLock: <T>(name: string, run: () => Promise<T>) => Promise<T>;
   /** The client a record belongs to; `undefined` where none is configured: then nothing is ever sent. */
   readonly clientOf: (record: CredentialRecord) => OAuth2Client | undefined;
@@ -39,15 +41,13 @@ export interface RefreshRequest {
 /** All flights of a store. */
 export interface Refresher {
   refresh(id: string, request: RefreshRequest): Promise<Token>;
-  /** Resolves when no flight is under way. */
-  settled(): Promise<void>;
 }
 
 /** The flights of one store. */
 export function createRefresher(context: RefreshContext): Refresher {
   const flights = new Map<string, Observable<RefreshOutcome>>();
   const flight = (id: string, request: RefreshRequest): Observable<RefreshOutcome> => {
-    const key = `${request.minValidityMs === null ? 'forced' : 'needed'}:${id}`; // E63: a forced refresh never joins an unforced one
+    const key = `${request.minValidityMs ?? 'forced'}:${id}`; // E63: only who asks for the same joins
     const running = flights.get(key);
     if (running) return running;
     const seen = context.ledger.record(id)?.generation ?? 0;
@@ -69,20 +69,17 @@ export function createRefresher(context: RefreshContext): Refresher {
       if ('error' in outcome) throw outcome.error;
       return outcome.token;
     },
-    settled: async () => {
-      while (flights.size > 0) await Promise.all(Array.from(flights.values(), (running) => firstValueFrom(running)));
-    },
   };
 }
 
 /** The refresh itself, alone among all tabs. `seen` is the generation the caller knew when it asked. */
 async function refreshLocked(context: RefreshContext, id: string, seen: number, { minValidityMs }: RefreshRequest): Promise<Token> {
-  const { ledger, loop, now } = context;
+  const { ledger, loop, platform } = context;
   const record = usable(await ledger.reread(id));
   const token = ledger.token(id);
-  if (!token) throw removed();
-  const renewedMeanwhile = record.generation > seen && isFresh(record, now(), 0);
-  if (minValidityMs === null ? renewedMeanwhile : isFresh(record, now(), minValidityMs)) return token;
+  if (!token) throw gone();
+  const renewedMeanwhile = record.generation > seen && isFresh(record, platform.now(), 0);
+  if (minValidityMs === null ? renewedMeanwhile : isFresh(record, platform.now(), minValidityMs)) return token;
   const client = context.clientOf(record);
   if (!client)
     throw new CredentialError('client_unknown', 'The record belongs to a client that is not configured; nothing is sent for it.');
@@ -102,7 +99,8 @@ async function refreshLocked(context: RefreshContext, id: string, seen: number, 
 /** The raw answer, durable already if judging it must ask the server for keys (RF-4): what was rotated is not lost to that. */
 async function sendAndStage({ ledger }: RefreshContext, client: OAuth2Client, token: Token): Promise<StagedAnswer> {
   const answer = await client.sendRefresh(token);
-  if (client.needsKeys(answer)) await ledger.update(token.id, (current) => (holds(current, token) ? { ...current, staged: answer } : null));
+  if (client.needsKeys(answer))
+    await ledger.update(token.id, (current) => (holds(current, token) ? { ...current, staged: answer } : null)).catch(() => null);
   return answer;
 }
 
@@ -134,13 +132,13 @@ async function commit(context: RefreshContext, client: OAuth2Client, token: Toke
   const written = await ledger.update(token.id, (current) =>
     holds(current, token) ? { ...unstaged(current), ...recordFieldsOf(next), generation: current.generation + 1 } : null,
   );
-  if (written && context.shared) await ledger.reread('@store'); // a clear elsewhere that no message told of
+  if (written && context.isShared()) await ledger.reread(STORE_RECORD_ID); // a clear elsewhere that no message told of
   const held = ledger.token(token.id);
   if (written && held) return held;
   await revokeQuietly(client, next.refreshToken, 'refresh_token');
   await revokeQuietly(client, next.accessToken, 'access_token');
   if (held) return held; // RF-5: another token is stored by now; ours is dropped
-  throw removed();
+  throw gone();
 }
 
 /** What a failed refresh means for the record (`standards.md` §2, "Answer of a refresh"). */
@@ -183,14 +181,11 @@ function unstaged({ staged: _, ...record }: CredentialRecord): CredentialRecord 
   return record;
 }
 
+/** A record that may be refreshed. */
 function usable(record: CredentialRecord | undefined): CredentialRecord {
-  if (!record || record.state === 'removed' || record.state === 'revoking') throw removed();
+  if (!record || record.state === 'removed' || record.state === 'revoking') throw gone();
   if (record.state === 'needs_sign_in') throw new CredentialError('needs_sign_in', 'The user must sign in again.');
   return record;
-}
-
-function removed(): CredentialError {
-  return new CredentialError('credential_removed', 'The credential was removed or is being revoked.');
 }
 
 /** A token nobody will use any more. That the server cannot be reached changes nothing here. */

@@ -1,0 +1,117 @@
+/**
+ * Who is in the store and who is the default. What concerns more than one record runs under the store's own lock, so that two first
+ * credentials in two tabs make one default.
+ *
+ * @module
+ */
+import type { CredentialRecord } from '../credential/record.js';
+import { withFields, type Token } from '../credential/token.js';
+import { CredentialError } from '../errors.js';
+import type { Platform } from '../platform/platform.js';
+import { gone } from './credential.js';
+import { newDraft, replacementOf } from './drafts.js';
+import type { Ledger } from './ledger.js';
+import type { Loop } from './loop.js';
+
+const TOMBSTONE_LIFE_MS = 24 * 60 * 60_000;
+
+/** What membership needs of the store around it. */
+export interface MembershipContext {
+  readonly ledger: Ledger;
+  readonly loop: Loop;
+  readonly platform: Platform;
+  readonly isShared: () => boolean;
+  readonly withLock: <T>(name: string, run: () => Promise<T>) => Promise<T>;
+}
+
+/** Commands that concern the store as a whole. */
+export interface Membership {
+  /** Keeps a token; resolves with the id it is stored under. */
+  store(token: Token, tags: readonly string[] | undefined, replace: string | undefined): Promise<string>;
+  setDefault(id: string | null): Promise<void>;
+  clear(): Promise<void>;
+  /** Removes tombstones older than a day, and what a clear that was cut short left behind. */
+  sweep(): Promise<void>;
+}
+
+/** The membership of one store. */
+export function createMembership({ ledger, loop, platform, isShared, withLock }: MembershipContext): Membership {
+  const alone = <T>(run: () => Promise<T>): Promise<T> => withLock('members', run);
+  /** Takes in what no message may have told of. */
+  const catchUp = async (): Promise<void> => {
+    if (isShared()) await ledger.reload();
+  };
+
+  return {
+    store: (token, tags, replace) =>
+      alone(async () => {
+        if (loop.snapshot().ids.length === 0) await catchUp(); // somebody else's first credential may be there
+        const id = replace ?? waitingFor(ledger, token)?.id;
+        if (id === undefined) return add(token, tags ?? []);
+        const kept = id === token.id ? token : withFields(token, { id });
+        const written = await ledger.update(id, (current) => (current.state === 'removed' ? null : replacementOf(current, kept, tags)));
+        if (!written) throw gone();
+        return id;
+      }),
+    setDefault: async (id) => {
+      if (loop.snapshot().defaultId === id) return;
+      await alone(async () => {
+        await catchUp();
+        if (loop.snapshot().defaultId === id) return;
+        const claim = ledger.topClaim() + 1;
+        if (id === null) await ledger.updateStore((current) => ({ ...current, nullClaim: claim }));
+        else if (!(await ledger.update(id, (current) => (current.state === 'removed' ? null : { ...current, defaultClaim: claim }))))
+          throw gone();
+      });
+    },
+    clear: () =>
+      alone(async () => {
+        await ledger.updateStore((current) => ({ ...current, epoch: current.epoch + 1, nullClaim: 0 }));
+        await ledger.sweep((record) => record === null); // what no one can read is forgotten, too
+      }),
+    sweep: async () => {
+      const isDue = (record: CredentialRecord): boolean =>
+        record.state === 'removed' && platform.now() - record.changedAt > TOMBSTONE_LIFE_MS;
+      if (![...ledger.records()].some(isDue) && !ledger.hasLeftovers()) return;
+      await alone(async () => {
+        // A tombstone with the highest claim says that nobody is the default; from now on the store record says so.
+        const nobody = loop.snapshot().defaultId === null && ledger.topClaim() > ledger.store().nullClaim;
+        if (nobody) await ledger.updateStore((current) => ({ ...current, nullClaim: ledger.topClaim() }));
+        await ledger.sweep(isDue);
+      });
+    },
+  };
+
+  /** A new record, or one over the tombstone of the same id. */
+  async function add(token: Token, tags: readonly string[]): Promise<string> {
+    const { credentials } = loop.snapshot();
+    const draft = newDraft(token, {
+      generation: 1,
+      epoch: ledger.store().epoch,
+      storedAt: Math.max(platform.now(), (credentials.at(-1)?.storedAt ?? -Infinity) + 1),
+      defaultClaim: credentials.length === 0 ? ledger.topClaim() + 1 : 0,
+      tags,
+    });
+    const before = ledger.record(token.id) ?? (isShared() ? await ledger.reread(token.id) : undefined);
+    const isTombstone = before?.state === 'removed' && before.revision > 0;
+    const written = isTombstone
+      ? await ledger.update(token.id, (current) => (current.state === 'removed' ? { ...draft, generation: current.generation + 1 } : null))
+      : await ledger.insert(draft);
+    if (written) return token.id;
+    throw new CredentialError(
+      'credential_exists',
+      `A credential with the id ${token.id} is stored already. Refreshing keeps the id, signing in makes a new one; to put a token in its place, use "replace".`,
+    );
+  }
+}
+
+/** The credential that waits for this very user to sign in again. */
+function waitingFor(ledger: Ledger, { claims, context }: Token): CredentialRecord | undefined {
+  if (!claims) return undefined;
+  for (const record of ledger.records()) {
+    const same =
+      record.context.issuer === context.issuer && record.context.clientId === context.clientId && record.claims?.sub === claims.sub;
+    if (record.state === 'needs_sign_in' && same) return record;
+  }
+  return undefined;
+}
