@@ -70,8 +70,8 @@ export function createMembership({ ledger, loop, platform, isShared, withLock }:
         await ledger.sweep((record) => record === null); // what no one can read is forgotten, too
       }),
     sweep: async () => {
-      const isDue = (record: CredentialRecord): boolean =>
-        record.state === 'removed' && platform.now() - record.changedAt > TOMBSTONE_LIFE_MS;
+      const isDue = (record: CredentialRecord | null): boolean =>
+        record?.state === 'removed' && platform.now() - record.changedAt > TOMBSTONE_LIFE_MS;
       if (![...ledger.records()].some(isDue) && !ledger.hasLeftovers()) return;
       await alone(async () => {
         // A tombstone with the highest claim says that nobody is the default; from now on the store record says so.
