@@ -48,31 +48,26 @@ export type StorageAction = StorageFact & { readonly at: number };
 /** `here`: this store did it; `elsewhere`: another tab, process or store did. */
 export type EventOrigin = 'here' | 'elsewhere';
 
-interface EventOfCredential extends OfCredential {
-  readonly at: number;
-  readonly origin: EventOrigin;
+/** One member per type, so that a comparison of `event.type` narrows. */
+type EventOf<Type extends string, Members = unknown> = Type extends string
+  ? { readonly type: Type; readonly at: number; readonly origin: EventOrigin } & Members
+  : never;
+
+interface Failure {
+  readonly code: CredentialErrorCode;
+  readonly class: ErrorClass;
 }
 
-/** What `events$` emits: ids, generations, codes and reasons; never a token, never a claim (OBS-1). Times in epoch milliseconds. */
+/** What `events$` emits: ids, generations, codes and reasons; never a token, never a claim (OBS-1). `at` is epoch milliseconds. */
 export type CredentialEvent =
-  | { readonly type: 'restored' | 'cleared'; readonly at: number; readonly origin: EventOrigin }
-  | ({ readonly type: 'token_added' | 'token_replaced' | 'metadata_updated' | 'token_removed' } & EventOfCredential)
-  | ({ readonly type: 'refresh_started' | 'expiring' | 'expired' } & EventOfCredential)
-  | ({ readonly type: 'sign_in_required'; readonly reason: SignInReason | null } & EventOfCredential)
-  | ({
-      readonly type: 'refresh_failed' | 'interaction_required';
-      readonly code: CredentialErrorCode;
-      readonly class: ErrorClass;
-    } & EventOfCredential)
-  | { readonly type: 'default_changed'; readonly id: string | null; readonly at: number; readonly origin: EventOrigin }
-  | { readonly type: 'not_durable'; readonly code: CredentialErrorCode; readonly at: number; readonly origin: EventOrigin }
-  | {
-      readonly type: 'record_quarantined';
-      readonly id: string;
-      readonly reason: string;
-      readonly at: number;
-      readonly origin: EventOrigin;
-    };
+  | EventOf<'restored' | 'cleared'>
+  | EventOf<'token_added' | 'token_replaced' | 'metadata_updated' | 'token_removed', OfCredential>
+  | EventOf<'refresh_started' | 'expiring' | 'expired', OfCredential>
+  | EventOf<'refresh_failed' | 'interaction_required', OfCredential & Failure>
+  | EventOf<'sign_in_required', OfCredential & { readonly reason: SignInReason | null }>
+  | EventOf<'default_changed', { readonly id: string | null }>
+  | EventOf<'not_durable', { readonly code: CredentialErrorCode }>
+  | EventOf<'record_quarantined', { readonly id: string; readonly reason: string }>;
 
 /** The event of an action: everything but the facts. */
 export function eventOf(action: StorageAction, origin: EventOrigin): CredentialEvent {

@@ -229,6 +229,8 @@ export function createProtocol({ issuer, clientId, idTokenSigningAlgs, platform 
       if (exchange.status !== 200) throw errorOf(exchange, issuer); // 7009-3: any 200 is success
     },
     userInfo: async (token) => {
+      if (token.tokenType === 'DPoP')
+        throw new CredentialError('unsupported', 'The token is bound to a DPoP key; proofs are not supported yet.', { issuer });
       const as = await metadata();
       endpoint(as, 'userinfo_endpoint', issuer);
       const client = clientAt(platform.now());

@@ -109,9 +109,9 @@ export function createMembership({ ledger, loop, platform, isShared, withLock }:
 function waitingFor(ledger: Ledger, { claims, context }: Token): CredentialRecord | undefined {
   if (!claims) return undefined;
   for (const record of ledger.records()) {
-    const same =
-      record.context.issuer === context.issuer && record.context.clientId === context.clientId && record.claims?.sub === claims.sub;
-    if (record.state === 'needs_sign_in' && same) return record;
+    if (record.state !== 'needs_sign_in') continue; // first: almost all records end here
+    const { issuer, clientId } = record.context;
+    if (issuer === context.issuer && clientId === context.clientId && record.claims?.sub === claims.sub) return record;
   }
   return undefined;
 }

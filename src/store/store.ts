@@ -6,7 +6,7 @@
  */
 import { defer, distinctUntilChanged, map, type Observable } from 'rxjs';
 import type { CredentialEvent } from '../credential/actions.js';
-import { matcher, normalizeTags, type CredentialQuery } from '../credential/query.js';
+import { idsOfMatches, matcher, normalizeTags, type CredentialQuery } from '../credential/query.js';
 import type { CredentialRecord } from '../credential/record.js';
 import type { StoreState } from '../credential/state.js';
 import { isToken, type Token } from '../credential/token.js';
@@ -159,8 +159,6 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
     return handle;
   };
   const handlesOf = (ids: readonly string[]): readonly Credential[] => Object.freeze(ids.map(handleOf).filter((handle) => handle !== null));
-  const matches = (state: StoreState, query: ReturnType<typeof matcher>): readonly string[] =>
-    state.credentials.filter(query).map((credential) => credential.id);
 
   async function start(): Promise<void> {
     const { capabilities, entries, error } = await openStorage(storage, platform);
@@ -193,7 +191,7 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
     find$: (query) => {
       const test = matcher(query);
       return loop.ready$.pipe(
-        map((state) => matches(state, test)),
+        map((state) => idsOfMatches(state.credentials, test)),
         distinctUntilChanged((a, b) => a.length === b.length && a.every((id, index) => id === b[index])),
         map(handlesOf),
       );
@@ -217,7 +215,7 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
     find: async (query) => {
       const test = matcher(query);
       await open();
-      return handlesOf(matches(loop.snapshot(), test));
+      return handlesOf(idsOfMatches(loop.snapshot().credentials, test));
     },
     getDefault: async () => {
       await open();
