@@ -11,8 +11,11 @@ const configurations = fileURLToPath(new URL('./api/', import.meta.url));
 mkdirSync(fileURLToPath(new URL('../docs/api/', import.meta.url)), { recursive: true });
 
 let failed = false;
-for (const file of readdirSync(configurations)) {
-  const config = ExtractorConfig.loadFileAndPrepare(`${configurations}${file}`);
+for (const file of readdirSync(configurations).filter((name) => name.endsWith('.json'))) {
+  const configObjectFullPath = `${configurations}${file}`;
+  const configObject = ExtractorConfig.loadFile(configObjectFullPath);
+  const packageJsonFullPath = `${configObject.projectFolder}/package.json`; // the published package, not the workspace
+  const config = ExtractorConfig.prepare({ configObject, configObjectFullPath, packageJsonFullPath });
   const { succeeded, apiReportChanged } = Extractor.invoke(config, { localBuild: update, messageCallback });
   const problem = succeeded ? '' : apiReportChanged ? 'differs from its report; look at it, then type: npm run update:api' : 'has errors';
   console.log(`${file.replace('.json', '')}: ${problem || (apiReportChanged ? 'report updated' : 'as reported')}`);

@@ -1,0 +1,65 @@
+/** A thousand callers find one token expired: one request, and what it costs beyond the request itself. */
+import { createServer as createHttpServer } from 'node:http';
+import { createServer, ISSUER, rawRefresh, storeOf, tokenOf } from '../fixtures.mjs';
+
+const CALLERS = 1_000;
+
+export default async function refresh(bench) {
+  await inProcess(bench);
+  await overLoopback(bench);
+}
+
+async function inProcess(bench) {
+  const server = createServer();
+  const fetch = (url) => Promise.resolve(Response.json(server.handle(new URL(url).pathname)));
+  await measure(bench, { server, fetch, issuer: ISSUER, where: 'in-process server' });
+}
+
+async function overLoopback(bench) {
+  let server;
+  const http = createHttpServer((request, response) => {
+    request.resume();
+    response.setHeader('content-type', 'application/json').end(JSON.stringify(server.handle(request.url)));
+  });
+  await new Promise((listening) => http.listen(0, '127.0.0.1', listening));
+  const issuer = `http://127.0.0.1:${http.address().port}`;
+  server = createServer(issuer);
+  try {
+    const reach = { reach: 1.6, reachOf: 'issue 4' };
+    await measure(bench, { server, fetch: (...args) => fetch(...args), issuer, where: 'server on 127.0.0.1', ...reach });
+  } finally {
+    http.closeAllConnections();
+    http.close();
+  }
+}
+
+async function measure({ core, rounds, ratio, count }, { server, fetch, issuer, where, reach, reachOf }) {
+  const platform = { ...core.defaultPlatform(), fetch };
+  const clients = { issuer, clientId: 'bench', platform };
+  const store = await storeOf(core, [], { clients });
+  const credential = await store.store(tokenOf(core, 0, { issuer, issuedAt: Date.now() - 7_200_000 }));
+  await credential.accessToken(); // discovery and the protocol code
+  let requests = 0;
+  let waves = 0;
+  await ratio({
+    name: `${CALLERS.toLocaleString('en')} callers of an expired token, ${where}`,
+    floor: 'one raw refresh request',
+    times: 1,
+    againstTimes: 10,
+    reach,
+    reachOf,
+    subject: async () => {
+      const before = server.tokenRequests;
+      const tokens = await Promise.all(Array.from({ length: CALLERS }, () => credential.accessToken()));
+      if (new Set(tokens).size !== 1) throw new Error('the callers were given different tokens');
+      requests += server.tokenRequests - before;
+      waves++;
+    },
+    against: async (times) => {
+      for (let i = 0; i < times; i++) await rawRefresh(fetch, issuer);
+    },
+  });
+  if (waves < rounds) throw new Error('not every round was run');
+  count({ name: `token requests for them, ${where}`, value: requests / waves, reach: 1, reachOf: 'issue 2' });
+  await store.close();
+}
