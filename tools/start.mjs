@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import { startDemo } from '../projects/demo/server/demo.mjs';
 
 const PROJECT = fileURLToPath(new URL('..', import.meta.url));
-const ROOT = fileURLToPath(new URL('../dist/demo/browser', import.meta.url));
+const ROOT = fileURLToPath(new URL('../dist/demo-development/browser', import.meta.url));
 const NG = fileURLToPath(new URL('../node_modules/@angular/cli/bin/ng.js', import.meta.url));
 
 const PORTS = [

@@ -19,8 +19,8 @@ export async function startTestServers(options = {}) {
   return { issuer, api: api.origin, control: control.url, close: closeAll };
 }
 
-/** The control of servers that run already. */
-export async function startControl({ authorizationServer, api }) {
+/** The control of servers that run already. `more`: further methods, by name. */
+export async function startControl({ authorizationServer, api }, more = {}) {
   const children = [];
   const methods = {
     requests: () => authorizationServer.requests(),
@@ -38,6 +38,7 @@ export async function startControl({ authorizationServer, api }) {
       children.push(closeChild);
       return addresses;
     },
+    ...more,
   };
   const server = createServer((request, response) => void call(request, response, methods));
   const url = `http://127.0.0.1:${await listen(server, { port: 0, host: '127.0.0.1' })}`;

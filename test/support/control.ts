@@ -61,6 +61,11 @@ export interface TestServers {
   readonly control: string;
 }
 
+/** A demo: the application's origin, and its servers. */
+export interface TestDemo extends TestServers {
+  readonly app: string;
+}
+
 export interface Control {
   requests(): Promise<readonly TokenRequest[]>;
   apiLog(): Promise<readonly ApiRequest[]>;
@@ -75,6 +80,8 @@ export interface Control {
   setAccessTokenTtlSeconds(seconds: number): Promise<void>;
   /** Another authorization server and API, closed by the global teardown. */
   startServers(options?: ServerOptions): Promise<TestServers>;
+  /** Another demo, closed by the global teardown; the e2e control only. */
+  startDemo(): Promise<TestDemo>;
 }
 
 /** @param address of a control, from TEST_CONTROL, TEST_CONTROL_E2E or startServers() */
@@ -94,5 +101,6 @@ export function createControl(address: string): Control {
     expireAccessToken: (token) => call('expireAccessToken', token),
     setAccessTokenTtlSeconds: (seconds) => call('setAccessTokenTtlSeconds', seconds),
     startServers: (options = {}) => call('startServers', options),
+    startDemo: () => call('startDemo'),
   };
 }

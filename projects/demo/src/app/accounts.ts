@@ -1,0 +1,117 @@
+/** Signing in and out: what the buttons of several components do. */
+import { DOCUMENT, inject, Injectable } from '@angular/core';
+import { toSignal } from '@angular/core/rxjs-interop';
+import type { Credential, RevokeResult } from 'rx-credentials';
+import { CredentialStore, injectAuthorizationCodeFlow, injectSessionLogoutFlow } from 'rx-credentials-angular';
+import { nameOf } from './words';
+
+export interface SignInOptions {
+  /** True asks for another user, although one is signed in at the authorization server. */
+  readonly anew?: boolean;
+  readonly loginHint?: string;
+  /** For the new credential; they wait in this tab until the user is back. */
+  readonly tags?: readonly string[];
+}
+
+const TAGS_KEY = 'demo:tags';
+const STATE_KEY = 'demo:last-state';
+
+@Injectable({ providedIn: 'root' })
+export class Accounts {
+  readonly #location = inject(DOCUMENT).location;
+  readonly #store = inject(CredentialStore);
+  readonly #codeFlow = injectAuthorizationCodeFlow();
+  readonly #logoutFlow = injectSessionLogoutFlow();
+
+  /** What the store knows, without a secret in it. */
+  readonly state = toSignal(this.#store.state$, { initialValue: this.#store.snapshot() });
+
+  /** Leaves the page. */
+  async signIn({ anew = false, loginHint, tags = [] }: SignInOptions = {}): Promise<string> {
+    const additionalParameters = { ...(anew && { prompt: 'login' }), ...(loginHint && { login_hint: loginHint }) };
+    const url = await this.#codeFlow.start({ additionalParameters });
+    sessionStorage.setItem(TAGS_KEY, JSON.stringify(tags));
+    this.#location.assign(url);
+    return 'Going to the authorization server …';
+  }
+
+  /** The second half, at the address the user came back to. The address is clean before this returns its promise. */
+  async finishSignIn(): Promise<string> {
+    const { href } = this.#location;
+    const state = new URL(href).searchParams.get('state');
+    const token = await this.#codeFlow.resume(href);
+    if (state !== null) sessionStorage.setItem(STATE_KEY, state);
+    const tags = takeTags();
+    const credential = await this.#store.store(token, tags.length > 0 ? { tags } : {});
+    return `Signed in as ${nameOf(credential)}.`;
+  }
+
+  /** Where a sign-in of this tab that is finished would come back to a second time. */
+  spentCallback(): string | null {
+    const state = sessionStorage.getItem(STATE_KEY);
+    return state && `/callback?${new URLSearchParams({ code: 'spent', state }).toString()}`;
+  }
+
+  /** Revokes here and there, then ends the session at the authorization server. Leaves the page. */
+  async signOut(id: string): Promise<string> {
+    const credential = await this.#credential(id);
+    const idToken = credential.token?.idToken; // before revoking: it goes with the record
+    await credential.revoke();
+    this.#location.assign(await this.#logoutFlow.start(idToken === undefined ? {} : { idToken }));
+    return 'Signed out here. Going to the authorization server …';
+  }
+
+  /** True if the user just came back from signing out there. */
+  finishSignOut(): Promise<boolean> {
+    return this.#logoutFlow.resume(this.#location.href);
+  }
+
+  async refresh(id: string): Promise<string> {
+    const credential = await this.#credential(id);
+    await credential.refresh();
+    return `${nameOf(credential)} has a new access token.`;
+  }
+
+  async revoke(id: string): Promise<string> {
+    const credential = await this.#credential(id);
+    const name = nameOf(credential);
+    return `${name} was removed here. ${remoteInWords(await credential.revoke())}`;
+  }
+
+  async makeDefault(id: string): Promise<string> {
+    await this.#store.setDefault(id);
+    return `API calls now go out for ${nameOf(await this.#credential(id))}.`;
+  }
+
+  async setTags(id: string, tags: readonly string[]): Promise<string> {
+    const credential = await this.#credential(id);
+    await credential.setTags(tags);
+    return `The tags of ${nameOf(credential)} are stored.`;
+  }
+
+  async #credential(id: string): Promise<Credential> {
+    const credential = await this.#store.with(id);
+    if (!credential) throw new Error('this credential is not here any more');
+    return credential;
+  }
+}
+
+/** "work, Service:Purchase " as tags. */
+export function parseTags(text: string): readonly string[] {
+  return text
+    .split(',')
+    .map((tag) => tag.trim())
+    .filter((tag) => tag !== '');
+}
+
+function takeTags(): readonly string[] {
+  const stored = sessionStorage.getItem(TAGS_KEY);
+  sessionStorage.removeItem(TAGS_KEY);
+  const tags: unknown = stored === null ? [] : JSON.parse(stored);
+  return Array.isArray(tags) ? tags.filter((tag) => typeof tag === 'string') : [];
+}
+
+function remoteInWords({ refreshToken, accessToken }: RevokeResult): string {
+  const failed = [refreshToken, accessToken].find((remote) => remote.status === 'failed');
+  return failed ? `The authorization server could not be told (${failed.code}).` : 'The authorization server revoked its tokens.';
+}

@@ -1,0 +1,52 @@
+/** The whole wiring: this is what an application of your own would look like. */
+import { provideHttpClient, withInterceptors } from '@angular/common/http';
+import { inject, provideAppInitializer, provideBrowserGlobalErrorListeners, provideZonelessChangeDetection } from '@angular/core';
+import type { ApplicationConfig } from '@angular/core';
+import { provideRouter } from '@angular/router';
+import type { Routes } from '@angular/router';
+import { credentialsInterceptor, provideCredentials, requireCredential, withResources, withStorage } from 'rx-credentials-angular';
+import { localforageStorage } from 'rx-credentials/storage/localforage';
+import { DEMO_CONFIG } from './config';
+import type { DemoConfig } from './config';
+import { EventLog } from './event-log';
+import { Faults } from './faults';
+import { Callback } from './pages/callback';
+import { Home } from './pages/home';
+
+const routes: Routes = [
+  { path: '', component: Home, title: 'rx-credentials' },
+  { path: 'callback', component: Callback, title: 'Signing in · rx-credentials' },
+  {
+    path: 'orders',
+    canMatch: [requireCredential({ orElse: '/?wanted=orders' })],
+    loadComponent: () => import('./pages/orders').then(({ Orders }) => Orders),
+    title: 'Orders · rx-credentials',
+  },
+  { path: '**', redirectTo: '' },
+];
+
+export function appConfig(config: DemoConfig): ApplicationConfig {
+  const { issuer, clientId, apiUrl } = config;
+  return {
+    providers: [
+      provideZonelessChangeDetection(),
+      provideBrowserGlobalErrorListeners(),
+      provideRouter(routes),
+      { provide: DEMO_CONFIG, useValue: config },
+      provideCredentials(
+        () => ({
+          issuer,
+          clientId,
+          scope: 'openid profile email offline_access api:read',
+          redirectUri: `${location.origin}/callback`,
+          postLogoutRedirectUri: `${location.origin}/`,
+          platform: inject(Faults).platform, // the platform of the browser, with a switch for bad answers; leave it out elsewhere
+        }),
+        withStorage(() => localforageStorage()),
+        withResources(apiUrl),
+      ),
+      provideHttpClient(withInterceptors([credentialsInterceptor])),
+      provideAppInitializer(() => void inject(EventLog)), // before storage was read: what is found broken there is an event, too
+    ],
+  };
+}

@@ -1,0 +1,99 @@
+import { ChangeDetectionStrategy, Component, computed, inject } from '@angular/core';
+import { ActivatedRoute } from '@angular/router';
+import { Accounts } from '../accounts';
+import { ApiPanel } from '../parts/api-panel';
+import { CredentialList } from '../parts/credential-list';
+import { EventPanel } from '../parts/event-panel';
+import { SignInForm } from '../parts/sign-in-form';
+import { TroublePanel } from '../parts/trouble-panel';
+import { Warnings } from '../parts/warnings';
+import { StatusLine } from '../status';
+
+@Component({
+  selector: 'app-home',
+  imports: [ApiPanel, CredentialList, EventPanel, SignInForm, TroublePanel, Warnings],
+  changeDetection: ChangeDetectionStrategy.OnPush,
+  template: `
+    <app-warnings />
+    @if (state().status === 'unknown') {
+      <p class="muted" aria-busy="true">Reading what is stored …</p>
+    } @else if (signedOut()) {
+      <section class="hero card" aria-labelledby="hero-title">
+        <p class="badge" data-testid="signed-out">signed out</p>
+        <h1 id="hero-title">Tokens as state you can subscribe to</h1>
+        <p class="lead">
+          Sign in at a real authorization server. The tokens stay in this browser, live for a minute, are renewed once for all tabs, and go
+          to one API and nowhere else.
+        </p>
+        @if (wanted) {
+          <p><strong>Sign in first: orders are for people who are signed in.</strong></p>
+        }
+        <app-sign-in-form />
+      </section>
+      <app-event-panel />
+    } @else {
+      <h1 class="hidden">Your credentials</h1>
+      <div class="columns">
+        <app-credential-list />
+        <div class="side">
+          <app-api-panel />
+          <app-event-panel />
+        </div>
+      </div>
+    }
+    <app-trouble-panel />
+  `,
+  styles: `
+    :host {
+      display: grid;
+      grid-template-columns: minmax(0, 1fr);
+      gap: 1rem;
+    }
+    app-warnings:empty {
+      display: none;
+    }
+    .hero {
+      padding: clamp(1.25rem, 5vw, 3rem);
+      max-inline-size: 46rem;
+      margin: clamp(0.5rem, 5vh, 3rem) auto;
+      inline-size: 100%;
+    }
+    h1 {
+      font-size: clamp(1.75rem, 5vw, 2.75rem);
+      line-height: 1.1;
+      letter-spacing: -0.03em;
+      margin-block: 0.75rem 0.75rem;
+      text-wrap: balance;
+    }
+    .lead {
+      font-size: 1.0625rem;
+      color: var(--muted);
+      margin-block: 0 1.5rem;
+    }
+    .columns,
+    .side {
+      display: grid;
+      gap: 1rem;
+      grid-template-columns: minmax(0, 1fr);
+      align-items: start;
+    }
+    @media (min-width: 60rem) {
+      .columns {
+        grid-template-columns: minmax(0, 1.05fr) minmax(0, 1fr);
+      }
+    }
+  `,
+})
+export class Home {
+  readonly #accounts = inject(Accounts);
+  readonly #status = inject(StatusLine);
+  protected readonly state = this.#accounts.state;
+  protected readonly signedOut = computed(() => this.state().credentials.length === 0);
+  protected readonly wanted = inject(ActivatedRoute).snapshot.queryParamMap.has('wanted');
+
+  constructor() {
+    void this.#accounts.finishSignOut().then((known) => {
+      if (known) this.#status.say('You are signed out, here and at the authorization server.');
+    });
+  }
+}

@@ -1,0 +1,82 @@
+import { HttpClient, HttpErrorResponse } from '@angular/common/http';
+import { ChangeDetectionStrategy, Component, computed, inject, signal } from '@angular/core';
+import { injectDefaultCredential } from 'rx-credentials-angular';
+import { firstValueFrom } from 'rxjs';
+import { DEMO_CONFIG } from '../config';
+import { StatusLine } from '../status';
+import { Trouble } from '../trouble';
+import { nameOf, tail } from '../words';
+
+interface ApiRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly status: number;
+  readonly tokenTail: string | null;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly body: string;
+  readonly tokenTail: string | null;
+}
+
+const SHOWN_REQUESTS = 6;
+
+/** Calls the API with the default credential, and shows what arrived there. */
+@Component({
+  selector: 'app-api-panel',
+  changeDetection: ChangeDetectionStrategy.OnPush,
+  host: { class: 'card', role: 'region', 'aria-labelledby': 'api-title' },
+  templateUrl: './api-panel.html',
+  styleUrl: './api-panel.css',
+})
+export class ApiPanel {
+  readonly #http = inject(HttpClient);
+  readonly #status = inject(StatusLine);
+  readonly #trouble = inject(Trouble);
+  protected readonly config = inject(DEMO_CONFIG);
+  readonly #user = injectDefaultCredential();
+  protected readonly user = computed(() => {
+    const user = this.#user();
+    return user ? nameOf(user) : null;
+  });
+  protected readonly answer = signal<Answer | null>(null);
+  /** Newest first, as the API saw them. */
+  protected readonly log = signal<readonly ApiRequest[]>([]);
+  protected readonly calling = signal(false);
+
+  protected call(url: string): void {
+    void this.#status.run(async () => {
+      this.calling.set(true);
+      try {
+        const response = await firstValueFrom(this.#http.get<{ readonly tokenTail: string | null }>(url, { observe: 'response' }));
+        const { status, body } = response;
+        this.answer.set({ status, body: JSON.stringify(body, null, 2), tokenTail: body?.tokenTail ?? null });
+        return body?.tokenTail
+          ? `The API answered ${status}; it saw the token ${tail(body.tokenTail)}.`
+          : `The API answered ${status}; it saw no token.`;
+      } catch (error) {
+        this.answer.set(
+          error instanceof HttpErrorResponse ? { status: error.status, body: JSON.stringify(error.error, null, 2), tokenTail: null } : null,
+        );
+        throw error;
+      } finally {
+        this.calling.set(false);
+        await this.#readLog();
+      }
+    });
+  }
+
+  protected spoil(): void {
+    void this.#status.run(() => this.#trouble.spoil('access'));
+  }
+
+  protected tail(text: string | null): string {
+    return text === null ? 'no token' : tail(text);
+  }
+
+  async #readLog(): Promise<void> {
+    const requests = await firstValueFrom(this.#http.get<readonly ApiRequest[]>(`${this.config.apiOrigin}/log`)).catch(() => []);
+    this.log.set(requests.slice(-SHOWN_REQUESTS).reverse());
+  }
+}

@@ -1,0 +1,86 @@
+import type { Browser, BrowserContext, Page, Request } from 'playwright-core';
+import { addAccount, callApi, card, launch, newProfile, press, said, signIn, startDemo, storedTokens, type Demo } from './support';
+
+jest.setTimeout(60_000);
+
+let demo: Demo;
+let browser: Browser;
+let context: BrowserContext;
+let page: Page;
+
+beforeAll(async () => {
+  [demo, browser] = await Promise.all([startDemo(), launch()]);
+});
+afterAll(() => browser.close());
+beforeEach(async () => {
+  context = await newProfile(browser);
+  page = await context.newPage();
+});
+afterEach(() => context.close());
+
+/** Everything of a request that leaves the browser, its body included. */
+async function sent(request: Request): Promise<string> {
+  return [request.url(), JSON.stringify(await request.allHeaders()), request.postData() ?? ''].join('\n');
+}
+
+it('6750-2 tokens go to the authorization server and to the API below its path, and nowhere else, never in a URL (2.1-1)', async () => {
+  const requests: Request[] = [];
+  context.on('request', (request) => requests.push(request));
+  await signIn(page, demo, 'Alice Liddell');
+  const first = await storedTokens(page, 'alice.liddell');
+  await callApi(page);
+  await press(page, 'Call /public');
+  await said(page, 'it saw no token');
+  await press(card(page, 'Alice Liddell'), 'Refresh');
+  await said(page, 'has a new access token');
+  const second = await storedTokens(page, 'alice.liddell');
+  await press(card(page, 'Alice Liddell'), 'Revoke');
+  await page.getByTestId('signed-out').waitFor();
+
+  const secrets = [first, second].flatMap(({ accessToken, refreshToken }) => [accessToken, refreshToken]);
+  const carrying: string[] = [];
+  for (const request of requests) {
+    const { origin, pathname } = new URL(request.url());
+    expect(secrets.filter((secret) => request.url().includes(secret))).toEqual([]);
+    const text = await sent(request);
+    if (secrets.some((secret) => text.includes(secret))) carrying.push(origin + pathname);
+  }
+  expect([...new Set(carrying)].sort()).toEqual(
+    [`${demo.api}/v1/orders`, `${demo.issuer}/token`, `${demo.issuer}/token/revocation`].sort(),
+  );
+  expect((await demo.control.apiLog()).filter(({ path }) => path === '/public')).toEqual([
+    { method: 'GET', path: '/public', status: 200, tokenTail: null },
+  ]);
+});
+
+it('OBS-1 E30 no token stands in the page, in the console, in web storage or in what tabs tell each other', async () => {
+  const printed: string[] = [];
+  context.on('console', (message) => printed.push(message.text()));
+  await context.addInitScript(() => {
+    const posted: string[] = [];
+    Object.assign(window, { posted });
+    const post = BroadcastChannel.prototype.postMessage;
+    BroadcastChannel.prototype.postMessage = function (message) {
+      posted.push(JSON.stringify(message));
+      post.call(this, message);
+    };
+  });
+  await signIn(page, demo, 'Alice Liddell');
+  await addAccount(page, 'Bob Martin');
+  await press(card(page, 'Alice Liddell'), 'Refresh');
+  await said(page, 'has a new access token');
+  await callApi(page);
+
+  const said_ = await page.evaluate(() => ({
+    posted: (window as unknown as { readonly posted: readonly string[] }).posted,
+    html: document.documentElement.outerHTML,
+    session: JSON.stringify({ ...sessionStorage }),
+    local: JSON.stringify({ ...localStorage }),
+  }));
+  expect(said_.posted.length).toBeGreaterThan(0);
+  const everything = JSON.stringify([said_, printed]);
+  for (const sub of ['alice.liddell', 'bob.martin']) {
+    const { accessToken, refreshToken } = await storedTokens(page, sub);
+    expect([accessToken, refreshToken].filter((secret) => everything.includes(secret))).toEqual([]);
+  }
+});

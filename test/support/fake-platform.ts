@@ -1,0 +1,140 @@
+// A browser without a browser: tabs that share a clock, locks and channels. Time moves when the test says so.
+import type { Channel, LifecycleEvent, Locks, Platform } from '../../src/platform/platform.js';
+
+/** A timer that has not fired. */
+interface Timer {
+  readonly at: number;
+  readonly callback: () => void;
+}
+
+/** What one tab still holds of its browser. */
+export interface Holdings {
+  readonly timers: number;
+  readonly channels: number;
+  readonly listeners: number;
+}
+
+/** The platform of one tab. Any request to the network is a failure: clients are fakes. */
+export interface FakePlatform extends Platform {
+  readonly locks: Locks;
+  held(): Holdings;
+  /** Delays of all timers that were ever set, in milliseconds. */
+  readonly delays: readonly number[];
+  /** Something happens to the page. */
+  emit(event: LifecycleEvent): void;
+}
+
+/** Tabs of one origin. */
+export interface FakeBrowser {
+  openTab(): FakePlatform;
+  now(): number;
+  /** Moves time and fires what is due, in order; resolves once everything that follows has settled. */
+  advance(ms: number): Promise<void>;
+  /** Sets the wall clock alone, as a user or a time server does. */
+  setClock(epochMs: number): void;
+  /** Everything that was posted on any channel, with its name. */
+  readonly posts: readonly { readonly channel: string; readonly message: unknown }[];
+  /** Every lock name ever asked for. */
+  readonly lockNames: readonly string[];
+  /** Names of the locks held now. */
+  readonly heldLocks: ReadonlySet<string>;
+  /** What becomes of a posted message; default: it arrives once. */
+  setDelivery(times: 0 | 1 | 2): void;
+  /** Somebody else of the origin posts. */
+  forge(channel: string, message: unknown): void;
+}
+
+/** Everything that does not wait for a gate, a timer or an answer has happened when this resolves. */
+export function settle(): Promise<void> {
+  return new Promise((resolve) => (typeof setImmediate === 'function' ? setImmediate(resolve) : setTimeout(resolve, 0)));
+}
+
+export function createFakeBrowser(startMs = Date.UTC(2026, 0, 1)): FakeBrowser {
+  let monotonic = 1_000;
+  let offset = startMs - monotonic;
+  let delivery: 0 | 1 | 2 = 1;
+  const timers = new Set<Timer>();
+  const ports = new Map<string, Set<(message: unknown) => void>>();
+  const posts: { channel: string; message: unknown }[] = [];
+  const lockNames: string[] = [];
+  const heldLocks = new Set<string>();
+  const queues = new Map<string, Promise<unknown>>();
+
+  const withLock = <T>(name: string, run: () => Promise<T>): Promise<T> => {
+    lockNames.push(name);
+    const mine = (queues.get(name) ?? Promise.resolve()).then(async () => {
+      heldLocks.add(name);
+      try {
+        return await run();
+      } finally {
+        heldLocks.delete(name);
+      }
+    });
+    queues.set(
+      name,
+      mine.catch(() => undefined),
+    );
+    return mine;
+  };
+  const deliver = (name: string, message: unknown, from?: (message: unknown) => void): void => {
+    posts.push({ channel: name, message: structuredClone(message) });
+    const receivers = [...(ports.get(name) ?? [])].filter((port) => port !== from);
+    for (let times = 0; times < delivery; times++)
+      for (const port of receivers) queueMicrotask(() => ports.get(name)?.has(port) && port(structuredClone(message)));
+  };
+
+  return {
+    openTab: () => {
+      const mine = new Set<Timer>();
+      const delays: number[] = [];
+      const listeners = new Set<(event: LifecycleEvent) => void>();
+      let channels = 0;
+      return {
+        fetch: () => Promise.reject(new Error('unplanned request')),
+        now: () => monotonic + offset,
+        monotonicNow: () => monotonic,
+        setTimer: (callback, delayMs) => {
+          if (!(delayMs >= 0 && delayMs <= 2_147_483_647)) throw new RangeError(`a timer of ${delayMs} ms fires at once`);
+          delays.push(delayMs);
+          const timer: Timer = { at: monotonic + delayMs, callback: () => (mine.delete(timer), callback()) };
+          timers.add(timer);
+          mine.add(timer);
+          return () => void (timers.delete(timer), mine.delete(timer));
+        },
+        crypto: globalThis.crypto,
+        locks: { reach: 'origin', withLock },
+        openChannel: (name, onMessage): Channel => {
+          const port = (message: unknown): void => onMessage(message);
+          const all = ports.get(name) ?? new Set();
+          ports.set(name, all.add(port));
+          channels++;
+          return { post: (message) => deliver(name, message, port), close: () => void (all.delete(port) && channels--) };
+        },
+        lifecycle: (listener) => (listeners.add(listener), () => void listeners.delete(listener)),
+        held: () => ({ timers: mine.size, channels, listeners: listeners.size }),
+        delays,
+        emit: (event) => [...listeners].forEach((listener) => listener(event)),
+      };
+    },
+    now: () => monotonic + offset,
+    advance: async (ms) => {
+      const target = monotonic + ms;
+      for (;;) {
+        await settle();
+        const due = [...timers].filter((timer) => timer.at <= target).sort((a, b) => a.at - b.at)[0];
+        if (!due) break;
+        monotonic = Math.max(monotonic, due.at);
+        timers.delete(due);
+        due.callback();
+      }
+      monotonic = target;
+      await settle();
+    },
+    setClock: (epochMs) => (offset = epochMs - monotonic),
+    posts,
+    lockNames,
+    heldLocks,
+    setDelivery: (times) => (delivery = times),
+    forge: (channel, message) => deliver(channel, message),
+  };
+}
