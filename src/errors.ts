@@ -129,10 +129,10 @@ export class OAuthResponseError extends CredentialError {
     code: CredentialErrorCode,
     details: CredentialErrorDetails = {},
   ) {
-    const name = cleanText(error.error, 100);
+    const name = redacted(cleanText(error.error, 100));
     super(code, `The authorization server answered with the error "${name}".`, { class: classOfOAuthError(name), ...details });
     this.error = name;
-    this.errorDescription = error.errorDescription === undefined ? undefined : cleanText(error.errorDescription);
+    this.errorDescription = error.errorDescription === undefined ? undefined : redacted(cleanText(error.errorDescription));
   }
 
   override toJSON(): Record<string, unknown> {
@@ -158,7 +158,10 @@ export class StorageError extends CredentialError {
 
 /** True for errors of this package, also those of another copy of it. */
 export function isCredentialError(value: unknown): value is CredentialError {
-  return value instanceof CredentialError || (value instanceof Error && 'code' in value && 'class' in value && String(value.code) in CODES);
+  return (
+    value instanceof CredentialError ||
+    (value instanceof Error && 'code' in value && 'class' in value && Object.hasOwn(CODES, String(value.code)))
+  );
 }
 
 /** Anything thrown, as an error of ours. The original is dropped: errors of other libraries may hold response bodies with tokens. */
@@ -169,6 +172,14 @@ export function asCredentialError(value: unknown, code: CredentialErrorCode, mes
 /** Removes control characters and caps the length of text that came from a server (6749-13). */
 export function cleanText(text: string, maxLength = 1024): string {
   return text.slice(0, maxLength).replace(UNPRINTABLE, ' ');
+}
+
+/**
+ * The second filter of OBS-3: a server may echo what it was sent. JWT-like text and runs of 20 or more base64url characters go, plain
+ * words such as `unsupported_grant_type` stay.
+ */
+function redacted(text: string): string {
+  return text.replace(/[\w-]{20,}(?:\.[\w-]*)*/g, (run) => (/^[a-z_-]+$/.test(run) ? run : '[redacted]'));
 }
 
 /** Control characters, line and paragraph separators, and marks that change the direction of text (Unicode Cc, Zl, Zp, Bidi_Control). */

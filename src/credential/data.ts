@@ -42,6 +42,14 @@ export function deepFreezeData(value: unknown): unknown {
   }
 }
 
+/** True if both hold the same data, whatever the order of their members. */
+export function sameData(a: unknown, b: unknown): boolean {
+  if (Object.is(a, b)) return true;
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null || Array.isArray(a) !== Array.isArray(b)) return false;
+  const [left, right] = [Object.entries(a), new Map(Object.entries(b))];
+  return left.length === right.size && left.every(([name, value]) => right.has(name) && sameData(value, right.get(name)));
+}
+
 /** JSON text as safe data; `undefined` if it is no JSON or breaks the bounds. */
 export function parseJson(text: string): unknown {
   try {

@@ -13,10 +13,8 @@ export function difference(before: CredentialRecord | undefined, after: Credenti
   const { id, generation } = after;
   if (!facts) return before && before.state !== 'removed' ? { type: 'token_removed', id, generation } : null;
   if (!before || before.state === 'removed') return { type: 'token_added', id, generation, credential: facts };
-  if (after.state === 'needs_sign_in') {
-    const type = before.state === 'needs_sign_in' ? 'metadata_updated' : 'sign_in_required';
-    return before.revision === after.revision ? null : { type, id, generation, credential: facts };
-  }
+  if (after.state === 'needs_sign_in' && before.state !== 'needs_sign_in')
+    return { type: 'sign_in_required', id, generation, credential: facts };
   if (after.state === 'active' && generation > before.generation) return { type: 'token_replaced', id, generation, credential: facts };
   return sameMetadata(before, after) ? null : { type: 'metadata_updated', id, generation, credential: facts };
 }
@@ -28,5 +26,5 @@ function isStale(before: CredentialRecord, after: CredentialRecord): boolean {
 
 function sameMetadata(a: CredentialRecord, b: CredentialRecord): boolean {
   const sameTags = a.tags.length === b.tags.length && a.tags.every((tag, index) => tag === b.tags[index]);
-  return sameTags && a.state === b.state && a.generation === b.generation;
+  return sameTags && a.state === b.state && a.reason === b.reason && a.generation === b.generation;
 }

@@ -4,10 +4,20 @@
  *
  * @module
  */
-import { deepFreezeData, isPlainObject, stringOr } from './data.js';
+import { isPlainObject, stringOr } from './data.js';
 import { normalizeScope } from './scope.js';
 import type { SignInReason } from './state.js';
-import { attributesOf, createToken, secretsOf, type IdTokenClaims, type Token, type TokenContext, type TokenSecrets } from './token.js';
+import {
+  attributesOf,
+  createToken,
+  isAccessToken,
+  parseClaims,
+  secretsOf,
+  type IdTokenClaims,
+  type Token,
+  type TokenContext,
+  type TokenSecrets,
+} from './token.js';
 import type { CredentialFacts } from './actions.js';
 
 type Unjudged = Readonly<Record<string, unknown>>;
@@ -21,6 +31,8 @@ export type RecordState = 'active' | 'needs_sign_in' | 'revoking' | 'removed';
 /** A raw token answer that is durable but not validated yet (RF-4). */
 export interface StagedAnswer {
   readonly text: string;
+  /** Value of the `Content-Type` header; judged where it is known (HT-6). */
+  readonly contentType?: string;
   readonly sentAt: number;
   readonly receivedAt: number;
 }
@@ -112,7 +124,7 @@ function outranks(a: CredentialRecord, b: CredentialRecord): boolean {
 export function parseRecord(value: unknown, id: string): CredentialRecord | { readonly corrupt: string } {
   if (!isPlainObject(value)) return corrupt('not_an_object');
   if (value['v'] !== RECORD_VERSION) return corrupt('unknown_version');
-  if (value['id'] !== id) return corrupt('foreign_id');
+  if (value['id'] !== id || id === '' || id.startsWith('@')) return corrupt('foreign_id'); // ids that no token can have
   const parts = {
     counters: parseCounters(value),
     times: parseTimes(value),
@@ -191,22 +203,10 @@ function parseContext(value: unknown): TokenContext | null {
   });
 }
 
-/** Claims with the members OpenID Connect Core §2 requires, `undefined` for anything else. */
-export function parseClaims(value: unknown): IdTokenClaims | undefined {
-  const claims = deepFreezeData(value);
-  if (!isPlainObject(claims)) return undefined;
-  const { iss, sub, aud, exp, iat } = claims;
-  const audience = typeof aud === 'string' || (Array.isArray(aud) && aud.every((one) => typeof one === 'string'));
-  if (typeof iss !== 'string' || typeof sub !== 'string' || sub === '' || !audience || typeof exp !== 'number' || typeof iat !== 'number') {
-    return undefined;
-  }
-  return { ...claims, iss, sub, aud, exp, iat };
-}
-
 function parseSecrets(value: unknown): TokenSecrets | undefined {
   if (!isPlainObject(value)) return undefined;
   const { accessToken } = value;
-  if (typeof accessToken !== 'string' || accessToken === '') return undefined;
+  if (!isAccessToken(accessToken)) return undefined;
   const refreshToken = stringOr(value['refreshToken'], undefined);
   const idToken = stringOr(value['idToken'], undefined);
   return Object.freeze({ accessToken, ...(refreshToken !== undefined && { refreshToken }), ...(idToken !== undefined && { idToken }) });
@@ -215,11 +215,16 @@ function parseSecrets(value: unknown): TokenSecrets | undefined {
 function parseStaged(value: unknown): StagedAnswer | null {
   if (!isPlainObject(value)) return null;
   const { text, sentAt, receivedAt } = value;
-  return typeof text === 'string' && isTime(sentAt) && isTime(receivedAt) ? Object.freeze({ text, sentAt, receivedAt }) : null;
+  const contentType = stringOr(value['contentType'], undefined);
+  if (typeof text !== 'string' || !isTime(sentAt) || !isTime(receivedAt)) return null;
+  return Object.freeze({ text, ...(contentType !== undefined && { contentType }), sentAt, receivedAt });
 }
 
+/** Nothing counts so far by ones; from a counter at the end of the safe range the next one could not be told (E62). */
+const MAX_COUNT = 2 ** 48;
+
 function isCount(value: unknown): value is number {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value <= MAX_COUNT;
 }
 
 function isTime(value: unknown): value is number {

@@ -5,6 +5,7 @@
  * @module
  */
 import { assertNever, type CredentialFacts, type StorageAction } from './actions.js';
+import { sameData } from './data.js';
 import { validityAt } from './expiry.js';
 import type { Activity, CredentialState, CredentialStatus, StoreState, TokenStatus } from './state.js';
 
@@ -14,10 +15,11 @@ export function reduce(state: StoreState, action: StorageAction): StoreState {
     case 'restored':
       return restored(action);
     case 'token_added':
+      return put(state, action.credential, action.at);
     case 'token_replaced':
     case 'metadata_updated':
-    case 'sign_in_required':
-      return put(state, action.credential, action.at);
+    case 'sign_in_required': // only `token_added` brings a credential (back): E12
+      return indexOf(state, action.id) < 0 ? state : put(state, action.credential, action.at);
     case 'token_removed':
       return remove(state, action.id, action.generation);
     case 'default_changed':
@@ -27,11 +29,14 @@ export function reduce(state: StoreState, action: StorageAction): StoreState {
         ? state
         : freeze({ ...state, defaultId: null, ids: freeze([]), credentials: freeze([]) });
     case 'refresh_started':
-      return setStatus(state, action, (current) => ({ ...current, activity: 'refreshing' }));
+      return setStatus(state, action, (current) => (current.activity === 'revoking' ? current : { ...current, activity: 'refreshing' }));
     case 'refresh_failed':
       return setStatus(state, action, (current) => ({ ...current, activity: idleAfter(current.activity) }));
     case 'interaction_required':
-      return setStatus(state, action, (current) => ({ token: 'needs_interaction', activity: idleAfter(current.activity) }));
+      return setStatus(state, action, (current) => ({
+        token: current.token === 'needs_sign_in' ? current.token : 'needs_interaction',
+        activity: idleAfter(current.activity),
+      }));
     case 'expiring':
     case 'expired':
       return setStatus(state, action, (current, credential) => ({ ...current, token: aged(current.token, credential, action.at) }));
@@ -63,7 +68,10 @@ function put(state: StoreState, facts: CredentialFacts, at: number): StoreState 
   const before = state.credentials[index];
   if (before === undefined) return insert(state, snapshot(facts, statusOf(facts, undefined, at), state.defaultId === facts.id));
   if (facts.generation < before.generation) return state;
-  return replace(state, index, snapshot(facts, statusOf(facts, before, at), before.isDefault));
+  const after = snapshot(facts, statusOf(facts, before, at), before.isDefault);
+  if (sameData(before, after)) return state;
+  // An id that was removed and stored again elsewhere has another place now.
+  return before.storedAt === after.storedAt ? replace(state, index, after) : insert(without(state, index), after);
 }
 
 /** Almost always at the end: credentials come in order of storing. */
@@ -82,16 +90,15 @@ function replace(state: StoreState, index: number, credential: CredentialState):
   return freeze({ ...state, credentials: spliced(state.credentials, index, 1, credential) });
 }
 
+function without(state: StoreState, index: number): StoreState {
+  return { ...state, ids: spliced(state.ids, index, 1), credentials: spliced(state.credentials, index, 1) };
+}
+
 function remove(state: StoreState, id: string, generation: number): StoreState {
   const index = indexOf(state, id);
   const before = state.credentials[index];
   if (before === undefined || generation < before.generation) return state;
-  return freeze({
-    ...state,
-    defaultId: state.defaultId === id ? null : state.defaultId,
-    ids: spliced(state.ids, index, 1),
-    credentials: spliced(state.credentials, index, 1),
-  });
+  return freeze({ ...without(state, index), defaultId: state.defaultId === id ? null : state.defaultId });
 }
 
 function setDefault(state: StoreState, id: string | null): StoreState {

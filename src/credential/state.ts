@@ -50,7 +50,13 @@ export interface StoreState {
 }
 
 /** The state before storage has been read. */
-export const UNKNOWN_STATE: StoreState = Object.freeze({ status: 'unknown', durable: false, defaultId: null, ids: [], credentials: [] });
+export const UNKNOWN_STATE: StoreState = Object.freeze({
+  status: 'unknown',
+  durable: false,
+  defaultId: null,
+  ids: Object.freeze([]),
+  credentials: Object.freeze([]),
+});
 
 /** The state of one credential, or `undefined` if the store does not hold it. */
 export function credentialState(state: StoreState, id: string): CredentialState | undefined {

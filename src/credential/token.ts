@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { deepFreezeData, isPlainObject } from './data.js';
 import { sameScope } from './scope.js';
 
 /** How the access token is presented: RFC 6750 or RFC 9449. */
@@ -89,7 +90,8 @@ const INSPECT = Symbol.for('nodejs.util.inspect.custom');
  */
 export function createToken(fields: TokenFields): Token {
   assertFields(fields);
-  const { accessToken, refreshToken, idToken, id, tokenType, scope, issuedAt, expiresAt, claims } = fields;
+  const { accessToken, refreshToken, idToken, id, tokenType, scope, issuedAt, expiresAt } = fields;
+  const claims = claimsOf(fields.claims);
   const context = Object.freeze({ ...fields.context });
   const attributes: TokenAttributes = { id, tokenType, scope, issuedAt, expiresAt, claims, context };
   const redacted = (): Readonly<Record<string, unknown>> => ({
@@ -139,6 +141,33 @@ export function isToken(value: unknown): value is Token {
   return typeof value === 'object' && value !== null && 'isEqual' in value && 'accessToken' in value && 'context' in value;
 }
 
+/** True for text that can be sent in a header (6750-1). */
+export function isAccessToken(value: unknown): value is string {
+  return typeof value === 'string' && /^[\x21-\x7e]+$/.test(value);
+}
+
+/** Claims with the members OpenID Connect Core §2 requires, `undefined` for anything else. */
+export function parseClaims(value: unknown): IdTokenClaims | undefined {
+  const claims = deepFreezeData(value);
+  if (!isPlainObject(claims)) return undefined;
+  const { iss, sub, aud, exp, iat } = claims;
+  const audience = typeof aud === 'string' || (Array.isArray(aud) && aud.every((one) => typeof one === 'string'));
+  if (typeof iss !== 'string' || typeof sub !== 'string' || sub === '' || !audience) return undefined;
+  if (!isInstant(exp) || !isInstant(iat)) return undefined;
+  return Object.freeze({ ...claims, iss, sub, aud, exp, iat });
+}
+
+function isInstant(value: unknown): value is number {
+  return typeof value === 'number' && Number.isFinite(value);
+}
+
+/** A frozen copy: a token never changes. What is refused here could not be read back from storage either. */
+function claimsOf(claims: IdTokenClaims | null): IdTokenClaims | null {
+  const parsed = claims === null ? null : parseClaims(claims);
+  if (parsed === undefined) throw new TypeError('token.claims must be null or hold iss, sub, aud, exp and iat');
+  return parsed;
+}
+
 function sameToken(a: Token, b: Token): boolean {
   return (
     a.id === b.id &&
@@ -154,20 +183,26 @@ function sameToken(a: Token, b: Token): boolean {
   );
 }
 
-function assertFields(fields: TokenFields): void {
-  const text = (name: 'id' | 'accessToken' | 'scope', empty: boolean): void => {
-    if (typeof fields[name] !== 'string' || (!empty && fields[name] === '')) throw new TypeError(`token.${name} must be a string`);
-  };
-  text('id', false);
-  text('accessToken', false);
-  text('scope', true);
-  if (fields.id.startsWith('@')) throw new TypeError('token.id must not begin with "@"');
-  if (fields.tokenType !== 'Bearer' && fields.tokenType !== 'DPoP') throw new TypeError('token.tokenType must be "Bearer" or "DPoP"');
-  if (!Number.isFinite(fields.issuedAt)) throw new TypeError('token.issuedAt must be epoch milliseconds');
-  if (fields.expiresAt !== null && !Number.isFinite(fields.expiresAt))
-    throw new TypeError('token.expiresAt must be epoch milliseconds or null');
-  const context: unknown = fields.context;
-  if (typeof context !== 'object' || context === null || !fields.context.issuer || !fields.context.clientId) {
-    throw new TypeError('token.context must name issuer and clientId');
+function assertFields({ id, scope, tokenType, issuedAt, expiresAt, context, ...secrets }: TokenFields): void {
+  if (typeof id !== 'string' || id === '') throw new TypeError('token.id must be a string');
+  if (id.startsWith('@')) throw new TypeError('token.id must not begin with "@"');
+  if (typeof scope !== 'string') throw new TypeError('token.scope must be a string');
+  if (tokenType !== 'Bearer' && tokenType !== 'DPoP') throw new TypeError('token.tokenType must be "Bearer" or "DPoP"');
+  if (!Number.isFinite(issuedAt)) throw new TypeError('token.issuedAt must be epoch milliseconds');
+  if (expiresAt !== null && !Number.isFinite(expiresAt)) throw new TypeError('token.expiresAt must be epoch milliseconds or null');
+  assertContext(context);
+  assertSecrets(secrets);
+}
+
+function assertContext(context: unknown): void {
+  const { issuer, clientId } = isPlainObject(context) ? context : {};
+  const named = [issuer, clientId].every((name) => typeof name === 'string' && name !== '');
+  if (!named) throw new TypeError('token.context must name issuer and clientId');
+}
+
+function assertSecrets({ accessToken, refreshToken, idToken }: TokenSecrets): void {
+  if (!isAccessToken(accessToken)) throw new TypeError('token.accessToken must be visible ASCII characters (RFC 6750 §2.1)');
+  for (const [name, value] of Object.entries({ refreshToken, idToken })) {
+    if (value !== undefined && typeof value !== 'string') throw new TypeError(`token.${name} must be a string`);
   }
 }

@@ -96,18 +96,18 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
       for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
       return url;
     },
-    resume: (callbackUrl) => {
+    resume: async (callbackUrl) => {
+      const invalid = (what: string): CredentialError => new CredentialError('callback_invalid', `The callback ${what}.`, { issuer });
+      if (!URL.canParse(callbackUrl)) throw invalid('is no absolute URL'); // the parser's own error would show the code
       const url = new URL(callbackUrl);
-      hideAnswer(url, client);
+      hideAnswer(url, client); // nothing is awaited before: the address is clean when `resume` returns
       const { searchParams } = url;
-      const states = searchParams.getAll('state');
-      const [state] = states;
-      if (url.href.length > MAX_CALLBACK_CHARACTERS || (searchParams.get('code') ?? '').length > MAX_CODE_CHARACTERS) {
-        return rejected(new CredentialError('callback_invalid', 'The callback is longer than any answer has to be.', { issuer }));
-      }
-      if (state === undefined || states.length > 1) {
-        return rejected(new CredentialError('callback_invalid', 'The callback has no "state", or several (RFC 6749 §4.1.2).', { issuer }));
-      }
+      const state = searchParams.get('state');
+      if (url.href.length > MAX_CALLBACK_CHARACTERS || (searchParams.get('code') ?? '').length > MAX_CODE_CHARACTERS)
+        throw invalid('is longer than any answer has to be');
+      if (state === null) throw invalid('has no "state" (RFC 6749 §4.1.2)');
+      const repeated = ANSWER_PARAMETERS.find((name) => searchParams.getAll(name).length > 1);
+      if (repeated) throw invalid(`has the parameter "${repeated}" twice (RFC 6749 §3.1)`); // HT-8
       const running = resuming.get(state) ?? exchange(state, searchParams).finally(() => resuming.delete(state));
       resuming.set(state, running);
       return running;
@@ -188,9 +188,4 @@ function hideAnswer(callback: URL, { platform: { page } }: OAuth2Client): void {
   const clean = new URL(callback);
   for (const name of ANSWER_PARAMETERS) clean.searchParams.delete(name);
   page.replaceUrl(clean.href);
-}
-
-/** A rejection without an `async` function around the synchronous part: the address must be clean when `resume` returns. */
-function rejected(error: CredentialError): Promise<never> {
-  return Promise.reject(error);
 }

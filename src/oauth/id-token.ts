@@ -16,6 +16,9 @@ export interface IdTokenHeader {
   readonly kid: string | undefined;
 }
 
+/** How far the clocks of client and server may differ (`standards.md` §0). */
+export const CLOCK_TOLERANCE_S = 30;
+
 /** Types whose tokens are something else (IDT-14). */
 const OTHER_TYPES = ['at+jwt', 'logout+jwt', 'dpop+jwt', 'oauth-authz-req+jwt'];
 
@@ -38,6 +41,19 @@ export function parseIdTokenHeader(idToken: string, algs: readonly string[], iss
 }
 
 /**
+ * Checks of claims that `oauth4webapi` does not make (IDT-3, IDT-4, IDT-7, IDT-11).
+ *
+ * @param atMs epoch milliseconds of the answer
+ * @throws {ProtocolError} `id_token_invalid`
+ */
+export function checkClaims({ iss, sub, aud, azp, iat }: IdTokenClaims, clientId: string, atMs: number): void {
+  if (!/^\p{ASCII}{1,255}$/u.test(sub)) throw invalid('has a sub that is not 1 to 255 ASCII characters', iss);
+  if ([aud].flat().some((one) => one !== clientId)) throw invalid('is meant for a further audience, and none is trusted', iss);
+  if (azp !== undefined && azp !== clientId) throw invalid('names another authorized party (azp)', iss);
+  if (iat * 1000 > atMs + CLOCK_TOLERANCE_S * 1000) throw invalid('was issued in the future (iat)', iss);
+}
+
+/**
  * Compares `at_hash`, if the token has it, with the access token (OIDC Core §3.1.3.8).
  *
  * @throws {ProtocolError} `id_token_invalid`
@@ -50,7 +66,7 @@ export async function checkAccessTokenHash(
 ): Promise<void> {
   const expected = claims['at_hash'];
   if (expected === undefined) return;
-  const bits = /\d{3}$/.exec(alg)?.[0] ?? '512'; // EdDSA and Ed25519 go with SHA-512
+  const bits = /^[A-Z]{2}(256|384|512)$/.exec(alg)?.[1] ?? '512'; // EdDSA and Ed25519 go with SHA-512
   const digest = new Uint8Array(await crypto.subtle.digest(`SHA-${bits}`, new TextEncoder().encode(accessToken)));
   if (base64url(digest.slice(0, digest.length / 2)) !== expected) throw invalid('has an at_hash of another access token', claims.iss);
 }

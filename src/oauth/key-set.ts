@@ -32,16 +32,19 @@ export interface KeySet {
 export function createKeySet(platform: Platform, jwksUri: () => Promise<string>, issuer: string): KeySet {
   let current: Fetched | undefined;
   let pending: Promise<Fetched> | undefined;
+  let lookedAgainAt = -Infinity;
   const ageMs = (fetched: Fetched): number => platform.monotonicNow() - fetched.at;
   const knows = (fetched: Fetched, keyId: string | undefined): boolean => keyId === undefined || fetched.keyIds.includes(keyId);
   const usable = (keyId: string | undefined): Fetched | undefined => {
     if (!current || ageMs(current) > FRESH_MS) return undefined;
-    return knows(current, keyId) || ageMs(current) < COOLDOWN_MS ? current : undefined;
+    return knows(current, keyId) || platform.monotonicNow() - lookedAgainAt < COOLDOWN_MS ? current : undefined;
   };
   const fetchKeys = async (): Promise<Fetched> => {
     const { status, text } = await send(platform, await jwksUri(), { headers: { accept: 'application/json' } }, METADATA_LIMITS, issuer);
-    if (status !== 200)
+    if (status === 429 || status >= 500)
       throw new CredentialError('server_unavailable', `The key set could not be read (status ${status}).`, { issuer, status });
+    if (status !== 200)
+      throw new ProtocolError('response_invalid', `No key set: status ${status}.`, { issuer, status, class: 'transient' });
     return (current = { text, keyIds: keyIdsOf(text, issuer), at: platform.monotonicNow() });
   };
   return {
@@ -49,15 +52,23 @@ export function createKeySet(platform: Platform, jwksUri: () => Promise<string>,
     text: async (keyId) => {
       const known = usable(keyId);
       if (known) return known.text;
+      const looksAgain = current !== undefined && knows(current, keyId) === false;
       try {
         pending ??= fetchKeys().finally(() => (pending = undefined));
-        return (await pending).text;
+        const { text } = await pending;
+        if (looksAgain) lookedAgainAt = platform.monotonicNow();
+        return text;
       } catch (error) {
-        if (current && ageMs(current) < STALE_IF_ERROR_MS && knows(current, keyId)) return current.text;
+        if (current && isOutage(error) && ageMs(current) < STALE_IF_ERROR_MS && knows(current, keyId)) return current.text;
         throw error;
       }
     },
   };
+}
+
+/** JWK-3: an old copy stands in for a server that is away, never for one that says something else. */
+function isOutage(error: unknown): boolean {
+  return error instanceof CredentialError && ['network_error', 'timeout', 'server_unavailable'].includes(error.code);
 }
 
 function keyIdsOf(text: string, issuer: string): readonly unknown[] {

@@ -7,16 +7,26 @@
  */
 import * as oauth from 'oauth4webapi';
 import { isPlainObject, parseJson } from '../credential/data.js';
-import { parseClaims, type StagedAnswer } from '../credential/record.js';
-import { createToken, type IdTokenClaims, type Token, type TokenContext } from '../credential/token.js';
+import type { StagedAnswer } from '../credential/record.js';
+import { createToken, parseClaims, type IdTokenClaims, type Token, type TokenContext } from '../credential/token.js';
 import { CredentialError, isCredentialError, OAuthResponseError, ProtocolError } from '../errors.js';
 import { clockSkewSeconds } from '../platform/platform.js';
 import { randomText } from '../platform/random.js';
 import type { CodeExchange, ResolvedClientOptions, UserInfo } from './client.js';
-import { checkAccessTokenHash, checkSameLogin, invalid, parseIdTokenHeader } from './id-token.js';
+import { checkAccessTokenHash, checkClaims, checkSameLogin, CLOCK_TOLERANCE_S, invalid, parseIdTokenHeader } from './id-token.js';
 import { createKeySet } from './key-set.js';
-import { errorOf, parseTokenResponse, type TokenResponse } from './token-response.js';
-import { CALL_LIMITS, isSecureUrl, METADATA_LIMITS, responseOf, send, TOKEN_LIMITS, type Exchange, type Limits } from './transport.js';
+import { assertJsonType, errorOf, parseTokenResponse, type TokenResponse } from './token-response.js';
+import {
+  CALL_LIMITS,
+  isLocalhost,
+  isSecureUrl,
+  METADATA_LIMITS,
+  responseOf,
+  send,
+  TOKEN_LIMITS,
+  type Exchange,
+  type Limits,
+} from './transport.js';
 
 const METADATA_FRESH_MS = 60 * 60_000;
 const METADATA_STALE_IF_ERROR_MS = 24 * 60 * 60_000;
@@ -51,7 +61,7 @@ export function createProtocol({ issuer, clientId, idTokenSigningAlgs, platform 
   const clientAt = (atMs: number, extra: Partial<oauth.Client> = {}): oauth.Client => ({
     client_id: clientId,
     [oauth.clockSkew]: clockSkewSeconds(atMs),
-    [oauth.clockTolerance]: 30,
+    [oauth.clockTolerance]: CLOCK_TOLERANCE_S,
     ...extra,
   });
 
@@ -117,7 +127,8 @@ export function createProtocol({ issuer, clientId, idTokenSigningAlgs, platform 
     });
     const claims = parseClaims(oauth.getValidatedIdTokenClaims(await process(as, client, response)) ?? null);
     if (!header) return null;
-    if (!claims || claims.sub.length > 255) throw invalid('lacks a claim that is required', issuer);
+    if (!claims) throw invalid('lacks a claim that is required', issuer);
+    checkClaims(claims, clientId, atMs);
     const keyText = await keys.text(header.kid);
     await oauth.validateApplicationLevelSignature(as, response, {
       [oauth.customFetch]: () =>
@@ -150,6 +161,7 @@ export function createProtocol({ issuer, clientId, idTokenSigningAlgs, platform 
   const protocol: Protocol = {
     metadata,
     exchangeCode: async ({ parameters, state, nonce, codeVerifier, redirectUri, scope: asked, maxAge, acrValues }) => {
+      const asksForIdToken = asked.split(' ').includes('openid');
       const as = await metadata();
       endpoint(as, 'token_endpoint', issuer);
       const callback = checkCallback(as, clientAt(platform.now()), parameters, state, issuer);
@@ -165,12 +177,13 @@ export function createProtocol({ issuer, clientId, idTokenSigningAlgs, platform 
         ),
       );
       if (exchange.status !== 200) throw errorOf(exchange, issuer);
+      assertJsonType(contentTypeOf(exchange), issuer);
       const answer = parseTokenResponse(exchange.text, issuer);
       const claims = await validate(answer, exchange.receivedAt, {}, (server, client, response) =>
         oauth.processAuthorizationCodeResponse(server, client, response, {
-          ...(answer.idToken !== undefined && { expectedNonce: nonce }),
+          ...(asksForIdToken && { expectedNonce: nonce }), // not sent without `openid`: then it must be absent (IDT-8)
           ...(maxAge !== undefined && { maxAge }),
-          requireIdToken: asked.split(' ').includes('openid'),
+          requireIdToken: asksForIdToken,
         }),
       );
       const context = {
@@ -191,7 +204,7 @@ export function createProtocol({ issuer, clientId, idTokenSigningAlgs, platform 
         oauth.refreshTokenGrantRequest(as, clientAt(platform.now()), auth, refreshToken, http(TOKEN_LIMITS, seen)),
       );
       if (status !== 200) throw errorOf({ status, text, headers }, issuer);
-      return { text, sentAt, receivedAt };
+      return { text, contentType: contentTypeOf({ headers }), sentAt, receivedAt };
     },
     needsKeys: ({ text }) => {
       const body = parseJson(text);
@@ -203,7 +216,8 @@ export function createProtocol({ issuer, clientId, idTokenSigningAlgs, platform 
         return false; // refused without asking anybody
       }
     },
-    processRefresh: async (token, { text, sentAt, receivedAt }) => {
+    processRefresh: async (token, { text, contentType, sentAt, receivedAt }) => {
+      if (contentType !== undefined) assertJsonType(contentType, issuer);
       const answer = parseTokenResponse(text, issuer);
       const claims = await validate(answer, receivedAt, {}, (server, client, response) =>
         oauth.processRefreshTokenResponse(server, client, response),
@@ -280,8 +294,9 @@ function checkCallback(
       { issuer },
     );
   }
+  let callback: URLSearchParams;
   try {
-    return oauth.validateAuthResponse(as, client, parameters, state);
+    callback = oauth.validateAuthResponse(as, client, parameters, state);
   } catch (error) {
     if (error instanceof oauth.AuthorizationResponseError) {
       const { error: name, error_description: errorDescription } = error;
@@ -291,13 +306,20 @@ function checkCallback(
       issuer,
     });
   }
+  if (callback.getAll('code').length !== 1 || callback.get('code') === '')
+    throw new ProtocolError('callback_invalid', 'The callback has neither one code nor an error (RFC 6749 §4.1.2).', { issuer });
+  return callback;
+}
+
+function contentTypeOf({ headers }: Pick<Exchange, 'headers'>): string {
+  return headers.get('content-type') ?? '';
 }
 
 /** The URL of an endpoint, if the server has it and it is safe to use (DISC-3). */
 export function endpoint(as: oauth.AuthorizationServer, name: keyof oauth.AuthorizationServer, issuer: string): string {
   const url: unknown = as[name];
   if (url === undefined) throw new CredentialError('endpoint_missing', `The authorization server has no ${String(name)}.`, { issuer });
-  if (typeof url !== 'string' || !isSecureUrl(url, new URL(issuer).hostname === 'localhost')) {
+  if (typeof url !== 'string' || !isSecureUrl(url, isLocalhost(issuer))) {
     throw new ProtocolError('discovery_failed', `The ${String(name)} of the discovery document is no https URL.`, { issuer });
   }
   return url;

@@ -13,6 +13,8 @@ const MAX_TOKEN_CHARACTERS = 128 * 1024;
 const TEN_YEARS_S = 10 * 365 * 24 * 3600;
 /** What a token may hold to be sent in a header (6750-1). */
 const TOKEN_TEXT = /^[\x21-\x7e]+$/;
+/** A refresh token goes into a body: RFC 6749 §A.17 allows it blanks. */
+const REFRESH_TOKEN_TEXT = /^[\x20-\x7e]+$/;
 
 /** The members of a token response that are used, cleaned. */
 export interface TokenResponse {
@@ -34,14 +36,26 @@ export function errorOf({ status, text, headers }: Pick<Exchange, 'status' | 'te
   if ([408, 425, 429, 503].includes(status)) {
     return new CredentialError('server_unavailable', `The authorization server is not available (status ${status}).`, details);
   }
+  if (status < 400)
+    return new ProtocolError('response_invalid', `The answer has status ${status} where RFC 6749 §5.1 has 200.`, { issuer, status });
   const body = status < 500 ? parseJson(text) : undefined;
-  if (status >= 400 && isPlainObject(body) && typeof body['error'] === 'string') {
+  if (isPlainObject(body) && typeof body['error'] === 'string') {
     const description = body['error_description'];
     const error = { error: body['error'], errorDescription: typeof description === 'string' ? description : undefined };
     return new OAuthResponseError(error, 'oauth_error', details);
   }
   if (status >= 500) return new CredentialError('server_error', `The authorization server failed (status ${status}).`, details);
   return new CredentialError('http_error', `The server refused with status ${status} and gave no OAuth error.`, details);
+}
+
+/**
+ * A token response is `application/json`, whatever its parameters (HT-6).
+ *
+ * @throws {ProtocolError} `response_invalid`
+ */
+export function assertJsonType(contentType: string, issuer: string): void {
+  if (!/^application\/json[\t ]*(;|$)/i.test(contentType.trim()))
+    throw new ProtocolError('response_invalid', 'The token response is not application/json (RFC 6749 §5.1).', { issuer, status: 200 });
 }
 
 /**
@@ -58,7 +72,7 @@ export function parseTokenResponse(text: string, issuer: string): TokenResponse 
   const { access_token: accessToken, token_type: tokenType, refresh_token: refreshToken, id_token: idToken, scope } = body;
   if (!isTokenText(accessToken)) throw invalid('has no access_token that can be sent in a header');
   if (typeof tokenType !== 'string') throw invalid('has no token_type');
-  if (refreshToken !== undefined && !isTokenText(refreshToken)) throw invalid('has a refresh_token that is no token');
+  if (refreshToken !== undefined && !isTokenText(refreshToken, REFRESH_TOKEN_TEXT)) throw invalid('has a refresh_token that is no token');
   if (idToken !== undefined && !isTokenText(idToken)) throw invalid('has an id_token that is no token');
   if (scope !== undefined && typeof scope !== 'string') throw invalid('has a scope that is no string');
   return {
@@ -95,11 +109,20 @@ function parseRetryAfter(value: string | null): number | undefined {
 
 /** The refresh token in an answer, whatever else is wrong with it: what the server rotated must not be lost to a later check (E56). */
 export function refreshTokenIn(text: string): string | undefined {
-  const body = parseJson(text);
-  const token: unknown = isPlainObject(body) ? body['refresh_token'] : undefined;
-  return isTokenText(token) ? token : undefined;
+  return tokenIn(text, 'refresh_token');
 }
 
-function isTokenText(value: unknown): value is string {
-  return typeof value === 'string' && value.length <= MAX_TOKEN_CHARACTERS && TOKEN_TEXT.test(value);
+/** The access token in an answer, whatever else is wrong with it: it is live and may have to be revoked. */
+export function accessTokenIn(text: string): string | undefined {
+  return tokenIn(text, 'access_token');
+}
+
+function tokenIn(text: string, name: 'access_token' | 'refresh_token'): string | undefined {
+  const body = parseJson(text);
+  const token: unknown = isPlainObject(body) ? body[name] : undefined;
+  return isTokenText(token, REFRESH_TOKEN_TEXT) ? token : undefined;
+}
+
+function isTokenText(value: unknown, pattern = TOKEN_TEXT): value is string {
+  return typeof value === 'string' && value.length <= MAX_TOKEN_CHARACTERS && pattern.test(value);
 }

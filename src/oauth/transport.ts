@@ -92,7 +92,8 @@ export function assertSecureUrl(url: string, issuer: string): void {
 /** True for https, and for http to this machine. */
 export function isSecureUrl(url: string, allowLocalhost: boolean): boolean {
   if (!URL.canParse(url)) return false;
-  const { protocol, hostname } = new URL(url);
+  const { protocol, hostname, username, password } = new URL(url);
+  if (username !== '' || password !== '') return false; // fetch refuses these, too
   if (protocol === 'https:') return true;
   if (protocol !== 'http:') return false;
   return /^127(\.\d{1,3}){3}$/.test(hostname) || hostname === '[::1]' || (allowLocalhost && hostname === 'localhost');
@@ -100,7 +101,7 @@ export function isSecureUrl(url: string, allowLocalhost: boolean): boolean {
 
 /** True for http to the name `localhost`, whose address is the resolver's affair. */
 export function isLocalhost(url: string): boolean {
-  return URL.canParse(url) && new URL(url).hostname === 'localhost';
+  return URL.canParse(url) && new URL(url).protocol === 'http:' && new URL(url).hostname === 'localhost';
 }
 
 async function readText(response: Response, maxBytes: number, abort: AbortController, issuer: string): Promise<string> {
@@ -113,6 +114,7 @@ async function readText(response: Response, maxBytes: number, abort: AbortContro
     byteCount += chunk.value.byteLength;
     if (byteCount > maxBytes) {
       abort.abort();
+      void reader.cancel().catch(() => undefined);
       throw new ProtocolError('response_too_large', `The answer is longer than ${maxBytes} bytes (HT-5).`, {
         issuer,
         status: response.status,

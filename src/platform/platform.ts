@@ -75,7 +75,7 @@ export function defaultPlatform(): Platform {
 
 /** Seconds to add to the system's clock to get the time of a platform: what `oauth4webapi` calls the clock skew. */
 export function clockSkewSeconds(atMs: number): number {
-  return Math.round((atMs - Date.now()) / 1000);
+  return Math.floor(atMs / 1000) - Math.floor(Date.now() / 1000); // exact where both clocks are cut to seconds
 }
 
 function webLocks(manager: LockManager | undefined): Locks | undefined {

@@ -89,8 +89,15 @@ export interface CredentialContext {
 
 const INSPECT = Symbol.for('nodejs.util.inspect.custom');
 
+/** Makes handles. */
+export interface CredentialFactory {
+  create(state: CredentialState): Credential;
+  /** Tells a handle the last state of its credential, which is gone. */
+  retire(handle: Credential, last: CredentialState): void;
+}
+
 /** Makes the handles of one store. They share their methods: ten thousand credentials are ten thousand small objects. */
-export function createCredentialFactory(context: CredentialContext): (state: CredentialState) => Credential {
+export function createCredentialFactory(context: CredentialContext): CredentialFactory {
   const { ledger, loop, now } = context;
   const prototype = {
     get token() {
@@ -144,7 +151,7 @@ export function createCredentialFactory(context: CredentialContext): (state: Cre
     },
     async refreshIfNeeded(graceMs?: number): Promise<Token> {
       const id = idOf(this);
-      if (graceMs !== undefined && !(graceMs >= 0)) throw new TypeError('graceMs must be a number of milliseconds, 0 or more');
+      assertDuration(graceMs, 'graceMs');
       await context.open();
       return current(context, id, graceMs);
     },
@@ -169,6 +176,7 @@ export function createCredentialFactory(context: CredentialContext): (state: Cre
       } catch (error) {
         const refused = error instanceof CredentialError && error.status === 401 && token.refreshToken !== undefined;
         if (!refused) throw error;
+        await context.open(); // the store may have been closed meanwhile
         return client.userInfo(await context.refresh(id, { minValidityMs: null }));
       }
     },
@@ -197,16 +205,13 @@ export function createCredentialFactory(context: CredentialContext): (state: Cre
   /** What a handle of a removed credential still says. */
   const lastStates = new WeakMap<object, CredentialState>();
   const stateOf = (handle: object): CredentialState => {
-    const live = loop.stateOf(idOf(handle));
-    if (live) lastStates.set(handle, live);
-    const state = live ?? lastStates.get(handle);
+    const state = loop.stateOf(idOf(handle)) ?? lastStates.get(handle);
     if (!state) throw gone();
     return state;
   };
-  return (state) => {
-    const handle = Object.freeze(Object.create(prototype, { id: { value: state.id, enumerable: true } }) as Credential);
-    lastStates.set(handle, state);
-    return handle;
+  return {
+    create: (state) => Object.freeze(Object.create(prototype, { id: { value: state.id, enumerable: true } }) as Credential),
+    retire: (handle, last) => void lastStates.set(handle, last),
   };
 }
 
@@ -228,8 +233,7 @@ function stateStream({ loop }: CredentialContext, id: string): Observable<Creden
 
 /** The access token after whatever renewal it needs. */
 async function renewed(context: CredentialContext, id: string, { minValidityMs, forceRefresh }: AccessTokenOptions): Promise<string> {
-  if (minValidityMs !== undefined && !(minValidityMs >= 0))
-    throw new TypeError('minValidityMs must be a number of milliseconds, 0 or more');
+  assertDuration(minValidityMs, 'minValidityMs');
   await context.open();
   const token = forceRefresh ? await context.refresh(id, { minValidityMs: null }) : await current(context, id, minValidityMs);
   return token.accessToken;
@@ -252,6 +256,11 @@ async function current(context: CredentialContext, id: string, graceMs?: number)
     if (kept && graceMs === undefined && isFresh(kept, now(), 0)) return kept;
     throw error;
   }
+}
+
+function assertDuration(value: unknown, name: string): void {
+  if (value !== undefined && !(typeof value === 'number' && value >= 0))
+    throw new TypeError(`${name} must be a number of milliseconds, 0 or more`);
 }
 
 /** A caller's own end to waiting. What it waited for goes on. */

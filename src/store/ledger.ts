@@ -39,8 +39,10 @@ export interface Ledger {
   store(): StoreRecord;
   /** The highest claim to be the default. */
   topClaim(): number;
-  /** Takes in everything a start found. */
-  restore(entries: readonly StoredEntry[], durable: boolean): void;
+  /** Takes in everything a start found. Returns the ids that were to be read again meanwhile: what was found of them may be old. */
+  restore(entries: readonly StoredEntry[], durable: boolean): readonly string[];
+  /** True if what is stored under the id could not be read the last time. */
+  isUnreadable(id: string): boolean;
   /** Reads one record again and folds the difference. */
   reread(id: string): Promise<CredentialRecord | undefined>;
   /** Reads everything again and folds the differences. */
@@ -70,6 +72,7 @@ export function createLedger(
   const known = new Map<string, CredentialRecord>();
   const tokens = new Map<string, { readonly generation: number; readonly token: Token | null }>();
   const quarantined = new Map<string, string>();
+  let early: Set<string> | null = new Set(); // ids of which something was heard before the start was taken in
   const turns = inProcessLocks(); // one operation at a time per record, so that our own write is never mistaken for someone else's
   let store = NEW_STORE_RECORD;
 
@@ -89,10 +92,10 @@ export function createLedger(
   const learn = (after: CredentialRecord): readonly StorageFact[] => {
     const before = known.get(after.id);
     if (after.epoch < store.epoch) return forget(after.id);
+    quarantined.delete(after.id);
     const fact = difference(before, after);
     if (before && after.revision <= before.revision) return [];
     known.set(after.id, after);
-    quarantined.delete(after.id);
     if (after.state === 'removed') tokens.delete(after.id);
     claimsChanged ||= after.defaultClaim !== (before?.defaultClaim ?? 0) || (after.defaultClaim > 0 && after.state !== before?.state);
     return fact ? [fact] : [];
@@ -100,8 +103,9 @@ export function createLedger(
   /** What changes when a record is known to be gone. What is left here keeps its claim: nothing is promoted in the place of a default. */
   const forget = (id: string): readonly StorageFact[] => {
     const before = known.get(id);
-    if (!before || before.state === 'removed') return [];
+    if (!before) return [];
     known.set(id, { ...before, state: 'removed', secrets: null, revision: 0, generation: 0 });
+    if (before.state === 'removed') return []; // a tombstone that somebody swept
     tokens.delete(id);
     claimsChanged = true;
     return [{ type: 'token_removed', id, generation: before.generation + 1 }];
@@ -177,22 +181,29 @@ export function createLedger(
         if ('corrupt' in record) problems.push(...quarantine(id, record.corrupt));
         else parsed.push(record);
       }
-      // Without a readable store record the newest epoch found is the best that is known.
-      const epoch = store.revision > 0 ? store.epoch : parsed.reduce((newest, record) => Math.max(newest, record.epoch), 0);
+      // Of a store record that cannot be read the newest epoch found is the best guess; where there is none, nothing was ever cleared.
+      const isLost = problems.some((problem) => 'id' in problem && problem.id === STORE_RECORD_ID);
+      const epoch = isLost ? parsed.reduce((newest, record) => Math.max(newest, record.epoch), 0) : store.epoch;
       store = { ...store, epoch };
       leftovers = parsed.some((record) => record.epoch < epoch);
       for (const record of parsed) if (record.epoch >= epoch) known.set(record.id, record);
       const credentials = Array.from(known.values(), factsOf).filter((facts) => facts !== null);
       defaultId = defaultIdOf(known.values(), store);
       loop.dispatch([{ type: 'restored', durable, credentials, defaultId }, ...problems], 'here');
+      const changed = [...(early ?? [])];
+      early = null;
+      return changed;
     },
+    isUnreadable: (id) => quarantined.has(id),
     reread: (id) =>
       turns.withLock(id, async () => {
+        if (early) return void early.add(id);
         if (id !== STORE_RECORD_ID) return rereadNow(id, 'elsewhere');
         await rereadStore();
         return undefined;
       }),
     reload: async () => {
+      if (early) return; // everything is being read
       const entries = await read((storage) => storage.readAll());
       await turns.withLock(STORE_RECORD_ID, rereadStore);
       const found = new Set(entries.map(({ id }) => id));
@@ -213,7 +224,7 @@ export function createLedger(
           const current = known.get(id) ?? (await rereadNow(id, 'elsewhere'));
           const draft = current ? change(current) : null;
           if (!current || !draft) return null;
-          const written = await commit(draft, current.revision + 1, current.revision);
+          const written = await commit(draft, current.revision + 1, current.revision || 'absent');
           if (written) return written;
           await rereadNow(id, 'elsewhere');
         }
@@ -241,7 +252,9 @@ export function createLedger(
         const record = 'corrupt' in parsed ? null : parsed;
         if (record && record.epoch >= store.epoch && !isDue(record)) continue;
         if (!record && !isDue(null)) continue;
-        await turns.withLock(id, () => write((storage) => storage.remove(id, record?.revision ?? 'any')));
+        // Of an earlier epoch goes whatever is there by now: a refresh may have written it again meanwhile.
+        const condition = record && record.epoch >= store.epoch ? record.revision : 'any';
+        await turns.withLock(id, () => write((storage) => storage.remove(id, condition)));
       }
       leftovers = false;
     },

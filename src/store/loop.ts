@@ -28,8 +28,15 @@ interface Batch {
   readonly origin: EventOrigin;
 }
 
-/** A loop in the state `unknown`. `onAction` hears of each action after it was folded, before anyone else. */
-export function createLoop(platform: Pick<Platform, 'now'>, onAction: (action: StorageAction) => void): Loop {
+/**
+ * A loop in the state `unknown`. `onAction` hears of each action after it was folded, before anyone else; `onGone` of each credential that
+ * is no more, with its last state.
+ */
+export function createLoop(
+  platform: Pick<Platform, 'now'>,
+  onAction: (action: StorageAction) => void,
+  onGone: (last: CredentialState) => void,
+): Loop {
   const states = new BehaviorSubject<StoreState>(UNKNOWN_STATE);
   const events = new Subject<CredentialEvent>();
   const byId = new Map<string, CredentialState>(); // the states of `states`, by id: a look-up must not cost a search
@@ -42,7 +49,7 @@ export function createLoop(platform: Pick<Platform, 'now'>, onAction: (action: S
     const next = reduce(state, action);
     if (next !== state) {
       const only = 'id' in action && action.type !== 'default_changed' ? action.id : undefined;
-      index(byId, next, only);
+      index(byId, next, only).forEach(onGone);
       state = next;
     }
     onAction(action);
@@ -79,16 +86,18 @@ export function createLoop(platform: Pick<Platform, 'now'>, onAction: (action: S
   };
 }
 
-/** Brings the index up to date: for one credential where only one can have changed. */
-function index(byId: Map<string, CredentialState>, { credentials }: StoreState, only: string | undefined): void {
+/** Brings the index up to date, for one credential where only one can have changed. Returns what is no longer there. */
+function index(byId: Map<string, CredentialState>, { credentials }: StoreState, only: string | undefined): readonly CredentialState[] {
   if (only === undefined) {
+    const before = [...byId.values()];
     byId.clear();
     for (const credential of credentials) byId.set(credential.id, credential);
-    return;
+    return before.filter(({ id }) => !byId.has(id));
   }
   let position = credentials.length - 1;
   while (position >= 0 && credentials[position]?.id !== only) position--;
-  const found = credentials[position];
+  const [before, found] = [byId.get(only), credentials[position]];
   if (found) byId.set(only, found);
   else byId.delete(only);
+  return before && !found ? [before] : [];
 }

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { CredentialRecord } from '../credential/record.js';
+import { STORE_RECORD_ID, type CredentialRecord } from '../credential/record.js';
 import { withFields, type Token } from '../credential/token.js';
 import { CredentialError } from '../errors.js';
 import type { Platform } from '../platform/platform.js';
@@ -45,18 +45,18 @@ export function createMembership({ ledger, loop, platform, isShared, withLock }:
   return {
     store: (token, tags, replace) =>
       alone(async () => {
-        if (loop.snapshot().ids.length === 0) await catchUp(); // somebody else's first credential may be there
+        if (isShared()) await rereadWhatMatters(token);
         const id = replace ?? waitingFor(ledger, token)?.id;
         if (id === undefined) return add(token, tags ?? []);
         const kept = id === token.id ? token : withFields(token, { id });
-        const written = await ledger.update(id, (current) => (current.state === 'removed' ? null : replacementOf(current, kept, tags)));
-        if (!written) throw gone();
-        return id;
+        const written = await ledger.update(id, (current) => (isEnding(current) ? null : replacementOf(current, kept, tags)));
+        if (written) return id;
+        if (replace === undefined) return add(token, tags ?? []); // the one that waited was removed meanwhile
+        throw gone();
       }),
     setDefault: async (id) => {
-      if (loop.snapshot().defaultId === id) return;
       await alone(async () => {
-        await catchUp();
+        await catchUp(); // what is believed to be the default may be so no longer
         if (loop.snapshot().defaultId === id) return;
         const claim = ledger.topClaim() + 1;
         if (id === null) await ledger.updateStore((current) => ({ ...current, nullClaim: claim }));
@@ -66,7 +66,8 @@ export function createMembership({ ledger, loop, platform, isShared, withLock }:
     },
     clear: () =>
       alone(async () => {
-        await ledger.updateStore((current) => ({ ...current, epoch: current.epoch + 1, nullClaim: 0 }));
+        const newest = [...ledger.records()].reduce((top, { epoch }) => Math.max(top, epoch), 0); // a damaged one may be ahead
+        await ledger.updateStore((current) => ({ ...current, epoch: Math.max(current.epoch, newest) + 1, nullClaim: 0 }));
         await ledger.sweep((record) => record === null); // what no one can read is forgotten, too
       }),
     sweep: async () => {
@@ -81,6 +82,17 @@ export function createMembership({ ledger, loop, platform, isShared, withLock }:
       });
     },
   };
+
+  /** Where others write, too, messages may have been lost: is this the epoch, is the store empty, who waits for this user? */
+  async function rereadWhatMatters(token: Token): Promise<void> {
+    await ledger.reread(STORE_RECORD_ID); // after a clear elsewhere a record must not be of the epoch before
+    for (let [id] = loop.snapshot().ids; id !== undefined; [id] = loop.snapshot().ids) {
+      if ((await ledger.reread(id))?.state !== 'removed') break; // not empty
+    }
+    if (loop.snapshot().ids.length === 0) await ledger.reload(); // somebody else's first credential may be there
+    for (const record of [...ledger.records()])
+      if (isOfSameUser(record, token) && record.state === 'active') await ledger.reread(record.id);
+  }
 
   /** A new record, or one over the tombstone of the same id. */
   async function add(token: Token, tags: readonly string[]): Promise<string> {
@@ -105,13 +117,22 @@ export function createMembership({ ledger, loop, platform, isShared, withLock }:
   }
 }
 
-/** The credential that waits for this very user to sign in again. */
-function waitingFor(ledger: Ledger, { claims, context }: Token): CredentialRecord | undefined {
-  if (!claims) return undefined;
+/** What is being revoked is as good as removed: nothing takes its place. */
+function isEnding({ state }: CredentialRecord): boolean {
+  return state === 'removed' || state === 'revoking';
+}
+
+/** The credential that waits for this very user to sign in again; none for a token that has a place already. */
+function waitingFor(ledger: Ledger, token: Token): CredentialRecord | undefined {
+  const own = ledger.record(token.id)?.state;
+  if (own === 'active' || own === 'revoking') return undefined;
   for (const record of ledger.records()) {
-    if (record.state !== 'needs_sign_in') continue; // first: almost all records end here
-    const { issuer, clientId } = record.context;
-    if (issuer === context.issuer && clientId === context.clientId && record.claims?.sub === claims.sub) return record;
+    if (record.state === 'needs_sign_in' && isOfSameUser(record, token)) return record;
   }
   return undefined;
+}
+
+function isOfSameUser({ context, claims }: CredentialRecord, token: Token): boolean {
+  const { issuer, clientId } = token.context;
+  return token.claims !== null && claims?.sub === token.claims.sub && context.issuer === issuer && context.clientId === clientId;
 }

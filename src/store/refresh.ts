@@ -8,10 +8,10 @@ import { defer, firstValueFrom, shareReplay, type Observable } from 'rxjs';
 import { isFresh } from '../credential/expiry.js';
 import { recordFieldsOf, STORE_RECORD_ID, type CredentialRecord, type StagedAnswer } from '../credential/record.js';
 import type { Token } from '../credential/token.js';
-import { asCredentialError, CredentialError, OAuthResponseError } from '../errors.js';
+import { asCredentialError, CredentialError, OAuthResponseError, StorageError } from '../errors.js';
 import type { OAuth2Client } from '../oauth/client.js';
 import type { Platform } from '../platform/platform.js';
-import { refreshTokenIn } from '../oauth/token-response.js';
+import { accessTokenIn, refreshTokenIn } from '../oauth/token-response.js';
 import { gone } from './credential.js';
 import { tombstoneOf } from './drafts.js';
 import type { Ledger, RecordDraft } from './ledger.js';
@@ -32,6 +32,11 @@ export interface RefreshContext {
   readonly clientOf: (record: CredentialRecord) => OAuth2Client | undefined;
 }
 
+/** What refreshes of one store share: answers that could not be written. They are used before anything is sent again. */
+interface Refreshing extends RefreshContext {
+  readonly unwritten: Map<string, { readonly sent: string | undefined; readonly answer: StagedAnswer }>;
+}
+
 /** What a caller asks for. */
 export interface RefreshRequest {
   /** Send unless the token is good for this many milliseconds more; `null` sends unless another refresh finishes first. */
@@ -44,7 +49,8 @@ export interface Refresher {
 }
 
 /** The flights of one store. */
-export function createRefresher(context: RefreshContext): Refresher {
+export function createRefresher(parts: RefreshContext): Refresher {
+  const context: Refreshing = { ...parts, unwritten: new Map() };
   const flights = new Map<string, Observable<RefreshOutcome>>();
   const flight = (id: string, request: RefreshRequest): Observable<RefreshOutcome> => {
     const key = `${request.minValidityMs ?? 'forced'}:${id}`; // E63: only who asks for the same joins
@@ -73,32 +79,69 @@ export function createRefresher(context: RefreshContext): Refresher {
 }
 
 /** The refresh itself, alone among all tabs. `seen` is the generation the caller knew when it asked. */
-async function refreshLocked(context: RefreshContext, id: string, seen: number, { minValidityMs }: RefreshRequest): Promise<Token> {
+async function refreshLocked(context: Refreshing, id: string, seen: number, request: RefreshRequest): Promise<Token> {
   const { ledger, loop, platform } = context;
   const record = usable(await ledger.reread(id));
+  if (ledger.isUnreadable(id)) throw new StorageError('storage_failed', 'The stored record cannot be read: no answer could be kept.');
   const token = ledger.token(id);
   if (!token) throw gone();
-  const renewedMeanwhile = record.generation > seen && isFresh(record, platform.now(), 0);
-  if (minValidityMs === null ? renewedMeanwhile : isFresh(record, platform.now(), minValidityMs)) return token;
-  const client = context.clientOf(record);
-  if (!client)
-    throw new CredentialError('client_unknown', 'The record belongs to a client that is not configured; nothing is sent for it.');
-  if (token.refreshToken === undefined) {
-    throw new CredentialError('no_refresh_token', 'There is no refresh token; the user must sign in.', { issuer: client.issuer });
-  }
+  if (isGoodFor(request, record, seen, platform.now())) return token;
+  const client = clientFor(context, record);
   loop.dispatch([{ type: 'refresh_started', id, generation: record.generation }], 'here');
+  const waiting = record.staged ?? unwrittenAnswer(context, token);
+  const renewed = await renew(context, client, token, record, waiting);
+  // What waited may have expired meanwhile (E18); its refresh token has not.
+  const lastsLongEnough = !waiting || isFresh(renewed, platform.now(), request.minValidityMs ?? 0);
+  return lastsLongEnough ? renewed : refreshLocked(context, id, seen, request);
+}
+
+/** True if nothing has to be sent: another has renewed the token meanwhile, or it lasts as long as the caller wants. */
+function isGoodFor({ minValidityMs }: RefreshRequest, record: CredentialRecord, seen: number, now: number): boolean {
+  return minValidityMs === null ? record.generation > seen && isFresh(record, now, 0) : isFresh(record, now, minValidityMs);
+}
+
+/** The client to ask. @throws {CredentialError} `client_unknown`, `no_refresh_token`: nothing is sent */
+function clientFor({ clientOf }: RefreshContext, record: CredentialRecord): OAuth2Client {
+  const client = clientOf(record);
+  if (!client) {
+    throw new CredentialError('client_unknown', 'The record belongs to a client that is not configured; nothing is sent for it.');
+  }
+  if (record.secrets?.refreshToken !== undefined) return client;
+  throw new CredentialError('no_refresh_token', 'There is no refresh token; the user must sign in.', { issuer: client.issuer });
+}
+
+/** An answer to this very refresh token that could not be written before. */
+function unwrittenAnswer({ unwritten }: Refreshing, { id, refreshToken }: Token): StagedAnswer | undefined {
+  const found = unwritten.get(id);
+  return found?.sent === refreshToken ? found?.answer : undefined;
+}
+
+/** Sends, unless an answer waits already; judges it and makes it durable, or finds out what the failure means. */
+async function renew(
+  context: Refreshing,
+  client: OAuth2Client,
+  token: Token,
+  record: CredentialRecord,
+  waiting: StagedAnswer | undefined,
+): Promise<Token> {
+  const { unwritten } = context;
   try {
-    const answer = record.staged ?? (await sendAndStage(context, client, token));
+    const answer = waiting ?? (await sendAndStage(context, client, token));
     const next = await judge(context, client, token, answer);
-    return await commit(context, client, token, next);
+    const renewed = await commit(context, client, token, next);
+    unwritten.delete(token.id);
+    return renewed;
   } catch (error) {
-    return await settleFailure(context, record, token, asCredentialError(error, 'storage_failed', 'The refresh failed.'));
+    const failure = asCredentialError(error, 'storage_failed', 'The refresh failed.');
+    if (!(failure instanceof StorageError)) unwritten.delete(token.id);
+    return settleFailure(context, record, token, failure);
   }
 }
 
 /** The raw answer, durable already if judging it must ask the server for keys (RF-4): what was rotated is not lost to that. */
-async function sendAndStage({ ledger }: RefreshContext, client: OAuth2Client, token: Token): Promise<StagedAnswer> {
+async function sendAndStage({ ledger, unwritten }: Refreshing, client: OAuth2Client, token: Token): Promise<StagedAnswer> {
   const answer = await client.sendRefresh(token);
+  unwritten.set(token.id, { sent: token.refreshToken, answer }); // until it is written: a full disk must not cost the session (RF-15)
   if (client.needsKeys(answer))
     await ledger.update(token.id, (current) => (holds(current, token) ? { ...current, staged: answer } : null)).catch(() => null);
   return answer;
@@ -109,19 +152,18 @@ async function judge(context: RefreshContext, client: OAuth2Client, token: Token
   try {
     return await client.processRefresh(token, answer);
   } catch (error) {
+    const { ledger } = context;
     const failure = asCredentialError(error, 'response_invalid', 'The answer could not be processed.');
-    if (failure.class === 'transient' || failure.code === 'network_error' || failure.code === 'timeout') throw failure; // still staged
+    const before = ledger.record(token.id);
+    if (isTransient(failure) && before?.staged && holds(before, token)) throw failure; // judged again by the next refresh
+    const isAttack = failure.code === 'token_substitution';
     const rotated = refreshTokenIn(answer.text);
-    if (failure.code === 'token_substitution') {
-      await revokeQuietly(client, rotated, 'refresh_token');
-      await context.ledger.update(token.id, (current) => (holds(current, token) ? tombstoneOf(current) : null));
-      throw failure;
-    }
-    await context.ledger.update(token.id, (current) =>
-      holds(current, token) && current.secrets && (current.staged ?? rotated)
-        ? { ...unstaged(current), secrets: { ...current.secrets, ...(rotated !== undefined && { refreshToken: rotated }) } }
-        : null,
-    );
+    const written = await ledger.update(token.id, (current) => {
+      if (!holds(current, token)) return null;
+      return isAttack ? tombstoneOf(current) : rotatedTo(current, rotated);
+    });
+    const after = ledger.record(token.id);
+    if (isAttack || !(written || (after && holds(after, token)))) await revokeAnswer(client, answer.text);
     throw failure;
   }
 }
@@ -134,10 +176,9 @@ async function commit(context: RefreshContext, client: OAuth2Client, token: Toke
   );
   if (written && context.isShared()) await ledger.reread(STORE_RECORD_ID); // a clear elsewhere that no message told of
   const held = ledger.token(token.id);
-  if (written && held) return held;
+  if (held) return held; // RF-5: if another token is stored by now, ours is dropped, not revoked: that might end the other one, too
   await revokeQuietly(client, next.refreshToken, 'refresh_token');
   await revokeQuietly(client, next.accessToken, 'access_token');
-  if (held) return held; // RF-5: another token is stored by now; ours is dropped
   throw gone();
 }
 
@@ -181,11 +222,28 @@ function unstaged({ staged: _, ...record }: CredentialRecord): CredentialRecord 
   return record;
 }
 
+/** The record after an answer that was refused but brought another refresh token (E56); `null` if there is nothing to change. */
+function rotatedTo(current: CredentialRecord, refreshToken: string | undefined): RecordDraft | null {
+  if (!current.secrets || refreshToken === undefined) return current.staged ? unstaged(current) : null;
+  return { ...unstaged(current), secrets: { ...current.secrets, refreshToken }, generation: current.generation + 1 };
+}
+
+/** True for failures that say nothing of the answer itself: keys could not be had. */
+function isTransient({ class: errorClass, code }: CredentialError): boolean {
+  return errorClass === 'transient' || code === 'network_error' || code === 'timeout';
+}
+
 /** A record that may be refreshed. */
 function usable(record: CredentialRecord | undefined): CredentialRecord {
   if (!record || record.state === 'removed' || record.state === 'revoking') throw gone();
   if (record.state === 'needs_sign_in') throw new CredentialError('needs_sign_in', 'The user must sign in again.');
   return record;
+}
+
+/** All tokens of an answer nobody will use. */
+async function revokeAnswer(client: OAuth2Client, text: string): Promise<void> {
+  await revokeQuietly(client, refreshTokenIn(text), 'refresh_token');
+  await revokeQuietly(client, accessTokenIn(text), 'access_token');
 }
 
 /** A token nobody will use any more. That the server cannot be reached changes nothing here. */

@@ -6,9 +6,9 @@
  * @module
  */
 import type { CredentialRecord } from '../credential/record.js';
-import type { TokenSecrets } from '../credential/token.js';
 import { asCredentialError, CredentialError, type CredentialErrorCode } from '../errors.js';
 import type { OAuth2Client } from '../oauth/client.js';
+import { accessTokenIn, refreshTokenIn } from '../oauth/token-response.js';
 import type { Platform } from '../platform/platform.js';
 import { tombstoneOf } from './drafts.js';
 import type { Ledger } from './ledger.js';
@@ -61,7 +61,7 @@ async function finish(context: RevocationContext, marked: CredentialRecord, targ
     const current = await ledger.reread(marked.id);
     if (!current || current.state === 'removed') return { local: 'removed', refreshToken: NOT_ASKED, accessToken: NOT_ASKED };
     const remote = await revokeRemotely(context, marked, target);
-    await ledger.update(marked.id, (latest) => (latest.state === 'removed' ? null : tombstoneOf(latest)));
+    await ledger.update(marked.id, (latest) => (latest.state === 'revoking' ? tombstoneOf(latest) : null));
     return { local: 'removed', ...remote };
   });
 }
@@ -75,12 +75,15 @@ async function revokeRemotely(
 ): Promise<Pick<RevokeResult, 'refreshToken' | 'accessToken'>> {
   const client = context.clientOf(record);
   const deadline = deadlineOf(context.platform);
-  const ask = (name: keyof TokenSecrets, hint: 'access_token' | 'refresh_token'): Promise<RemoteRevocation> =>
-    Promise.race([askServer(client, record.secrets?.[name], hint), deadline.passed]);
+  const ask = (token: string | undefined, hint: 'access_token' | 'refresh_token'): Promise<RemoteRevocation> =>
+    Promise.race([askServer(client, token, hint), deadline.passed]);
+  const staged = record.staged?.text ?? ''; // an answer that waits to be judged holds live tokens, too
   try {
     // 7009-2: the refresh token first; many servers end the whole grant with it
-    const refreshToken = target === 'access' ? NOT_ASKED : await ask('refreshToken', 'refresh_token');
-    const accessToken = target === 'refresh' ? NOT_ASKED : await ask('accessToken', 'access_token');
+    const refreshToken =
+      target === 'access' ? NOT_ASKED : await ask(refreshTokenIn(staged) ?? record.secrets?.refreshToken, 'refresh_token');
+    const accessToken = target === 'refresh' ? NOT_ASKED : await ask(record.secrets?.accessToken, 'access_token');
+    if (staged !== '' && target !== 'refresh') await ask(accessTokenIn(staged), 'access_token');
     return { refreshToken, accessToken };
   } finally {
     deadline.cancel();
@@ -89,12 +92,12 @@ async function revokeRemotely(
 
 /** Only the access token, which is marked as expired here, so that the next caller gets another one. */
 async function revokeAccessToken(context: RevocationContext, record: CredentialRecord): Promise<RevokeResult> {
-  const { ledger, platform } = context;
+  const { ledger } = context;
   const dead = record.secrets?.accessToken;
   const accessToken = await askServer(context.clientOf(record), dead, 'access_token');
   await ledger.update(record.id, (current) =>
     current.state === 'active' && current.secrets?.accessToken === dead
-      ? { ...current, expiresAt: Math.min(current.expiresAt ?? Infinity, platform.now()), generation: current.generation + 1 }
+      ? { ...current, expiresAt: 0, generation: current.generation + 1 } // by any clock, also one that is set back
       : null,
   );
   return { local: 'kept', refreshToken: NOT_ASKED, accessToken };

@@ -14,7 +14,7 @@ import { CredentialError, StorageError } from '../errors.js';
 import { createOAuth2Client, type OAuth2Client, type OAuth2ClientOptions } from '../oauth/client.js';
 import { defaultPlatform, type Platform } from '../platform/platform.js';
 import { memoryStorage } from '../storage/memory.js';
-import type { CredentialStorage } from '../storage/storage.js';
+import type { CredentialStorage, StorageCapabilities } from '../storage/storage.js';
 import { createClients, type ClientName } from './clients.js';
 import { createClock } from './clock.js';
 import { createCredentialFactory, gone, tokenStream, type Credential, type CredentialContext } from './credential.js';
@@ -103,7 +103,14 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
   const handles = new Map<string, Credential>();
 
   const clock = createClock(platform, () => loop);
-  const loop = createLoop(platform, (action) => clock.consider(action));
+  const loop = createLoop(
+    platform,
+    (action) => clock.consider(action),
+    (last) => {
+      const handle = handles.get(last.id);
+      if (handle) factory.retire(handle, last);
+    },
+  );
   const ledger = createLedger(
     () => storage,
     platform,
@@ -147,25 +154,32 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
       return record && clients.ofRecord(record);
     },
   };
-  const createCredential = createCredentialFactory(context);
+  const factory = createCredentialFactory(context);
   const handleOf = (id: string): Credential | null => {
     const state = loop.stateOf(id);
     if (!state) {
       handles.delete(id);
       return null;
     }
-    const handle = handles.get(id) ?? createCredential(state);
+    const handle = handles.get(id) ?? factory.create(state);
     handles.set(id, handle);
     return handle;
   };
   const handlesOf = (ids: readonly string[]): readonly Credential[] => Object.freeze(ids.map(handleOf).filter((handle) => handle !== null));
 
   async function start(): Promise<void> {
-    const { capabilities, entries, error } = await openStorage(storage, platform);
-    if (error) storage = memoryStorage({ namespace: storage.namespace }); // E38: say so and go on
+    const listen = ({ reach }: StorageCapabilities): void => {
+      connection?.close();
+      connection = connect(storage, platform, ledger, reach, () => clock.check());
+    };
+    const { capabilities, entries, error } = await openStorage(storage, platform, listen);
+    if (error) {
+      storage = memoryStorage({ namespace: storage.namespace }); // E38: say so and go on
+      listen(capabilities);
+    }
     shared = capabilities.reach === 'origin' || storage.watch !== undefined;
-    connection = connect(storage, platform, ledger, capabilities.reach, () => clock.check());
-    ledger.restore(entries, capabilities.durability !== 'none');
+    const changed = ledger.restore(entries, capabilities.durability !== 'none');
+    await Promise.all(changed.map((id) => ledger.reread(id).catch(() => undefined)));
     if (error) loop.dispatch([{ type: 'not_durable', code: error.code }], 'here');
     const leftovers = Promise.all([resumeRevocations(parts), membership.sweep()]);
     void running(leftovers.catch(() => undefined)); // what fails is tried again at the next start

@@ -64,7 +64,8 @@ export interface FakeAuthority {
 }
 
 export const offline = (): NetworkError => new NetworkError('network_error', 'offline', { issuer: ISSUER });
-export const refusal = (error: string): OAuthResponseError => new OAuthResponseError({ error }, 'oauth_error', { issuer: ISSUER, status: 400 });
+export const refusal = (error: string): OAuthResponseError =>
+  new OAuthResponseError({ error }, 'oauth_error', { issuer: ISSUER, status: 400 });
 
 export function createFakeAuthority(now: () => number): FakeAuthority {
   const families = new Map<string, number>(); // of live refresh tokens
@@ -130,7 +131,8 @@ export function createFakeAuthority(now: () => number): FakeAuthority {
     if (typeof body['access_token'] !== 'string') throw new ProtocolError('response_invalid', 'no access token', { issuer: ISSUER });
     if (fetchKeys) await fetchKeys();
     const { sub } = body;
-    if (typeof sub === 'string' && sub !== token.claims?.sub) throw new ProtocolError('token_substitution', 'another sub', { issuer: ISSUER });
+    if (typeof sub === 'string' && sub !== token.claims?.sub)
+      throw new ProtocolError('token_substitution', 'another sub', { issuer: ISSUER });
     const { expires_in: expiresIn, refresh_token: rotated, scope } = body;
     return withFields(token, {
       accessToken: body['access_token'],

@@ -47,7 +47,14 @@ export async function planIdToken(
   members: Readonly<Record<string, unknown>> = {},
 ): Promise<void> {
   const id_token = await server.idToken({ nonce: NONCE, ...claims }, options);
-  server.plan('token', { access_token: 'access-1', token_type: 'Bearer', expires_in: 600, refresh_token: 'refresh-1', id_token, ...members });
+  server.plan('token', {
+    access_token: 'access-1',
+    token_type: 'Bearer',
+    expires_in: 600,
+    refresh_token: 'refresh-1',
+    id_token,
+    ...members,
+  });
 }
 
 /** What a promise was rejected with; an error of ours, or the test fails. */

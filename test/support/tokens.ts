@@ -4,7 +4,13 @@ import { RECORD_VERSION, recordFieldsOf, type CredentialRecord } from '../../src
 import type { CredentialFacts } from '../../src/credential/actions';
 import { START_MS } from './unit-platform';
 
-export const CLAIMS: IdTokenClaims = { iss: 'https://id.example.com', sub: 'alice', aud: 'spa', exp: START_MS / 1000 + 600, iat: START_MS / 1000 };
+export const CLAIMS: IdTokenClaims = {
+  iss: 'https://id.example.com',
+  sub: 'alice',
+  aud: 'spa',
+  exp: START_MS / 1000 + 600,
+  iat: START_MS / 1000,
+};
 
 /** Strings that must never be seen outside a token. */
 export const CANARY = { accessToken: 'canary-access-4711', refreshToken: 'canary-refresh-4711', idToken: 'canary-id-4711' } as const;

@@ -1,0 +1,199 @@
+import { HttpClient, provideHttpClient, withInterceptors } from '@angular/common/http';
+import { HttpTestingController, provideHttpClientTesting } from '@angular/common/http/testing';
+import { Component, effect, inject } from '@angular/core';
+import { TestBed } from '@angular/core/testing';
+import {
+  CredentialStore,
+  credentialsInterceptor,
+  injectAuthorizationCodeFlow,
+  injectDefaultCredential,
+  injectSessionLogoutFlow,
+  provideCredentials,
+  withResources,
+  withStorage,
+} from 'rx-credentials-angular';
+import { refusal } from '../support/fake-client.js';
+import { createWorld, settle } from '../support/fixture.js';
+import { createAngularWorld, endAngularWorld, type AngularWorld } from '../support/angular-world.js';
+
+let world: AngularWorld | undefined;
+afterEach(async () => {
+  await endAngularWorld(world);
+  world = undefined;
+});
+
+const CLIENT = { issuer: 'https://id.example.com', clientId: 'spa', redirectUri: 'https://app.example.com/cb' };
+
+describe('provideCredentials', () => {
+  it('makes no store and calls no factory before the store is injected', async () => {
+    const { authority, browser, disk } = createWorld();
+    const made: string[] = [];
+    TestBed.configureTestingModule({
+      providers: [
+        provideCredentials(
+          () => (made.push('clients'), authority.client(browser.openTab())),
+          withStorage(() => (made.push('storage'), disk.storage())),
+        ),
+        provideHttpClient(withInterceptors([credentialsInterceptor])),
+        provideHttpClientTesting(),
+      ],
+    });
+    TestBed.inject(HttpClient);
+    await settle();
+    expect([made, disk.calls]).toEqual([[], []]);
+    const store = TestBed.inject(CredentialStore);
+    expect(made.sort()).toEqual(['clients', 'storage']);
+    expect(TestBed.inject(CredentialStore)).toBe(store);
+    await store.ready;
+  });
+
+  it('runs its factories in an injection context', () => {
+    const { authority, browser, disk } = createWorld();
+    TestBed.configureTestingModule({
+      providers: [
+        provideCredentials(
+          () => (inject(HttpTestingController), authority.client(browser.openTab())),
+          withStorage(() => (inject(HttpTestingController), disk.storage())),
+        ),
+        provideHttpClient(),
+        provideHttpClientTesting(),
+      ],
+    });
+    expect(TestBed.inject(CredentialStore).snapshot().status).toBe('unknown');
+  });
+
+  it('refuses the same feature twice', () => {
+    const storage = withStorage(() => createWorld().disk.storage());
+    expect(() => provideCredentials(CLIENT, storage, storage)).toThrow(TypeError);
+    expect(() => provideCredentials(CLIENT, withResources('https://a.example.com/'), withResources('https://b.example.com/'))).toThrow(
+      TypeError,
+    );
+  });
+
+  it('closes the store when the application ends', async () => {
+    world = createAngularWorld();
+    await world.signIn();
+    const { store, platform } = world;
+    expect(platform.held()).toEqual({ timers: 1, channels: 1, listeners: 1 });
+    TestBed.resetTestingModule();
+    await settle();
+    expect(platform.held()).toEqual({ timers: 0, channels: 0, listeners: 0 });
+    await expect(store.allIDs()).rejects.toMatchObject({ code: 'store_closed' });
+  });
+
+  it('E50 gives each application a store of its own', async () => {
+    const first = createAngularWorld();
+    await first.signIn();
+    await endAngularWorld(first);
+    world = createAngularWorld();
+    expect(world.store).not.toBe(first.store);
+    expect(await world.store.allIDs()).toEqual([]);
+  });
+
+  it('E15 without resources sends no token anywhere', async () => {
+    const { authority, browser } = createWorld();
+    TestBed.configureTestingModule({
+      providers: [
+        provideCredentials(authority.client(browser.openTab())),
+        provideHttpClient(withInterceptors([credentialsInterceptor])),
+        provideHttpClientTesting(),
+      ],
+    });
+    await TestBed.inject(CredentialStore).store(authority.signIn());
+    TestBed.inject(HttpClient).get('https://api.example.com/v1/orders').subscribe();
+    await settle();
+    const request = TestBed.inject(HttpTestingController).expectOne('https://api.example.com/v1/orders');
+    expect(request.request.headers.keys()).toEqual([]);
+    request.flush(null);
+  });
+});
+
+describe('injectDefaultCredential', () => {
+  it('is undefined until storage was read, null while nobody is signed in, then the state', async () => {
+    world = createAngularWorld();
+    const gate = world.disk.hold(({ method }) => method === 'readAll');
+    const user = TestBed.runInInjectionContext(() => injectDefaultCredential());
+    await gate.reached;
+    expect(user()).toBeUndefined();
+    gate.open();
+    await world.store.ready;
+    expect(user()).toBeNull();
+    const credential = await world.signIn();
+    expect(user()).toBe(credential.state);
+  });
+
+  it('is another snapshot after each change, and never null during a renewal', async () => {
+    world = createAngularWorld();
+    const credential = await world.signIn();
+    const seen: unknown[] = [];
+    const user = TestBed.runInInjectionContext(() => {
+      const signal = injectDefaultCredential();
+      effect(() => seen.push(signal()?.generation));
+      return signal;
+    });
+    TestBed.tick();
+    const before = user();
+    await credential.refresh();
+    TestBed.tick();
+    expect(user()).not.toBe(before);
+    await credential.setTags(['work']);
+    TestBed.tick();
+    expect(user()).toMatchObject({ tags: ['work'], generation: 2 });
+    expect(seen).not.toContain(undefined);
+    world.authority.next(refusal('invalid_grant'));
+    await credential.refresh().catch(() => undefined);
+    expect(user()).toMatchObject({ status: { token: 'needs_sign_in' }, reason: 'rejected' });
+    await credential.remove();
+    expect(user()).toBeNull();
+  });
+
+  it('does not change when another credential does', async () => {
+    world = createAngularWorld();
+    await world.signIn();
+    const other = await world.signIn({ sub: 'bob' });
+    const user = TestBed.runInInjectionContext(() => injectDefaultCredential());
+    const before = user();
+    await other.refresh();
+    await other.setTags(['x']);
+    expect(user()).toBe(before);
+  });
+
+  it('repaints a template without zone.js', async () => {
+    world = createAngularWorld();
+    @Component({ template: `{{ user()?.claims?.sub ?? 'nobody' }}` })
+    class Badge {
+      readonly user = injectDefaultCredential();
+    }
+    const fixture = TestBed.createComponent(Badge);
+    const element = fixture.nativeElement as HTMLElement;
+    await fixture.whenStable();
+    expect(element.textContent).toBe('nobody');
+    await world.signIn({ sub: 'alice' });
+    await fixture.whenStable();
+    expect(element.textContent).toBe('alice');
+  });
+
+  it('works in an injection context only', () => {
+    world = createAngularWorld();
+    expect(() => injectDefaultCredential()).toThrow(/NG0?203/);
+  });
+});
+
+describe('flows', () => {
+  it("are those of the store's client, also by name", () => {
+    const { authority, browser } = createWorld();
+    const client = authority.client(browser.openTab());
+    const other = { ...client, clientId: 'other', redirectUri: undefined };
+    TestBed.configureTestingModule({ providers: [provideCredentials([client, other])] });
+    TestBed.runInInjectionContext(() => {
+      expect(injectAuthorizationCodeFlow({ clientId: 'spa' })).toMatchObject({
+        start: expect.any(Function) as unknown,
+        resume: expect.any(Function) as unknown,
+      });
+      expect(injectSessionLogoutFlow({ clientId: 'other' })).toMatchObject({ start: expect.any(Function) as unknown });
+      expect(() => injectAuthorizationCodeFlow({ clientId: 'other' })).toThrow(TypeError); // it has no redirectUri
+      expect(() => injectAuthorizationCodeFlow()).toThrow(expect.objectContaining({ code: 'client_ambiguous' }) as Error);
+    });
+    expect(() => injectAuthorizationCodeFlow()).toThrow(/NG0?203/);
+  });
+});

@@ -1,0 +1,96 @@
+import fc from 'fast-check';
+import { deepFreezeData, isPlainObject, parseJson, sameData, stringOr } from '../../src/credential/data';
+
+describe('parseJson', () => {
+  it.each(['', '{', 'undefined', '{"a":1}x', "{'a':1}", '\u0000'])('%j is no JSON', (text) => {
+    expect(parseJson(text)).toBeUndefined();
+  });
+
+  it('HT-7 yields frozen objects without a prototype, lists frozen too', () => {
+    const value = parseJson('{"a":{"b":[{"c":1}]},"toString":"mine"}') as { a: { b: { c: number }[] } };
+    expect(Object.getPrototypeOf(value)).toBeNull();
+    expect(Object.getPrototypeOf(value.a)).toBeNull();
+    expect(Object.isFrozen(value) && Object.isFrozen(value.a.b) && Object.isFrozen(value.a.b[0])).toBe(true);
+    expect(value).toEqual({ a: { b: [{ c: 1 }] }, toString: 'mine' });
+  });
+
+  it('HT-7 has no member that leads to a prototype, whatever the JSON', () => {
+    const before = Object.getOwnPropertyNames(Object.prototype);
+    const key = fc.oneof(fc.string(), fc.constantFrom('__proto__', 'constructor', 'prototype'));
+    const { tree } = fc.letrec((tie) => ({
+      tree: fc.oneof({ maxDepth: 4 }, fc.jsonValue({ maxDepth: 0 }), fc.dictionary(key, tie('tree')), fc.array(tie('tree'))),
+    }));
+    const dangerous = (value: unknown): boolean =>
+      typeof value === 'object' &&
+      value !== null &&
+      (Object.getOwnPropertyNames(value).some((name) => ['__proto__', 'constructor', 'prototype'].includes(name)) ||
+        (!Array.isArray(value) && Object.getPrototypeOf(value) !== null) ||
+        Object.values(value).some(dangerous));
+    fc.assert(
+      fc.property(tree, (value) => {
+        expect(dangerous(parseJson(JSON.stringify(value)))).toBe(false);
+      }),
+      { numRuns: 300 },
+    );
+    expect(Object.getOwnPropertyNames(Object.prototype)).toEqual(before);
+    expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();
+  });
+
+  it('takes scalars as they are', () => {
+    expect(['1', '"x"', 'null', 'true'].map(parseJson)).toEqual([1, 'x', null, true]);
+  });
+
+  it('refuses what is deeper than 20 levels', () => {
+    expect(parseJson('['.repeat(21) + ']'.repeat(21))).toBeDefined();
+    expect(parseJson('['.repeat(22) + ']'.repeat(22))).toBeUndefined();
+    expect(parseJson('['.repeat(100_000) + ']'.repeat(100_000))).toBeUndefined();
+  });
+});
+
+describe('small helpers', () => {
+  it('isPlainObject takes no lists and no null', () => {
+    expect([{}, Object.create(null), [], null, 'x', undefined, 5].map(isPlainObject)).toEqual([
+      true,
+      true,
+      false,
+      false,
+      false,
+      false,
+      false,
+    ]);
+  });
+
+  it('stringOr takes strings only', () => {
+    expect([stringOr('x', null), stringOr('', null), stringOr(5, null), stringOr(Object('x'), null)]).toEqual(['x', '', null, null]);
+  });
+
+  it('deepFreezeData copies: the input stays as it was', () => {
+    const input = { a: [1] };
+    const copy = deepFreezeData(input) as { a: number[] };
+    input.a.push(2);
+    expect(copy.a).toEqual([1]);
+    expect(Object.isFrozen(input.a)).toBe(false);
+  });
+
+  it('sameData agrees with Jest’s own comparison of JSON data', () => {
+    const value = fc.jsonValue({ maxDepth: 3 });
+    fc.assert(
+      fc.property(value, value, (a, b) => {
+        expect(sameData(a, structuredClone(a))).toBe(true);
+        expect(sameData(a, b)).toBe(JSON.stringify(sorted(a)) === JSON.stringify(sorted(b)));
+      }),
+    );
+    expect(sameData([], {})).toBe(false);
+    expect(sameData({ a: undefined }, {})).toBe(false);
+    expect(sameData(null, {})).toBe(false);
+    expect(sameData({ a: 1, b: 2 }, { b: 2, a: 1 })).toBe(true);
+  });
+});
+
+/** The value with what JSON text does not tell: lists and objects marked, members in order, -0 apart from 0. */
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return ['list', ...value.map(sorted)];
+  if (typeof value !== 'object' || value === null) return Object.is(value, -0) ? ['-0'] : value;
+  const members = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return ['object', ...members.map(([name, member]) => [name, sorted(member)])];
+}

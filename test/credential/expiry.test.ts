@@ -1,0 +1,76 @@
+import fc from 'fast-check';
+import { defaultGraceMs, isFresh, nextChangeAfter, validityAt } from '../../src/credential/expiry';
+import { START_MS } from '../support/unit-platform';
+
+const life = (ms: number | null) => ({ issuedAt: START_MS, expiresAt: ms === null ? null : START_MS + ms });
+
+describe('the grace before expiry', () => {
+  it.each([
+    [3_600_000, 30_000],
+    [120_000, 30_000],
+    [60_000, 15_000],
+    [4, 1],
+    [0, 0],
+    [-5_000, 0],
+    [null, 0],
+  ])('E43 a lifetime of %p ms has a grace of %p ms', (lifetime, grace) => {
+    expect(defaultGraceMs(life(lifetime))).toBe(grace);
+  });
+});
+
+describe('isFresh', () => {
+  it('E40 a token that ends this very millisecond is not fresh', () => {
+    expect(isFresh(life(1_000), START_MS + 999, 0)).toBe(true);
+    expect(isFresh(life(1_000), START_MS + 1_000, 0)).toBe(false);
+  });
+
+  it('E64 zero means zero: a minimum of 0 asks for no reserve', () => {
+    expect(isFresh(life(1_000), START_MS + 999, 0)).toBe(true);
+    expect(isFresh(life(1_000), START_MS + 999, 1)).toBe(false);
+  });
+
+  it('E26 an unknown lifetime is fresh for any demand', () => {
+    expect(isFresh(life(null), START_MS + 10 ** 12, 10 ** 12)).toBe(true);
+  });
+});
+
+describe('validityAt and nextChangeAfter', () => {
+  it.each([
+    [0, 'valid'],
+    [569_999, 'valid'],
+    [570_000, 'expiring'],
+    [599_999, 'expiring'],
+    [600_000, 'expired'],
+    [10 ** 12, 'expired'],
+  ])('TM-3 after %d ms a token of ten minutes is %s', (ms, validity) => {
+    expect(validityAt(life(600_000), START_MS + ms)).toBe(validity);
+  });
+
+  it('a token that has expired at birth is expired and never changes', () => {
+    expect(validityAt(life(0), START_MS)).toBe('expired');
+    expect(nextChangeAfter(life(0), START_MS)).toBe(Infinity);
+  });
+
+  it('E70 an unknown lifetime never changes: no timer of NaN, none of 24.8 days', () => {
+    expect(nextChangeAfter(life(null), START_MS)).toBe(Infinity);
+    expect(validityAt(life(null), START_MS + 10 ** 12)).toBe('valid');
+  });
+
+  it('the next change is the first instant at which the validity differs, for every lifetime', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 10_000_000 }), fc.integer({ min: -1_000, max: 12_000_000 }), (lifetime, elapsed) => {
+        const token = life(lifetime);
+        const now = START_MS + elapsed;
+        const next = nextChangeAfter(token, now);
+        if (next === Infinity) {
+          expect(validityAt(token, now)).toBe('expired');
+          return;
+        }
+        expect(next).toBeGreaterThan(now);
+        expect(validityAt(token, next)).not.toBe(validityAt(token, now));
+        const between = Math.max(now, Math.ceil(next) - 1);
+        if (between < next) expect(validityAt(token, between)).toBe(validityAt(token, now));
+      }),
+    );
+  });
+});

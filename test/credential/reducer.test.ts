@@ -1,0 +1,372 @@
+import fc from 'fast-check';
+import type { CredentialFacts, StorageAction, StorageFact } from '../../src/credential/actions';
+import { eventOf } from '../../src/credential/actions';
+import { factsOf, parseRecord, type CredentialRecord } from '../../src/credential/record';
+import { reduce } from '../../src/credential/reducer';
+import { credentialState, isSignedIn, UNKNOWN_STATE, type StoreState } from '../../src/credential/state';
+import { aRecord, CLAIMS, facts } from '../support/tokens';
+import { START_MS } from '../support/unit-platform';
+
+const NOW = START_MS + 1_000;
+const act = (fact: StorageFact, at = NOW): StorageAction => ({ ...fact, at });
+const restored = (credentials: readonly CredentialFacts[] = [], defaultId: string | null = null): StorageAction =>
+  act({ type: 'restored', durable: true, credentials, defaultId });
+const fold = (actions: readonly StorageAction[]): StoreState => actions.reduce(reduce, UNKNOWN_STATE);
+const put = (
+  type: 'token_added' | 'token_replaced' | 'metadata_updated' | 'sign_in_required',
+  changes: Partial<CredentialFacts> = {},
+  at = NOW,
+) => {
+  const credential = facts(changes);
+  return act({ type, id: credential.id, generation: credential.generation, credential }, at);
+};
+/** A store with one (default, generation 3) and two. */
+const two = fold([restored([facts({ generation: 3 }), facts({ id: 'two', storedAt: START_MS + 1 })], 'one')]);
+const statusOf = (state: StoreState, id = 'one') => credentialState(state, id)?.status;
+
+describe('the state after each action', () => {
+  it('restored lists credentials in order of storing and says which is the default', () => {
+    const state = fold([
+      restored([facts({ id: 'b', storedAt: 2 }), facts({ id: 'c', storedAt: 3 }), facts({ id: 'a', storedAt: 2 })], 'c'),
+    ]);
+    expect(state).toMatchObject({ status: 'ready', durable: true, defaultId: 'c', ids: ['a', 'b', 'c'] });
+    expect(state.credentials.map((one) => [one.id, one.isDefault])).toEqual([
+      ['a', false],
+      ['b', false],
+      ['c', true],
+    ]);
+  });
+
+  it('restored with a default that is not there has no default', () => {
+    expect(fold([restored([facts()], 'gone')])).toMatchObject({ defaultId: null, ids: ['one'] });
+  });
+
+  it.each([
+    ['valid', START_MS],
+    ['expiring', START_MS + 570_000],
+    ['expired', START_MS + 600_000],
+  ])('restored finds a token %s by the time of the action', (token, at) => {
+    expect(statusOf(reduce(UNKNOWN_STATE, { ...restored([facts()]), at }))).toEqual({ token, activity: 'idle' });
+  });
+
+  it('restored shows what a record was in the middle of', () => {
+    const state = fold([
+      restored([facts({ id: 'a', recordState: 'needs_sign_in', reason: 'rejected' }), facts({ id: 'b', recordState: 'revoking' })]),
+    ]);
+    expect(state.credentials.map(({ status, reason }) => [status.token, status.activity, reason])).toEqual([
+      ['needs_sign_in', 'idle', 'rejected'],
+      ['valid', 'revoking', null],
+    ]);
+    expect(state.credentials.map(isSignedIn)).toEqual([false, false]);
+  });
+
+  it('token_added appends, and sorts in what was stored earlier elsewhere', () => {
+    const state = reduce(two, put('token_added', { id: 'zero', storedAt: START_MS - 1 }));
+    expect(state.ids).toEqual(['zero', 'one', 'two']);
+    expect(state.credentials.map((one) => one.id)).toEqual(['zero', 'one', 'two']);
+    expect(reduce(state, put('token_added', { id: 'three', storedAt: START_MS + 2 })).ids).toEqual(['zero', 'one', 'two', 'three']);
+    expect(state.defaultId).toBe('one');
+  });
+
+  it('token_replaced keeps the place, the default and the other snapshots', () => {
+    const state = reduce(two, put('token_replaced', { generation: 4, expiresAt: START_MS + 900_000 }));
+    expect(credentialState(state, 'one')).toMatchObject({ generation: 4, expiresAt: START_MS + 900_000, isDefault: true });
+    expect(state.ids).toBe(two.ids);
+    expect(credentialState(state, 'two')).toBe(credentialState(two, 'two'));
+  });
+
+  it('token_replaced by one that was stored later, after a removal that was missed, moves to its place', () => {
+    const state = reduce(two, put('token_replaced', { generation: 5, storedAt: START_MS + 9 }));
+    expect(state).toMatchObject({ ids: ['two', 'one'], defaultId: 'one' });
+    expect(state.credentials.map((one) => one.id)).toEqual(['two', 'one']);
+  });
+
+  it('token_replaced ends refreshing and every doubt about the user', () => {
+    const before = fold([restored([facts()]), act({ type: 'refresh_started', id: 'one', generation: 1 })]);
+    expect(statusOf(before)).toEqual({ token: 'valid', activity: 'refreshing' });
+    expect(statusOf(reduce(before, put('token_replaced', { generation: 2 })))).toEqual({ token: 'valid', activity: 'idle' });
+    const asked = reduce(before, act({ type: 'interaction_required', id: 'one', generation: 1, code: 'oauth_error', class: 'needs_user' }));
+    expect(statusOf(asked)).toEqual({ token: 'needs_interaction', activity: 'idle' });
+    expect(statusOf(reduce(asked, put('token_replaced', { generation: 2 })))).toEqual({ token: 'valid', activity: 'idle' });
+  });
+
+  it('metadata_updated of the same token keeps refreshing and needs_interaction', () => {
+    const refreshing = fold([
+      restored([facts()]),
+      act({ type: 'refresh_started', id: 'one', generation: 1 }),
+      put('metadata_updated', { tags: ['new'] }),
+    ]);
+    expect(credentialState(refreshing, 'one')).toMatchObject({ tags: ['new'], status: { activity: 'refreshing' } });
+    const asked = fold([
+      restored([facts()]),
+      act({ type: 'interaction_required', id: 'one', generation: 1, code: 'oauth_error', class: 'needs_user' }),
+      put('metadata_updated', { tags: ['new'] }),
+    ]);
+    expect(statusOf(asked)).toEqual({ token: 'needs_interaction', activity: 'idle' });
+  });
+
+  it('metadata_updated to revoking shows it, and nothing but the removal ends it', () => {
+    const revoking = fold([restored([facts()]), put('metadata_updated', { recordState: 'revoking' })]);
+    expect(statusOf(revoking)).toEqual({ token: 'valid', activity: 'revoking' });
+    const failed = act({ type: 'refresh_failed', id: 'one', generation: 1, code: 'network_error', class: 'unknown_outcome' });
+    expect(reduce(revoking, failed)).toBe(revoking);
+    expect(reduce(revoking, act({ type: 'refresh_started', id: 'one', generation: 1 }))).toBe(revoking);
+    expect(isSignedIn(credentialState(revoking, 'one'))).toBe(false);
+  });
+
+  it('E7 sign_in_required says why, and a later sign-in takes the place', () => {
+    const state = reduce(two, put('sign_in_required', { generation: 4, recordState: 'needs_sign_in', reason: 'rejected' }));
+    expect(credentialState(state, 'one')).toMatchObject({
+      reason: 'rejected',
+      isDefault: true,
+      status: { token: 'needs_sign_in', activity: 'idle' },
+    });
+    const again = reduce(state, put('token_replaced', { generation: 5 }));
+    expect(credentialState(again, 'one')).toMatchObject({ reason: null, isDefault: true, status: { token: 'valid', activity: 'idle' } });
+  });
+
+  it('refresh_failed ends refreshing and keeps the token (E6)', () => {
+    const state = fold([
+      restored([facts()]),
+      act({ type: 'refresh_started', id: 'one', generation: 1 }),
+      act({ type: 'refresh_failed', id: 'one', generation: 1, code: 'server_error', class: 'unknown_outcome' }),
+    ]);
+    expect(statusOf(state)).toEqual({ token: 'valid', activity: 'idle' });
+  });
+
+  it('token_removed of the default leaves no default and promotes nobody', () => {
+    const state = reduce(two, act({ type: 'token_removed', id: 'one', generation: 4 }));
+    expect(state).toMatchObject({ defaultId: null, ids: ['two'] });
+    expect(state.credentials.map((one) => one.isDefault)).toEqual([false]);
+  });
+
+  it('token_removed of another leaves the default', () => {
+    expect(reduce(two, act({ type: 'token_removed', id: 'two', generation: 2 }))).toMatchObject({ defaultId: 'one', ids: ['one'] });
+  });
+
+  it('default_changed moves the mark and touches only the two snapshots concerned', () => {
+    const three = reduce(two, put('token_added', { id: 'three', storedAt: START_MS + 2 }));
+    const state = reduce(three, act({ type: 'default_changed', id: 'two' }));
+    expect(state.defaultId).toBe('two');
+    expect(state.credentials.map((one) => one.isDefault)).toEqual([false, true, false]);
+    expect(state.credentials[2]).toBe(three.credentials[2]);
+    expect(state.ids).toBe(three.ids);
+    expect(reduce(state, act({ type: 'default_changed', id: null })).credentials.some((one) => one.isDefault)).toBe(false);
+  });
+
+  it('cleared forgets everything but that storage was read', () => {
+    expect(reduce(two, act({ type: 'cleared' }))).toEqual({ status: 'ready', durable: true, defaultId: null, ids: [], credentials: [] });
+  });
+
+  it('not_durable says so and keeps all credentials', () => {
+    const state = reduce(two, act({ type: 'not_durable', code: 'storage_failed' }));
+    expect(state).toEqual({ ...two, durable: false });
+  });
+
+  it('throws for an action of no known type: a forgotten case is no silent one', () => {
+    expect(() => reduce(two, { type: 'surprise', at: NOW } as never)).toThrow(TypeError);
+  });
+});
+
+describe('the same reference if nothing changed', () => {
+  it.each<[string, StorageAction]>([
+    ['default_changed to the same', act({ type: 'default_changed', id: 'one' })],
+    ['default_changed to what is not there', act({ type: 'default_changed', id: 'gone' })],
+    ['token_removed of what is not there', act({ type: 'token_removed', id: 'gone', generation: 9 })],
+    ['token_removed of an older generation', act({ type: 'token_removed', id: 'one', generation: 2 })],
+    ['token_replaced of an older generation', put('token_replaced', { generation: 2 })],
+    ['sign_in_required of an older generation', put('sign_in_required', { generation: 2, recordState: 'needs_sign_in' })],
+    ['metadata_updated of an older generation', put('metadata_updated', { generation: 2, tags: ['late'] })],
+    ['metadata_updated with nothing new in it', put('metadata_updated', { generation: 3 })],
+    ['token_replaced with nothing new in it', put('token_replaced', { generation: 3, claims: { ...CLAIMS } })],
+    ['metadata_updated of what is gone', put('metadata_updated', { id: 'gone', tags: ['late'] })],
+    ['token_replaced of what is gone', put('token_replaced', { id: 'gone', generation: 9 })],
+    ['sign_in_required of what is gone', put('sign_in_required', { id: 'gone', generation: 9, recordState: 'needs_sign_in' })],
+    ['refresh_started of an older generation', act({ type: 'refresh_started', id: 'one', generation: 2 })],
+    ['refresh_started of a newer generation', act({ type: 'refresh_started', id: 'one', generation: 4 })],
+    ['refresh_started of what is gone', act({ type: 'refresh_started', id: 'gone', generation: 1 })],
+    ['refresh_failed while idle', act({ type: 'refresh_failed', id: 'one', generation: 3, code: 'timeout', class: 'unknown_outcome' })],
+    [
+      'interaction_required of an older generation',
+      act({ type: 'interaction_required', id: 'one', generation: 2, code: 'oauth_error', class: 'needs_user' }),
+    ],
+    ['expired before its time', act({ type: 'expired', id: 'one', generation: 3 })],
+    ['expiring before its time', act({ type: 'expiring', id: 'one', generation: 3 })],
+    ['not_durable twice', act({ type: 'record_quarantined', id: 'x', reason: 'bad_state' })],
+  ])('%s', (_, action) => {
+    expect(reduce(two, action)).toBe(two);
+  });
+
+  it('cleared of an empty store, not_durable of what never was durable, refresh_started twice', () => {
+    const empty = fold([restored()]);
+    expect(reduce(empty, act({ type: 'cleared' }))).toBe(empty);
+    expect(reduce(UNKNOWN_STATE, act({ type: 'not_durable', code: 'storage_failed' }))).toBe(UNKNOWN_STATE);
+    const started = act({ type: 'refresh_started', id: 'one', generation: 3 });
+    const refreshing = reduce(two, started);
+    expect(reduce(refreshing, started)).toBe(refreshing);
+  });
+
+  it('E12 needs_sign_in stays needs_sign_in whatever a late refresh reports of that generation', () => {
+    const state = reduce(two, put('sign_in_required', { generation: 4, recordState: 'needs_sign_in', reason: 'rejected' }));
+    const late = { id: 'one', generation: 4, code: 'oauth_error', class: 'needs_user' } as const;
+    expect(reduce(state, act({ type: 'interaction_required', ...late }))).toBe(state);
+    expect(reduce(state, act({ type: 'expired', id: 'one', generation: 4 }, START_MS + 10 ** 9))).toBe(state);
+  });
+});
+
+describe('time', () => {
+  it.each([
+    ['expiring', START_MS + 570_000, 'expiring'],
+    ['expired', START_MS + 600_000, 'expired'],
+    ['expired', START_MS + 10 ** 12, 'expired'],
+  ] as const)('TM-3 %s at %d makes a token %s and signs nobody out', (type, at, token) => {
+    const state = reduce(two, act({ type, id: 'one', generation: 3 }, at));
+    expect(statusOf(state)).toEqual({ token, activity: 'idle' });
+    expect(isSignedIn(credentialState(state, 'one'))).toBe(true);
+  });
+
+  it('a clock that was set back makes an expired token valid again', () => {
+    const expired = reduce(two, act({ type: 'expired', id: 'one', generation: 3 }, START_MS + 600_000));
+    expect(statusOf(reduce(expired, act({ type: 'expiring', id: 'one', generation: 3 }, START_MS)))).toEqual({
+      token: 'valid',
+      activity: 'idle',
+    });
+  });
+
+  it('E26 a token without a lifetime never expires by the clock', () => {
+    const state = fold([restored([facts({ expiresAt: null })])]);
+    expect(reduce(state, act({ type: 'expired', id: 'one', generation: 1 }, START_MS + 10 ** 12))).toBe(state);
+  });
+});
+
+describe('snapshots', () => {
+  it('are frozen all the way down when they come from a stored record', () => {
+    const record = parseRecord(
+      structuredClone({ ...aRecord(), claims: { ...CLAIMS, address: { city: 'Köln' } } }),
+      'one',
+    ) as CredentialRecord;
+    const state = fold([restored([factsOf(record)!], 'one')]);
+    expect(unfrozenIn(state)).toEqual([]);
+  });
+
+  it('UNKNOWN_STATE cannot be changed for everybody else', () => {
+    expect(unfrozenIn(UNKNOWN_STATE)).toEqual([]);
+  });
+});
+
+describe('replaying', () => {
+  const id = fc.constantFrom('a', 'b', 'c');
+  const generation = fc.integer({ min: 1, max: 4 });
+  const credential = fc.record({
+    id,
+    generation,
+    storedAt: fc.integer({ min: START_MS, max: START_MS + 3 }),
+    tags: fc.subarray(['x', 'y']),
+    recordState: fc.constantFrom('active' as const, 'active' as const, 'needs_sign_in' as const, 'revoking' as const),
+    expiresAt: fc.constantFrom(null, START_MS + 60_000),
+  });
+  const of = fc.record({ id, generation });
+  const fact: fc.Arbitrary<StorageFact> = fc.oneof(
+    fc
+      .record({
+        type: fc.constantFrom('token_added', 'token_replaced', 'metadata_updated', 'sign_in_required'),
+        credential: credential.map(facts),
+      })
+      .map((one) => ({ ...one, id: one.credential.id, generation: one.credential.generation })),
+    of.map((one): StorageFact => ({ type: 'token_removed', ...one })),
+    fc.option(id).map((one): StorageFact => ({ type: 'default_changed', id: one })),
+    fc.constant<StorageFact>({ type: 'cleared' }),
+    fc
+      .tuple(fc.constantFrom('refresh_started' as const, 'expiring' as const, 'expired' as const), of)
+      .map(([type, one]): StorageFact => ({ type, ...one })),
+    fc
+      .tuple(fc.constantFrom('refresh_failed' as const, 'interaction_required' as const), of)
+      .map(([type, one]): StorageFact => ({ type, ...one, code: 'oauth_error', class: 'needs_user' })),
+    fc.constant<StorageFact>({ type: 'not_durable', code: 'storage_failed' }),
+  );
+  const log = fc.array(fc.tuple(fact, fc.integer({ min: 0, max: 90_000 })), { maxLength: 40 }).map((entries) => {
+    const actions = [restored(), ...entries.map(([one, ms]) => act(one, START_MS + ms))];
+    return deepFreeze(actions);
+  });
+
+  it('gives the state, whatever the order in which actions arrive, and changes no action', () => {
+    fc.assert(
+      fc.property(log, (actions) => {
+        const once = fold(actions);
+        expect(fold(structuredClone(actions) as readonly StorageAction[])).toEqual(once);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it('keeps the lists consistent, and gives a new reference exactly when something changed', () => {
+    fc.assert(
+      fc.property(log, (actions) => {
+        let state = UNKNOWN_STATE;
+        for (const action of actions) {
+          const next = reduce(state, action);
+          expect(next.ids).toEqual(next.credentials.map((one) => one.id));
+          expect(new Set(next.ids).size).toBe(next.ids.length);
+          expect(next.credentials.filter((one) => one.isDefault).map((one) => one.id)).toEqual(
+            next.defaultId === null ? [] : [next.defaultId],
+          );
+          const order = next.credentials.map((one) => [one.storedAt, one.id] as const);
+          expect(order).toEqual([...order].sort((a, b) => a[0] - b[0] || (a[1] < b[1] ? -1 : 1)));
+          expect(next !== state).toBe(JSON.stringify(next) !== JSON.stringify(state));
+          for (const one of next.credentials) {
+            const before = credentialState(state, one.id);
+            if (before) expect(one.generation).toBeGreaterThanOrEqual(before.generation);
+          }
+          state = next;
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
+describe('events', () => {
+  it('OBS-1 show ids, generations, codes and reasons, never a claim, a tag or a context', () => {
+    const secretive = facts({
+      recordState: 'needs_sign_in',
+      reason: 'rejected',
+      tags: ['canary-tag'],
+      claims: { ...CLAIMS, sub: 'canary-sub' },
+    });
+    const actions: StorageAction[] = [
+      act({ type: 'restored', durable: true, defaultId: 'one', credentials: [secretive] }),
+      ...(['token_added', 'token_replaced', 'metadata_updated', 'sign_in_required'] as const).map((type) =>
+        act({ type, id: 'one', generation: 1, credential: secretive }),
+      ),
+    ];
+    const events = actions.map((action) => eventOf(action, 'here'));
+    expect(JSON.stringify(events)).not.toMatch(/canary|id\.example/);
+    expect(events[0]).toEqual({ type: 'restored', at: NOW, origin: 'here' });
+    expect(events[3]).toEqual({ type: 'metadata_updated', id: 'one', generation: 1, at: NOW, origin: 'here' });
+    expect(events[4]).toEqual({ type: 'sign_in_required', id: 'one', generation: 1, reason: 'rejected', at: NOW, origin: 'here' });
+  });
+
+  it.each<StorageFact>([
+    { type: 'token_removed', id: 'one', generation: 2 },
+    { type: 'default_changed', id: null },
+    { type: 'cleared' },
+    { type: 'expired', id: 'one', generation: 1 },
+    { type: 'refresh_failed', id: 'one', generation: 1, code: 'timeout', class: 'unknown_outcome' },
+    { type: 'not_durable', code: 'storage_failed' },
+    { type: 'record_quarantined', id: 'x', reason: 'bad_state' },
+  ])('$type says all it holds, and where it came from', (fact) => {
+    expect(eventOf(act(fact), 'elsewhere')).toEqual({ ...fact, at: NOW, origin: 'elsewhere' });
+  });
+});
+
+/** Paths of objects in a value that are not frozen. */
+function unfrozenIn(value: unknown, path = '$'): string[] {
+  if (typeof value !== 'object' || value === null) return [];
+  const below = Object.entries(value).flatMap(([name, member]) => unfrozenIn(member, `${path}.${name}`));
+  return Object.isFrozen(value) ? below : [path, ...below];
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null) Object.values(Object.freeze(value)).forEach(deepFreeze);
+  return value;
+}

@@ -1,0 +1,173 @@
+import { Console } from 'node:console';
+import { Writable } from 'node:stream';
+import { format, inspect } from 'node:util';
+import {
+  attributesOf,
+  createToken,
+  isToken,
+  secretsOf,
+  withFields,
+  type IdTokenClaims,
+  type TokenFields,
+} from '../../src/credential/token';
+import { aToken, CANARY, CLAIMS, tokenFields } from '../support/tokens';
+import { START_MS } from '../support/unit-platform';
+
+const SECRET = /canary/;
+
+describe('OBS-3 no printed form of a token shows a secret', () => {
+  const token = aToken({ claims: { ...CLAIMS, email: 'canary@example.com' } });
+
+  it.each<[string, () => string]>([
+    ['JSON.stringify', () => JSON.stringify(token)],
+    ['JSON.stringify of what holds it', () => JSON.stringify({ list: [token] })],
+    // eslint-disable-next-line @typescript-eslint/restrict-template-expressions -- the very mistake that must not hurt
+    ['a template', () => `${token}`],
+    ['concatenation', () => '' + String(token)],
+    ['util.inspect', () => inspect(token)],
+    ['util.inspect with hidden members', () => inspect(token, { showHidden: true, depth: 9 })],
+    ['util.inspect of what holds it', () => inspect({ deep: [{ token }] }, { depth: 9 })],
+    ['util.format %o', () => format('%o %O %s %j', token, token, token, token)],
+    ['its own toJSON', () => inspect(token.toJSON())],
+  ])('%s', (_, print) => {
+    expect(print()).not.toMatch(SECRET);
+    expect(print()).toContain('one');
+  });
+
+  it('console.log, dir, table and error', () => {
+    const lines: string[] = [];
+    const stream = new Writable({
+      write: (chunk: Buffer, _encoding, done) => {
+        lines.push(chunk.toString());
+        done();
+      },
+    });
+    const out = new Console({ stdout: stream, stderr: stream });
+    out.log(token);
+    out.log('%s %o', token, token);
+    out.dir(token, { depth: 9 });
+    out.error(new Error('x', { cause: token }));
+    expect(lines.length).toBeGreaterThanOrEqual(4);
+    for (const secret of Object.values(CANARY)) expect(lines.join('')).not.toContain(secret);
+  });
+
+  it.each<[string, () => unknown]>([
+    ['spread', () => ({ ...token })],
+    ['Object.assign', () => Object.assign({}, token)],
+    ['structuredClone', () => structuredClone(token)],
+    ['Object.entries', () => Object.entries(token)],
+    [
+      'for … in',
+      () => {
+        const seen: unknown[] = [];
+        for (const name in token) seen.push(name, token[name as keyof typeof token]);
+        return seen;
+      },
+    ],
+  ])('%s takes along no token string', (_, copy) => {
+    const printed = JSON.stringify(copy());
+    for (const secret of Object.values(CANARY)) expect(printed).not.toContain(secret);
+    expect(printed).toContain('"one"');
+  });
+});
+
+describe('a token', () => {
+  it('E27 gives back every string byte for byte', () => {
+    const accessToken = 'ab%2Bcd%zz~._-+/==';
+    const token = createToken({ ...tokenFields(), accessToken, refreshToken: 'r %', idToken: 'x.y.z' });
+    expect([token.accessToken, token.refreshToken, token.idToken]).toEqual([accessToken, 'r %', 'x.y.z']);
+  });
+
+  it('E36 needs no ID token, no refresh token and no lifetime', () => {
+    const { idToken: _, refreshToken: __, ...rest } = tokenFields({ claims: null, expiresAt: null });
+    const token = createToken(rest);
+    expect([token.idToken, token.refreshToken, token.claims, token.expiresAt]).toEqual([undefined, undefined, null, null]);
+    expect(secretsOf(token)).toEqual({ accessToken: CANARY.accessToken });
+    expect(token.toJSON()).not.toHaveProperty('refreshToken');
+  });
+
+  it('cannot be changed, neither by its holder nor by who made it', () => {
+    const fields = tokenFields({ claims: { ...CLAIMS, roles: ['reader'] }, context: { issuer: 'https://a.example', clientId: 'spa' } });
+    const token = createToken(fields);
+    (fields.claims as { sub: string }).sub = 'mallory';
+    (fields.claims?.['roles'] as string[]).push('admin');
+    (fields.context as { issuer: string }).issuer = 'https://evil.example';
+    expect(token.claims).toEqual({ ...CLAIMS, roles: ['reader'] });
+    expect(token.context.issuer).toBe('https://a.example');
+    expect(() => ((token as { scope: string }).scope = 'admin')).toThrow(TypeError);
+    expect(() => ((token.claims as { sub: string }).sub = 'mallory')).toThrow(TypeError);
+    expect(() => (token.claims?.['roles'] as string[]).push('admin')).toThrow(TypeError);
+    expect(() => ((token.context as { clientId: string }).clientId = 'x')).toThrow(TypeError);
+    expect(() => Object.defineProperty(token, 'accessToken', { value: 'x' })).toThrow(TypeError);
+  });
+
+  it.each<[string, Partial<Record<keyof TokenFields, unknown>>]>([
+    ['id', { id: '' }],
+    ['id', { id: 5 }],
+    ['id', { id: '@store' }],
+    ['accessToken', { accessToken: '' }],
+    ['accessToken', { accessToken: undefined }],
+    ['accessToken', { accessToken: 'a b' }],
+    ['accessToken', { accessToken: 'a\r\nX-Evil: 1' }],
+    ['accessToken', { accessToken: 'tökén' }],
+    ['refreshToken', { refreshToken: 5 }],
+    ['idToken', { idToken: null }],
+    ['scope', { scope: undefined }],
+    ['tokenType', { tokenType: 'bearer' }],
+    ['tokenType', { tokenType: 'mac' }],
+    ['issuedAt', { issuedAt: NaN }],
+    ['issuedAt', { issuedAt: '5' }],
+    ['expiresAt', { expiresAt: Infinity }],
+    ['expiresAt', { expiresAt: undefined }],
+    ['claims', { claims: { sub: 'alice' } }],
+    ['claims', { claims: 'alice' }],
+    ['claims', { claims: undefined }],
+    ['context', { context: null }],
+    ['context', { context: { issuer: 5, clientId: 'spa' } }],
+    ['context', { context: { issuer: 'https://a.example' } }],
+    ['context', { context: { issuer: '', clientId: 'spa' } }],
+  ])('6750-1 a wrong %s is a TypeError that names it and shows no value: %j', (name, changes) => {
+    const make = () => createToken({ ...tokenFields(), ...changes } as TokenFields);
+    expect(make).toThrow(TypeError);
+    expect(make).toThrow(new RegExp(`^token\\.${name} `));
+    expect(make).not.toThrow(SECRET);
+  });
+
+  it('isEqual compares secrets, attributes and origin; scopes as sets', () => {
+    const token = aToken();
+    expect(token.isEqual(aToken())).toBe(true);
+    expect(token.isEqual(aToken({ scope: 'profile openid' }))).toBe(true);
+    const others: Partial<TokenFields>[] = [
+      { id: 'two' },
+      { accessToken: 'x' },
+      { refreshToken: 'x' },
+      { idToken: 'x' },
+      { scope: 'openid' },
+      { tokenType: 'DPoP' },
+      { issuedAt: 1 },
+      { expiresAt: null },
+      { context: { issuer: 'https://other.example', clientId: 'spa' } },
+      { context: { issuer: CLAIMS.iss, clientId: 'other' } },
+    ];
+    for (const other of others) expect(token.isEqual(aToken(other))).toBe(false);
+  });
+
+  it('withFields keeps what is not named, secrets too', () => {
+    const token = withFields(aToken(), { id: 'two' });
+    expect(token.id).toBe('two');
+    expect(secretsOf(token)).toEqual(CANARY);
+    expect(attributesOf(token)).toEqual({ ...attributesOf(aToken()), id: 'two' });
+  });
+
+  it('isToken knows tokens from look-alikes', () => {
+    expect(isToken(aToken())).toBe(true);
+    for (const other of [null, undefined, 'x', {}, tokenFields(), { ...aToken() }, JSON.parse(JSON.stringify(aToken()))]) {
+      expect(isToken(other)).toBe(false);
+    }
+  });
+
+  it('keeps further claims of the server', () => {
+    const claims: IdTokenClaims = { ...CLAIMS, auth_time: START_MS / 1000, 'https://x.example/roles': ['a'] };
+    expect(aToken({ claims }).claims).toEqual(claims);
+  });
+});

@@ -1,0 +1,489 @@
+import { createHash } from 'node:crypto';
+import { createAuthorizationCodeFlow, type AuthorizationCodeFlow } from '../../src/flows/authorization-code';
+import { memoryTransactions, type Transaction, type TransactionStorage } from '../../src/flows/transactions';
+import { createOAuth2Client } from '../../src/oauth/client';
+import { fakeServer, json, type FakeServer, type FakeServerOptions } from '../support/fake-server';
+import { REDIRECT_URI, refusal } from '../support/oauth';
+import { fakePage, settled, START_MS, unitPlatform, type UnitPlatform, type UnitPlatformOptions } from '../support/unit-platform';
+
+interface SetUp {
+  readonly server: FakeServer;
+  readonly platform: UnitPlatform;
+  readonly flow: AuthorizationCodeFlow;
+  readonly begun: Transaction[];
+}
+
+/** A flow whose pending sign-ins can be looked at. */
+function setUp(
+  platformOptions: UnitPlatformOptions = {},
+  { scope = 'openid profile', ...serverOptions }: FakeServerOptions & { scope?: string } = {},
+): SetUp {
+  const server = fakeServer(serverOptions);
+  const platform = unitPlatform({ fetch: server.fetch, ...platformOptions });
+  const client = createOAuth2Client({ issuer: server.issuer, clientId: 'spa', scope, redirectUri: REDIRECT_URI, platform });
+  const begun: Transaction[] = [];
+  const memory = memoryTransactions(platform);
+  const transactions: TransactionStorage = {
+    put: (transaction) => {
+      begun.push(transaction);
+      return memory.put(transaction);
+    },
+    take: (state) => memory.take(state),
+  };
+  return { server, platform, flow: createAuthorizationCodeFlow(client, { transactions }), begun };
+}
+const callback = (state: string, more: Readonly<Record<string, string>> = {}): URL => {
+  const url = new URL(REDIRECT_URI);
+  for (const [name, value] of Object.entries({ code: 'code-1', state, ...more })) url.searchParams.set(name, value);
+  return url;
+};
+async function planToken(server: FakeServer, nonce: string, claims: Record<string, unknown> = {}): Promise<void> {
+  server.plan('token', {
+    access_token: 'access-1',
+    token_type: 'Bearer',
+    expires_in: 60,
+    id_token: await server.idToken({ nonce, ...claims }),
+  });
+}
+const b64 = /^[A-Za-z0-9_-]{43}$/;
+
+describe('start', () => {
+  it('2.1-1 7636-4 asks for a code with PKCE, state and nonce, and for nothing else', async () => {
+    const { flow, begun } = setUp();
+    const url = await flow.start();
+    const [transaction] = begun;
+    expect(url.origin + url.pathname).toBe('https://id.example.com/auth');
+    expect(Object.fromEntries(url.searchParams)).toEqual({
+      client_id: 'spa',
+      response_type: 'code',
+      redirect_uri: REDIRECT_URI,
+      scope: 'openid profile',
+      state: transaction?.state,
+      nonce: transaction?.nonce,
+      code_challenge: createHash('sha256').update(transaction.codeVerifier).digest('base64url'),
+      code_challenge_method: 'S256',
+    });
+    expect(url.href).not.toContain(transaction.codeVerifier);
+  });
+
+  it('7636-1 state, nonce and verifier are 43 characters of base64url each, and all different', async () => {
+    const { flow, begun } = setUp();
+    await flow.start();
+    const { state, nonce, codeVerifier } = begun[0];
+    for (const text of [state, nonce, codeVerifier]) expect(text).toMatch(b64);
+    expect(new Set([state, nonce, codeVerifier]).size).toBe(3);
+  });
+
+  it('7636-1 they are the bytes of the platform’s CSPRNG and of nothing else', async () => {
+    const filled: number[] = [];
+    const random = {
+      subtle: crypto.subtle,
+      getRandomValues: (bytes: Uint8Array) => {
+        filled.push(bytes.length);
+        return bytes.fill(filled.length);
+      },
+    } as unknown as Crypto;
+    const { flow, begun } = setUp({ crypto: random });
+    const mathRandom = jest.spyOn(Math, 'random');
+    await flow.start();
+    expect(filled).toEqual([32, 32, 32]);
+    expect(mathRandom).not.toHaveBeenCalled();
+    mathRandom.mockRestore();
+    const expected = [1, 2, 3].map((byte) => Buffer.alloc(32, byte).toString('base64url'));
+    expect([begun[0].state, begun[0].nonce, begun[0].codeVerifier].sort()).toEqual([...expected].sort());
+  });
+
+  it('7636-2 the challenge of RFC 7636 Appendix B', async () => {
+    const octets = [
+      116, 24, 223, 180, 151, 153, 224, 37, 79, 250, 96, 125, 216, 173, 187, 186, 22, 212, 37, 77, 105, 214, 191, 240, 91, 88, 5, 88, 83,
+      132, 141, 121,
+    ];
+    const random = { subtle: crypto.subtle, getRandomValues: (bytes: Uint8Array) => (bytes.set(octets), bytes) } as unknown as Crypto;
+    const { flow, begun } = setUp({ crypto: random });
+    const url = await flow.start();
+    expect(begun[0]?.codeVerifier).toBe('dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk');
+    expect(url.searchParams.get('code_challenge')).toBe('E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM');
+    expect(url.searchParams.get('code_challenge_method')).toBe('S256');
+  });
+
+  it('7636-3 1,000 sign-ins repeat no state, nonce or verifier', async () => {
+    const { flow, begun } = setUp();
+    for (let i = 0; i < 1_000; i++) await flow.start();
+    const all = begun.flatMap(({ state, nonce, codeVerifier }) => [state, nonce, codeVerifier]);
+    expect(new Set(all).size).toBe(3_000);
+  });
+
+  it.each<[string, Crypto | undefined]>([
+    ['no crypto', undefined],
+    ['no subtle, as on a page without https', { getRandomValues: crypto.getRandomValues.bind(crypto) } as Crypto],
+    ['no random source', { subtle: crypto.subtle } as Crypto],
+  ])('E52 7636-1 with %s it throws, falls back to nothing and leaves no sign-in behind', async (_, broken) => {
+    const { flow, begun } = setUp({ crypto: broken as Crypto });
+    const mathRandom = jest.spyOn(Math, 'random');
+    expect(await refusal(flow.start())).toMatchObject({ code: 'crypto_unavailable', class: 'configuration' });
+    expect(mathRandom).not.toHaveBeenCalled();
+    mathRandom.mockRestore();
+    expect(begun).toEqual([]);
+  });
+
+  it('without openid no nonce is sent', async () => {
+    const { flow } = setUp({}, { scope: 'orders' });
+    expect((await flow.start()).searchParams.has('nonce')).toBe(false);
+    expect((await flow.start({ scope: 'openid' })).searchParams.has('nonce')).toBe(true);
+  });
+
+  it('takes scope, max_age 0, acr_values and further parameters', async () => {
+    const { flow, begun } = setUp();
+    const url = await flow.start({
+      scope: 'openid  email',
+      maxAge: 0,
+      acrValues: 'gold silver',
+      additionalParameters: { ui_locales: 'de', prompt: 'login' },
+    });
+    expect(Object.fromEntries(url.searchParams)).toMatchObject({
+      scope: 'openid email',
+      max_age: '0',
+      acr_values: 'gold silver',
+      ui_locales: 'de',
+      prompt: 'login',
+    });
+    expect(begun[0]).toMatchObject({
+      scope: 'openid email',
+      maxAge: 0,
+      acrValues: 'gold silver',
+      redirectUri: REDIRECT_URI,
+      startedAt: START_MS,
+    });
+  });
+
+  it('IDT-10 max_age among the further parameters is checked on return all the same', async () => {
+    const { flow, begun } = setUp();
+    expect((await flow.start({ additionalParameters: { max_age: '0', acr_values: 'gold' } })).searchParams.getAll('max_age')).toEqual([
+      '0',
+    ]);
+    expect(begun[0]).toMatchObject({ maxAge: 0, acrValues: 'gold' });
+  });
+
+  it('keeps the query of the endpoint (RFC 6749 §3.1)', async () => {
+    const { flow } = setUp({}, { metadata: { authorization_endpoint: 'https://id.example.com/auth?tenant=a%20b' } });
+    expect((await flow.start()).searchParams.get('tenant')).toBe('a b');
+  });
+
+  it.each([
+    'client_id',
+    'response_type',
+    'response_mode',
+    'redirect_uri',
+    'state',
+    'nonce',
+    'code_challenge',
+    'code_challenge_method',
+    'scope',
+  ])('7636-2 2.1-1 additionalParameters must not set %s', async (name) => {
+    const { flow, begun } = setUp();
+    await expect(flow.start({ additionalParameters: { [name]: 'plain' } })).rejects.toThrow(TypeError);
+    expect(begun).toEqual([]);
+  });
+
+  it.each([-1, 1.5, NaN, Infinity])('maxAge %p is a TypeError', async (maxAge) => {
+    await expect(setUp().flow.start({ maxAge })).rejects.toThrow(TypeError);
+  });
+
+  it('a scope with a forbidden character is a TypeError', async () => {
+    await expect(setUp().flow.start({ scope: 'openid "x"' })).rejects.toThrow(TypeError);
+  });
+
+  it.each<[Record<string, unknown>, string]>([
+    [{ authorization_endpoint: undefined }, 'endpoint_missing'],
+    [{ authorization_endpoint: 'http://id.example.com/auth' }, 'discovery_failed'],
+    [{ authorization_endpoint: 'javascript:alert(1)' }, 'discovery_failed'],
+    [{ authorization_endpoint: '/auth' }, 'discovery_failed'],
+  ])('DISC-3 %j sends the user nowhere: %s', async (metadata, code) => {
+    const { flow, begun } = setUp({}, { metadata });
+    expect(await refusal(flow.start())).toMatchObject({ code });
+    expect(begun).toEqual([]);
+  });
+
+  it('needs a redirectUri', () => {
+    const client = createOAuth2Client({ issuer: 'https://id.example.com', clientId: 'spa', platform: unitPlatform() });
+    expect(() => createAuthorizationCodeFlow(client)).toThrow(TypeError);
+  });
+});
+
+describe('resume', () => {
+  it('exchanges the code with the verifier of this very sign-in and yields its token', async () => {
+    const { server, flow, begun } = setUp();
+    await flow.start();
+    await flow.start();
+    const [first, second] = begun;
+    await planToken(server, second.nonce);
+    const token = await flow.resume(callback(second.state));
+    expect(token).toMatchObject({ accessToken: 'access-1', claims: { sub: 'alice' }, context: { issuer: server.issuer, clientId: 'spa' } });
+    expect(server.calls('token')[0].form.get('code_verifier')).toBe(second.codeVerifier);
+    await planToken(server, first.nonce);
+    expect((await flow.resume(callback(first.state).href)).accessToken).toBe('access-1');
+    expect(server.calls('token')[1].form.get('code_verifier')).toBe(first.codeVerifier);
+  });
+
+  it('6749-3 two calls at a time send one request and give one result', async () => {
+    const { server, flow, begun } = setUp();
+    await flow.start();
+    await planToken(server, begun[0].nonce);
+    const [a, b] = await Promise.all([flow.resume(callback(begun[0].state)), flow.resume(callback(begun[0].state).href)]);
+    expect(a).toBe(b);
+    expect(server.calls('token')).toHaveLength(1);
+  });
+
+  it('6749-3 a second visit of the callback sends nothing', async () => {
+    const { server, flow, begun } = setUp();
+    await flow.start();
+    await planToken(server, begun[0].nonce);
+    await flow.resume(callback(begun[0].state));
+    expect(await refusal(flow.resume(callback(begun[0].state)))).toMatchObject({ code: 'callback_state_unknown', class: 'needs_user' });
+    expect(server.calls('token')).toHaveLength(1);
+  });
+
+  it('6749-3 7636-3 after a failed exchange the code and the verifier are not used again', async () => {
+    const { server, flow, begun } = setUp();
+    await flow.start();
+    server.plan('token', 'offline');
+    expect(await refusal(flow.resume(callback(begun[0].state)))).toMatchObject({ code: 'network_error' });
+    expect(await refusal(flow.resume(callback(begun[0].state)))).toMatchObject({ code: 'callback_state_unknown' });
+    expect(server.calls('token')).toHaveLength(1);
+  });
+
+  it.each<[string, Record<string, string>]>([
+    ['an error', { error: 'access_denied', error_description: 'forged' }],
+    ['a code', { code: 'forged' }],
+    ['a foreign iss', { iss: 'https://evil.test' }],
+  ])('6749-4 a forged callback with %s and an unknown state leaves the pending login usable', async (_, forged) => {
+    const { server, flow, begun } = setUp();
+    await flow.start();
+    expect(await refusal(flow.resume(callback('guessed', forged)))).toMatchObject({ code: 'callback_state_unknown' });
+    expect(await refusal(flow.resume(`${REDIRECT_URI}?error=access_denied`))).toMatchObject({ code: 'callback_invalid' });
+    expect(server.calls('token')).toEqual([]);
+    await planToken(server, begun[0].nonce);
+    expect((await flow.resume(callback(begun[0].state))).accessToken).toBe('access-1');
+  });
+
+  it('the user’s no is authorization_failed and ends this sign-in', async () => {
+    const { server, flow, begun } = setUp();
+    await flow.start();
+    const url = `${REDIRECT_URI}?error=access_denied&error_description=no&state=${begun[0].state}`;
+    expect(await refusal(flow.resume(url))).toMatchObject({ code: 'authorization_failed', error: 'access_denied', errorDescription: 'no' });
+    expect(await refusal(flow.resume(url))).toMatchObject({ code: 'callback_state_unknown' });
+    expect(server.calls('token')).toEqual([]);
+  });
+
+  it.each(['code', 'state', 'iss', 'error', 'error_description', 'error_uri', 'session_state'])(
+    'HT-8 %s twice is an error, and the login stays usable',
+    async (name) => {
+      const { server, flow, begun } = setUp();
+      await flow.start();
+      const url = callback(begun[0].state);
+      if (!url.searchParams.has(name)) url.searchParams.append(name, name === 'iss' ? server.issuer : 'x');
+      url.searchParams.append(name, url.searchParams.get(name)!);
+      expect(await refusal(flow.resume(url))).toMatchObject({ code: 'callback_invalid' });
+      expect(server.calls('token')).toEqual([]);
+      await planToken(server, begun[0].nonce);
+      expect((await flow.resume(callback(begun[0].state))).accessToken).toBe('access-1');
+    },
+  );
+
+  it.each<[string, (state: string) => string]>([
+    ['no state', () => `${REDIRECT_URI}?code=c`],
+    ['an address of more than 32 KiB', (state) => `${REDIRECT_URI}?code=c&state=${state}&x=${'x'.repeat(32 * 1024)}`],
+    ['a code of more than 8 KiB', (state) => `${REDIRECT_URI}?code=${'c'.repeat(8 * 1024 + 1)}&state=${state}`],
+    ['a relative address', (state) => `/callback?code=canary&state=${state}`],
+    ['no address', () => ''],
+  ])('E33 %s rejects as callback_invalid, never throws and never shows the code', async (_, url) => {
+    const { server, flow, begun } = setUp();
+    await flow.start();
+    const error = await refusal(flow.resume(url(begun[0].state)));
+    expect(error).toMatchObject({ code: 'callback_invalid' });
+    expect(JSON.stringify([error, error.message, Object.values(error)])).not.toContain('canary');
+    expect(server.calls('token')).toEqual([]);
+  });
+
+  it('a callback with neither code nor error is callback_invalid', async () => {
+    const { flow, begun } = setUp();
+    await flow.start();
+    expect(await refusal(flow.resume(`${REDIRECT_URI}?state=${begun[0].state}`))).toMatchObject({ code: 'callback_invalid' });
+  });
+
+  it('7636-3 after ten minutes a sign-in is gone, and not before', async () => {
+    const { server, platform, flow, begun } = setUp();
+    await flow.start();
+    await flow.start();
+    platform.advance(10 * 60_000);
+    await planToken(server, begun[0].nonce, { iat: START_MS / 1000 + 600, exp: START_MS / 1000 + 900 });
+    expect((await flow.resume(callback(begun[0].state))).accessToken).toBe('access-1');
+    platform.advance(1);
+    expect(await refusal(flow.resume(callback(begun[1].state)))).toMatchObject({ code: 'callback_state_unknown' });
+  });
+
+  it('ISS-2 E53 a foreign iss stops before any token request', async () => {
+    const { server, flow, begun } = setUp();
+    await flow.start();
+    expect(await refusal(flow.resume(callback(begun[0].state, { iss: 'https://evil.test' })))).toMatchObject({
+      code: 'issuer_mismatch',
+      class: 'security',
+    });
+    expect(server.calls('token')).toEqual([]);
+  });
+
+  it('ISS-1 a missing iss stops where the server announces one', async () => {
+    const { server, flow, begun } = setUp({}, { metadata: { authorization_response_iss_parameter_supported: true } });
+    await flow.start();
+    expect(await refusal(flow.resume(callback(begun[0].state)))).toMatchObject({ code: 'callback_invalid' });
+    await flow.start();
+    await planToken(server, begun[1].nonce);
+    expect((await flow.resume(callback(begun[1].state, { iss: server.issuer }))).accessToken).toBe('access-1');
+  });
+
+  it.each([
+    ['another client', 'https://id.example.com', 'other'],
+    ['another issuer', 'https://other.example', 'spa'],
+  ])('E53 a sign-in of %s in the same storage is none of this flow', async (_, issuer, clientId) => {
+    const [here, there] = [fakeServer(), fakeServer({ issuer })];
+    const fetch: typeof globalThis.fetch = (input, init) => ((input as string).startsWith(issuer) ? there : here).fetch(input, init);
+    const platform = unitPlatform({ fetch });
+    const transactions = memoryTransactions(platform);
+    const flowOf = (options: { issuer: string; clientId: string }) =>
+      createAuthorizationCodeFlow(createOAuth2Client({ ...options, redirectUri: REDIRECT_URI, platform }), { transactions });
+    const state = (await flowOf({ issuer, clientId }).start()).searchParams.get('state') ?? '';
+    const flow = flowOf({ issuer: here.issuer, clientId: 'spa' });
+    expect(await refusal(flow.resume(callback(state)))).toMatchObject({ code: 'callback_state_unknown' });
+    expect([...here.calls('token'), ...there.calls('token')]).toEqual([]);
+  });
+
+  it.each<[Record<string, unknown>, boolean]>([
+    [{ auth_time: START_MS / 1000 }, true],
+    [{ auth_time: START_MS / 1000 - 3_600 }, false],
+    [{}, false],
+    [{ auth_time: 'now' }, false],
+  ])('IDT-10 max_age 0 with %j is accepted: %p', async (claims, accepted) => {
+    const { server, flow, begun } = setUp();
+    await flow.start({ maxAge: 0 });
+    await planToken(server, begun[0].nonce, claims);
+    const token = flow.resume(callback(begun[0].state));
+    if (accepted) expect((await token).context.maxAge).toBe(0);
+    else expect(await refusal(token)).toMatchObject({ code: 'id_token_invalid' });
+  });
+
+  it('IDT-8 an ID token of another login is refused', async () => {
+    const { server, flow, begun } = setUp();
+    await flow.start();
+    await flow.start();
+    await planToken(server, begun[1].nonce);
+    expect(await refusal(flow.resume(callback(begun[0].state)))).toMatchObject({ code: 'id_token_invalid' });
+  });
+
+  it('a token endpoint that says no is told by its code', async () => {
+    const { server, flow, begun } = setUp();
+    await flow.start();
+    server.plan('token', json({ error: 'invalid_grant' }, { status: 400 }));
+    expect(await refusal(flow.resume(callback(begun[0].state)))).toMatchObject({ code: 'oauth_error', error: 'invalid_grant' });
+  });
+});
+
+describe('in a page', () => {
+  /** A flow with the default transactions: those of the page. */
+  const inPage = async (page = fakePage('https://app.example.com/')) => {
+    const server = fakeServer();
+    const platform = unitPlatform({ fetch: server.fetch, page });
+    const client = createOAuth2Client({ issuer: server.issuer, clientId: 'spa', redirectUri: REDIRECT_URI, platform });
+    const flow = createAuthorizationCodeFlow(client);
+    const url = await flow.start();
+    return { server, platform, client, flow, page, state: url.searchParams.get('state')!, nonce: url.searchParams.get('nonce')! };
+  };
+
+  it('2.1-2 9700-2 the code has left the address before resume returns, before any request, in one step without history', async () => {
+    const { server, page, flow, state, nonce } = await inPage();
+    await planToken(server, nonce);
+    const asked = server.calls().length;
+    page.replaceUrl(`${REDIRECT_URI}?tab=2&code=secret&state=${state}&iss=https%3A%2F%2Fid.example.com&session_state=s&error_uri=u#part`);
+    const token = flow.resume(page.url());
+    expect(page.url()).toBe(`${REDIRECT_URI}?tab=2#part`);
+    expect(server.calls()).toHaveLength(asked);
+    expect(page.replaced).toHaveLength(2); // ours is the second
+    await token;
+    expect(page.url()).toBe(`${REDIRECT_URI}?tab=2#part`);
+  });
+
+  it('2.1-2 the address is cleaned also when the answer is refused', async () => {
+    const { page, flow } = await inPage();
+    for (const query of [
+      'code=secret&state=unknown',
+      'code=secret',
+      'code=a&code=b&state=s',
+      `code=${'c'.repeat(9_000)}&state=s`,
+      'error=access_denied&error_description=secret&state=s',
+    ]) {
+      page.replaceUrl(`${REDIRECT_URI}?${query}`);
+      await refusal(flow.resume(page.url()));
+      expect(page.url()).toBe(REDIRECT_URI);
+    }
+  });
+
+  it('2.1-2 another address than the page’s own is left alone', async () => {
+    const { page, flow } = await inPage();
+    await refusal(flow.resume(`${REDIRECT_URI}?code=c&state=s`));
+    expect(page.url()).toBe('https://app.example.com/');
+  });
+
+  it('9700-4 the sign-in survives the way there and back in the session storage of the tab, and is gone after it', async () => {
+    const { server, platform, client, page, state, nonce } = await inPage();
+    expect(page.items.length).toBe(1);
+    await planToken(server, nonce);
+    const afterReload = createAuthorizationCodeFlow(client);
+    expect((await afterReload.resume(callback(state))).accessToken).toBe('access-1');
+    expect(page.items.length).toBe(0);
+    expect(platform.timers()).toEqual([]);
+  });
+
+  it('7636-3 a failed exchange leaves no verifier in any storage', async () => {
+    const { server, flow, page, state } = await inPage();
+    server.plan('token', json({ error: 'invalid_grant' }, { status: 400 }));
+    await refusal(flow.resume(callback(state)));
+    expect(page.items.length).toBe(0);
+  });
+
+  it('E38 where session storage is blocked memory serves', async () => {
+    const { server, flow, state, nonce } = await inPage(fakePage('https://app.example.com/', { blocked: true }));
+    await planToken(server, nonce);
+    expect((await flow.resume(callback(state))).accessToken).toBe('access-1');
+  });
+
+  it('9700-4 a callback brought into another browser is unknown there', async () => {
+    const here = await inPage();
+    const there = await inPage();
+    expect(await refusal(there.flow.resume(callback(here.state)))).toMatchObject({ code: 'callback_state_unknown' });
+    expect(there.server.calls('token')).toEqual([]);
+  });
+});
+
+describe('isCallback', () => {
+  it.each([
+    ['?code=c&state=s', true],
+    ['?error=e&state=s', true],
+    ['?code=c', false],
+    ['?state=s', false],
+    ['?error=e', false],
+    ['', false],
+    ['#code=c&state=s', false],
+  ])('%j: %p', (query, is) => {
+    expect(setUp().flow.isCallback(REDIRECT_URI + query)).toBe(is);
+    expect(setUp().flow.isCallback(new URL(REDIRECT_URI + query))).toBe(is);
+  });
+});
+
+it('createAuthorizationCodeFlow touches nothing and asks nobody before start', async () => {
+  const { server } = setUp();
+  const page = { url: jest.fn(), replaceUrl: jest.fn(), sessionItems: jest.fn() };
+  const platform = unitPlatform({ fetch: server.fetch, page });
+  createAuthorizationCodeFlow(createOAuth2Client({ issuer: server.issuer, clientId: 'spa', redirectUri: REDIRECT_URI, platform }));
+  await settled();
+  expect([page.url, page.replaceUrl, page.sessionItems].map((spy) => spy.mock.calls.length)).toEqual([0, 0, 0]);
+  expect(server.calls()).toEqual([]);
+});

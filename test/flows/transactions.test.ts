@@ -1,0 +1,124 @@
+import {
+  defaultTransactions,
+  memoryTransactions,
+  sessionTransactions,
+  type Transaction,
+  type TransactionStorage,
+} from '../../src/flows/transactions';
+import { fakePage, fakeStorage, START_MS, unitPlatform, type UnitPlatform } from '../support/unit-platform';
+
+const transaction = (state: string, startedAt = START_MS, more: Partial<Transaction> = {}): Transaction => ({
+  state,
+  nonce: `nonce-${state}`,
+  codeVerifier: `verifier-${state}`,
+  redirectUri: 'https://app.example.com/callback',
+  issuer: 'https://id.example.com',
+  clientId: 'spa',
+  scope: 'openid',
+  startedAt,
+  ...more,
+});
+const MINUTE = 60_000;
+
+describe.each<[string, (platform: UnitPlatform) => TransactionStorage]>([
+  ['memory', memoryTransactions],
+  ['session storage', (platform) => sessionTransactions(fakeStorage(), platform)],
+])('pending sign-ins in %s', (_, create) => {
+  let platform: UnitPlatform;
+  let pending: TransactionStorage;
+  beforeEach(() => {
+    platform = unitPlatform();
+    pending = create(platform);
+  });
+
+  it('E37 come back whole, max_age 0 and acr values too', async () => {
+    const whole = transaction('a', START_MS, { maxAge: 0, acrValues: 'gold' });
+    await pending.put(whole);
+    expect(await pending.take('a')).toEqual(whole);
+  });
+
+  it('6749-3 are given once', async () => {
+    await pending.put(transaction('a'));
+    expect(await pending.take('a')).not.toBeNull();
+    expect(await pending.take('a')).toBeNull();
+  });
+
+  it('E63 are told apart by state', async () => {
+    await pending.put(transaction('a'));
+    await pending.put(transaction('b'));
+    expect(await pending.take('b')).toMatchObject({ codeVerifier: 'verifier-b' });
+    expect(await pending.take('a')).toMatchObject({ codeVerifier: 'verifier-a' });
+    expect(await pending.take('c')).toBeNull();
+  });
+
+  it.each(['', '__proto__', 'constructor', 'a:b'])('know no sign-in of the state %j that nobody began', async (state) => {
+    await pending.put(transaction('a'));
+    expect(await pending.take(state)).toBeNull();
+  });
+
+  it('7636-3 live ten minutes, and not a millisecond more', async () => {
+    await pending.put(transaction('a'));
+    await pending.put(transaction('b'));
+    platform.advance(10 * MINUTE);
+    expect(await pending.take('a')).not.toBeNull();
+    platform.advance(1);
+    expect(await pending.take('b')).toBeNull();
+  });
+
+  it('number twenty at most: the oldest goes first', async () => {
+    for (let i = 0; i < 21; i++) {
+      await pending.put(transaction(`s${i}`, platform.now()));
+      platform.advance(1);
+    }
+    expect(await pending.take('s0')).toBeNull();
+    for (let i = 1; i < 21; i++) expect(await pending.take(`s${i}`)).toMatchObject({ state: `s${i}` });
+  });
+});
+
+describe('session storage', () => {
+  it('is cleaned of what expired, and only of its own', () => {
+    const platform = unitPlatform();
+    const items = fakeStorage();
+    items.setItem('app', 'kept');
+    items.setItem('rx-credentials:other', 'kept');
+    const pending = sessionTransactions(items, platform);
+    void pending.put(transaction('old'));
+    platform.advance(11 * MINUTE);
+    void pending.put(transaction('new', platform.now()));
+    const keys = Array.from({ length: items.length }, (_, i) => items.key(i));
+    expect(keys.sort()).toEqual(['app', 'rx-credentials:other', 'rx-credentials:transaction:new']);
+  });
+
+  it.each([
+    '',
+    '{',
+    'null',
+    '[]',
+    '"x"',
+    '{"state":"a"}',
+    JSON.stringify({ ...transaction('a'), startedAt: 'now' }),
+    JSON.stringify({ ...transaction('a'), nonce: null }),
+  ])('E62 %s is no sign-in, and goes', (text) => {
+    const items = fakeStorage();
+    items.setItem('rx-credentials:transaction:a', text);
+    const pending = sessionTransactions(items, unitPlatform());
+    expect(pending.take('a')).toBeNull();
+    expect(items.length).toBe(0);
+  });
+});
+
+describe('defaultTransactions', () => {
+  it('uses the page’s session storage where there is one', () => {
+    const page = fakePage('https://app.example.com/');
+    void defaultTransactions(unitPlatform({ page })).put(transaction('a'));
+    expect(page.items.length).toBe(1);
+  });
+
+  it('E38 uses memory where there is none, or it is blocked', async () => {
+    for (const platform of [unitPlatform(), unitPlatform({ page: fakePage('https://app.example.com/', { blocked: true }) })]) {
+      const pending = defaultTransactions(platform);
+      await pending.put(transaction('a'));
+      expect(await pending.take('a')).toMatchObject({ state: 'a' });
+    }
+  });
+});

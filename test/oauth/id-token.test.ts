@@ -1,0 +1,367 @@
+import { createHash } from 'node:crypto';
+import { CompactEncrypt, exportJWK, generateKeyPair, SignJWT, type JWTPayload } from 'jose';
+import { checkSameLogin } from '../../src/oauth/id-token';
+import type { IdTokenClaims } from '../../src/credential/token';
+import { json, keyPair, publicJwk, type SigningAlg } from '../support/fake-server';
+import { exchangeOf, NONCE, planIdToken, refusal, setUpOAuth } from '../support/oauth';
+import { START_MS } from '../support/unit-platform';
+import { CLAIMS } from '../support/tokens';
+
+const NOW = START_MS / 1000;
+const PAYLOAD = { ...CLAIMS, nonce: NONCE } as JWTPayload;
+const base64url = (value: unknown): string => Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url');
+const withIdToken = (id_token: string) => ({ access_token: 'access-1', token_type: 'Bearer', id_token });
+
+// The second of the clock must not change within a test of an edge.
+beforeEach(() => jest.spyOn(Date, 'now').mockReturnValue(START_MS - 86_400_123));
+afterEach(() => jest.restoreAllMocks());
+
+describe('a code exchange whose ID token says', () => {
+  it.each<[string, Record<string, unknown>]>([
+    ['IDT-2 no iss', { iss: undefined }],
+    ['IDT-2 iss with a slash more', { iss: 'https://id.example.com/' }],
+    ['IDT-2 iss in another case', { iss: 'https://ID.example.com' }],
+    ['IDT-2 iss of somebody else', { iss: 'https://evil.test' }],
+    ['IDT-2 iss that is a list', { iss: ['https://id.example.com'] }],
+    ['IDT-3 no aud', { aud: undefined }],
+    ['IDT-3 another aud', { aud: 'other' }],
+    ['IDT-3 aud in another case', { aud: 'SPA' }],
+    ['IDT-3 aud that is a number', { aud: 5 }],
+    ['IDT-3 an empty list of audiences', { aud: [] }],
+    ['IDT-3 a list without us', { aud: ['other'] }],
+    ['IDT-3 us and a further audience', { aud: ['spa', 'https://api.example.com'] }],
+    ['IDT-3 us and a further audience, authorized to us', { aud: ['spa', 'https://api.example.com'], azp: 'spa' }],
+    ['IDT-3 us and a number', { aud: ['spa', 5] }],
+    ['IDT-4 another azp', { azp: 'other' }],
+    ['IDT-4 another azp with a list', { aud: ['spa'], azp: 'other' }],
+    ['IDT-4 azp that is a number', { azp: 5 }],
+    ['IDT-6 no exp', { exp: undefined }],
+    ['IDT-6 exp that is text', { exp: String(NOW + 600) }],
+    ['IDT-6 exp at the edge', { exp: NOW - 30 }],
+    ['IDT-6 exp one second over the edge', { exp: NOW - 31 }],
+    ['IDT-7 no iat', { iat: undefined }],
+    ['IDT-7 iat that is text', { iat: String(NOW) }],
+    ['IDT-7 iat in the future', { iat: NOW + 31 }],
+    ['IDT-8 no nonce', { nonce: undefined }],
+    ['IDT-8 the nonce of another login', { nonce: 'other' }],
+    ['IDT-8 nonce that is a list', { nonce: [NONCE] }],
+    ['IDT-11 no sub', { sub: undefined }],
+    ['IDT-11 an empty sub', { sub: '' }],
+    ['IDT-11 sub that is a number', { sub: 5 }],
+    ['IDT-11 sub of 256 characters', { sub: 'x'.repeat(256) }],
+    ['IDT-11 sub beyond ASCII', { sub: 'älice' }],
+    ['IDT-12 at_hash of another token', { at_hash: atHash('access-2', 'sha256') }],
+    ['IDT-12 at_hash of the whole digest', { at_hash: createHash('sha256').update('access-1').digest('base64url') }],
+    ['IDT-12 at_hash that is a number', { at_hash: 5 }],
+    ['IDT-12 an empty at_hash', { at_hash: '' }],
+    ['IDT-12 at_hash of null', { at_hash: null }],
+    ['IDT-13 nbf in the future', { nbf: NOW + 31 }],
+    ['IDT-13 nbf that is text', { nbf: '0' }],
+  ])('%s is refused', async (_, claims) => {
+    const { server, client } = setUpOAuth();
+    await planIdToken(server, claims);
+    const error = await refusal(client.exchangeCode(exchangeOf()));
+    expect(error).toMatchObject({ name: 'ProtocolError', code: 'id_token_invalid', class: 'security', issuer: server.issuer });
+  });
+
+  it.each<[string, Record<string, unknown>]>([
+    ['IDT-3 us as a list', { aud: ['spa'] }],
+    ['IDT-3 us twice', { aud: ['spa', 'spa'], azp: 'spa' }],
+    ['IDT-4 us as azp', { azp: 'spa' }],
+    ['IDT-6 exp one second before the edge', { exp: NOW - 29 }],
+    ['IDT-7 iat at the edge of the future', { iat: NOW + 30 }],
+    ['IDT-11 sub of 255 characters', { sub: 'x'.repeat(255) }],
+    ['IDT-12 the right at_hash', { at_hash: atHash('access-1', 'sha256') }],
+    ['IDT-12 no at_hash', {}],
+    ['IDT-13 nbf at the edge', { nbf: NOW + 30 }],
+    ['more than it must', { roles: ['a'], email_verified: false }],
+  ])('%s is accepted', async (_, claims) => {
+    const { server, client } = setUpOAuth();
+    await planIdToken(server, claims);
+    const token = await client.exchangeCode(exchangeOf());
+    expect(token.claims).toEqual({ ...server.claims({ nonce: NONCE, ...claims }) });
+  });
+});
+
+describe('max_age', () => {
+  it.each<[string, number, Record<string, unknown>, boolean]>([
+    ['0 and no auth_time', 0, {}, false],
+    ['0 and auth_time as text', 0, { auth_time: String(NOW) }, false],
+    ['0 and a negative auth_time', 0, { auth_time: -1 }, false],
+    ['0 and a login just now', 0, { auth_time: NOW }, true],
+    ['0 and a login at the edge', 0, { auth_time: NOW - 30 }, true],
+    ['0 and a login before the edge', 0, { auth_time: NOW - 31 }, false],
+    ['300 and a login at the edge', 300, { auth_time: NOW - 330 }, true],
+    ['300 and a login before the edge', 300, { auth_time: NOW - 331 }, false],
+    ['300 and no auth_time', 300, {}, false],
+  ])('IDT-10 %s (max_age %d): %j is accepted: %p', async (_, maxAge, claims, accepted) => {
+    const { server, client } = setUpOAuth();
+    await planIdToken(server, claims);
+    const exchange = client.exchangeCode(exchangeOf({ maxAge }));
+    if (accepted) expect((await exchange).context.maxAge).toBe(maxAge);
+    else expect(await refusal(exchange)).toMatchObject({ code: 'id_token_invalid', class: 'security' });
+  });
+});
+
+describe('nonce', () => {
+  it('IDT-8 without openid none was sent, so an ID token must have none', async () => {
+    const { server, client } = setUpOAuth({ scope: 'profile' });
+    await planIdToken(server, { nonce: undefined });
+    expect((await client.exchangeCode(exchangeOf({ scope: 'profile' }))).claims?.sub).toBe('alice');
+    await planIdToken(server, { nonce: 'from another login' });
+    expect(await refusal(client.exchangeCode(exchangeOf({ scope: 'profile' })))).toMatchObject({ code: 'id_token_invalid' });
+  });
+
+  it('E36 without openid no ID token is needed; with it, one is', async () => {
+    const { server, client } = setUpOAuth();
+    server.plan('token', { access_token: 'a', token_type: 'bearer' }, { access_token: 'a', token_type: 'bearer' });
+    expect(await client.exchangeCode(exchangeOf({ scope: 'profile' }))).toMatchObject({ claims: null, idToken: undefined });
+    expect(await refusal(client.exchangeCode(exchangeOf()))).toMatchObject({ code: 'id_token_invalid' });
+  });
+});
+
+describe('the signature', () => {
+  it.each<SigningAlg>(['RS256', 'ES256', 'RS384', 'ES512', 'PS256', 'Ed25519', 'EdDSA'])(
+    'IDT-5 %s is verified where it is on the list',
+    async (alg) => {
+      const { server, client } = setUpOAuth({ idTokenSigningAlgs: [alg] });
+      await planIdToken(server, {}, { alg });
+      expect((await client.exchangeCode(exchangeOf())).claims?.sub).toBe('alice');
+    },
+  );
+
+  it.each<[SigningAlg, string]>([
+    ['RS256', 'sha256'],
+    ['PS256', 'sha256'],
+    ['ES256', 'sha256'],
+    ['RS384', 'sha384'],
+    ['ES512', 'sha512'],
+    ['Ed25519', 'sha512'],
+    ['EdDSA', 'sha512'],
+  ])('IDT-12 at_hash with %s is half a %s', async (alg, hash) => {
+    const { server, client } = setUpOAuth({ idTokenSigningAlgs: [alg] });
+    await planIdToken(server, { at_hash: atHash('access-1', hash) }, { alg });
+    expect((await client.exchangeCode(exchangeOf())).accessToken).toBe('access-1');
+    await planIdToken(server, { at_hash: atHash('access-2', hash) }, { alg });
+    expect(await refusal(client.exchangeCode(exchangeOf()))).toMatchObject({ code: 'id_token_invalid' });
+  });
+
+  it('IDT-5 by default RS256 alone is accepted', async () => {
+    const { server, client } = setUpOAuth({ idTokenSigningAlgs: undefined });
+    await planIdToken(server, {}, { alg: 'ES256' });
+    expect(await refusal(client.exchangeCode(exchangeOf()))).toMatchObject({ code: 'id_token_invalid' });
+    await planIdToken(server);
+    expect((await client.exchangeCode(exchangeOf())).claims?.sub).toBe('alice');
+  });
+
+  const tampered: [string, (good: string) => string | Promise<string>][] = [
+    ['alg none', (good) => `${base64url({ alg: 'none' })}.${good.split('.')[1]}.`],
+    ['alg none with a signature', (good) => `${base64url({ alg: 'none', kid: 'key-RS256' })}.${good.split('.').slice(1).join('.')}`],
+    ['alg None', (good) => `${base64url({ alg: 'None' })}.${good.split('.').slice(1).join('.')}`],
+    ['alg null', (good) => `${base64url({ alg: null })}.${good.split('.').slice(1).join('.')}`],
+    ['no alg', (good) => `${base64url({ kid: 'key-RS256' })}.${good.split('.').slice(1).join('.')}`],
+    ['alg as a list', (good) => `${base64url({ alg: ['RS256'] })}.${good.split('.').slice(1).join('.')}`],
+    [
+      'HS256 with the public RSA key as the secret',
+      async () => {
+        const secret = new TextEncoder().encode(JSON.stringify(await publicJwk('RS256')));
+        return new SignJWT(PAYLOAD).setProtectedHeader({ alg: 'HS256', kid: 'key-RS256' }).sign(secret);
+      },
+    ],
+    [
+      'the header of an ES256 key over an RS256 signature',
+      (good) => `${base64url({ alg: 'ES256', kid: 'key-RS256' })}.${good.split('.').slice(1).join('.')}`,
+    ],
+    [
+      'an altered payload',
+      (good) => [good.split('.')[0], base64url({ ...CLAIMS, nonce: NONCE, sub: 'mallory' }), good.split('.')[2]].join('.'),
+    ],
+    ['an altered header', (good) => [base64url({ alg: 'RS256', kid: 'key-RS256', x: 1 }), ...good.split('.').slice(1)].join('.')],
+    ['an altered signature', (good) => good.slice(0, -6) + (good.endsWith('AAAAAA') ? 'BBBBBB' : 'AAAAAA')],
+    ['no signature', (good) => `${good.split('.').slice(0, 2).join('.')}.`],
+    [
+      'the key of somebody else under our key id',
+      async () => {
+        const { privateKey } = await generateKeyPair('RS256');
+        return new SignJWT(PAYLOAD).setProtectedHeader({ alg: 'RS256', kid: 'key-RS256' }).sign(privateKey);
+      },
+    ],
+    [
+      'JWT-7 a key of its own in the header',
+      async () => {
+        const { privateKey, publicKey } = await generateKeyPair('RS256', { extractable: true });
+        const jwk = await exportJWK(publicKey);
+        return new SignJWT(PAYLOAD)
+          .setProtectedHeader({ alg: 'RS256', jwk, jku: 'https://evil.test/jwks', x5u: 'https://evil.test/x5u' })
+          .sign(privateKey);
+      },
+    ],
+    ['two parts', (good) => good.split('.').slice(0, 2).join('.')],
+    ['four parts', (good) => `${good}.x`],
+    ['a header that is no JSON', (good) => `${base64url('{')}.${good.split('.').slice(1).join('.')}`],
+    ['a header that is a list', (good) => `${base64url([])}.${good.split('.').slice(1).join('.')}`],
+    ['a payload that is a list', async (good) => `${good.split('.')[0]}.${base64url([])}.${good.split('.')[2]}`],
+    ['one word', () => 'opaque'],
+  ];
+  it.each(tampered)('IDT-5 %s is refused', async (_, tamper) => {
+    const { server, client } = setUpOAuth({ idTokenSigningAlgs: ['RS256', 'ES256'] });
+    server.plan('token', withIdToken(await tamper(await server.idToken({ nonce: NONCE }))));
+    expect(await refusal(client.exchangeCode(exchangeOf()))).toMatchObject({ code: 'id_token_invalid', class: 'security' });
+    expect(server.calls('other')).toEqual([]);
+  });
+
+  it('IDT-1 an encrypted ID token is refused by name', async () => {
+    const { server, client } = setUpOAuth();
+    const { publicKey } = await generateKeyPair('RSA-OAEP-256');
+    const inner = new TextEncoder().encode(await server.idToken({ nonce: NONCE }));
+    const jwe = await new CompactEncrypt(inner).setProtectedHeader({ alg: 'RSA-OAEP-256', enc: 'A256GCM' }).encrypt(publicKey);
+    server.plan('token', withIdToken(jwe));
+    const error = await refusal(client.exchangeCode(exchangeOf()));
+    expect(error.code).toBe('id_token_invalid');
+    expect(error.message).toContain('encrypted');
+  });
+
+  it.each(['at+jwt', 'application/at+jwt', 'AT+JWT', 'logout+jwt', 'dpop+jwt', 'oauth-authz-req+jwt'])(
+    'IDT-14 typ %s is no ID token',
+    async (typ) => {
+      const { server, client } = setUpOAuth();
+      await planIdToken(server, {}, { header: { typ } });
+      expect(await refusal(client.exchangeCode(exchangeOf()))).toMatchObject({ code: 'id_token_invalid' });
+    },
+  );
+
+  it('IDT-14 typ JWT is one', async () => {
+    const { server, client } = setUpOAuth();
+    await planIdToken(server, {}, { header: { typ: 'JWT' } });
+    expect((await client.exchangeCode(exchangeOf())).claims?.sub).toBe('alice');
+  });
+
+  it('JWT-2 an RSA key of 1,024 bits proves nothing', async () => {
+    const pair = await crypto.subtle.generateKey(
+      { name: 'RSASSA-PKCS1-v1_5', modulusLength: 1024, publicExponent: new Uint8Array([1, 0, 1]), hash: 'SHA-256' },
+      true,
+      ['sign', 'verify'],
+    );
+    const signed = `${base64url({ alg: 'RS256', kid: 'weak' })}.${base64url(PAYLOAD)}`;
+    const signature = await crypto.subtle.sign('RSASSA-PKCS1-v1_5', pair.privateKey, new TextEncoder().encode(signed));
+    const { server, client } = setUpOAuth();
+    server.plan('token', withIdToken(`${signed}.${Buffer.from(signature).toString('base64url')}`));
+    server.plan('jwks', { keys: [{ ...(await crypto.subtle.exportKey('jwk', pair.publicKey)), kid: 'weak', alg: 'RS256' }] });
+    expect(await refusal(client.exchangeCode(exchangeOf()))).toMatchObject({ code: 'unsupported' });
+  });
+
+  it('JWT-3 an unknown critical header is refused', async () => {
+    const { server, client } = setUpOAuth();
+    const signed = `${base64url({ alg: 'RS256', kid: 'key-RS256', crit: ['exp'], exp: 1 })}.${base64url(PAYLOAD)}`;
+    const { privateKey } = await keyPair('RS256');
+    const signature = await crypto.subtle.sign('RSASSA-PKCS1-v1_5', privateKey, new TextEncoder().encode(signed));
+    server.plan('token', withIdToken(`${signed}.${Buffer.from(signature).toString('base64url')}`));
+    expect(await refusal(client.exchangeCode(exchangeOf()))).toMatchObject({ code: 'unsupported' });
+  });
+});
+
+describe('the choice of a key', () => {
+  const encryption = async () => ({ ...(await publicJwk('RS256')), use: 'enc', kid: 'enc' });
+  const other = async () => ({ ...(await exportJWK((await generateKeyPair('RS256', { extractable: true })).publicKey)), kid: 'other' });
+
+  it.each<[string, () => Promise<unknown[]>, string | undefined, boolean]>([
+    ['no key id and one fitting key', async () => [await publicJwk('RS256')], undefined, true],
+    ['no key id, one fitting key and one for encryption', async () => [await encryption(), await publicJwk('RS256')], undefined, true],
+    [
+      'no key id, one fitting key and one of another kind',
+      async () => [await publicJwk('ES256'), await publicJwk('RS256')],
+      undefined,
+      true,
+    ],
+    ['no key id and two fitting keys', async () => [await other(), await publicJwk('RS256')], undefined, false],
+    ['a key id among two fitting keys', async () => [await other(), await publicJwk('RS256')], 'key-RS256', true],
+    [
+      'unknown keys and members beside it',
+      async () => [
+        { kty: 'QUANTUM', kid: 'q' },
+        { ...(await publicJwk('RS256')), more: 1 },
+      ],
+      'key-RS256',
+      true,
+    ],
+    ['a key id that is only for encryption', async () => [await encryption()], 'enc', false],
+    ['a key id of another kind of key', async () => [await publicJwk('ES256')], 'key-ES256', false],
+    ['a key of another algorithm', async () => [{ ...(await publicJwk('RS256')), alg: 'PS256' }], 'key-RS256', false],
+    ['a key that may not verify', async () => [{ ...(await publicJwk('RS256')), key_ops: ['encrypt'] }], 'key-RS256', false],
+    ['no keys', async () => [], 'key-RS256', false],
+  ])('JWK-2 JWT-1 %s', async (_, keys, kid, accepted) => {
+    const { server, client } = setUpOAuth();
+    await planIdToken(server, {}, { header: { kid } });
+    server.plan('jwks', { keys: await keys() });
+    const exchange = client.exchangeCode(exchangeOf());
+    if (accepted) expect((await exchange).claims?.sub).toBe('alice');
+    else expect(await refusal(exchange)).toMatchObject({ code: 'id_token_invalid' });
+  });
+
+  it('JWK-1 a new key of the server is found at once, by one more request', async () => {
+    const { server, client } = setUpOAuth();
+    server.plan('jwks', { keys: [await publicJwk('ES256')] });
+    await planIdToken(server, {}, { alg: 'ES256' });
+    await client.exchangeCode(exchangeOf());
+    await planIdToken(server, {}, { alg: 'RS256' });
+    expect((await client.exchangeCode(exchangeOf())).claims?.sub).toBe('alice');
+    expect(server.calls('jwks')).toHaveLength(2);
+  });
+
+  it('JWK-1 a bad signature under a known key id asks for no keys', async () => {
+    const { server, client } = setUpOAuth();
+    await planIdToken(server);
+    await client.exchangeCode(exchangeOf());
+    for (let i = 0; i < 5; i++) {
+      const good = await server.idToken({ nonce: NONCE });
+      server.plan('token', withIdToken(`${good.slice(0, -6)}AAAAAA`));
+      await refusal(client.exchangeCode(exchangeOf()));
+    }
+    expect(server.calls('jwks')).toHaveLength(1);
+  });
+
+  it('IDR-6 a key server that is down is no bad token: the failure is transient', async () => {
+    const { server, client } = setUpOAuth();
+    await planIdToken(server);
+    server.plan('jwks', json({}, { status: 503 }));
+    expect(await refusal(client.exchangeCode(exchangeOf()))).toMatchObject({ code: 'server_unavailable', class: 'transient' });
+  });
+});
+
+describe('checkSameLogin', () => {
+  const login: IdTokenClaims = { ...CLAIMS, azp: 'spa', nonce: 'n', auth_time: 100 };
+
+  it.each<[string, Partial<Record<keyof IdTokenClaims, unknown>>, IdTokenClaims, string]>([
+    ['IDR-1 another iss', { iss: 'https://evil.test' }, login, 'iss'],
+    ['IDR-1 another sub', { sub: 'mallory' }, login, 'sub'],
+    ['IDR-1 sub in another case', { sub: 'Alice' }, login, 'sub'],
+    ['IDR-1 another aud', { aud: 'other' }, login, 'aud'],
+    ['IDR-1 a further aud', { aud: ['spa', 'other'] }, login, 'aud'],
+    ['IDR-1 an aud less', { aud: 'spa' }, { ...login, aud: ['spa', 'other'] }, 'aud'],
+    ['IDR-2 another auth_time', { auth_time: 101 }, login, 'auth_time'],
+    ['IDR-3 another azp', { azp: 'other' }, login, 'azp'],
+    ['IDR-3 azp gone', { azp: undefined }, login, 'azp'],
+    ['IDR-3 azp new', { azp: 'spa' }, { ...login, azp: undefined }, 'azp'],
+    ['IDR-3 another nonce', { nonce: 'm' }, login, 'nonce'],
+    ['IDR-3 a nonce where the login had none', { nonce: 'n' }, { ...login, nonce: undefined }, 'nonce'],
+  ])('%s is a substitution, and the error names the claim but not its value', (_, change, before, claim) => {
+    const check = () => checkSameLogin(before, { ...before, ...change });
+    expect(check).toThrow(expect.objectContaining({ code: 'token_substitution', class: 'security' }) as Error);
+    expect(check).toThrow(new RegExp(`"${claim}"`));
+    expect(check).not.toThrow(/mallory|evil/);
+  });
+
+  it.each<[string, Partial<Record<keyof IdTokenClaims, unknown>>]>([
+    ['IDR-1 the audience as a list', { aud: ['spa'] }],
+    ['IDR-2 no auth_time', { auth_time: undefined }],
+    ['IDR-3 no nonce', { nonce: undefined }],
+    ['other names and times', { name: 'Alice B', iat: 1, exp: 2, acr: 'x' }],
+  ])('%s is the same login', (_, change) => {
+    expect(() => checkSameLogin(login, { ...login, ...change })).not.toThrow();
+  });
+});
+
+function atHash(accessToken: string, hash: string): string {
+  const digest = createHash(hash).update(accessToken).digest();
+  return digest.subarray(0, digest.length / 2).toString('base64url');
+}

@@ -1,0 +1,169 @@
+import { CredentialError } from '../../src/errors';
+import { createKeySet, type KeySet } from '../../src/oauth/key-set';
+import { json } from '../support/fake-server';
+import { settled, unitPlatform, type UnitPlatform } from '../support/unit-platform';
+
+const ISSUER = 'https://id.example.com';
+const MINUTE = 60_000;
+
+/** A key set whose server answers what the test says last. */
+function setUp(first: () => Response | Promise<Response> = () => json({ keys: [{ kid: 'a' }] })) {
+  let answer = first;
+  let requests = 0;
+  const platform: UnitPlatform = unitPlatform({
+    fetch: () => {
+      requests++;
+      return Promise.resolve().then(() => answer());
+    },
+  });
+  const keys: KeySet = createKeySet(platform, () => Promise.resolve(`${ISSUER}/jwks`), ISSUER);
+  return { platform, keys, requests: () => requests, answers: (next: typeof answer) => (answer = next) };
+}
+const codeOf = (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => 'no error',
+    (error: unknown) => (error instanceof CredentialError ? [error.code, error.class] : error),
+  );
+const down = () => json({}, { status: 503 });
+
+describe('a key set', () => {
+  it('asks nobody before it is used, and once for many callers at a time', async () => {
+    const { keys, requests } = setUp();
+    expect(requests()).toBe(0);
+    expect(keys.has('a')).toBe(false);
+    const texts = await Promise.all(Array.from({ length: 50 }, () => keys.text('a')));
+    expect(new Set(texts)).toEqual(new Set(['{"keys":[{"kid":"a"}]}']));
+    expect(requests()).toBe(1);
+    expect(keys.has('a')).toBe(true);
+  });
+
+  it('is fresh for ten minutes', async () => {
+    const { platform, keys, requests } = setUp();
+    await keys.text('a');
+    platform.advance(10 * MINUTE);
+    await keys.text('a');
+    expect(requests()).toBe(1);
+    platform.advance(1);
+    expect(keys.has('a')).toBe(false);
+    await keys.text('a');
+    expect(requests()).toBe(2);
+  });
+
+  it('JWK-1 an unknown key id is looked for at once: the server may have a new key since', async () => {
+    const { keys, requests, answers, platform } = setUp();
+    await keys.text('a');
+    platform.advance(1_000);
+    answers(() => json({ keys: [{ kid: 'a' }, { kid: 'b' }] }));
+    expect(keys.has('b')).toBe(false);
+    expect(await keys.text('b')).toContain('"b"');
+    expect(requests()).toBe(2);
+  });
+
+  it('JWK-1 1,000 forged key ids within a minute cost one more request, and known ids none', async () => {
+    const { platform, keys, requests } = setUp();
+    await keys.text('a');
+    for (let i = 0; i < 100; i++) {
+      await Promise.all(Array.from({ length: 10 }, (_, j) => keys.text(`forged-${i}-${j}`)));
+      await keys.text('a');
+      platform.advance(599);
+    }
+    expect(requests()).toBe(2);
+  });
+
+  it('JWK-1 after the cooldown of a minute an unknown id is looked for again', async () => {
+    const { platform, keys, requests } = setUp();
+    await keys.text('a');
+    await keys.text('x');
+    platform.advance(MINUTE - 1);
+    await keys.text('x');
+    expect(requests()).toBe(2);
+    platform.advance(1);
+    await keys.text('x');
+    expect(requests()).toBe(3);
+  });
+
+  it('JWK-1 an outage while looking for an unknown id is an outage, not a bad signature, and is no cooldown', async () => {
+    const { keys, answers } = setUp();
+    await keys.text('a');
+    answers(down);
+    expect(await codeOf(keys.text('b'))).toEqual(['server_unavailable', 'transient']);
+    answers(() => json({ keys: [{ kid: 'b' }] }));
+    expect(await keys.text('b')).toContain('"b"');
+  });
+
+  it('a token without a key id takes any fresh set', async () => {
+    const { keys, requests } = setUp();
+    await keys.text(undefined);
+    await keys.text(undefined);
+    expect(requests()).toBe(1);
+  });
+
+  it('JWK-3 an old copy serves for an hour while the server is away, and no longer', async () => {
+    const { platform, keys, answers } = setUp();
+    const text = await keys.text('a');
+    for (const outage of [down, () => json({}, { status: 429 }), () => Promise.reject(new TypeError('fetch failed'))]) {
+      answers(outage);
+      platform.advance(11 * MINUTE);
+      expect(await keys.text('a')).toBe(text);
+    }
+    expect(await codeOf(keys.text('b'))).toEqual(['network_error', 'unknown_outcome']);
+    platform.advance(27 * MINUTE);
+    expect(await codeOf(keys.text('a'))).toEqual(['network_error', 'unknown_outcome']);
+  });
+
+  it.each<[string, () => Response]>([
+    ['no JSON', () => new Response('<html>')],
+    ['no list', () => json({ keys: { kid: 'a' } })],
+    ['a list alone', () => json([{ kid: 'a' }])],
+    ['101 keys', () => json({ keys: Array.from({ length: 101 }, () => ({ kid: 'a' })) })],
+    ['404', () => json({ keys: [{ kid: 'a' }] }, { status: 404 })],
+    ['a key set by way of __proto__', () => new Response('{"__proto__":{"keys":[{"kid":"a"}]}}')],
+  ])('JWK-3 an old copy does not serve where the server answers %s', async (_, answer) => {
+    const { platform, keys, answers } = setUp();
+    await keys.text('a');
+    platform.advance(11 * MINUTE);
+    answers(answer);
+    expect(await codeOf(keys.text('a'))).toEqual(['response_invalid', 'transient']);
+  });
+
+  it('JWK-3 age is told by the clock that never goes back: a wall clock set back a year keeps nothing fresh', async () => {
+    const { platform, keys, requests } = setUp();
+    await keys.text('a');
+    platform.jump(-365 * 24 * 60 * MINUTE);
+    platform.advance(10 * MINUTE + 1);
+    await keys.text('a');
+    expect(requests()).toBe(2);
+    platform.jump(2 * 365 * 24 * 60 * MINUTE);
+    await keys.text('a');
+    expect(requests()).toBe(2);
+  });
+
+  it('JWK-2 unknown members and keys without an id are no trouble', async () => {
+    const { keys } = setUp(() => json({ keys: [{ kty: 'XYZ' }, null, 5, { kid: 5 }, { kid: 'a', extra: {} }], more: 1 }));
+    expect(await keys.text('a')).toContain('XYZ');
+    expect(keys.has('a')).toBe(true);
+  });
+
+  it('a failed fetch is forgotten: the next caller asks anew', async () => {
+    const { keys, answers, requests } = setUp(down);
+    expect(await codeOf(keys.text('a'))).toEqual(['server_unavailable', 'transient']);
+    answers(() => json({ keys: [{ kid: 'a' }] }));
+    expect(await keys.text('a')).toContain('"a"');
+    expect(requests()).toBe(2);
+  });
+
+  it('E10 a hanging key server is a timeout after five seconds, for all who wait', async () => {
+    const platform = unitPlatform({
+      fetch: (_, init) =>
+        new Promise((__, reject) => init?.signal?.addEventListener('abort', () => reject(new DOMException('aborted', 'AbortError')))),
+    });
+    const keys = createKeySet(platform, () => Promise.resolve(`${ISSUER}/jwks`), ISSUER);
+    const both = Promise.all([codeOf(keys.text('a')), codeOf(keys.text('b'))]);
+    await settled();
+    platform.advance(5_000);
+    expect(await both).toEqual([
+      ['timeout', 'unknown_outcome'],
+      ['timeout', 'unknown_outcome'],
+    ]);
+  });
+});

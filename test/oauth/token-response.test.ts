@@ -1,0 +1,238 @@
+import { CredentialError, OAuthResponseError, ProtocolError } from '../../src/errors';
+import { assertJsonType, errorOf, parseExpiresIn, parseTokenResponse, refreshTokenIn } from '../../src/oauth/token-response';
+
+const ISSUER = 'https://id.example.com';
+const ok = { access_token: 'a', token_type: 'Bearer' };
+const parse = (body: unknown) => parseTokenResponse(typeof body === 'string' ? body : JSON.stringify(body), ISSUER);
+const failure = (run: () => unknown): CredentialError => {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof CredentialError) return error;
+    throw error;
+  }
+  throw new Error('it did not throw');
+};
+
+describe('a token response', () => {
+  it.each([
+    ['bearer', 'Bearer'],
+    ['BEARER', 'Bearer'],
+    ['Bearer', 'Bearer'],
+    ['dpop', 'DPoP'],
+    ['DPoP', 'DPoP'],
+  ])('6749-6 compares the token type %s without case', (type, tokenType) => {
+    expect(parse({ ...ok, token_type: type }).tokenType).toBe(tokenType);
+  });
+
+  it.each(['mac', 'N_A', '', ' bearer', 'constructor', 'bearer, dpop'])('6749-6 does not use a token of type %j', (type) => {
+    expect(failure(() => parse({ ...ok, token_type: type }))).toMatchObject({ code: 'unsupported', class: 'configuration' });
+  });
+
+  it.each<[string, unknown]>([
+    ['no access_token', { token_type: 'Bearer' }],
+    ['an empty access_token', { ...ok, access_token: '' }],
+    ['an access_token of null', { ...ok, access_token: null }],
+    ['an access_token that is a number', { ...ok, access_token: 5 }],
+    ['an access_token with a line break (6750-1)', { ...ok, access_token: 'a\r\nb' }],
+    ['an access_token with a blank (6750-1)', { ...ok, access_token: 'a b' }],
+    ['an access_token beyond ASCII (6750-1)', { ...ok, access_token: 'ä' }],
+    ['an access_token above 128 KiB', { ...ok, access_token: 'a'.repeat(128 * 1024 + 1) }],
+    ['no token_type', { access_token: 'a' }],
+    ['a token_type that is a list', { ...ok, token_type: ['Bearer'] }],
+    ['a refresh_token that is a number', { ...ok, refresh_token: 5 }],
+    ['an empty refresh_token', { ...ok, refresh_token: '' }],
+    ['a refresh_token with a line break', { ...ok, refresh_token: 'a\nb' }],
+    ['an id_token that is an object', { ...ok, id_token: {} }],
+    ['a scope that is a list', { ...ok, scope: ['openid'] }],
+    ['a list', [ok]],
+    ['null', null],
+    ['a number', 5],
+    ['text', '"a"'],
+    ['no JSON', 'access_token=a&token_type=bearer'],
+    ['an HTML page', '<!doctype html><title>Sign in</title>'],
+    ['truncated JSON', JSON.stringify(ok).slice(0, -1)],
+    ['nothing', ''],
+    ['access_token by way of __proto__ (HT-7)', `{"__proto__":${JSON.stringify(ok)}}`],
+  ])('6749-6 HT-6 %s is a protocol error of unknown outcome', (_, body) => {
+    const error = failure(() => parse(body));
+    expect(error).toBeInstanceOf(ProtocolError);
+    expect(error).toMatchObject({ code: 'response_invalid', class: 'unknown_outcome', status: 200, issuer: ISSUER });
+  });
+
+  it.each([
+    ['application/json', true],
+    ['application/json; charset=utf-8', true],
+    ['application/json;charset=UTF-8', true],
+    ['Application/JSON', true],
+    ['application/json ; x=y', true],
+    ['text/html', false],
+    ['text/plain', false],
+    ['text/html; x=application/json', false],
+    ['application/jsonp', false],
+    ['application/json-seq', false],
+    ['application/jwt', false],
+    ['', false],
+  ])('HT-6 Content-Type %j is accepted: %p', (contentType, accepted) => {
+    const check = () => assertJsonType(contentType, ISSUER);
+    if (accepted) expect(check).not.toThrow();
+    else expect(failure(check)).toMatchObject({ code: 'response_invalid', class: 'unknown_outcome' });
+  });
+
+  it.each<[unknown, number | undefined]>([
+    [3600, 3600],
+    ['3600', 3600],
+    [0, 0],
+    ['0', 0],
+    [1.5, 1.5],
+    [10 * 365 * 24 * 3600 + 1, 10 * 365 * 24 * 3600],
+    ['99999999999', 10 * 365 * 24 * 3600],
+    [-1, undefined],
+    ['-1', undefined],
+    ['', undefined],
+    ['3600abc', undefined],
+    ['3600.5', undefined],
+    [' 3600', undefined],
+    ['1e3', undefined],
+    ['0x10', undefined],
+    ['9'.repeat(400), undefined],
+    [NaN, undefined],
+    [Infinity, undefined],
+    [null, undefined],
+    [true, undefined],
+    [[3600], undefined],
+    [{}, undefined],
+    [undefined, undefined],
+  ])('6749-7 expires_in %j is %p seconds', (value, seconds) => {
+    expect(parseExpiresIn(value)).toBe(seconds);
+  });
+
+  it('6749-7 1e309 in the JSON, which parses as Infinity, counts as absent', () => {
+    expect(parse('{"access_token":"a","token_type":"bearer","expires_in":1e309}').expiresInS).toBeUndefined();
+  });
+
+  it('6749-8 scope is what was granted, or absent; unknown members are ignored', () => {
+    expect(parse({ ...ok, scope: 'profile  openid profile' }).scope).toBe('profile openid');
+    expect(parse({ ...ok, scope: '' }).scope).toBe('');
+    const answer = parse({ ...ok, example: { nested: [1] }, expires_in: 60, id_token: 'x.y.z', refresh_token: 'r' });
+    expect(answer).toEqual({
+      accessToken: 'a',
+      tokenType: 'Bearer',
+      expiresInS: 60,
+      refreshToken: 'r',
+      idToken: 'x.y.z',
+      scope: undefined,
+    });
+  });
+
+  it('6749-13 a scope with control characters loses those words', () => {
+    expect(parse({ ...ok, scope: 'openid \u001b[31mred profile' }).scope).toBe('openid profile');
+  });
+
+  it('E27 tokens are opaque: no character that may be in one is changed; a refresh token may hold blanks (RFC 6749 §A.17)', () => {
+    const visible = String.fromCharCode(...Array.from({ length: 0x7e - 0x20 }, (_, i) => 0x21 + i));
+    const answer = parse({ ...ok, access_token: visible, refresh_token: ` ${visible} `, id_token: 'ab%2Bcd%zz' });
+    expect([answer.accessToken, answer.refreshToken, answer.idToken]).toEqual([visible, ` ${visible} `, 'ab%2Bcd%zz']);
+  });
+
+  it('E56 refreshTokenIn finds what was rotated, whatever else is wrong', () => {
+    expect(refreshTokenIn('{"refresh_token":"r","token_type":5}')).toBe('r');
+    for (const text of ['', '{}', 'null', '["refresh_token"]', '{"refresh_token":5}', '{"refresh_token":"a\\nb"}', '{"refresh_token":"']) {
+      expect(refreshTokenIn(text)).toBeUndefined();
+    }
+  });
+});
+
+describe('6749-9 an answer other than 200, by status and its own JSON', () => {
+  const answer = (status: number, body: unknown, headers: Record<string, string> = {}) =>
+    errorOf({ status, text: typeof body === 'string' ? body : JSON.stringify(body), headers: new Headers(headers) }, ISSUER);
+
+  it.each<[number, unknown, string, string, string | undefined]>([
+    [400, { error: 'invalid_grant' }, 'oauth_error', 'needs_user', 'invalid_grant'],
+    [401, { error: 'invalid_grant' }, 'oauth_error', 'needs_user', 'invalid_grant'],
+    [400, { error: 'invalid_client' }, 'oauth_error', 'configuration', 'invalid_client'],
+    [401, { error: 'invalid_client' }, 'oauth_error', 'configuration', 'invalid_client'],
+    [400, { error: 'unauthorized_client' }, 'oauth_error', 'configuration', 'unauthorized_client'],
+    [400, { error: 'unsupported_grant_type' }, 'oauth_error', 'configuration', 'unsupported_grant_type'],
+    [400, { error: 'invalid_scope' }, 'oauth_error', 'configuration', 'invalid_scope'],
+    [400, { error: 'invalid_target' }, 'oauth_error', 'configuration', 'invalid_target'],
+    [400, { error: 'invalid_request' }, 'oauth_error', 'configuration', 'invalid_request'],
+    [400, { error: 'something_new' }, 'oauth_error', 'configuration', 'something_new'],
+    [400, { error: 'interaction_required' }, 'oauth_error', 'needs_user', 'interaction_required'],
+    [400, { error: 'login_required' }, 'oauth_error', 'needs_user', 'login_required'],
+    [400, { error: 'consent_required' }, 'oauth_error', 'needs_user', 'consent_required'],
+    [400, { error: 'temporarily_unavailable' }, 'oauth_error', 'transient', 'temporarily_unavailable'],
+    [400, { error: 'server_error' }, 'oauth_error', 'transient', 'server_error'],
+    [400, { error: 'use_dpop_nonce' }, 'oauth_error', 'transient', 'use_dpop_nonce'],
+    // a gateway may fail after the server has rotated; its JSON is not the server's word
+    [500, { error: 'invalid_grant' }, 'server_error', 'unknown_outcome', undefined],
+    [502, '<html>bad gateway</html>', 'server_error', 'unknown_outcome', undefined],
+    [504, '', 'server_error', 'unknown_outcome', undefined],
+    [503, { error: 'invalid_grant' }, 'server_unavailable', 'transient', undefined],
+    [408, '', 'server_unavailable', 'transient', undefined],
+    [425, '', 'server_unavailable', 'transient', undefined],
+    [429, { error: 'invalid_grant' }, 'server_unavailable', 'transient', undefined],
+    // E6, E7: no OAuth error, no rejection
+    [400, '<html>error="invalid_grant"</html>', 'http_error', 'configuration', undefined],
+    [403, 'invalid_grant', 'http_error', 'configuration', undefined],
+    [400, { error: ['invalid_grant'] }, 'http_error', 'configuration', undefined],
+    [400, { error: { code: 'invalid_grant' } }, 'http_error', 'configuration', undefined],
+    [400, ['invalid_grant'], 'http_error', 'configuration', undefined],
+    [400, '{"__proto__":{"error":"invalid_grant"}}', 'http_error', 'configuration', undefined],
+    [404, { message: 'x' }, 'http_error', 'configuration', undefined],
+    // 2xx but not 200: the server may have rotated
+    [201, { access_token: 'a', token_type: 'bearer' }, 'response_invalid', 'unknown_outcome', undefined],
+    [204, '', 'response_invalid', 'unknown_outcome', undefined],
+  ])('%d with %j is %s (%s)', (status, body, code, errorClass, error) => {
+    const found = answer(status, body);
+    expect(found).toMatchObject({ code, class: errorClass, status, issuer: ISSUER });
+    expect(found instanceof OAuthResponseError ? found.error : undefined).toBe(error);
+  });
+
+  it('6749-9 the texts of an answer decide nothing', () => {
+    expect(answer(400, { error: 'invalid_request', error_description: 'invalid_grant: the refresh token was revoked' })).toMatchObject({
+      class: 'configuration',
+      error: 'invalid_request',
+    });
+  });
+
+  it('6749-9 E23 a WWW-Authenticate or DPoP-Nonce header does not hide the error of the body', () => {
+    const headers = { 'www-authenticate': 'DPoP error="use_dpop_nonce"', 'dpop-nonce': 'n' };
+    expect(answer(401, { error: 'invalid_grant' }, headers)).toMatchObject({ error: 'invalid_grant', class: 'needs_user' });
+  });
+
+  it.each([
+    ['120', 120_000],
+    ['0', 1_000],
+    ['1', 1_000],
+    ['301', 300_000],
+    ['999999999', 300_000],
+    [' 5 ', 5_000],
+    ['-5', undefined],
+    ['1.5', undefined],
+    ['soon', undefined],
+    ['', undefined],
+  ])('Retry-After %j is a wait of %p ms', (value, retryAfterMs) => {
+    expect(answer(503, '', { 'retry-after': value }).retryAfterMs).toBe(retryAfterMs);
+  });
+
+  it('6749-13 the server’s text is kept apart, cleaned and capped', () => {
+    const description = `line one\r\n\u001b[31mred\u202e${'x y '.repeat(500)}`;
+    const error = answer(400, {
+      error: 'invalid\u0007_grant',
+      error_description: description,
+      error_uri: 'javascript:alert(1)',
+    }) as OAuthResponseError;
+    expect(error.errorDescription).toHaveLength(1024);
+    expect(error.errorDescription).toMatch(/^line one {3}\[31mred x y/);
+    expect(`${error.error}${error.errorDescription}${error.message}`).not.toMatch(/[\p{Cc}\p{Bidi_Control}]/u);
+    expect(error.message).not.toContain('line one');
+    expect(JSON.stringify(error)).not.toContain('javascript:');
+  });
+
+  it.each([5, null, {}, ['x']])('6749-13 an error_description of %j is none', (description) => {
+    expect(
+      (answer(400, { error: 'invalid_grant', error_description: description }) as OAuthResponseError).errorDescription,
+    ).toBeUndefined();
+  });
+});

@@ -1,0 +1,373 @@
+import { createServer, type RequestListener, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { gzipSync } from 'node:zlib';
+import { CredentialError, NetworkError, ProtocolError } from '../../src/errors';
+import {
+  assertSecureUrl,
+  isLocalhost,
+  isSecureUrl,
+  METADATA_LIMITS,
+  responseOf,
+  send,
+  TOKEN_LIMITS,
+  type Limits,
+} from '../../src/oauth/transport';
+import { settled, START_MS, unitPlatform, type UnitPlatform } from '../support/unit-platform';
+
+const ISSUER = 'https://id.example.com';
+const URL_ = `${ISSUER}/token`;
+const LIMITS: Limits = { timeoutMs: 30_000, maxBytes: 1_000 };
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+const answering = (response: () => Response): UnitPlatform => unitPlatform({ fetch: () => Promise.resolve(response()) });
+const sent = (platform: UnitPlatform, limits = LIMITS, url = URL_) =>
+  send(platform, url, { method: 'POST', body: 'refresh_token=canary' }, limits, ISSUER);
+const refused = async (promise: Promise<unknown>): Promise<CredentialError> => {
+  const error: unknown = await promise.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  expect(error).toBeInstanceOf(CredentialError);
+  return error as CredentialError;
+};
+
+const servers = new Set<Server>();
+async function serve(listener: RequestListener): Promise<string> {
+  const server = createServer(listener).listen(0, '127.0.0.1');
+  servers.add(server);
+  await new Promise((resolve) => server.once('listening', resolve));
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+afterEach(async () => {
+  const all = [...servers];
+  servers.clear();
+  await Promise.all(all.map((server) => new Promise((resolve) => (server.closeAllConnections(), server.close(resolve)))));
+});
+
+describe('which URLs are safe', () => {
+  it.each<[string, boolean, boolean]>([
+    // url, without localhost, with localhost switched on
+    ['https://id.example.com/token', true, true],
+    ['https://id.example.com:8443', true, true],
+    ['HTTPS://ID.EXAMPLE.COM/', true, true],
+    ['https://localhost/token', true, true],
+    ['https://[::1]/token', true, true],
+    ['http://127.0.0.1:3000/token', true, true],
+    ['http://127.255.255.254/', true, true],
+    ['http://127.1/', true, true], // the URL parser makes it 127.0.0.1
+    ['http://[::1]:3000/', true, true],
+    ['http://localhost:3000/token', false, true],
+    ['http://LOCALHOST/', false, true],
+    ['http://localhost./', false, false],
+    ['http://localhost.evil.test/', false, false],
+    ['http://app.localhost/', false, false],
+    ['http://id.example.com/token', false, false],
+    ['http://127.0.0.1.evil.test/', false, false],
+    ['http://127.evil.test/', false, false],
+    ['http://128.0.0.1/', false, false],
+    ['http://0.0.0.0/', false, false],
+    ['http://10.0.0.1/', false, false],
+    ['http://[::2]/', false, false],
+    ['http://[::ffff:127.0.0.1]/', false, false],
+    ['https://user:secret@id.example.com/', false, false],
+    ['https://user@id.example.com/', false, false],
+    ['http://127.0.0.1@evil.test/', false, false],
+    ['ws://127.0.0.1/', false, false],
+    ['wss://id.example.com/', false, false],
+    ['file:///etc/passwd', false, false],
+    ['data:application/json,{}', false, false],
+    ['blob:https://id.example.com/x', false, false],
+    ['javascript:alert(1)', false, false],
+    ['//id.example.com/token', false, false],
+    ['/token', false, false],
+    ['id.example.com', false, false],
+    ['', false, false],
+  ])('HT-1 %s: %p, with localhost on: %p', (url, safe, safeWithLocalhost) => {
+    expect(isSecureUrl(url, false)).toBe(safe);
+    expect(isSecureUrl(url, true)).toBe(safeWithLocalhost);
+  });
+
+  it('HT-1 localhost is on only for an issuer at http://localhost itself', () => {
+    expect(['http://localhost:3000', 'https://localhost', 'http://localhost.evil.test', 'x'].map(isLocalhost)).toEqual([
+      true,
+      false,
+      false,
+      false,
+    ]);
+    expect(() => assertSecureUrl('http://localhost:3000/token', 'http://localhost:3000')).not.toThrow();
+    expect(() => assertSecureUrl('http://localhost:3000/token', 'https://localhost')).toThrow(ProtocolError);
+    expect(() => assertSecureUrl('http://localhost:3000/token', ISSUER)).toThrow(ProtocolError);
+  });
+
+  it('HT-1 an unsafe URL is refused before anything is sent', async () => {
+    const fetch = jest.fn();
+    const error = await refused(sent(unitPlatform({ fetch: fetch as typeof globalThis.fetch }), LIMITS, 'http://id.example.com/token'));
+    expect(error).toMatchObject({ code: 'unsupported', issuer: ISSUER });
+    expect(fetch).not.toHaveBeenCalled();
+  });
+});
+
+describe('redirects', () => {
+  it.each([300, 301, 302, 303, 304, 307, 308])('HT-2 status %d is unexpected_redirect, and the connection is given up', async (status) => {
+    let signal: AbortSignal | null | undefined;
+    const fetch: typeof globalThis.fetch = (_, init) => {
+      signal = init?.signal;
+      return Promise.resolve(new Response(null, { status, headers: { location: 'https://evil.test/' } }));
+    };
+    expect(await refused(sent(unitPlatform({ fetch })))).toMatchObject({ name: 'ProtocolError', code: 'unexpected_redirect', status });
+    expect(signal?.aborted).toBe(true);
+  });
+
+  it('HT-2 an opaque redirect, as browsers show it, is unexpected_redirect', async () => {
+    const opaque = Object.defineProperties(new Response(null), { type: { value: 'opaqueredirect' }, status: { value: 0 } });
+    expect(await refused(sent(answering(() => opaque)))).toMatchObject({ code: 'unexpected_redirect' });
+  });
+
+  it.each([
+    [301, 'same'],
+    [302, 'same'],
+    [303, 'same'],
+    [307, 'same'],
+    [308, 'same'],
+    [301, 'other'],
+    [302, 'other'],
+    [303, 'other'],
+    [307, 'other'],
+    [308, 'other'],
+  ])('HT-2 a real %d to the %s origin is not followed: the target sees no request', async (status, where) => {
+    const seen: string[] = [];
+    const other = await serve((request, response) => (seen.push(`other ${request.url}`), response.end('{}')));
+    const origin: string = await serve((request, response) => {
+      seen.push(`first ${request.url}`);
+      response.writeHead(request.url === '/token' ? status : 200, { location: where === 'same' ? '/target' : `${other}/target` }).end('{}');
+    });
+    const platform = unitPlatform({ fetch: (...args) => fetch(...args) });
+    expect(await refused(sent(platform, LIMITS, `${origin}/token`))).toMatchObject({ code: 'unexpected_redirect', status });
+    expect(seen).toEqual(['first /token']);
+  });
+});
+
+describe('what goes out', () => {
+  it('HT-4 without cookies, cache and referrer, whatever the caller says', async () => {
+    const inits: (RequestInit | undefined)[] = [];
+    const fetch: typeof globalThis.fetch = (_, init) => (inits.push(init), Promise.resolve(new Response('{}')));
+    const init: RequestInit = {
+      method: 'POST',
+      headers: { accept: 'application/json' },
+      body: 'a=b',
+      credentials: 'include',
+      redirect: 'follow',
+      cache: 'force-cache',
+    };
+    await send(unitPlatform({ fetch }), URL_, init, LIMITS, ISSUER);
+    expect(inits).toEqual([
+      {
+        method: 'POST',
+        headers: { accept: 'application/json' },
+        body: 'a=b',
+        credentials: 'omit',
+        cache: 'no-store',
+        referrerPolicy: 'no-referrer',
+        redirect: 'manual',
+        signal: expect.any(AbortSignal) as AbortSignal,
+      },
+    ]);
+  });
+
+  it('TM-1 the answer carries the instant before the send and the one after the last byte', async () => {
+    const platform: UnitPlatform = unitPlatform({
+      fetch: () => {
+        platform.advance(700);
+        return Promise.resolve(new Response('text', { status: 201, headers: { 'x-a': 'b' } }));
+      },
+    });
+    const exchange = await sent(platform);
+    expect(exchange).toMatchObject({ sentAt: START_MS, receivedAt: START_MS + 700, status: 201, text: 'text' });
+    expect(exchange.headers.get('x-a')).toBe('b');
+  });
+});
+
+describe('the byte cap', () => {
+  it('HT-5 the last byte allowed is read, one more is refused', async () => {
+    expect((await sent(answering(() => new Response('x'.repeat(1_000))))).text).toHaveLength(1_000);
+    expect(await refused(sent(answering(() => new Response('x'.repeat(1_001)))))).toMatchObject({
+      name: 'ProtocolError',
+      code: 'response_too_large',
+      class: 'unknown_outcome',
+      status: 200,
+    });
+  });
+
+  it('HT-5 counts bytes, not characters', async () => {
+    expect((await sent(answering(() => new Response('€'.repeat(333))))).text).toBe('€'.repeat(333));
+    expect(await refused(sent(answering(() => new Response('€'.repeat(334)))))).toMatchObject({ code: 'response_too_large' });
+  });
+
+  it('HT-5 an endless body is cancelled at the cap, whatever Content-Length says', async () => {
+    let pulled = 0;
+    let cancelled = false;
+    const body = new ReadableStream<Uint8Array>({
+      pull: (controller) => {
+        pulled += 100;
+        controller.enqueue(new Uint8Array(100).fill(120));
+      },
+      cancel: () => {
+        cancelled = true;
+      },
+    });
+    const error = await refused(sent(answering(() => new Response(body, { headers: { 'content-length': '2' } }))));
+    expect(error.code).toBe('response_too_large');
+    expect(cancelled).toBe(true);
+    expect(pulled).toBeLessThanOrEqual(1_300);
+  });
+
+  it('HT-5 a gzip bomb of a real server stops at the cap', async () => {
+    const bomb = gzipSync(Buffer.alloc(64 * 1024 * 1024));
+    const origin = await serve((_, response) =>
+      response.writeHead(200, { 'content-encoding': 'gzip', 'content-type': 'application/json' }).end(bomb),
+    );
+    const platform = unitPlatform({ fetch: (...args) => fetch(...args) });
+    const before = process.memoryUsage().rss;
+    expect(await refused(sent(platform, METADATA_LIMITS, `${origin}/jwks`))).toMatchObject({ code: 'response_too_large' });
+    expect(process.memoryUsage().rss - before).toBeLessThan(48 * 1024 * 1024);
+  });
+
+  it('HT-5 a token answer may be half a MiB, metadata a quarter', () => {
+    expect([TOKEN_LIMITS.maxBytes, METADATA_LIMITS.maxBytes]).toEqual([512 * 1024, 256 * 1024]);
+    expect(TOKEN_LIMITS.timeoutMs).toBeGreaterThanOrEqual(15_000);
+  });
+});
+
+describe('text', () => {
+  const streamed = (...chunks: Uint8Array[]) =>
+    answering(
+      () =>
+        new Response(
+          new ReadableStream<Uint8Array>({
+            start: (controller) => {
+              chunks.forEach((chunk) => controller.enqueue(chunk));
+              controller.close();
+            },
+          }),
+        ),
+    );
+
+  it('HT-6 a character cut in two by chunks is put together', async () => {
+    const euro = bytes('a€b');
+    expect((await sent(streamed(euro.slice(0, 2), euro.slice(2, 3), euro.slice(3)))).text).toBe('a€b');
+  });
+
+  it.each<[string, Uint8Array]>([
+    ['UTF-16 with its mark', new Uint8Array([0xff, 0xfe, 0x7b, 0, 0x7d, 0])],
+    ['Latin-1', new Uint8Array([0x22, 0xe4, 0x22])],
+    ['a character cut off at the end', bytes('€').slice(0, 2)],
+    ['an overlong form', new Uint8Array([0xc0, 0xaf])],
+  ])('HT-6 %s is response_invalid', async (_, body) => {
+    expect(await refused(sent(streamed(body)))).toMatchObject({ code: 'response_invalid', class: 'unknown_outcome' });
+  });
+
+  it('HT-6 a byte order mark is dropped, as RFC 8259 §8.1 allows', async () => {
+    expect((await sent(streamed(new Uint8Array([0xef, 0xbb, 0xbf]), bytes('{}')))).text).toBe('{}');
+  });
+
+  it('an answer without a body is empty text', async () => {
+    expect((await sent(answering(() => new Response(null, { status: 204 })))).text).toBe('');
+  });
+
+  it.each([200, 204, 205, 400, 500])('responseOf rebuilds an answer of status %d', async (status) => {
+    const response = responseOf({ status, headers: new Headers({ 'content-type': 'application/json' }), text: '' });
+    expect([response.status, response.headers.get('content-type'), await response.text()]).toEqual([status, 'application/json', '']);
+  });
+});
+
+describe('deadlines', () => {
+  const untilAborted = (signal: AbortSignal | null | undefined, reject: (error: unknown) => void): void =>
+    signal?.addEventListener('abort', () => reject(new DOMException('This operation was aborted', 'AbortError')));
+  /** As a real fetch does it: the body fails when the signal is aborted. */
+  const stalling = (init: RequestInit | undefined, ...chunks: string[]) =>
+    new Response(
+      new ReadableStream<Uint8Array>({
+        start: (controller) => {
+          chunks.forEach((chunk) => controller.enqueue(bytes(chunk)));
+          untilAborted(init?.signal, (error) => controller.error(error));
+        },
+      }),
+    );
+
+  it('E10 the deadline covers the headers', async () => {
+    const platform = unitPlatform({ fetch: (_, init) => new Promise((__, reject) => untilAborted(init?.signal, reject)) });
+    const error = refused(sent(platform));
+    await settled();
+    expect(platform.timers()).toEqual([30_000]);
+    platform.advance(30_000);
+    expect(await error).toMatchObject({ name: 'NetworkError', code: 'timeout', class: 'unknown_outcome', issuer: ISSUER });
+    expect(platform.timers()).toEqual([]);
+  });
+
+  it('E10 the deadline covers the body: a stall after half of it is a timeout', async () => {
+    const platform = unitPlatform({ fetch: (_, init) => Promise.resolve(stalling(init, '{"access_token":"canary')) });
+    let done = false;
+    const error = refused(sent(platform).finally(() => (done = true)));
+    await settled();
+    platform.advance(29_999);
+    await settled();
+    expect(done).toBe(false);
+    platform.advance(1);
+    expect(await error).toMatchObject({ name: 'NetworkError', code: 'timeout' });
+    expect(JSON.stringify(await error)).not.toContain('canary');
+  });
+
+  it('E10 a body that drips does not put the deadline off', async () => {
+    let drip = (): void => undefined;
+    const platform = unitPlatform({
+      fetch: (_, init) =>
+        Promise.resolve(
+          new Response(
+            new ReadableStream<Uint8Array>({
+              start: (controller) => {
+                drip = () => controller.enqueue(bytes('x'));
+                untilAborted(init?.signal, (error) => controller.error(error));
+              },
+            }),
+          ),
+        ),
+    });
+    const error = refused(sent(platform));
+    await settled();
+    for (let i = 0; i < 29; i++) {
+      drip();
+      platform.advance(1_000);
+    }
+    await settled();
+    platform.advance(1_000);
+    expect((await error).code).toBe('timeout');
+  });
+
+  it('leaves no timer behind, after success and after failure', async () => {
+    const fine = answering(() => new Response('{}'));
+    await sent(fine);
+    expect(fine.timers()).toEqual([]);
+    const broken = unitPlatform({ fetch: () => Promise.reject(new TypeError('fetch failed')) });
+    await refused(sent(broken));
+    expect(broken.timers()).toEqual([]);
+  });
+
+  it.each<[string, () => Promise<Response>]>([
+    ['fetch rejects', () => Promise.reject(new TypeError('fetch failed canary'))],
+    [
+      'fetch throws',
+      () => {
+        throw new TypeError('canary');
+      },
+    ],
+    [
+      'the body breaks off',
+      () => Promise.resolve(new Response(new ReadableStream({ start: (controller) => controller.error(new Error('canary')) }))),
+    ],
+  ])('%s: network_error of unknown outcome, without the words of the other error', async (_, fetch) => {
+    const error = await refused(sent(unitPlatform({ fetch })));
+    expect(error).toBeInstanceOf(NetworkError);
+    expect(error).toMatchObject({ code: 'network_error', class: 'unknown_outcome' });
+    expect(error.cause).toBeUndefined();
+    expect(`${error.message}${error.stack}`).not.toContain('canary');
+  });
+});

@@ -1,0 +1,181 @@
+import { clockSkewSeconds, defaultPlatform, type LifecycleEvent } from '../../src/platform/platform';
+import { settled } from '../support/unit-platform';
+
+const scope = globalThis as Record<string, unknown>;
+/** Puts values over globals for one test. */
+const put = (globals: Record<string, unknown>): void => {
+  for (const [name, value] of Object.entries(globals)) {
+    const before = Object.getOwnPropertyDescriptor(globalThis, name);
+    undo.push(() => (before ? Object.defineProperty(globalThis, name, before) : Reflect.deleteProperty(globalThis, name)));
+    Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+  }
+};
+const undo: (() => unknown)[] = [];
+afterEach(() => {
+  for (const restore of undo.splice(0).reverse()) restore();
+  jest.restoreAllMocks();
+});
+
+/** As much of a document as the platform touches. */
+function fakeDocument(href = 'https://app.example.com/a?b=c') {
+  const view = Object.assign(new EventTarget(), {
+    history: { state: { kept: 1 }, replaceState: jest.fn() },
+    sessionStorage: { length: 0 },
+  });
+  return Object.assign(new EventTarget(), { visibilityState: 'visible', location: { href }, defaultView: view });
+}
+
+describe('defaultPlatform', () => {
+  it('calls globals late: what is put in their place afterwards is used', async () => {
+    const platform = defaultPlatform();
+    const fetch = jest.fn(() => Promise.resolve('response'));
+    put({
+      fetch,
+      crypto: 'other crypto',
+      navigator: { locks: { request: (name: string, run: () => unknown) => Promise.resolve([name, run()]) } },
+    });
+    expect(await platform.fetch('https://x.example', { method: 'POST' })).toBe('response');
+    expect(fetch).toHaveBeenCalledWith('https://x.example', { method: 'POST' });
+    expect(platform.crypto).toBe('other crypto');
+    expect(platform.locks?.reach).toBe('origin');
+    expect(await platform.locks?.withLock('n', () => Promise.resolve(1))).toEqual(['n', Promise.resolve(1)]);
+    jest.spyOn(Date, 'now').mockReturnValue(42);
+    expect(platform.now()).toBe(42);
+  });
+
+  it.each<[string, unknown]>([
+    ['no navigator', undefined],
+    ['a navigator without locks', {}],
+  ])('has no locks where there is %s', (_, navigator) => {
+    put({ navigator });
+    expect(defaultPlatform().locks).toBeUndefined();
+  });
+
+  it('E49 has no page and no lifecycle where there is no document, whatever other globals a server has', () => {
+    put({ localStorage: {}, sessionStorage: {}, Storage: class {} });
+    expect(defaultPlatform().page).toBeUndefined();
+    expect(defaultPlatform().lifecycle).toBeUndefined();
+  });
+
+  it('has two clocks: one of them never goes back', () => {
+    const platform = defaultPlatform();
+    const before = platform.monotonicNow();
+    jest.spyOn(Date, 'now').mockReturnValue(0);
+    expect(platform.now()).toBe(0);
+    expect(platform.monotonicNow()).toBeGreaterThanOrEqual(before);
+  });
+
+  it('a timer calls back once, unless it was cancelled, and keeps no program alive', () => {
+    jest.useFakeTimers();
+    try {
+      const platform = defaultPlatform();
+      const calls: string[] = [];
+      const cancel = platform.setTimer(() => calls.push('cancelled'), 10);
+      platform.setTimer(() => calls.push('fired'), 10);
+      cancel();
+      jest.advanceTimersByTime(100);
+      expect(calls).toEqual(['fired']);
+      expect(jest.getTimerCount()).toBe(0);
+    } finally {
+      jest.useRealTimers();
+    }
+    const unref = jest.fn();
+    put({ setTimeout: () => ({ unref }), clearTimeout: jest.fn() });
+    defaultPlatform().setTimer(() => undefined, 1);
+    expect(unref).toHaveBeenCalledTimes(1);
+  });
+
+  it('a timer of a browser, which is a number, is cancelled by it', () => {
+    const clearTimeout = jest.fn();
+    put({ setTimeout: () => 7, clearTimeout });
+    defaultPlatform().setTimer(() => undefined, 1)();
+    expect(clearTimeout).toHaveBeenCalledWith(7);
+  });
+
+  it('channels of one name hear each other, and none after close', async () => {
+    const platform = defaultPlatform();
+    const heard: unknown[] = [];
+    const a = platform.openChannel!('platform-test', (message) => heard.push(message));
+    const b = platform.openChannel!('platform-test', () => undefined);
+    const other = platform.openChannel!('platform-test-2', () => undefined);
+    other.post('not this');
+    b.post({ id: 'one' });
+    while (heard.length === 0) await settled();
+    a.close();
+    b.post('late');
+    await settled();
+    expect(heard).toEqual([{ id: 'one' }]);
+    b.close();
+    other.close();
+  });
+
+  it('has no channel where there is no BroadcastChannel', () => {
+    const before = scope['BroadcastChannel'];
+    Reflect.deleteProperty(globalThis, 'BroadcastChannel');
+    undo.push(() => Object.defineProperty(globalThis, 'BroadcastChannel', { value: before, configurable: true, writable: true }));
+    expect(defaultPlatform().openChannel).toBeUndefined();
+  });
+});
+
+describe('in a page', () => {
+  it('2.1-2 the address is read late, and replaced without a history entry, keeping its state', () => {
+    const document = fakeDocument();
+    put({ document });
+    const page = defaultPlatform().page!;
+    document.location.href = 'https://app.example.com/later';
+    expect(page.url()).toBe('https://app.example.com/later');
+    page.replaceUrl('https://app.example.com/clean');
+    expect(document.defaultView.history.replaceState).toHaveBeenCalledWith({ kept: 1 }, '', 'https://app.example.com/clean');
+  });
+
+  it('E38 session storage is touched late, and is none where access alone throws', () => {
+    const document = fakeDocument();
+    put({ document });
+    const page = defaultPlatform().page!;
+    expect(page.sessionItems()).toBe(document.defaultView.sessionStorage);
+    Object.defineProperty(document.defaultView, 'sessionStorage', {
+      get: () => {
+        throw new DOMException('denied', 'SecurityError');
+      },
+    });
+    expect(page.sessionItems()).toBeUndefined();
+  });
+
+  it('TM-4 tells of becoming visible, of coming online and of coming back, until it is stopped', () => {
+    const document = fakeDocument();
+    put({ document });
+    const heard: LifecycleEvent[] = [];
+    const stop = defaultPlatform().lifecycle!((event) => heard.push(event));
+    const fire = (): void => {
+      document.dispatchEvent(new Event('visibilitychange'));
+      document.dispatchEvent(new Event('resume'));
+      document.defaultView.dispatchEvent(new Event('online'));
+      document.defaultView.dispatchEvent(Object.assign(new Event('pageshow'), { persisted: true }));
+      document.defaultView.dispatchEvent(Object.assign(new Event('pageshow'), { persisted: false }));
+    };
+    fire();
+    expect(heard).toEqual(['visible', 'resumed', 'online', 'resumed']);
+    document.visibilityState = 'hidden';
+    document.dispatchEvent(new Event('visibilitychange'));
+    expect(heard).toHaveLength(4);
+    stop();
+    document.visibilityState = 'visible';
+    fire();
+    expect(heard).toHaveLength(4);
+  });
+});
+
+describe('clockSkewSeconds', () => {
+  it.each([
+    [1_000_000, 1_000_000, 0],
+    [1_000_999, 1_000_000, 0],
+    [1_001_000, 1_000_999, 1],
+    [1_000_000, 1_000_600, 0],
+    [2_000_000, 1_000_600, 1_000],
+    [0, 1_000_600, -1_000],
+  ])('at %d by the platform and %d by the system adds %d s, so that whole seconds agree', (at, system, skew) => {
+    jest.spyOn(Date, 'now').mockReturnValue(system);
+    expect(clockSkewSeconds(at)).toBe(skew);
+    expect(Math.floor(Date.now() / 1000) + clockSkewSeconds(at)).toBe(Math.floor(at / 1000));
+  });
+});

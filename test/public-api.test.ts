@@ -1,0 +1,116 @@
+// Every runtime export of every entry point: what is added or lost here is a change of the product's interface.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const ENTRIES: Record<string, { readonly load: () => Promise<object>; readonly exports: readonly string[] }> = {
+  '.': {
+    load: () => import('rx-credentials'),
+    exports: [
+      'CredentialError',
+      'NetworkError',
+      'OAuthResponseError',
+      'ProtocolError',
+      'StorageError',
+      'createCredentialStore',
+      'createOAuth2Client',
+      'createToken',
+      'credentialState',
+      'defaultPlatform',
+      'isCredentialError',
+      'isSignedIn',
+      'memoryStorage',
+    ],
+  },
+  './flows': {
+    load: () => import('rx-credentials/flows'),
+    exports: ['createAuthorizationCodeFlow', 'createSessionLogoutFlow', 'memoryTransactions', 'sessionTransactions'],
+  },
+  './http': { load: () => import('rx-credentials/http'), exports: ['createAttachmentPolicy', 'createResourceMatcher'] },
+  './storage/localforage': { load: () => import('rx-credentials/storage/localforage'), exports: ['localforageStorage'] },
+};
+
+describe.each(Object.entries(ENTRIES))('the entry point %s', (_, { load, exports }) => {
+  it('exports these names and no other', async () => {
+    expect(Object.keys(await load()).sort()).toEqual([...exports].sort());
+  });
+
+  it('2.1-1 9700-6 7662-1 offers no implicit flow, no password grant, no introspection', async () => {
+    expect(Object.keys(await load()).join()).not.toMatch(/implicit|password|ropc|introspect/i);
+  });
+});
+
+it('the package has no entry point that is not listed here', () => {
+  const { exports, sideEffects } = JSON.parse(readFileSync(join(__dirname, '../src/package.json'), 'utf8')) as {
+    exports: object;
+    sideEffects: boolean;
+  };
+  expect(
+    Object.keys(exports)
+      .filter((path) => path !== './package.json')
+      .sort(),
+  ).toEqual(Object.keys(ENTRIES).sort());
+  expect(sideEffects).toBe(false);
+});
+
+describe('importing', () => {
+  /** Globals that belong to the runtime, not to the language. */
+  const AMBIENT = [
+    'BroadcastChannel',
+    'MessageChannel',
+    'Worker',
+    'caches',
+    'clearTimeout',
+    'crypto',
+    'document',
+    'fetch',
+    'history',
+    'indexedDB',
+    'localStorage',
+    'location',
+    'navigator',
+    'performance',
+    'process',
+    'queueMicrotask',
+    'self',
+    'sessionStorage',
+    'setInterval',
+    'setTimeout',
+    'window',
+  ];
+
+  it.each(Object.entries(ENTRIES))('E49 E50 %s touches nothing ambient', async (_, { load }) => {
+    const touched: string[] = [];
+    const before = new Map(AMBIENT.map((name) => [name, Object.getOwnPropertyDescriptor(globalThis, name)]));
+    let watching = false;
+    const random = jest.spyOn(Math, 'random');
+    const clock = jest.spyOn(Date, 'now');
+    await jest.isolateModulesAsync(async () => {
+      await import('rxjs'); // a peer: what it does at import is not ours to answer for
+      for (const name of AMBIENT) {
+        const given = before.get(name);
+        Object.defineProperty(globalThis, name, {
+          configurable: true,
+          get: () => {
+            if (watching) touched.push(name);
+            return given?.get ? (given.get.call(globalThis) as unknown) : (given?.value as unknown);
+          },
+        });
+      }
+      random.mockClear();
+      clock.mockClear();
+      watching = true;
+      try {
+        await load();
+      } finally {
+        watching = false;
+        for (const [name, given] of before) {
+          if (given) Object.defineProperty(globalThis, name, given);
+          else Reflect.deleteProperty(globalThis, name);
+        }
+      }
+    });
+    expect(touched).toEqual([]);
+    expect(random).not.toHaveBeenCalled();
+    jest.restoreAllMocks();
+  });
+});

@@ -1,0 +1,129 @@
+import localforage from 'localforage';
+import { CredentialError, StorageError } from '../../src/errors';
+import { inProcessLocks } from '../../src/platform/in-process-locks';
+import { defaultPlatform, type Platform } from '../../src/platform/platform';
+import { localforageStorage } from '../../src/storage/localforage';
+import { describeStorage } from '../contract/storage-contract';
+import { fakeStorage, unitPlatform } from '../support/unit-platform';
+
+const itemsOf = (namespace: string) => localforage.createInstance({ name: namespace, storeName: 'records', driver: localforage.INDEXEDDB });
+
+describeStorage('localforageStorage', {
+  create: (namespace) => localforageStorage({ namespace }),
+  plant: (namespace, id, value) => itemsOf(namespace).setItem(id, value),
+});
+
+const codeOf = (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => 'no error',
+    (error: unknown) => (error instanceof StorageError ? error.code : error),
+  );
+const withLocks = (locks: Platform['locks']): Platform => ({ ...unitPlatform(), locks });
+
+describe('localforageStorage', () => {
+  it('says that it is shared by the tabs of an origin, and durable as browsers are by default', async () => {
+    expect(await localforageStorage({ namespace: 'lf-capabilities' }).open()).toEqual({
+      coherent: true,
+      durability: 'relaxed',
+      reach: 'origin',
+    });
+    expect(localforageStorage().namespace).toBe('rx-credentials');
+  });
+
+  it('keeps records in IndexedDB, never in localStorage: two tabs must not have two truths', async () => {
+    const storage = localforageStorage({ namespace: 'lf-driver' });
+    await storage.write({ id: 'one', revision: 1 }, 'absent');
+    const request = indexedDB.open('lf-driver');
+    const database = await new Promise<IDBDatabase>((resolve, reject) => {
+      request.onsuccess = () => resolve(request.result);
+      request.onerror = () => reject(new Error('no database'));
+    });
+    const stored = await new Promise<unknown>((resolve, reject) => {
+      const get = database.transaction('records').objectStore('records').get('one');
+      get.onsuccess = () => resolve(get.result);
+      get.onerror = () => reject(new Error('no record'));
+    });
+    database.close();
+    expect(stored).toEqual({ id: 'one', revision: 1 });
+  });
+
+  it('touches nothing before it is opened', () => {
+    const platform = {
+      get locks(): never {
+        throw new Error('touched');
+      },
+    } as unknown as Platform;
+    expect(() => localforageStorage({ namespace: 'lf-late', platform })).not.toThrow();
+  });
+
+  it('RF-1 without Web Locks it does not open: lock_unavailable', async () => {
+    expect(await codeOf(localforageStorage({ namespace: 'lf-no-locks', platform: withLocks(undefined) }).open())).toBe('lock_unavailable');
+  });
+
+  it('RF-1 without Web Locks it writes and removes nothing', async () => {
+    let locks: Platform['locks'] = inProcessLocks();
+    const platform: Platform = {
+      ...unitPlatform(),
+      get locks() {
+        return locks;
+      },
+    };
+    const storage = localforageStorage({ namespace: 'lf-locks-lost', platform });
+    await storage.open();
+    locks = undefined;
+    expect(await codeOf(storage.write({ id: 'one', revision: 1 }, 'absent'))).toBe('lock_unavailable');
+    expect(await codeOf(storage.remove('one', 'any'))).toBe('lock_unavailable');
+    expect(await storage.readAll()).toEqual([]);
+  });
+
+  it('E68 a write locks its own record, under a name that holds the namespace and the id and no secret', async () => {
+    const names: string[] = [];
+    const inner = inProcessLocks();
+    const platform = withLocks({ reach: 'origin', withLock: (name, run) => (names.push(name), inner.withLock(name, run)) });
+    const storage = localforageStorage({ namespace: 'lf-names', platform });
+    await storage.write({ id: 'one', revision: 1, secret: 'canary' } as never, 'absent');
+    await storage.remove('one', 'any');
+    await storage.readAll();
+    expect(names).toEqual(['lf-names:write:one', 'lf-names:write:one']);
+  });
+
+  it('RF-2 a write of another tab under the same Web Lock is seen: the revision is read inside the lock', async () => {
+    const [a, b] = [localforageStorage({ namespace: 'lf-tabs' }), localforageStorage({ namespace: 'lf-tabs' })];
+    await a.write({ id: 'one', revision: 1 }, 'absent');
+    const won = await Promise.all([a.write({ id: 'one', revision: 2 }, 1), b.write({ id: 'one', revision: 2 }, 1)]);
+    expect(won.filter(Boolean)).toHaveLength(1);
+  });
+
+  it('E38 where IndexedDB is missing it does not open: storage_failed, without a fallback to the localStorage there is', async () => {
+    await jest.isolateModulesAsync(async () => {
+      const given = Object.getOwnPropertyDescriptor(globalThis, 'indexedDB')!;
+      Reflect.deleteProperty(globalThis, 'indexedDB');
+      Object.defineProperty(globalThis, 'localStorage', { value: fakeStorage(), configurable: true });
+      try {
+        const fresh = await import('../../src/storage/localforage');
+        const storage = fresh.localforageStorage({ namespace: 'lf-missing', platform: defaultPlatform() });
+        const error: unknown = await storage.open().catch((reason: unknown) => reason);
+        expect(error).toMatchObject({ name: 'StorageError', code: 'storage_failed' });
+      } finally {
+        Object.defineProperty(globalThis, 'indexedDB', given);
+        Reflect.deleteProperty(globalThis, 'localStorage');
+      }
+    });
+  });
+
+  it('E38 an open that failed is tried anew after close', async () => {
+    let locks: Platform['locks'] = undefined;
+    const platform: Platform = {
+      ...unitPlatform(),
+      get locks() {
+        return locks;
+      },
+    };
+    const storage = localforageStorage({ namespace: 'lf-again', platform });
+    const error: unknown = await storage.open().catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(CredentialError);
+    await storage.close();
+    locks = inProcessLocks();
+    expect((await storage.open()).durability).toBe('relaxed');
+  });
+});

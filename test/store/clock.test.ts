@@ -1,0 +1,197 @@
+import { offline } from '../support/fake-client.js';
+import { closeAll, codeOf, collect, createWorld, settle } from '../support/fixture.js';
+
+afterEach(closeAll);
+
+const HOUR_MS = 3_600_000;
+const YEAR_MS = 365 * 24 * HOUR_MS;
+
+describe('the clock', () => {
+  it('moves a status from valid to expiring to expired, each with its event', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const { store, newEvents } = await openTab();
+    const credential = await store.store(authority.signIn({ lifetimeS: 600 }));
+    const seen = collect(credential.status$);
+    newEvents();
+    await browser.advance(569_999);
+    expect(credential.status.token).toBe('valid');
+    await browser.advance(1);
+    expect(credential.status.token).toBe('expiring');
+    await browser.advance(29_999);
+    expect(credential.status.token).toBe('expiring');
+    await browser.advance(1);
+    expect(seen.values.map(({ token }) => token)).toEqual(['valid', 'expiring', 'expired']);
+    expect(newEvents()).toEqual(['expiring', 'expired']);
+  });
+
+  it('E43 calls a short-lived token expiring for a quarter of its life, not for all of it', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const { store } = await openTab();
+    const token = authority.signIn({ lifetimeS: 8 });
+    const credential = await store.store(token);
+    expect(credential.status.token).toBe('valid');
+    await browser.advance(5_999);
+    expect(credential.status.token).toBe('valid');
+    expect(await credential.accessToken()).toBe(token.accessToken);
+    await browser.advance(1);
+    expect(credential.status.token).toBe('expiring');
+    expect(authority.refreshes).toHaveLength(0);
+    expect(await credential.accessToken()).not.toBe(token.accessToken);
+  });
+
+  it('E43 does not spin on tokens that have expired when they arrive', async () => {
+    const { openTab, authority, browser, platform } = await withTab();
+    const { store } = await openTab();
+    authority.next({ expires_in: 0 }, { expires_in: 0 });
+    const credential = await store.store(authority.signIn({ lifetimeS: 0 }));
+    await credential.refresh();
+    expect(credential.status.token).toBe('expired');
+    const before = platform.delays.length;
+    await browser.advance(HOUR_MS);
+    expect(authority.refreshes).toHaveLength(1);
+    expect(platform.delays.length - before).toBeLessThanOrEqual(HOUR_MS / 30_000);
+  });
+
+  it('E41 E70 sets one timer for all credentials, never longer than 30 s', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const { store, platform } = await openTab();
+    for (const lifetimeS of [YEAR_MS / 1000, 3600, 90, 10 * 365 * 24 * 3600]) await store.store(authority.signIn({ lifetimeS }));
+    expect(platform.held().timers).toBe(1);
+    await browser.advance(HOUR_MS);
+    expect(platform.held().timers).toBe(1);
+    expect(Math.max(...platform.delays)).toBeLessThanOrEqual(30_000);
+  });
+
+  it('sets no timer for a token of unknown lifetime, which stays valid', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const { store, platform } = await openTab();
+    const token = authority.signIn({ lifetimeS: null });
+    const credential = await store.store(token);
+    expect(platform.delays).toEqual([]);
+    await browser.advance(YEAR_MS);
+    expect(credential.status.token).toBe('valid');
+    expect(await credential.accessToken()).toBe(token.accessToken);
+  });
+
+  it('sets no timer once nothing is left that can change', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const { store, platform } = await openTab();
+    await store.store(authority.signIn({ lifetimeS: 60 }));
+    await browser.advance(HOUR_MS);
+    expect(platform.held().timers).toBe(0);
+  });
+
+  it('TM-3 signs nobody out: a year later the token is renewed', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const { store } = await openTab();
+    const credential = await store.store(authority.signIn());
+    await browser.advance(YEAR_MS);
+    expect(credential.status.token).toBe('expired');
+    expect(await store.getDefault()).toBe(credential);
+    expect(await credential.accessToken()).toContain('access-CANARY');
+    expect(credential.status.token).toBe('valid');
+  });
+
+  it.each(['visible', 'online', 'resumed'] as const)('E41 TM-4 is compared when the page is %s, before any timer fires', async (event) => {
+    const { openTab, authority, browser } = createWorld();
+    const { store, platform } = await openTab();
+    const credential = await store.store(authority.signIn());
+    browser.setClock(browser.now() + 2 * HOUR_MS); // the machine slept: no timer fired
+    expect(credential.status.token).toBe('valid');
+    platform.emit(event);
+    expect(credential.status.token).toBe('expired');
+  });
+
+  it('is compared on every read: an expired token is not handed out though no timer has fired', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const { store } = await openTab();
+    const token = authority.signIn();
+    const credential = await store.store(token);
+    browser.setClock(browser.now() + 2 * HOUR_MS);
+    expect(await credential.accessToken()).not.toBe(token.accessToken);
+  });
+
+  it('makes a status true again after it was set back', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const { store, platform } = await openTab();
+    const credential = await store.store(authority.signIn());
+    const start = browser.now();
+    browser.setClock(start + 2 * HOUR_MS);
+    platform.emit('visible');
+    browser.setClock(start);
+    platform.emit('visible');
+    expect(credential.status.token).toBe('valid');
+  });
+
+  it('E40 grants no time after expiry: an expired token is not returned when the renewal fails', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const { store } = await openTab();
+    const credential = await store.store(authority.signIn({ lifetimeS: 600 }));
+    await browser.advance(600_000);
+    authority.next(offline());
+    expect(await codeOf(credential.accessToken())).toBe('network_error');
+  });
+
+  it('lets an expiring token be used while the renewal fails', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const { store } = await openTab();
+    const token = authority.signIn({ lifetimeS: 600 });
+    const credential = await store.store(token);
+    await browser.advance(590_000);
+    authority.next(offline());
+    expect(await credential.accessToken()).toBe(token.accessToken);
+    expect(authority.refreshes).toHaveLength(1);
+  });
+
+  it('stops when the store closes', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const { store, platform } = await openTab();
+    await store.store(authority.signIn());
+    const states = collect(store.state$);
+    await store.close();
+    const { length } = states.values;
+    expect(platform.held().timers).toBe(0);
+    await browser.advance(2 * HOUR_MS);
+    platform.emit('visible');
+    await settle();
+    expect(states.values).toHaveLength(length);
+  });
+
+  /** A world whose first tab's timers can be looked at. */
+  async function withTab() {
+    const world = createWorld();
+    const tab = await world.openTab();
+    return { ...world, openTab: () => Promise.resolve(tab), platform: tab.platform };
+  }
+});
+
+describe('the validity asked for', () => {
+  it('E64 takes zero as zero: a token is renewed only once it has expired', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const { store } = await openTab();
+    const token = authority.signIn({ lifetimeS: 600 });
+    const credential = await store.store(token);
+    await browser.advance(599_999);
+    expect((await credential.refreshIfNeeded(0)).accessToken).toBe(token.accessToken);
+    expect(await credential.accessToken({ minValidityMs: 0 })).toBe(token.accessToken);
+    await browser.advance(1);
+    expect((await credential.refreshIfNeeded(0)).accessToken).not.toBe(token.accessToken);
+  });
+
+  it('renews a token that is valid for less than was asked for', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    const token = authority.signIn({ lifetimeS: 600 });
+    const credential = await store.store(token);
+    expect(await credential.accessToken({ minValidityMs: 599_999 })).toBe(token.accessToken);
+    expect(await credential.accessToken({ minValidityMs: 600_000 })).not.toBe(token.accessToken);
+  });
+
+  it.each([-1, NaN, '30' as never])('is no %p', async (wrong) => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    const credential = await store.store(authority.signIn());
+    await expect(credential.accessToken({ minValidityMs: wrong })).rejects.toThrow(TypeError);
+    await expect(credential.refreshIfNeeded(wrong)).rejects.toThrow(TypeError);
+  });
+});

@@ -1,0 +1,185 @@
+import { closeAll, collect, createWorld, settle } from '../support/fixture.js';
+
+afterEach(closeAll);
+
+describe('the default credential', () => {
+  it('is the first credential stored, and no later one', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    const seen = collect(store.default$);
+    const first = await store.store(authority.signIn({ sub: 'alice' }));
+    await store.store(authority.signIn({ sub: 'bob' }));
+    expect(seen.values).toEqual([null, first]);
+    expect(await store.getDefault()).toBe(first);
+  });
+
+  it('comes in the same emission and the same record write as the first credential', async () => {
+    const { openTab, authority, disk } = createWorld();
+    const { store } = await openTab();
+    const states = collect(store.state$);
+    const { id } = await store.store(authority.signIn());
+    expect(states.values.map((state) => [state.ids, state.defaultId])).toEqual([
+      [[], null],
+      [[id], id],
+    ]);
+    expect(disk.calls.filter(({ method }) => method === 'write').map((call) => call.id)).toEqual([id]);
+  });
+
+  it('stays the same after a restart', async () => {
+    const { openTab, authority } = createWorld();
+    const before = await openTab();
+    await before.store.store(authority.signIn());
+    const second = await before.store.store(authority.signIn({ sub: 'bob' }));
+    await before.store.setDefault(second);
+    await before.store.close();
+    const after = await openTab();
+    expect((await after.store.getDefault())?.id).toBe(second.id);
+  });
+
+  it('reaches other tabs', async () => {
+    const { openTab, authority } = createWorld();
+    const [a, b] = [await openTab(), await openTab()];
+    const first = await a.store.store(authority.signIn());
+    const second = await a.store.store(authority.signIn({ sub: 'bob' }));
+    await settle();
+    const seen = collect(b.store.default$);
+    await a.store.setDefault(second.id);
+    await settle();
+    expect(seen.values.map((credential) => credential?.id)).toEqual([first.id, second.id]);
+    expect(b.events.at(-1)).toMatchObject({ type: 'default_changed', id: second.id, origin: 'elsewhere' });
+  });
+
+  it('emits nothing and writes nothing when it is set again', async () => {
+    const { openTab, authority, disk } = createWorld();
+    const { store, newEvents } = await openTab();
+    const credential = await store.store(authority.signIn());
+    const [defaults, states] = [collect(store.default$), collect(store.state$)];
+    const writes = disk.calls.filter(({ method }) => method === 'write').length;
+    newEvents();
+    await store.setDefault(credential);
+    await store.setDefault(credential.id);
+    expect(newEvents()).toEqual([]);
+    expect([defaults.values.length, states.values.length]).toEqual([1, 1]);
+    expect(disk.calls.filter(({ method }) => method === 'write')).toHaveLength(writes);
+  });
+
+  it('is nobody after the default was removed, and nothing is promoted, also not after a restart', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    const first = await store.store(authority.signIn());
+    await store.store(authority.signIn({ sub: 'bob' }));
+    const seen = collect(store.default$);
+    await first.remove();
+    expect(seen.values).toEqual([first, null]);
+    await store.close();
+    expect(await (await openTab()).store.getDefault()).toBeNull();
+  });
+
+  it('stays nobody after the tombstone that says so was swept', async () => {
+    const { openTab, authority, browser, disk } = createWorld();
+    const { store } = await openTab();
+    const first = await store.store(authority.signIn());
+    const other = await store.store(authority.signIn({ sub: 'bob' }));
+    await store.setDefault(other);
+    await store.setDefault(first); // so that both have claimed it
+    await first.remove();
+    await store.close();
+    await browser.advance(25 * 60 * 60_000);
+    const second = await openTab();
+    expect(disk.records.has(first.id)).toBe(false);
+    expect(await second.store.getDefault()).toBeNull();
+    await second.store.close();
+    expect(await (await openTab()).store.getDefault()).toBeNull();
+  });
+
+  it('is nobody when set to null, in all tabs and after a restart, and can be claimed again', async () => {
+    const { openTab, authority } = createWorld();
+    const [a, b] = [await openTab(), await openTab()];
+    const credential = await a.store.store(authority.signIn());
+    await a.store.setDefault(null);
+    await settle();
+    expect(await b.store.getDefault()).toBeNull();
+    expect(await (await openTab()).store.getDefault()).toBeNull();
+    await b.store.setDefault(credential.id);
+    await settle();
+    expect((await a.store.getDefault())?.id).toBe(credential.id);
+  });
+
+  it('is not claimed by a later credential after it was set to null', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    await store.store(authority.signIn());
+    await store.setDefault(null);
+    await store.store(authority.signIn({ sub: 'bob' }));
+    expect(await store.getDefault()).toBeNull();
+  });
+
+  it('is the first credential stored after all others were removed', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    await (await store.store(authority.signIn())).remove();
+    const next = await store.store(authority.signIn());
+    expect(await store.getDefault()).toBe(next);
+  });
+
+  it('E61 is exactly one when two tabs store their first credential at the same time', async () => {
+    const { openTab, authority } = createWorld();
+    const [a, b] = [await openTab(), await openTab()];
+    await Promise.all([a.store.store(authority.signIn()), b.store.store(authority.signIn({ sub: 'bob' }))]);
+    await settle();
+    const defaults = [a, b, await openTab()].map(({ store }) => store.snapshot().defaultId);
+    expect(defaults[0]).not.toBeNull();
+    expect(new Set(defaults).size).toBe(1);
+    expect(a.store.snapshot().credentials.filter(({ isDefault }) => isDefault)).toHaveLength(1);
+  });
+
+  it('E61 RF-12 is exactly one though the tab that stores second has heard of nothing', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const [a, b] = [await openTab(), await openTab()];
+    browser.setDelivery(0);
+    const { id } = await a.store.store(authority.signIn());
+    await b.store.store(authority.signIn({ sub: 'bob' }));
+    expect([b, await openTab()].map(({ store }) => store.snapshot().defaultId)).toEqual([id, id]);
+  });
+
+  it('E61 RF-12 is the next one stored though the tab that stores it has not heard that the last one was removed', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const [a, b] = [await openTab(), await openTab()];
+    const first = await a.store.store(authority.signIn());
+    await settle();
+    expect(b.store.snapshot().ids).toEqual([first.id]);
+    browser.setDelivery(0);
+    await first.remove();
+    const second = await b.store.store(authority.signIn({ sub: 'bob' }));
+    expect([b, await openTab()].map(({ store }) => store.snapshot().defaultId)).toEqual([second.id, second.id]);
+  });
+
+  it('E61 does not move while parallel first stores of one tab are written', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    const seen = collect(store.default$);
+    const stored = await Promise.all(['a', 'b', 'c', 'd'].map((sub) => store.store(authority.signIn({ sub }))));
+    expect(seen.values).toEqual([null, stored[0]]);
+  });
+
+  it('RF-12 is what was asked for even if the message of another tab that changed it was lost', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const [a, b] = [await openTab(), await openTab()];
+    const first = await a.store.store(authority.signIn());
+    const second = await a.store.store(authority.signIn({ sub: 'bob' }));
+    await settle();
+    browser.setDelivery(0);
+    await a.store.setDefault(second);
+    await b.store.setDefault(first.id); // b believes that this is so already
+    expect((await (await openTab()).store.getDefault())?.id).toBe(first.id);
+  });
+
+  it('cannot be a credential that is not there', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    const credential = await store.store(authority.signIn());
+    await expect(store.setDefault('unknown')).rejects.toMatchObject({ code: 'credential_removed' });
+    await credential.remove();
+    await expect(store.setDefault(credential)).rejects.toMatchObject({ code: 'credential_removed' });
+  });
+});

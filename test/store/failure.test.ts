@@ -1,0 +1,239 @@
+import { CredentialError } from '../../src/errors.js';
+import { ISSUER, offline, refusal } from '../support/fake-client.js';
+import { closeAll, codeOf, collect, createWorld, settle } from '../support/fixture.js';
+
+afterEach(closeAll);
+
+const failure = (code: 'server_unavailable' | 'server_error' | 'http_error' | 'timeout', status?: number) =>
+  new CredentialError(code, 'no', { issuer: ISSUER, status });
+
+describe('a refresh that fails', () => {
+  it.each([
+    ['the network', offline(), 'network_error'],
+    ['a deadline', failure('timeout'), 'timeout'],
+    ['a 503', failure('server_unavailable', 503), 'server_unavailable'],
+    ['a 429', failure('server_unavailable', 429), 'server_unavailable'],
+    ['a 500', failure('server_error', 500), 'server_error'],
+    ['a 4xx without a reason', failure('http_error', 400), 'http_error'],
+    ['an HTML page', 'garbage', 'response_invalid'],
+    ['invalid_client', refusal('invalid_client'), 'oauth_error'],
+    ['unauthorized_client', refusal('unauthorized_client'), 'oauth_error'],
+    ['invalid_scope', refusal('invalid_scope'), 'oauth_error'],
+    ['temporarily_unavailable', refusal('temporarily_unavailable'), 'oauth_error'],
+    ['an error nobody knows', refusal('surprise'), 'oauth_error'],
+  ] as const)('E6 E7 because of %s keeps the credential, and says so', async (_, answer, code) => {
+    const { openTab, authority, disk } = createWorld();
+    const { store, newEvents, events } = await openTab();
+    const token = authority.signIn();
+    const credential = await store.store(token);
+    const before = disk.record(credential.id);
+    newEvents();
+    authority.next(answer);
+    expect(await codeOf(credential.refresh())).toBe(code);
+    expect(newEvents()).toEqual(['refresh_started', 'refresh_failed']);
+    expect(events.at(-1)).toMatchObject({ id: credential.id, code });
+    expect(credential.status).toEqual({ token: 'valid', activity: 'idle' });
+    expect(credential.token?.isEqual(token)).toBe(true);
+    expect(disk.record(credential.id)).toEqual(before);
+  });
+
+  it('E6 E11 is followed by one that works, with the same refresh token', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    const token = authority.signIn();
+    const credential = await store.store(token);
+    authority.next(offline(), failure('server_unavailable', 503));
+    expect(await codeOf(credential.refresh())).toBe('network_error');
+    expect(await codeOf(credential.refresh())).toBe('server_unavailable');
+    await credential.refresh();
+    expect(authority.refreshes.map(({ refreshToken }) => refreshToken)).toEqual(Array(3).fill(token.refreshToken));
+    expect(credential.status).toEqual({ token: 'valid', activity: 'idle' });
+  });
+
+  it('E11 does not fail or stop the refresh of another credential', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    const [a, b] = [await store.store(authority.signIn()), await store.store(authority.signIn({ sub: 'bob' }))];
+    authority.next(offline());
+    const outcomes = await Promise.allSettled([a.refresh(), b.refresh()]);
+    expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'fulfilled']);
+  });
+
+  it('never shows as signed out, not even while it runs', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const { store } = await openTab();
+    const credential = await store.store(authority.signIn());
+    await browser.advance(3_700_000);
+    const [defaults, tokens] = [collect(store.default$), collect(credential.token$)];
+    authority.next(offline());
+    expect(await codeOf(credential.accessToken())).toBe('network_error');
+    await credential.accessToken();
+    expect(defaults.values).toEqual([credential]);
+    expect(tokens.values.map((token) => token?.id)).toEqual([credential.id, credential.id]);
+  });
+
+  it('because there is no refresh token sends nothing and changes nothing', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const { store, newEvents } = await openTab();
+    const token = authority.signIn({ refreshable: false });
+    const credential = await store.store(token);
+    newEvents();
+    expect(await codeOf(credential.refresh())).toBe('no_refresh_token');
+    await browser.advance(3_590_000);
+    expect(await credential.accessToken()).toBe(token.accessToken);
+    await browser.advance(10_000);
+    expect(await codeOf(credential.accessToken())).toBe('no_refresh_token');
+    expect(newEvents()).toEqual(['expiring', 'expired']);
+    expect(authority.refreshes).toHaveLength(0);
+  });
+
+  it('because no client is configured for it sends nothing', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const { store, newEvents } = await openTab();
+    const token = authority.signIn({ issuer: 'https://evil.example.com' });
+    const credential = await store.store(token);
+    newEvents();
+    expect(await credential.accessToken()).toBe(token.accessToken);
+    expect(await codeOf(credential.refresh())).toBe('client_unknown');
+    expect(await codeOf(credential.userInfo())).toBe('client_unknown');
+    await browser.advance(3_700_000);
+    expect(await codeOf(credential.accessToken())).toBe('client_unknown');
+    expect(authority.refreshes).toHaveLength(0);
+    expect(authority.userInfos).toHaveLength(0);
+    expect(await store.allIDs()).toEqual([credential.id]);
+  });
+});
+
+describe('a refresh token that the server rejects', () => {
+  it('E7 ends the credential: status and reason, no token, no secrets on the disk, but the record stays', async () => {
+    const { openTab, authority, disk } = createWorld();
+    const { store, newEvents, events } = await openTab();
+    const credential = await store.store(authority.signIn({ sub: 'alice' }), { tags: ['work'] });
+    const tokens = collect(credential.token$);
+    newEvents();
+    authority.forget(credential.token?.refreshToken);
+    expect(await codeOf(credential.refresh())).toBe('needs_sign_in');
+    expect(newEvents()).toEqual(['refresh_started', 'sign_in_required']);
+    expect(events.at(-1)).toMatchObject({ id: credential.id, reason: 'rejected', origin: 'here' });
+    expect(credential).toMatchObject({
+      token: null,
+      tags: ['work'],
+      claims: { sub: 'alice' },
+      state: { reason: 'rejected', isDefault: true },
+    });
+    expect(credential.status).toEqual({ token: 'needs_sign_in', activity: 'idle' });
+    expect(tokens.values.at(-1)).toBeNull();
+    expect(disk.record(credential.id)).toMatchObject({ state: 'needs_sign_in', secrets: null, claims: { sub: 'alice' } });
+    expect(JSON.stringify([...disk.records])).not.toContain('CANARY');
+  });
+
+  it('E7 is not sent again, not by any command and not after a restart', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    const credential = await store.store(authority.signIn());
+    authority.forget(credential.token?.refreshToken);
+    expect(await codeOf(credential.refresh())).toBe('needs_sign_in');
+    for (const command of [() => credential.refresh(), () => credential.accessToken(), () => credential.refreshIfNeeded()])
+      expect(await codeOf(command())).toBe('needs_sign_in');
+    expect(await codeOf(credential.accessToken({ forceRefresh: true }))).toBe('needs_sign_in');
+    await store.close();
+    const restored = await (await openTab()).store.getDefault();
+    expect(restored?.state).toMatchObject({ id: credential.id, reason: 'rejected', status: { token: 'needs_sign_in' } });
+    expect(await codeOf(restored?.accessToken() ?? Promise.resolve())).toBe('needs_sign_in');
+    expect(authority.refreshes).toHaveLength(1);
+  });
+
+  it('E45 ends the credential in all tabs', async () => {
+    const { openTab, authority } = createWorld();
+    const [a, b] = [await openTab(), await openTab()];
+    const credential = await a.store.store(authority.signIn());
+    await settle();
+    const other = await b.store.with(credential.id);
+    authority.forget(credential.token?.refreshToken);
+    expect(await codeOf(credential.refresh())).toBe('needs_sign_in');
+    await settle();
+    expect(other?.status.token).toBe('needs_sign_in');
+    expect(other?.token).toBeNull();
+    expect(b.events.at(-1)).toMatchObject({ type: 'sign_in_required', reason: 'rejected', origin: 'elsewhere' });
+  });
+
+  it('is not the end when the record holds another one by now', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    const credential = await store.store(authority.signIn());
+    authority.hold();
+    const refreshing = credential.refresh();
+    await settle();
+    const next = authority.signIn();
+    await store.store(next, { replace: credential });
+    authority.refreshes[0]?.answer(refusal('invalid_grant'));
+    expect((await refreshing).accessToken).toBe(next.accessToken);
+    expect(credential.status.token).toBe('valid');
+  });
+
+  it('gives the reason to everyone who waits', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    const credential = await store.store(authority.signIn());
+    authority.forget(credential.token?.refreshToken);
+    const codes = await Promise.all(Array.from({ length: 50 }, () => codeOf(credential.refresh())));
+    expect(new Set(codes)).toEqual(new Set(['needs_sign_in']));
+    expect(authority.refreshes).toHaveLength(1);
+  });
+});
+
+describe('a server that asks for the user', () => {
+  it.each(['interaction_required', 'login_required', 'consent_required'])('keeps the token and says so: %s', async (error) => {
+    const { openTab, authority } = createWorld();
+    const { store, newEvents, events } = await openTab();
+    const token = authority.signIn();
+    const credential = await store.store(token);
+    newEvents();
+    authority.next(refusal(error));
+    expect(await codeOf(credential.refresh())).toBe('needs_interaction');
+    expect(newEvents()).toEqual(['refresh_started', 'interaction_required']);
+    expect(events.at(-1)).toMatchObject({ class: 'needs_user' });
+    expect(credential.status).toEqual({ token: 'needs_interaction', activity: 'idle' });
+    expect(await credential.accessToken()).toBe(token.accessToken);
+    await credential.refresh();
+    expect(credential.status.token).toBe('valid');
+  });
+});
+
+describe('userInfo', () => {
+  it('renews once after a 401 and asks again', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    const token = authority.signIn();
+    const credential = await store.store(token);
+    authority.setUserInfo((accessToken) => (accessToken === token.accessToken ? Promise.reject(failure401()) : Promise.resolve()));
+    expect(await credential.userInfo()).toEqual({ sub: 'alice' });
+    expect(authority.userInfos).toHaveLength(2);
+    expect(authority.refreshes).toHaveLength(1);
+  });
+
+  it('fails after a second 401', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    const credential = await store.store(authority.signIn());
+    authority.setUserInfo(() => Promise.reject(failure401()));
+    expect(await codeOf(credential.userInfo())).toBe('http_error');
+    expect(authority.refreshes).toHaveLength(1);
+  });
+
+  it('sends no refresh once the store is closed', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    const credential = await store.store(authority.signIn());
+    let refuse = (): void => undefined;
+    authority.setUserInfo(() => new Promise((_, reject) => (refuse = () => reject(failure401()))));
+    const asking = credential.userInfo();
+    await settle();
+    await store.close();
+    refuse();
+    expect(await codeOf(asking)).toMatch(/store_closed|http_error/);
+    expect(authority.refreshes).toHaveLength(0);
+  });
+
+  const failure401 = (): CredentialError => failure('http_error', 401);
+});

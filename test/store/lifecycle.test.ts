@@ -1,0 +1,227 @@
+import { createCredentialStore, type Credential, type CredentialStore } from '../../src/index.js';
+import { offline } from '../support/fake-client.js';
+import { closeAll, codeOf, collect, createWorld, settle } from '../support/fixture.js';
+
+afterEach(closeAll);
+
+describe('a store that has not read its storage', () => {
+  it('knows nothing and emits nothing; commands wait', async () => {
+    const { openTab, startTab, authority, disk } = createWorld();
+    await (await openTab()).store.store(authority.signIn());
+    const gate = disk.hold(({ method }) => method === 'readAll');
+    const { store } = startTab();
+    const streams = [store.default$, store.credentials$, store.state$, store.token$('x'), store.find$({}), store.events$].map((stream) =>
+      collect<unknown>(stream),
+    );
+    const answered: string[] = [];
+    const waiting = [store.getDefault(), store.allIDs(), store.find({}), store.with('x'), store.ready].map((one) =>
+      one.then(() => answered.push('')),
+    );
+    await gate.reached;
+    await settle();
+    expect(store.snapshot()).toMatchObject({ status: 'unknown', ids: [], defaultId: null });
+    expect(streams.map(({ values }) => values.length)).toEqual([0, 0, 0, 0, 0, 0]);
+    expect(answered).toEqual([]);
+    gate.open();
+    await Promise.all(waiting);
+    expect(streams.map(({ values }) => values.length)).toEqual([1, 1, 1, 1, 1, 1]);
+    expect(store.snapshot()).toMatchObject({ status: 'ready', durable: true });
+  });
+
+  it('tells what it found in one event', async () => {
+    const { openTab, startTab, authority } = createWorld();
+    const { store: first } = await openTab();
+    for (const sub of ['alice', 'bob']) await first.store(authority.signIn({ sub }));
+    const { store, events } = startTab();
+    await store.ready;
+    expect(events).toMatchObject([{ type: 'restored', origin: 'here' }]);
+    expect(store.snapshot().ids).toEqual(first.snapshot().ids);
+  });
+
+  it('can be closed', async () => {
+    const { startTab, disk } = createWorld();
+    const gate = disk.hold(({ method }) => method === 'open');
+    const { store } = startTab();
+    const command = codeOf(store.allIDs());
+    const closing = store.close();
+    gate.open();
+    await closing;
+    expect(await command).toBe('store_closed');
+  });
+});
+
+describe('close', () => {
+  const COMMANDS: readonly (readonly [
+    string,
+    (store: CredentialStore, credential: Credential, world: ReturnType<typeof createWorld>) => Promise<unknown>,
+  ])[] = [
+    ['store', (store, _, { authority }) => store.store(authority.signIn())],
+    ['with', (store) => store.with('x')],
+    ['find', (store) => store.find({})],
+    ['getDefault', (store) => store.getDefault()],
+    ['setDefault', (store) => store.setDefault(null)],
+    ['allIDs', (store) => store.allIDs()],
+    ['clear', (store) => store.clear()],
+    ['refresh', (_, credential) => credential.refresh()],
+    ['refreshIfNeeded', (_, credential) => credential.refreshIfNeeded()],
+    ['accessToken', (_, credential) => credential.accessToken()],
+    ['setTags', (_, credential) => credential.setTags([])],
+    ['userInfo', (_, credential) => credential.userInfo()],
+    ['revoke', (_, credential) => credential.revoke()],
+    ['remove', (_, credential) => credential.remove()],
+  ];
+  it.each(COMMANDS)('makes %s fail with store_closed, and nothing is sent or written', async (_, command) => {
+    const world = createWorld();
+    const { store } = await world.openTab();
+    const credential = await store.store(world.authority.signIn());
+    await store.close();
+    const calls = world.disk.calls.length;
+    expect(await codeOf(command(store, credential, world))).toBe('store_closed');
+    expect(world.disk.calls).toHaveLength(calls);
+    expect(world.authority.refreshes).toHaveLength(0);
+    expect(world.authority.revocations).toHaveLength(0);
+  });
+
+  it('completes all streams and keeps answering snapshot()', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    const credential = await store.store(authority.signIn());
+    const streams = [store.default$, store.credentials$, store.state$, store.events$, credential.token$, credential.state$].map((one) =>
+      collect<unknown>(one),
+    );
+    await store.close();
+    expect(streams.map(({ completed }) => completed())).toEqual(Array(6).fill(true));
+    expect(store.snapshot().ids).toEqual([credential.id]);
+  });
+
+  it('gives back timers, channels, listeners and locks, and may be called twice', async () => {
+    const { openTab, authority, browser, disk } = createWorld();
+    const { store, platform } = await openTab();
+    await store.store(authority.signIn());
+    expect(platform.held()).toEqual({ timers: 1, channels: 1, listeners: 1 });
+    await Promise.all([store.close(), store.close()]);
+    expect(platform.held()).toEqual({ timers: 0, channels: 0, listeners: 0 });
+    expect(browser.heldLocks.size).toBe(0);
+    expect(disk.calls.filter(({ method }) => method === 'close')).toHaveLength(1);
+  });
+
+  it('waits for a revocation that is under way', async () => {
+    const { openTab, authority, disk } = createWorld();
+    const { store } = await openTab();
+    const credential = await store.store(authority.signIn());
+    let answer = (): void => undefined;
+    authority.setRevocation(() => new Promise((resolve) => (answer = resolve)));
+    const revoking = credential.revoke();
+    await settle();
+    const closing = store.close();
+    await settle();
+    answer();
+    await settle();
+    answer();
+    expect(await revoking).toMatchObject({ local: 'removed' });
+    await closing;
+    expect(disk.record(credential.id)).toMatchObject({ state: 'removed' });
+  });
+
+  it('does not wait for a request that a caller makes with a token', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    const credential = await store.store(authority.signIn());
+    authority.setUserInfo(() => new Promise(() => undefined));
+    void credential.userInfo();
+    await settle();
+    await store.close();
+    expect(store.snapshot().status).toBe('ready');
+  });
+});
+
+describe('E33 every promise settles', () => {
+  it.each<readonly [string, (world: ReturnType<typeof createWorld>) => void, string]>([
+    ['the answer is garbage', ({ authority }) => authority.next('garbage'), 'response_invalid'],
+    [
+      'the client throws something odd',
+      ({ authority }) => authority.next(Object.assign(new Error('CANARY'), { body: 'CANARY' })),
+      'storage_failed',
+    ],
+    ['reading fails', ({ disk }) => void disk.fail(({ method }) => method === 'read'), 'storage_failed'],
+    ['writing fails', ({ disk }) => void disk.fail(({ method }) => method === 'write'), 'storage_failed'],
+    [
+      'judging throws something odd',
+      ({ authority }) => authority.setKeys(() => Promise.reject(new TypeError('CANARY'))),
+      'response_invalid',
+    ],
+    ['the network fails', ({ authority }) => authority.next(offline()), 'network_error'],
+  ])('when %s', async (_, breakIt, code) => {
+    const world = createWorld();
+    const { store } = await world.openTab();
+    const credential = await store.store(world.authority.signIn());
+    breakIt(world);
+    const error: unknown = await credential.refresh().catch((reason: unknown) => reason);
+    expect(error).toMatchObject({ code });
+    expect(JSON.stringify(error) + String(error)).not.toContain('CANARY');
+    expect(credential.status.activity).toBe('idle');
+    expect(world.browser.heldLocks.size).toBe(0);
+  });
+
+  it('when the lock cannot be had', async () => {
+    const world = createWorld();
+    const tab = world.browser.openTab();
+    const platform = {
+      ...tab,
+      locks: {
+        reach: 'origin' as const,
+        withLock: <T>(name: string, run: () => Promise<T>) =>
+          name.includes('refresh') ? Promise.reject<T>(new DOMException('no', 'AbortError')) : tab.locks.withLock(name, run),
+      },
+    };
+    const store = createCredentialStore({ clients: world.authority.client(platform), storage: world.disk.storage(), platform });
+    const credential = await store.store(world.authority.signIn());
+    expect(await codeOf(credential.refresh())).toBe('lock_unavailable');
+    await store.close();
+  });
+});
+
+describe('E50 two stores', () => {
+  it('share nothing: not state, not events, not refreshes', async () => {
+    const [one, two] = [createWorld(), createWorld()];
+    const [a, b] = [await one.openTab(), await two.openTab()];
+    const token = one.authority.signIn();
+    const [x, y] = [await a.store.store(token), await b.store.store(token)];
+    expect(x).not.toBe(y);
+    b.newEvents();
+    await x.refresh();
+    await x.setTags(['x']);
+    await a.store.close();
+    expect(b.newEvents()).toEqual([]);
+    expect(y.tags).toEqual([]);
+    expect(await y.accessToken()).toBe(token.accessToken);
+  });
+
+  it('over memory of their own share nothing', async () => {
+    const { authority, browser } = createWorld();
+    const stores = [1, 2].map(() => createCredentialStore({ clients: authority.client(browser.openTab()) }));
+    await stores[0]?.store(authority.signIn());
+    expect(await stores[1]?.allIDs()).toEqual([]);
+    for (const store of stores) await store.close();
+  });
+});
+
+describe('createCredentialStore', () => {
+  it('takes at least one client, and none twice', () => {
+    const { authority, browser } = createWorld();
+    const client = authority.client(browser.openTab());
+    expect(() => createCredentialStore({ clients: [] })).toThrow(TypeError);
+    expect(() => createCredentialStore({ clients: [client, client] })).toThrow(TypeError);
+  });
+
+  it('gives the client that flows take, by name where there are several', async () => {
+    const { authority, browser } = createWorld();
+    const client = authority.client(browser.openTab());
+    const other = { ...client, clientId: 'other' };
+    const store = createCredentialStore({ clients: [client, other] });
+    expect(store.client({ clientId: 'other' })).toBe(other);
+    expect(() => store.client()).toThrow(expect.objectContaining({ code: 'client_ambiguous' }) as Error);
+    expect(() => store.client({ clientId: 'nobody' })).toThrow(expect.objectContaining({ code: 'client_unknown' }) as Error);
+    await store.close();
+  });
+});

@@ -1,0 +1,246 @@
+import { CredentialError } from '../../src/errors.js';
+import { createAttachmentPolicy } from '../../src/http/attachment.js';
+import { ISSUER, offline, refusal } from '../support/fake-client.js';
+import { closeAll, codeOf, collect, createWorld, settle, type World } from '../support/fixture.js';
+
+afterEach(closeAll);
+
+const never = (): Promise<void> => new Promise(() => undefined);
+
+/** A server whose revocation endpoint answers when the test says so. */
+function holdRevocation({ authority }: World): { answer: (error?: Error) => Promise<void> } {
+  const waiting: { resolve: () => void; reject: (error: Error) => void }[] = [];
+  authority.setRevocation(() => new Promise((resolve, reject) => waiting.push({ resolve, reject })));
+  return {
+    answer: async (error) => {
+      const one = waiting.shift();
+      if (!one) throw new Error('no revocation request waits');
+      if (error) one.reject(error);
+      else one.resolve();
+      await settle();
+    },
+  };
+}
+
+describe('revoke', () => {
+  it('7009-2 revokes the refresh token, then the access token, then removes the credential', async () => {
+    const world = createWorld();
+    const { store } = await world.openTab();
+    const token = world.authority.signIn();
+    const credential = await store.store(token);
+    const server = holdRevocation(world);
+    const revoking = credential.revoke();
+    await settle();
+    expect(world.authority.revocations).toEqual([{ token: token.refreshToken, hint: 'refresh_token' }]);
+    await server.answer();
+    expect(world.authority.revocations.slice(1)).toEqual([{ token: token.accessToken, hint: 'access_token' }]);
+    expect(await store.with(credential.id)).toBe(credential);
+    await server.answer();
+    expect(await revoking).toEqual({ local: 'removed', refreshToken: { status: 'revoked' }, accessToken: { status: 'revoked' } });
+    expect(await store.with(credential.id)).toBeNull();
+    expect(world.authority.liveRefreshTokens()).toEqual([]);
+    expect(JSON.stringify([...world.disk.records])).not.toContain('CANARY-');
+  });
+
+  it('marks the credential before the server is asked: in no tab anything attaches or refreshes it any more', async () => {
+    const world = createWorld();
+    const [a, b] = [await world.openTab(), await world.openTab()];
+    const credential = await a.store.store(world.authority.signIn());
+    await settle();
+    const other = await b.store.with(credential.id);
+    if (!other) throw new Error('the other tab has no credential');
+    const server = holdRevocation(world);
+    const written = world.disk.hold(({ method }) => method === 'write');
+    const revoking = credential.revoke();
+    await written.reached;
+    expect(world.authority.revocations).toEqual([]); // the mark comes first
+    written.open();
+    await settle();
+    expect(world.disk.record(credential.id)).toMatchObject({ state: 'revoking' });
+    for (const handle of [credential, other]) {
+      expect(handle.status.activity).toBe('revoking');
+      expect(handle.token).toBeNull();
+      for (const command of [() => handle.accessToken(), () => handle.refresh(), () => handle.refreshIfNeeded(), () => handle.userInfo()])
+        expect(await codeOf(command())).toBe('credential_removed');
+    }
+    for (const { store } of [a, b])
+      expect(await createAttachmentPolicy(store, { resources: ['https://api.example.com/'] }).attach()).toBeNull();
+    expect(world.authority.refreshes).toHaveLength(0);
+    await server.answer();
+    await server.answer();
+    await revoking;
+    expect([await a.store.allIDs(), await b.store.allIDs()]).toEqual([[], []]);
+  });
+
+  it('7009-5 removes the credential after 5 s at the latest when the server hangs, in every tab', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const [a, b] = [await openTab(), await openTab()];
+    const credential = await a.store.store(authority.signIn({ lifetimeS: null }));
+    authority.setRevocation(never);
+    const revoking = credential.revoke();
+    await browser.advance(4_999);
+    expect(await a.store.allIDs()).toEqual([credential.id]);
+    await browser.advance(1);
+    expect(await revoking).toEqual({
+      local: 'removed',
+      refreshToken: { status: 'failed', code: 'timeout' },
+      accessToken: { status: 'failed', code: 'timeout' },
+    });
+    expect([await a.store.allIDs(), await b.store.allIDs()]).toEqual([[], []]);
+    expect(a.platform.held().timers).toBe(0);
+  });
+
+  it('7009-5 gives both requests 5 s together, not each', async () => {
+    const world = createWorld();
+    const { store } = await world.openTab();
+    const credential = await store.store(world.authority.signIn());
+    const server = holdRevocation(world);
+    const revoking = credential.revoke();
+    await world.browser.advance(4_000);
+    await server.answer();
+    await world.browser.advance(1_000);
+    expect(await revoking).toMatchObject({ refreshToken: { status: 'revoked' }, accessToken: { status: 'failed', code: 'timeout' } });
+  });
+
+  it.each([
+    ['is offline', offline(), 'network_error'],
+    ['answers 503', new CredentialError('server_unavailable', 'no', { issuer: ISSUER, status: 503 }), 'server_unavailable'],
+    ['has no such endpoint', new CredentialError('endpoint_missing', 'no', { issuer: ISSUER }), 'endpoint_missing'],
+    ['answers unsupported_token_type', refusal('unsupported_token_type'), 'oauth_error'],
+  ])('E47 removes the credential here when the server %s, and tells local and remote apart', async (_, error, code) => {
+    const { openTab, authority, disk } = createWorld();
+    const { store } = await openTab();
+    const credential = await store.store(authority.signIn());
+    authority.setRevocation(() => Promise.reject(error));
+    const failed = { status: 'failed', code };
+    expect(await credential.revoke()).toEqual({ local: 'removed', refreshToken: failed, accessToken: failed });
+    expect(await store.allIDs()).toEqual([]);
+    expect(disk.record(credential.id)).toMatchObject({ state: 'removed', secrets: null });
+  });
+
+  it('removes a credential of a client that is not configured, without asking anybody', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    const credential = await store.store(authority.signIn({ clientId: 'other' }));
+    expect(await credential.revoke()).toMatchObject({ local: 'removed', refreshToken: { status: 'failed', code: 'client_unknown' } });
+    expect(authority.revocations).toEqual([]);
+  });
+
+  it('is taken up at the next start when the program ended in between', async () => {
+    const { openTab, authority, disk } = createWorld();
+    const crashed = await openTab();
+    const token = authority.signIn();
+    const credential = await crashed.store.store(token);
+    const gate = disk.hold(({ method, record }) => method === 'write' && record?.['state'] === 'revoking', 'after');
+    void credential.revoke().catch(() => undefined);
+    await gate.reached; // the mark is written; the program gets no further
+    const { store } = await openTab();
+    expect(authority.revocations.map((one) => one.token)).toEqual([token.refreshToken, token.accessToken]);
+    expect(await store.allIDs()).toEqual([]);
+    expect(disk.record(credential.id)).toMatchObject({ state: 'removed', secrets: null });
+  });
+
+  it('is done once when several tabs find the same mark', async () => {
+    const { openTab, authority, disk } = createWorld();
+    const { store } = await openTab();
+    const credential = await store.store(authority.signIn());
+    await store.close();
+    disk.records.set(credential.id, { ...disk.record(credential.id), state: 'revoking' });
+    await Promise.all([openTab(), openTab(), openTab()]);
+    expect(authority.revocations).toHaveLength(2);
+    expect(disk.record(credential.id)).toMatchObject({ state: 'removed' });
+  });
+
+  it('called twice asks the server once', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    const credential = await store.store(authority.signIn());
+    const results = await Promise.all([credential.revoke(), credential.revoke()]);
+    expect(results.map(({ local }) => local)).toEqual(['removed', 'removed']);
+    expect(authority.revocations).toHaveLength(2);
+    expect(await codeOf(credential.revoke())).toBe('credential_removed');
+  });
+
+  it('emits once for the mark and once for the end', async () => {
+    const { openTab, authority } = createWorld();
+    const { store, newEvents } = await openTab();
+    const credential = await store.store(authority.signIn());
+    const states = collect(credential.state$);
+    newEvents();
+    await credential.revoke();
+    expect(states.values.map(({ status }) => status.activity)).toEqual(['idle', 'revoking']);
+    expect(states.completed()).toBe(true);
+    expect(newEvents()).toEqual(['metadata_updated', 'token_removed', 'default_changed']);
+  });
+
+  it('takes nothing but "all", "access" and "refresh"', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    const credential = await store.store(authority.signIn());
+    await expect(credential.revoke('both' as never)).rejects.toThrow(TypeError);
+    expect(await store.allIDs()).toEqual([credential.id]);
+  });
+});
+
+describe("revoke('access')", () => {
+  it('keeps a credential with a refresh token, whose next accessToken() renews', async () => {
+    const { openTab, authority } = createWorld();
+    const [a, b] = [await openTab(), await openTab()];
+    const token = authority.signIn();
+    const credential = await a.store.store(token);
+    await settle();
+    expect(await credential.revoke('access')).toEqual({
+      local: 'kept',
+      refreshToken: { status: 'not_asked' },
+      accessToken: { status: 'revoked' },
+    });
+    expect(authority.revocations).toEqual([{ token: token.accessToken, hint: 'access_token' }]);
+    await settle();
+    const other = await b.store.with(credential.id);
+    expect(await other?.accessToken()).not.toBe(token.accessToken);
+    expect(await credential.accessToken()).not.toBe(token.accessToken);
+    expect(authority.refreshes).toHaveLength(1);
+  });
+
+  it('E42 renews also after the clock was set back', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const { store } = await openTab();
+    const token = authority.signIn();
+    const credential = await store.store(token);
+    await credential.revoke('access');
+    browser.setClock(browser.now() - 86_400_000);
+    expect(await credential.accessToken()).not.toBe(token.accessToken);
+  });
+
+  it('renews also where the lifetime is unknown', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    const token = authority.signIn({ lifetimeS: null });
+    const credential = await store.store(token);
+    await credential.revoke('access');
+    expect(await credential.accessToken()).not.toBe(token.accessToken);
+  });
+
+  it('removes a credential that has no refresh token', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    const credential = await store.store(authority.signIn({ refreshable: false }));
+    expect(await credential.revoke('access')).toMatchObject({ local: 'removed', accessToken: { status: 'revoked' } });
+    expect(await store.allIDs()).toEqual([]);
+  });
+});
+
+describe("revoke('refresh')", () => {
+  it('asks for the refresh token alone and removes the credential', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    const token = authority.signIn();
+    const credential = await store.store(token);
+    expect(await credential.revoke('refresh')).toEqual({
+      local: 'removed',
+      refreshToken: { status: 'revoked' },
+      accessToken: { status: 'not_asked' },
+    });
+    expect(authority.revocations).toEqual([{ token: token.refreshToken, hint: 'refresh_token' }]);
+  });
+});
