@@ -8,7 +8,7 @@ import { assertScope } from '../credential/scope.js';
 import type { Token } from '../credential/token.js';
 import { CredentialError } from '../errors.js';
 import type { OAuth2Client } from '../oauth/client.js';
-import { isLocalhost, isSecureUrl } from '../oauth/transport.js';
+import { isLocalhost, isSecureUrl } from '../oauth/secure-url.js';
 import { base64url, randomText } from '../platform/random.js';
 import { defaultTransactions, type Transaction, type TransactionStorage } from './transactions.js';
 

@@ -6,7 +6,7 @@
  */
 import { CredentialError } from '../errors.js';
 import type { OAuth2Client } from '../oauth/client.js';
-import { isLocalhost, isSecureUrl } from '../oauth/transport.js';
+import { isLocalhost, isSecureUrl } from '../oauth/secure-url.js';
 import { randomText } from '../platform/random.js';
 
 /** Options of the flow. */

@@ -10,7 +10,7 @@ import { assertScope } from '../credential/scope.js';
 import type { Token } from '../credential/token.js';
 import { defaultPlatform, type Platform } from '../platform/platform.js';
 import type { Protocol } from './protocol.js';
-import { isSecureUrl } from './transport.js';
+import { isSecureUrl } from './secure-url.js';
 
 export type { AuthorizationServer };
 

@@ -16,17 +16,8 @@ import type { CodeExchange, ResolvedClientOptions, UserInfo } from './client.js'
 import { checkAccessTokenHash, checkClaims, checkSameLogin, CLOCK_TOLERANCE_S, invalid, parseIdTokenHeader } from './id-token.js';
 import { createKeySet } from './key-set.js';
 import { assertJsonType, errorOf, parseTokenResponse, type TokenResponse } from './token-response.js';
-import {
-  CALL_LIMITS,
-  isLocalhost,
-  isSecureUrl,
-  METADATA_LIMITS,
-  responseOf,
-  send,
-  TOKEN_LIMITS,
-  type Exchange,
-  type Limits,
-} from './transport.js';
+import { isLocalhost, isSecureUrl } from './secure-url.js';
+import { CALL_LIMITS, METADATA_LIMITS, responseOf, send, TOKEN_LIMITS, type Exchange, type Limits } from './transport.js';
 
 const METADATA_FRESH_MS = 60 * 60_000;
 const METADATA_STALE_IF_ERROR_MS = 24 * 60 * 60_000;

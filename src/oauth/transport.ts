@@ -6,6 +6,7 @@
  */
 import { CredentialError, NetworkError, ProtocolError } from '../errors.js';
 import type { Platform } from '../platform/platform.js';
+import { isLocalhost, isSecureUrl } from './secure-url.js';
 
 /** What one exchange may cost. */
 export interface Limits {
@@ -87,21 +88,6 @@ export function assertSecureUrl(url: string, issuer: string): void {
   if (!isSecureUrl(url, isLocalhost(issuer))) {
     throw new ProtocolError('unsupported', 'Only https is allowed, or http to a loopback address (HT-1).', { issuer });
   }
-}
-
-/** True for https, and for http to this machine. */
-export function isSecureUrl(url: string, allowLocalhost: boolean): boolean {
-  if (!URL.canParse(url)) return false;
-  const { protocol, hostname, username, password } = new URL(url);
-  if (username !== '' || password !== '') return false; // fetch refuses these, too
-  if (protocol === 'https:') return true;
-  if (protocol !== 'http:') return false;
-  return /^127(\.\d{1,3}){3}$/.test(hostname) || hostname === '[::1]' || (allowLocalhost && hostname === 'localhost');
-}
-
-/** True for http to the name `localhost`, whose address is the resolver's affair. */
-export function isLocalhost(url: string): boolean {
-  return URL.canParse(url) && new URL(url).protocol === 'http:' && new URL(url).hostname === 'localhost';
 }
 
 async function readText(response: Response, maxBytes: number, abort: AbortController, issuer: string): Promise<string> {

@@ -2,16 +2,8 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { CredentialError, NetworkError, ProtocolError } from '../../src/errors';
-import {
-  assertSecureUrl,
-  isLocalhost,
-  isSecureUrl,
-  METADATA_LIMITS,
-  responseOf,
-  send,
-  TOKEN_LIMITS,
-  type Limits,
-} from '../../src/oauth/transport';
+import { assertSecureUrl, METADATA_LIMITS, responseOf, send, TOKEN_LIMITS, type Limits } from '../../src/oauth/transport';
+import { isLocalhost, isSecureUrl } from '../../src/oauth/secure-url';
 import { settled, START_MS, unitPlatform, type UnitPlatform } from '../support/unit-platform';
 
 const ISSUER = 'https://id.example.com';
