@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { deepFreezeData, isPlainObject, parseJson, sameData, stringOr } from '../../src/credential/data';
+import { runs } from '../support/counts';
 
 describe('parseJson', () => {
   it.each(['', '{', 'undefined', '{"a":1}x', "{'a':1}", '\u0000'])('%j is no JSON', (text) => {
@@ -30,7 +31,7 @@ describe('parseJson', () => {
       fc.property(tree, (value) => {
         expect(dangerous(parseJson(JSON.stringify(value)))).toBe(false);
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300, 10_000) },
     );
     expect(Object.getOwnPropertyNames(Object.prototype)).toEqual(before);
     expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();

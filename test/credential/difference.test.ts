@@ -5,6 +5,7 @@ import { reduce } from '../../src/credential/reducer';
 import { UNKNOWN_STATE } from '../../src/credential/state';
 import { aRecord } from '../support/tokens';
 import { START_MS } from '../support/unit-platform';
+import { runs } from '../support/counts';
 
 const active = aRecord({ revision: 5, generation: 3 });
 const waiting = aRecord({ revision: 6, generation: 4, state: 'needs_sign_in', reason: 'rejected', secrets: null });
@@ -88,7 +89,7 @@ describe('the fact between two readings of a record', () => {
             expect(state.credentials[0]?.status.token === 'needs_sign_in').toBe(recordState === 'needs_sign_in');
         }
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300, 10_000) },
     );
   });
 });

@@ -13,6 +13,7 @@ import {
 import { createToken, type Token, type TokenFields } from '../../src/credential/token';
 import { aRecord, aToken, CANARY, CLAIMS } from '../support/tokens';
 import { START_MS } from '../support/unit-platform';
+import { runs } from '../support/counts';
 
 const parsed = (value: unknown, id = 'one'): CredentialRecord => {
   const record = parseRecord(value, id);
@@ -88,7 +89,7 @@ describe('a stored record', () => {
         expect(back?.isEqual(token)).toBe(true);
         expect(back?.claims).toEqual(token.claims);
       }),
-      { numRuns: 400 },
+      { numRuns: runs(400, 10_000) },
     );
     expect(accepted.length).toBeGreaterThan(40);
   });
@@ -149,7 +150,7 @@ describe('E62 what is no record says why and throws nothing', () => {
           expect(parseStoreRecord(value)).toBeNull();
         },
       ),
-      { numRuns: 500 },
+      { numRuns: runs(500, 10_000) },
     );
     expect(Object.getOwnPropertyNames(Object.prototype)).toEqual(before);
   });
@@ -168,7 +169,7 @@ describe('E62 what is no record says why and throws nothing', () => {
           expect(parseRecord(structuredClone(record), 'one')).toEqual(record);
         },
       ),
-      { numRuns: 800 },
+      { numRuns: runs(800, 10_000) },
     );
   });
 

@@ -6,6 +6,7 @@ import { reduce } from '../../src/credential/reducer';
 import { credentialState, isSignedIn, UNKNOWN_STATE, type StoreState } from '../../src/credential/state';
 import { aRecord, CLAIMS, facts } from '../support/tokens';
 import { START_MS } from '../support/unit-platform';
+import { runs } from '../support/counts';
 
 const NOW = START_MS + 1_000;
 const act = (fact: StorageFact, at = NOW): StorageAction => ({ ...fact, at });
@@ -295,7 +296,7 @@ describe('replaying', () => {
         const once = fold(actions);
         expect(fold(structuredClone(actions) as readonly StorageAction[])).toEqual(once);
       }),
-      { numRuns: 200 },
+      { numRuns: runs(200, 10_000) },
     );
   });
 
@@ -320,7 +321,7 @@ describe('replaying', () => {
           state = next;
         }
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300, 10_000) },
     );
   });
 });

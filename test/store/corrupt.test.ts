@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { firstValueFrom } from 'rxjs';
 import { closeAll, codeOf, collect, createWorld, settle, type World } from '../support/fixture.js';
+import { runs } from '../support/counts.js';
 
 afterEach(closeAll);
 
@@ -127,7 +128,7 @@ describe('whatever lies in the storage', () => {
           await closeAll();
         },
       ),
-      { numRuns: 50 },
+      { numRuns: runs(50, 2_000) },
     );
   });
 
@@ -157,7 +158,7 @@ describe('whatever lies in the storage', () => {
         expect([...world.disk.records.keys()]).toEqual(['@store']);
         await closeAll();
       }),
-      { numRuns: 200 },
+      { numRuns: runs(200, 2_000) },
     );
   });
 });
