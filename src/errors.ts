@@ -111,8 +111,8 @@ export class CredentialError extends Error {
 
   /** The printable form: no secret is ever part of an error, so it holds everything but the stack. */
   toJSON(): Record<string, unknown> {
-    const { name, code, message, issuer, status } = this;
-    return { name, code, class: this.class, message, ...(issuer !== undefined && { issuer }), ...(status !== undefined && { status }) };
+    const { name, code, message, issuer, status, retryAfterMs } = this;
+    return { name, code, class: this.class, message, ...given({ issuer, status, retryAfterMs }) };
   }
 }
 
@@ -162,6 +162,11 @@ export function isCredentialError(value: unknown): value is CredentialError {
     value instanceof CredentialError ||
     (value instanceof Error && 'code' in value && 'class' in value && Object.hasOwn(CODES, String(value.code)))
   );
+}
+
+/** The members that are set. */
+function given(members: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined));
 }
 
 /** Anything thrown, as an error of ours. The original is dropped: errors of other libraries may hold response bodies with tokens. */

@@ -87,7 +87,7 @@ describe('codes', () => {
     `);
   });
 
-  it('OBS-2 an error says code, class, issuer, status and nothing else in JSON', () => {
+  it('OBS-2 an error says code, class, issuer, status, how long to wait and nothing else in JSON', () => {
     const cause = new StorageError('storage_failed', 'inner');
     const error = new CredentialError('needs_sign_in', 'outer', { issuer: 'https://a.example', status: 400, cause, retryAfterMs: 5 });
     expect(JSON.parse(JSON.stringify(error))).toEqual({
@@ -97,6 +97,7 @@ describe('codes', () => {
       message: 'outer',
       issuer: 'https://a.example',
       status: 400,
+      retryAfterMs: 5,
     });
     expect([error.cause, error.retryAfterMs]).toEqual([cause, 5]);
     expect(Object.keys(JSON.parse(JSON.stringify(new CredentialError('aborted', 'x'))) as object)).toEqual([

@@ -4,6 +4,7 @@
  * @module
  */
 import { isPlainObject, parseJson } from '../credential/data.js';
+import { StorageError } from '../errors.js';
 import type { Platform } from '../platform/platform.js';
 
 /** One sign-in that was begun and has not come back. */
@@ -68,7 +69,11 @@ export function sessionTransactions(items: Storage, platform: Pick<Platform, 'no
       });
       live.sort((a, b) => a.startedAt - b.startedAt);
       for (const { key } of live.slice(0, Math.max(0, live.length - MAX_PENDING + 1))) items.removeItem(key);
-      items.setItem(PREFIX + transaction.state, JSON.stringify(transaction));
+      try {
+        items.setItem(PREFIX + transaction.state, JSON.stringify(transaction));
+      } catch {
+        throw new StorageError('storage_failed', 'The session storage of the tab is full or blocked; a sign-in could not come back.');
+      }
     },
     take: (state) => {
       const transaction = read(PREFIX + state);

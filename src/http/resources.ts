@@ -55,5 +55,5 @@ function isBelow(pathname: string, path: string): boolean {
 }
 
 function hasEncodedSeparator(pathname: string): boolean {
-  return /%2f|%5c|%2e|\\/i.test(pathname);
+  return /%2f|%5c|%2e|\\|\/\.\.?;/i.test(pathname); // `..;` is a way up to servers that know path parameters
 }

@@ -69,7 +69,9 @@ export function parseTokenResponse(text: string, issuer: string): TokenResponse 
     new ProtocolError('response_invalid', `The token response ${what} (RFC 6749 §5.1).`, { issuer, status: 200 });
   const body = parseJson(text);
   if (!isPlainObject(body)) throw invalid('is no JSON object');
-  const { access_token: accessToken, token_type: tokenType, refresh_token: refreshToken, id_token: idToken, scope } = body;
+  const { access_token: accessToken, token_type: tokenType } = body;
+  const [refreshToken, idToken] = [given(body['refresh_token']), given(body['id_token'])];
+  const scope = body['scope'] ?? undefined;
   if (!isTokenText(accessToken)) throw invalid('has no access_token that can be sent in a header');
   if (typeof tokenType !== 'string') throw invalid('has no token_type');
   if (refreshToken !== undefined && !isTokenText(refreshToken, REFRESH_TOKEN_TEXT)) throw invalid('has a refresh_token that is no token');
@@ -83,6 +85,11 @@ export function parseTokenResponse(text: string, issuer: string): TokenResponse 
     idToken,
     scope: scope === undefined ? undefined : normalizeScope(scope),
   };
+}
+
+/** Some servers write `null` or nothing for a member they have nothing for: the session goes on with what it has. */
+function given(value: unknown): unknown {
+  return value === null || value === '' ? undefined : value;
 }
 
 /** Compared without case; an unknown type means that the token is not used (6749-6). */

@@ -118,6 +118,8 @@ const HOSTILE = [
   'https://api.example.com/v1/..%5cadmin',
   'https://api.example.com/v1/..%5Cadmin',
   'https://api.example.com/v1/%2e%2e%2fadmin',
+  'https://api.example.com/v1/..;/admin',
+  'https://api.example.com/v1/..;x=1/admin',
   'https://api.example.com/v1%2f../admin',
   'https://api.example.com/v1%2forders',
   'https://api.example.com/v1/.\t./admin',
@@ -270,7 +272,7 @@ function judge(url: string, base: string | undefined): boolean {
   }
   const [path = ''] = sent.split(/[?#]/);
   const onList = path === 'https://api.example.com/v1' || path.startsWith('https://api.example.com/v1/');
-  return onList && !['%2f', '%5c', '%2e'].some((code) => path.toLowerCase().includes(code));
+  return onList && !['%2f', '%5c', '%2e', '/..;', '/.;'].some((code) => path.toLowerCase().includes(code));
 }
 
 it('6750-2 agrees with an independent judge on addresses put together from hostile parts', () => {

@@ -41,7 +41,6 @@ describe('a token response', () => {
     ['no token_type', { access_token: 'a' }],
     ['a token_type that is a list', { ...ok, token_type: ['Bearer'] }],
     ['a refresh_token that is a number', { ...ok, refresh_token: 5 }],
-    ['an empty refresh_token', { ...ok, refresh_token: '' }],
     ['a refresh_token with a line break', { ...ok, refresh_token: 'a\nb' }],
     ['an id_token that is an object', { ...ok, id_token: {} }],
     ['a scope that is a list', { ...ok, scope: ['openid'] }],
@@ -109,6 +108,11 @@ describe('a token response', () => {
 
   it('6749-7 1e309 in the JSON, which parses as Infinity, counts as absent', () => {
     expect(parse('{"access_token":"a","token_type":"bearer","expires_in":1e309}').expiresInS).toBeUndefined();
+  });
+
+  it.each([null, ''])('6749-12 a refresh_token and an id_token of %j count as absent: some servers write that', (nothing) => {
+    const { refreshToken, idToken } = parse({ ...ok, refresh_token: nothing, id_token: nothing });
+    expect([refreshToken, idToken]).toEqual([undefined, undefined]);
   });
 
   it('6749-8 scope is what was granted, or absent; unknown members are ignored', () => {

@@ -28,7 +28,11 @@ type LocalForage = typeof LocalForageModule;
 export function localforageStorage(options: LocalforageStorageOptions = {}): CredentialStorage {
   const { namespace = 'rx-credentials', platform = defaultPlatform() } = options;
   let opened: Promise<LocalForage> | undefined;
-  const items = (): Promise<LocalForage> => (opened ??= openItems(namespace, platform));
+  const items = (): Promise<LocalForage> =>
+    (opened ??= openItems(namespace, platform).catch((error: unknown) => {
+      opened = undefined; // asked again the next time
+      throw error;
+    }));
   /** Runs `change` if the condition holds, alone among all tabs. */
   const conditionally = async (
     id: string,
