@@ -90,8 +90,8 @@ export function createMembership({ ledger, loop, platform, isShared, withLock }:
       if ((await ledger.reread(id))?.state !== 'removed') break; // not empty
     }
     if (loop.snapshot().ids.length === 0) await ledger.reload(); // somebody else's first credential may be there
-    for (const record of [...ledger.records()])
-      if (isOfSameUser(record, token) && record.state === 'active') await ledger.reread(record.id);
+    if (token.claims === null) return;
+    for (const record of ledger.records()) if (record.state === 'active' && isOfSameUser(record, token)) await ledger.reread(record.id);
   }
 
   /** A new record, or one over the tombstone of the same id. */
