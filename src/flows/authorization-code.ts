@@ -113,6 +113,7 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
       return running;
     },
     isCallback: (url) => {
+      if (!URL.canParse(url)) return false;
       const { searchParams } = new URL(url);
       return searchParams.has('state') && (searchParams.has('code') || searchParams.has('error'));
     },
@@ -121,7 +122,9 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
   /** Takes the sign-in of this state, for good, and exchanges the code (6749-3: at most once). */
   async function exchange(state: string, parameters: URLSearchParams): Promise<Token> {
     const transaction = await pending().take(state);
-    if (!transaction || transaction.issuer !== issuer || transaction.clientId !== clientId) {
+    const isOurs = transaction?.issuer === issuer && transaction.clientId === clientId;
+    if (transaction && !isOurs) await pending().put(transaction); // another flow's, which may be tried next
+    if (!isOurs) {
       throw new CredentialError(
         'callback_state_unknown',
         'No sign-in with this "state" is under way here: it was completed already, is older than ten minutes, or began elsewhere.',

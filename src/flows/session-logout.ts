@@ -25,7 +25,7 @@ export interface LogoutStates {
 /** Options of one logout. */
 export interface SessionLogoutStartOptions {
   /** The ID token of the session to end; an expired one will do. Without it the client id is sent. */
-  readonly idToken?: string;
+  readonly idToken?: string | undefined;
   readonly additionalParameters?: Readonly<Record<string, string>>;
 }
 
@@ -69,6 +69,7 @@ export function createSessionLogoutFlow(client: OAuth2Client, options: SessionLo
       return url;
     },
     resume: (returnUrl) => {
+      if (!URL.canParse(returnUrl)) return Promise.resolve(false);
       const url = new URL(returnUrl);
       const state = url.searchParams.get('state');
       const known = state !== null && pending().take(state);

@@ -5,7 +5,7 @@
  * @module
  */
 import type { Token } from '../credential/token.js';
-import { CredentialError } from '../errors.js';
+import { CredentialError, isCredentialError } from '../errors.js';
 import type { Credential } from '../store/credential.js';
 import type { CredentialStore } from '../store/store.js';
 import { createResourceMatcher } from './resources.js';
@@ -55,7 +55,12 @@ export function createAttachmentPolicy(store: Pick<CredentialStore, 'getDefault'
     attach: async () => {
       const credential = await store.getDefault();
       if (!credential || credential.status.activity === 'revoking' || credential.status.token === 'needs_sign_in') return null;
-      await credential.accessToken();
+      try {
+        await credential.accessToken();
+      } catch (error) {
+        if (isCredentialError(error) && error.code === 'client_unknown') return null; // left by another application of this origin
+        throw error;
+      }
       return attachmentOf(credential);
     },
   };

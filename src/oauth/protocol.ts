@@ -220,7 +220,12 @@ export function createProtocol({ issuer, clientId, idTokenSigningAlgs, platform 
         idToken: answer.idToken ?? token.idToken,
         scope: answer.scope ?? token.scope,
       };
-      return tokenOf(kept, { id: token.id, context: token.context, sentAt, claims: claims ?? token.claims });
+      return tokenOf(kept, {
+        id: token.id,
+        context: token.context,
+        sentAt,
+        claims: claims && token.claims ? ofLogin(token.claims, claims) : (claims ?? token.claims),
+      });
     },
     revoke: async (token, hint) => {
       const as = await metadata();
@@ -304,6 +309,12 @@ function checkCallback(
 
 function contentTypeOf({ headers }: Pick<Exchange, 'headers'>): string {
   return headers.get('content-type') ?? '';
+}
+
+/** Claims of the login that a refreshed ID token may omit: the next one is compared with them (IDR-5). */
+function ofLogin(login: IdTokenClaims, { ...refreshed }: IdTokenClaims): IdTokenClaims {
+  const { nonce, auth_time: authTime } = login;
+  return Object.freeze({ ...(nonce !== undefined && { nonce }), ...(authTime !== undefined && { auth_time: authTime }), ...refreshed });
 }
 
 /** The URL of an endpoint, if the server has it and it is safe to use (DISC-3). */

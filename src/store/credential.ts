@@ -135,11 +135,12 @@ export function createCredentialFactory(context: CredentialContext): CredentialF
       const id = idOf(this);
       if (options === undefined) {
         const record = ledger.record(id);
-        if (record?.state === 'active' && record.secrets && isFresh(record, now(), defaultGraceMs(record)) && !loop.closed()) {
+        const good = record?.state === 'active' && isFresh(record, now(), defaultGraceMs(record)) && context.clientOf(id) && !loop.closed();
+        if (good && record.secrets) {
           return Promise.resolve(record.secrets.accessToken);
         }
       }
-      return abortable(renewed(context, id, options ?? {}), options?.signal);
+      return abortable(() => renewed(context, id, options ?? {}), options?.signal);
     },
     async refresh(): Promise<Token> {
       const id = idOf(this);
@@ -247,6 +248,8 @@ async function current(context: CredentialContext, id: string, graceMs?: number)
     throw new CredentialError('needs_sign_in', 'The user must sign in again.', { issuer: record.context.issuer });
   const token = ledger.token(id);
   if (!token) throw gone();
+  if (!context.clientOf(id))
+    throw new CredentialError('client_unknown', 'The credential belongs to a client that is not configured; it is not used.');
   const minValidityMs = graceMs ?? defaultGraceMs(token);
   if (isFresh(token, now(), minValidityMs)) return token;
   try {
@@ -264,14 +267,16 @@ function assertDuration(value: unknown, name: string): void {
 }
 
 /** A caller's own end to waiting. What it waited for goes on. */
-function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return promise;
+function abortable<T>(ask: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return ask();
   const aborted = new CredentialError('aborted', 'The caller stopped waiting; the refresh itself goes on.');
   return new Promise<T>((resolve, reject) => {
     const stop = (): void => reject(aborted);
-    if (signal.aborted) stop();
+    if (signal.aborted) return stop(); // nothing is asked
     signal.addEventListener('abort', stop, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+    ask()
+      .then(resolve, reject)
+      .finally(() => signal.removeEventListener('abort', stop));
   });
 }
 

@@ -7,6 +7,7 @@
 import { STORE_RECORD_ID, type CredentialRecord } from '../credential/record.js';
 import { withFields, type Token } from '../credential/token.js';
 import { CredentialError } from '../errors.js';
+import type { OAuth2Client } from '../oauth/client.js';
 import type { Platform } from '../platform/platform.js';
 import { gone } from './credential.js';
 import { newDraft, replacementOf } from './drafts.js';
@@ -21,6 +22,8 @@ export interface MembershipContext {
   readonly loop: Loop;
   readonly platform: Platform;
   readonly isShared: () => boolean;
+  /** The client a record belongs to; `undefined` where none is configured. */
+  readonly clientOf: (record: CredentialRecord) => OAuth2Client | undefined;
   readonly withLock: <T>(name: string, run: () => Promise<T>) => Promise<T>;
 }
 
@@ -35,7 +38,7 @@ export interface Membership {
 }
 
 /** The membership of one store. */
-export function createMembership({ ledger, loop, platform, isShared, withLock }: MembershipContext): Membership {
+export function createMembership({ ledger, loop, platform, isShared, withLock, clientOf }: MembershipContext): Membership {
   const alone = <T>(run: () => Promise<T>): Promise<T> => withLock('members', run);
   /** Takes in what no message may have told of. */
   const catchUp = async (): Promise<void> => {
@@ -94,6 +97,17 @@ export function createMembership({ ledger, loop, platform, isShared, withLock }:
     for (const record of ledger.records()) if (record.state === 'active' && isOfSameUser(record, token)) await ledger.reread(record.id);
   }
 
+  /** True if a credential that is stored now must become the default: there is none that can be used, or the default cannot. */
+  function isNeeded(): boolean {
+    const { ids, defaultId } = loop.snapshot();
+    const isUsable = (id: string): boolean => {
+      const record = ledger.record(id);
+      return record?.state === 'active' && clientOf(record) !== undefined;
+    };
+    if (defaultId !== null) return !isUsable(defaultId);
+    return ids.every((id) => ledger.record(id)?.state === 'revoking');
+  }
+
   /** A new record, or one over the tombstone of the same id. */
   async function add(token: Token, tags: readonly string[]): Promise<string> {
     const { credentials } = loop.snapshot();
@@ -101,7 +115,7 @@ export function createMembership({ ledger, loop, platform, isShared, withLock }:
       generation: 1,
       epoch: ledger.store().epoch,
       storedAt: Math.max(platform.now(), (credentials.at(-1)?.storedAt ?? -Infinity) + 1),
-      defaultClaim: credentials.length === 0 ? ledger.topClaim() + 1 : 0,
+      defaultClaim: isNeeded() ? ledger.topClaim() + 1 : 0,
       tags,
     });
     const before = ledger.record(token.id) ?? (isShared() ? await ledger.reread(token.id) : undefined);

@@ -10,6 +10,7 @@ import { recordFieldsOf, STORE_RECORD_ID, type CredentialRecord, type StagedAnsw
 import type { Token } from '../credential/token.js';
 import { asCredentialError, CredentialError, OAuthResponseError, StorageError } from '../errors.js';
 import type { OAuth2Client } from '../oauth/client.js';
+import { inProcessLocks } from '../platform/in-process-locks.js';
 import type { Platform } from '../platform/platform.js';
 import { accessTokenIn, refreshTokenIn } from '../oauth/token-response.js';
 import { gone } from './credential.js';
@@ -51,6 +52,7 @@ export interface Refresher {
 /** The flights of one store. */
 export function createRefresher(parts: RefreshContext): Refresher {
   const context: Refreshing = { ...parts, unwritten: new Map() };
+  const turns = inProcessLocks(); // one at a time in this store, whatever the lock of the storage is worth
   const flights = new Map<string, Observable<RefreshOutcome>>();
   const flight = (id: string, request: RefreshRequest): Observable<RefreshOutcome> => {
     const key = `${request.minValidityMs ?? 'forced'}:${id}`; // E63: only who asks for the same joins
@@ -59,7 +61,9 @@ export function createRefresher(parts: RefreshContext): Refresher {
     const seen = context.ledger.record(id)?.generation ?? 0;
     const shared = defer(async (): Promise<RefreshOutcome> => {
       try {
-        return { token: await context.withLock(`refresh:${id}`, () => refreshLocked(context, id, seen, request)) };
+        return {
+          token: await turns.withLock(id, () => context.withLock(`refresh:${id}`, () => refreshLocked(context, id, seen, request))),
+        };
       } catch (error) {
         return { error: asCredentialError(error, 'lock_unavailable', 'The lock for the refresh could not be had.') };
       } finally {
@@ -164,6 +168,7 @@ async function judge(context: RefreshContext, client: OAuth2Client, token: Token
     });
     const after = ledger.record(token.id);
     if (isAttack || !(written || (after && holds(after, token)))) await revokeAnswer(client, answer.text);
+    if (isAttack && written) await revokeQuietly(client, token.refreshToken, 'refresh_token'); // nobody holds it any more
     throw failure;
   }
 }
@@ -176,7 +181,7 @@ async function commit(context: RefreshContext, client: OAuth2Client, token: Toke
   );
   if (written && context.isShared()) await ledger.reread(STORE_RECORD_ID); // a clear elsewhere that no message told of
   const held = ledger.token(token.id);
-  if (held) return held; // RF-5: if another token is stored by now, ours is dropped, not revoked: that might end the other one, too
+  if (held && held.claims?.sub === token.claims?.sub) return held; // RF-5: if another token is stored by now, ours is dropped, not revoked: that might end the other one, too
   await revokeQuietly(client, next.refreshToken, 'refresh_token');
   await revokeQuietly(client, next.accessToken, 'access_token');
   throw gone();

@@ -6,6 +6,7 @@
  */
 import { defer, distinctUntilChanged, map, type Observable } from 'rxjs';
 import type { CredentialEvent } from '../credential/actions.js';
+import { isPlainObject } from '../credential/data.js';
 import { idsOfMatches, matcher, normalizeTags, type CredentialQuery } from '../credential/query.js';
 import type { CredentialRecord } from '../credential/record.js';
 import type { StoreState } from '../credential/state.js';
@@ -93,6 +94,10 @@ export interface CredentialStore {
  * @throws {TypeError} no client, or a wrong client option
  */
 export function createCredentialStore(options: CredentialStoreOptions): CredentialStore {
+  const given: unknown = options;
+  if (!isPlainObject(given) || typeof given['clients'] !== 'object' || given['clients'] === null) {
+    throw new TypeError('options.clients must be a client, or a list of them');
+  }
   const platform = options.platform ?? platformOf(options.clients) ?? defaultPlatform();
   const clients = createClients(options.clients, platform, createOAuth2Client);
   let storage = options.storage ?? memoryStorage();

@@ -57,6 +57,16 @@ describe('credentialsInterceptor', () => {
     },
   );
 
+  it('attaches no token that another application of the origin has left', async () => {
+    world = createAngularWorld();
+    await world.signIn({ clientId: 'another-app' });
+    world.get(ORDERS);
+    await settle();
+    const request = world.server.expectOne(ORDERS);
+    expect(authorizationOf(request)).toBeNull();
+    request.flush(null);
+  });
+
   it('attaches to relative addresses of a listed origin', async () => {
     world = createAngularWorld('http://localhost/api/');
     await world.signIn();

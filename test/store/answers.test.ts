@@ -80,9 +80,10 @@ describe('a refresh answer', () => {
     const other = await store.store(world.authority.signIn({ sub: 'bob' }));
     const idToken = await server.idToken({ sub: 'mallory' });
     server.plan('token', { access_token: 'evil-access', token_type: 'Bearer', refresh_token: 'evil-refresh', id_token: idToken });
-    server.plan('revocation', new Response(null), new Response(null));
+    const sent = credential.token?.refreshToken;
+    server.plan('revocation', new Response(null), new Response(null), new Response(null));
     expect(await codeOf(credential.refresh())).toBe('token_substitution');
-    expect(server.calls('revocation').map(({ form }) => form.get('token'))).toEqual(['evil-refresh', 'evil-access']);
+    expect(server.calls('revocation').map(({ form }) => form.get('token'))).toEqual(['evil-refresh', 'evil-access', sent]);
     expect(await store.allIDs()).toEqual([other.id]);
     expect(credential.token).toBeNull();
     expect(events.filter((event) => 'id' in event && event.id === credential.id).map((event) => event.type)).toContain('token_removed');

@@ -1,4 +1,4 @@
-import { closeAll, collect, createWorld, settle } from '../support/fixture.js';
+import { closeAll, codeOf, collect, createWorld, settle } from '../support/fixture.js';
 
 afterEach(closeAll);
 
@@ -160,6 +160,40 @@ describe('the default credential', () => {
     const seen = collect(store.default$);
     const stored = await Promise.all(['a', 'b', 'c', 'd'].map((sub) => store.store(authority.signIn({ sub }))));
     expect(seen.values).toEqual([null, stored[0]]);
+  });
+
+  it('is the next one stored while the default is being revoked, so that who signs in is signed in', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    const first = await store.store(authority.signIn());
+    let finish = (): void => undefined;
+    authority.setRevocation(() => new Promise((resolve) => (finish = resolve)));
+    const revoking = first.revoke();
+    await settle();
+    const second = await store.store(authority.signIn({ sub: 'bob' }));
+    expect(store.snapshot().defaultId).toBe(second.id);
+    authority.setRevocation(() => Promise.resolve());
+    finish();
+    await revoking;
+    expect([store.snapshot().defaultId, (await (await openTab()).store.getDefault())?.id]).toEqual([second.id, second.id]);
+  });
+
+  it('is the next one stored while the default needs another user to sign in', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    const first = await store.store(authority.signIn());
+    authority.forget(first.token?.refreshToken);
+    expect(await codeOf(first.refresh())).toBe('needs_sign_in');
+    const second = await store.store(authority.signIn({ sub: 'bob' }));
+    expect(store.snapshot().defaultId).toBe(second.id);
+  });
+
+  it('is the next one stored where the default belongs to a client that is not configured', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    await store.store(authority.signIn({ clientId: 'another-app' }));
+    const mine = await store.store(authority.signIn({ sub: 'bob' }));
+    expect(store.snapshot().defaultId).toBe(mine.id);
   });
 
   it('RF-12 is what was asked for even if the message of another tab that changed it was lost', async () => {

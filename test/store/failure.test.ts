@@ -93,7 +93,8 @@ describe('a refresh that fails', () => {
     const token = authority.signIn({ issuer: 'https://evil.example.com' });
     const credential = await store.store(token);
     newEvents();
-    expect(await credential.accessToken()).toBe(token.accessToken);
+    expect(await codeOf(credential.accessToken())).toBe('client_unknown');
+    expect(credential.token?.accessToken).toBe(token.accessToken);
     expect(await codeOf(credential.refresh())).toBe('client_unknown');
     expect(await codeOf(credential.userInfo())).toBe('client_unknown');
     await browser.advance(3_700_000);

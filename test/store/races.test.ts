@@ -193,12 +193,27 @@ describe('a refresh', () => {
     authority.hold();
     const refreshing = credential.refresh();
     await settle();
-    const replacement = authority.signIn({ sub: 'bob' });
+    const replacement = authority.signIn();
     await store.store(replacement, { replace: credential });
     authority.refreshes[0]?.answer();
     expect((await refreshing).accessToken).toBe(replacement.accessToken);
     expect(credential.token?.isEqual(await refreshing)).toBe(true);
     expect(authority.revocations).toEqual([]);
+  });
+
+  it('whose place another user took meanwhile is told so, not given the other user’s token; its own is revoked', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    const credential = await store.store(authority.signIn());
+    authority.hold();
+    const refreshing = codeOf(credential.refresh());
+    await settle();
+    const bob = authority.signIn({ sub: 'bob' });
+    await store.store(bob, { replace: credential });
+    authority.refreshes[0]?.answer();
+    expect(await refreshing).toBe('credential_removed');
+    expect(credential.token?.accessToken).toBe(bob.accessToken);
+    expect(authority.liveRefreshTokens()).toEqual([bob.refreshToken]);
   });
 
   it('leaves a credential usable that was stored anew under the same id after a removal', async () => {

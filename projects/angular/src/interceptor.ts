@@ -4,22 +4,13 @@
  *
  * @module
  */
-import { DOCUMENT } from '@angular/common';
 import { HttpErrorResponse } from '@angular/common/http';
 import type { HttpEvent, HttpHandlerFn, HttpInterceptorFn, HttpRequest } from '@angular/common/http';
-import { inject, InjectionToken } from '@angular/core';
-import { createAttachmentPolicy } from 'rx-credentials/http';
-import type { Attachment, AttachmentPolicy } from 'rx-credentials/http';
+import { inject } from '@angular/core';
+import type { Attachment } from 'rx-credentials/http';
 import { catchError, from, switchMap, throwError } from 'rxjs';
 import type { Observable } from 'rxjs';
-import { CREDENTIAL_RESOURCES, CredentialStore } from './providers';
-
-const POLICY = new InjectionToken<AttachmentPolicy>('rx-credentials attachment policy', {
-  factory: () => {
-    const document = inject(DOCUMENT);
-    return createAttachmentPolicy(inject(CredentialStore), { resources: inject(CREDENTIAL_RESOURCES), baseUrl: () => document.baseURI });
-  },
-});
+import { ATTACHMENT_POLICY } from './providers';
 
 /**
  * For `provideHttpClient(withInterceptors([credentialsInterceptor]))`. Requests off the list, and those that carry an `Authorization`
@@ -27,7 +18,7 @@ const POLICY = new InjectionToken<AttachmentPolicy>('rx-credentials attachment p
  * renewed is never sent: the request fails with the `CredentialError` of the renewal.
  */
 export const credentialsInterceptor: HttpInterceptorFn = (request, next) => {
-  const policy = inject(POLICY);
+  const policy = inject(ATTACHMENT_POLICY);
   if (!policy.covers(request.url) || request.headers.has('Authorization')) return next(request);
   return from(policy.attach()).pipe(switchMap((attachment) => (attachment ? sendWith(attachment, request, next) : next(request))));
 };

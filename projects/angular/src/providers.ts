@@ -3,9 +3,12 @@
  *
  * @module
  */
+import { DOCUMENT } from '@angular/common';
 import { DestroyRef, inject, InjectionToken, makeEnvironmentProviders } from '@angular/core';
 import type { EnvironmentProviders } from '@angular/core';
 import { createCredentialStore } from 'rx-credentials';
+import { createAttachmentPolicy } from 'rx-credentials/http';
+import type { AttachmentPolicy } from 'rx-credentials/http';
 import type {
   CredentialStorage,
   CredentialStore as CredentialStoreType,
@@ -18,8 +21,8 @@ export const CredentialStore = new InjectionToken<CredentialStoreType>('rx-crede
 /** The type behind the token of the same name. */
 export type CredentialStore = CredentialStoreType;
 
-/** @internal */
-export const CREDENTIAL_RESOURCES = new InjectionToken<readonly string[]>('rx-credentials resources', { factory: () => [] });
+/** @internal The policy of the environment that provides the store: a child environment has its own. */
+export const ATTACHMENT_POLICY = new InjectionToken<AttachmentPolicy>('rx-credentials attachment policy');
 
 /** What `provideCredentials` configures: the clients whose tokens are kept. */
 export type CredentialsConfig = CredentialStoreOptions['clients'];
@@ -60,7 +63,13 @@ export function provideCredentials(
   const storage = features.find((feature) => feature.kind === 'storage');
   const resources = features.find((feature) => feature.kind === 'resources');
   return makeEnvironmentProviders([
-    { provide: CREDENTIAL_RESOURCES, useValue: resources?.resources ?? [] },
+    {
+      provide: ATTACHMENT_POLICY,
+      useFactory: (): AttachmentPolicy => {
+        const document = inject(DOCUMENT);
+        return createAttachmentPolicy(inject(CredentialStore), { resources: resources?.resources ?? [], baseUrl: () => document.baseURI });
+      },
+    },
     {
       provide: CredentialStore,
       useFactory: (): CredentialStoreType => {
