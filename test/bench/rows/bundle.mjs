@@ -23,17 +23,17 @@ export default async function bundle({ coreFolder, bytes }) {
   const row = (name, value, limits) => bytes({ name: `“valid token, refreshed if needed”, ${name}`, value, ...limits });
   row('memory, at start', memory.start, { limit: LIMITS.memoryStart });
   row('memory, dynamic chunks', memory.dynamic, { limit: LIMITS.memoryDynamic });
-  row('RxJS on top', withRxjs.start - memory.start, { limit: LIMITS.rxjs, reach: 8 * KIB, reachOf: 'issue 3' });
-  row('localforage, at start', localforage.start, { limit: LIMITS.localforageStart, reach: 8 * KIB, reachOf: 'issue 3' });
+  row('RxJS on top', withRxjs.start - memory.start, { limit: LIMITS.rxjs, reach: 8 * KIB, reachOf: 'later target' });
+  row('localforage, at start', localforage.start, { limit: LIMITS.localforageStart, reach: 8 * KIB, reachOf: 'later target' });
   row('localforage, with all dynamic chunks', localforage.start + localforage.dynamic, {
     limit: LIMITS.localforageAll,
     reach: 14 * KIB,
-    reachOf: 'issue 3',
+    reachOf: 'later target',
   });
 }
 
 /** Budgets in bytes: what was measured last, and about 5 % more. */
-const LIMITS = { memoryStart: 15_500, memoryDynamic: 11_300, rxjs: 5_900, localforageStart: 16_100, localforageAll: 36_400 };
+const LIMITS = { memoryStart: 15_900, memoryDynamic: 12_200, rxjs: 5_900, localforageStart: 16_600, localforageAll: 37_700 };
 
 /** Compressed bytes of what the entry loads at once, and of what it may load later; each file is compressed on its own. */
 async function sizes(contents, coreFolder, external) {

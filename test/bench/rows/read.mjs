@@ -15,7 +15,7 @@ export default async function read({ core, ratio }) {
     floor: 'await of a resolved promise',
     times: 20_000,
     reach: 5,
-    reachOf: 'issue 2; 3 × in issue 3',
+    reachOf: 'first target; 3 × later',
     subject: async (times) => {
       for (let i = 0; i < times; i++) await credential.accessToken();
     },
@@ -32,7 +32,7 @@ export default async function read({ core, ratio }) {
     floor: 'Map look-up',
     times: 200_000,
     reach: 12,
-    reachOf: 'issue 3',
+    reachOf: 'later target',
     subject: (times) => {
       for (let i = 0; i < times; i++) characters += credentials[i & MASK].token.accessToken.length;
     },

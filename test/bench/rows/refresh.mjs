@@ -25,7 +25,7 @@ async function overLoopback(bench) {
   const issuer = `http://127.0.0.1:${http.address().port}`;
   server = createServer(issuer);
   try {
-    const reach = { reach: 1.6, reachOf: 'issue 4' };
+    const reach = { reach: 1.6, reachOf: 'later target' };
     await measure(bench, { server, fetch: (...args) => fetch(...args), issuer, where: 'server on 127.0.0.1', ...reach });
   } finally {
     http.closeAllConnections();
@@ -60,6 +60,6 @@ async function measure({ core, rounds, ratio, count }, { server, fetch, issuer, 
     },
   });
   if (waves < rounds) throw new Error('not every round was run');
-  count({ name: `token requests for them, ${where}`, value: requests / waves, reach: 1, reachOf: 'issue 2' });
+  count({ name: `token requests for them, ${where}`, value: requests / waves, reach: 1, reachOf: 'first target' });
   await store.close();
 }
