@@ -8,6 +8,7 @@ import {
   launch,
   newProfile,
   press,
+  said,
   signIn,
   startDemo,
   storedTokens,
@@ -71,6 +72,7 @@ it('a user who cancels at the provider comes back to authorization_failed, in wo
   const { code, effect, text } = await callbackProblem(page);
   expect([code, effect]).toEqual(['authorization_failed', AS_THEY_WERE]);
   expect(text).toContain('access_denied');
+  await said(page, 'The sign-in did not succeed.');
   await expectAliceAsBefore();
 });
 
@@ -199,6 +201,7 @@ it('the demo shows each of these at the press of a button, with its code and in 
   }
   await press(page, 'Break a record');
   await page.getByTestId('warning').getByText('record_quarantined').waitFor();
+  await result.getByText('See the banner above.').waitFor();
   await expectAliceAsBefore();
 });
 

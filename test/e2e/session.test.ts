@@ -1,4 +1,4 @@
-import type { Browser, BrowserContext, Page } from 'playwright-core';
+import type { Browser, BrowserContext, Locator, Page } from 'playwright-core';
 import {
   addAccount,
   callApi,
@@ -77,16 +77,73 @@ it('keeps the user signed in over a reload, without asking the authorization ser
 
 it('guards a route: signed out it leads home with a word why, signed in it shows the orders', async () => {
   await page.goto(`${demo.app}/orders`);
-  await page.getByText('Sign in first').waitFor();
+  await page.getByTestId('refusal').getByText('Sign in first').waitFor();
   await press(page, 'Sign in');
   await fillLoginForm(page, 'Alice Liddell');
-  await card(page, 'Alice Liddell').waitFor();
-  await page.getByRole('link', { name: 'Orders' }).click();
-  await page.getByRole('cell', { name: 'Espresso beans' }).waitFor();
+  await page.getByRole('cell', { name: 'Espresso beans' }).waitFor(); // where they wanted to go
   expect(page.url()).toBe(`${demo.app}/orders`);
   await page.reload();
   await page.getByRole('cell', { name: 'Espresso beans' }).waitFor();
 });
+
+it('says why the orders are refused to somebody who is home already: signed out, and with accounts of which none is the default', async () => {
+  await page.goto(demo.app);
+  await page.getByTestId('signed-out').waitFor();
+  await page.getByRole('link', { name: 'Orders' }).click();
+  await page.getByTestId('refusal').getByText('Sign in first').waitFor();
+  await said(page, 'Sign in first');
+  const home = page.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name: 'Credentials' });
+  expect(await home.getAttribute('aria-current')).toBe('page');
+  await home.click();
+  await page.getByTestId('refusal').waitFor({ state: 'detached' });
+
+  await signIn(page, demo, 'Alice Liddell');
+  await addAccount(page, 'Bob Martin');
+  await press(card(page, 'Alice Liddell'), 'Revoke');
+  await said(page, 'Nobody is the default now.');
+  await page.getByRole('link', { name: 'Orders' }).click();
+  await page.getByTestId('refusal').getByText('No credential is the default: press Make default on one.').waitFor();
+  await said(page, 'No credential is the default');
+  await press(page, 'Call the API');
+  await said(page, 'No token went out; make a credential the default.');
+  await page.getByRole('link', { name: 'Orders' }).click(); // refused once more, and said once more
+  await said(page, 'No credential is the default');
+
+  await press(card(page, 'Bob Martin'), 'Make default');
+  await page.getByTestId('refusal').waitFor({ state: 'detached' });
+  await page.getByRole('link', { name: 'Orders' }).click();
+  await page.getByRole('cell', { name: 'Espresso beans' }).waitFor();
+});
+
+it('keeps the keyboard where it is, or brings it somewhere sensible when its button goes away', async () => {
+  await signIn(page, demo, 'Alice Liddell');
+  await addAccount(page, 'Bob Martin');
+  const alice = card(page, 'Alice Liddell');
+  const bob = card(page, 'Bob Martin');
+  const pressByKey = async (button: Locator): Promise<void> => {
+    await button.focus();
+    await page.keyboard.press('Enter');
+  };
+  const callButton = page.getByRole('button', { name: 'Call the API' });
+  await pressByKey(callButton);
+  await said(page, /The API answered/);
+  expect(await isFocused(callButton)).toBe(true);
+  const refreshButton = alice.getByRole('button', { name: 'Refresh' });
+  await pressByKey(refreshButton);
+  await said(page, 'has a new access token');
+  expect(await isFocused(refreshButton)).toBe(true);
+  await pressByKey(bob.getByRole('button', { name: 'Make default' }));
+  await said(page, 'API calls now go out for Bob Martin');
+  await bob.getByRole('button', { name: 'Refresh' }).and(page.locator(':focus')).waitFor();
+  await pressByKey(alice.getByRole('button', { name: 'Revoke' }));
+  await alice.waitFor({ state: 'detached' });
+  await page.getByRole('heading', { name: 'Credentials', exact: true }).and(page.locator(':focus')).waitFor();
+});
+
+/** Whether the keyboard is on it. */
+function isFocused(element: Locator): Promise<boolean> {
+  return element.evaluate((it) => it === document.activeElement);
+}
 
 it('holds two accounts: the API is called for the default one, and for the other one once that is made the default', async () => {
   await signIn(page, demo, 'Alice Liddell');
@@ -119,7 +176,7 @@ it('changes tags by keyboard and finds by tag, live', async () => {
   await page.keyboard.type('personal, service:orders');
   await page.keyboard.press('Enter');
   await said(page, 'The tags of Alice Liddell are stored');
-  expect(await alice.getByRole('button', { name: 'Edit tags' }).evaluate((button) => button === document.activeElement)).toBe(true);
+  expect(await isFocused(alice.getByRole('button', { name: 'Edit tags' }))).toBe(true);
 
   await page.getByRole('searchbox', { name: 'Find by tag' }).fill('service:orders');
   await page.getByTestId('count').getByText('1 of 2').waitFor();
@@ -162,7 +219,7 @@ it('signs out: gone here before the page is left (RPL-2), tokens revoked, sessio
   expect(await demo.control.active(accessToken)).toBe(false);
   expect(await demo.control.active(refreshToken)).toBe(false);
   await press(page, 'Sign out');
-  await said(page, 'You are signed out, here and at the authorization server.');
+  await said(page, /Alice Liddell is signed out, here and at the authorization server\.$/);
   expect(page.url()).toBe(`${demo.app}/`);
 
   await press(page, 'Sign in'); // were the session alive, no form would come

@@ -13,8 +13,13 @@ export interface SignInOptions {
   readonly tags?: readonly string[];
 }
 
+/** Query parameter: which page the user wanted when a guard sent them home. */
+export const WANTED = 'wanted';
+
 const TAGS_KEY = 'demo:tags';
+const WANTED_KEY = 'demo:wanted';
 const STATE_KEY = 'demo:last-state';
+const SIGNED_OUT_KEY = 'demo:signed-out';
 
 @Injectable({ providedIn: 'root' })
 export class Accounts {
@@ -31,6 +36,7 @@ export class Accounts {
     const additionalParameters = { ...(anew && { prompt: 'login' }), ...(loginHint && { login_hint: loginHint }) };
     const url = await this.#codeFlow.start({ additionalParameters });
     sessionStorage.setItem(TAGS_KEY, JSON.stringify(tags));
+    sessionStorage.setItem(WANTED_KEY, new URLSearchParams(this.#location.search).get(WANTED) ?? '');
     this.#location.assign(url);
     return 'Going to the authorization server …';
   }
@@ -46,6 +52,11 @@ export class Accounts {
     return `Signed in as ${nameOf(credential)}.`;
   }
 
+  /** Where the user wanted to go when they were asked to sign in. Nothing but a page of ours. */
+  takeDestination(): string {
+    return takeItem(WANTED_KEY) === 'orders' ? '/orders' : '/';
+  }
+
   /** Where a sign-in of this tab that is finished would come back to a second time. */
   spentCallback(): string | null {
     const state = sessionStorage.getItem(STATE_KEY);
@@ -57,13 +68,16 @@ export class Accounts {
     const credential = await this.#credential(id);
     const idToken = credential.token?.idToken; // before revoking: it goes with the record
     await credential.revoke();
+    sessionStorage.setItem(SIGNED_OUT_KEY, nameOf(credential));
     this.#location.assign(await this.#logoutFlow.start(idToken === undefined ? {} : { idToken }));
-    return 'Signed out here. Going to the authorization server …';
+    return `${nameOf(credential)} is signed out here. Going to the authorization server …`;
   }
 
-  /** True if the user just came back from signing out there. */
-  finishSignOut(): Promise<boolean> {
-    return this.#logoutFlow.resume(this.#location.href);
+  /** Words for a user who just came back from signing out there; `null` for everybody else. */
+  async finishSignOut(): Promise<string | null> {
+    if (!(await this.#logoutFlow.resume(this.#location.href))) return null;
+    await this.#store.ready;
+    return `${takeItem(SIGNED_OUT_KEY) ?? 'Somebody'} is signed out, here and at the authorization server.${this.#nobodyIsDefault()}`;
   }
 
   async refresh(id: string): Promise<string> {
@@ -75,7 +89,8 @@ export class Accounts {
   async revoke(id: string): Promise<string> {
     const credential = await this.#credential(id);
     const name = nameOf(credential);
-    return `${name} was removed here. ${remoteInWords(await credential.revoke())}`;
+    const remote = remoteInWords(await credential.revoke());
+    return `${name} was removed here. ${remote}${this.#nobodyIsDefault()}`;
   }
 
   async makeDefault(id: string): Promise<string> {
@@ -87,6 +102,11 @@ export class Accounts {
     const credential = await this.#credential(id);
     await credential.setTags(tags);
     return `The tags of ${nameOf(credential)} are stored.`;
+  }
+
+  #nobodyIsDefault(): string {
+    const { credentials, defaultId } = this.#store.snapshot();
+    return credentials.length > 0 && defaultId === null ? ' Nobody is the default now.' : '';
   }
 
   async #credential(id: string): Promise<Credential> {
@@ -104,9 +124,14 @@ export function parseTags(text: string): readonly string[] {
     .filter((tag) => tag !== '');
 }
 
+function takeItem(key: string): string | null {
+  const stored = sessionStorage.getItem(key);
+  sessionStorage.removeItem(key);
+  return stored;
+}
+
 function takeTags(): readonly string[] {
-  const stored = sessionStorage.getItem(TAGS_KEY);
-  sessionStorage.removeItem(TAGS_KEY);
+  const stored = takeItem(TAGS_KEY);
   const tags: unknown = stored === null ? [] : JSON.parse(stored);
   return Array.isArray(tags) ? tags.filter((tag) => typeof tag === 'string') : [];
 }

@@ -1,5 +1,6 @@
 import { ChangeDetectionStrategy, Component, computed, inject } from '@angular/core';
 import { RouterLink, RouterLinkActive, RouterOutlet } from '@angular/router';
+import type { IsActiveMatchOptions } from '@angular/router';
 import { isSignedIn } from 'rx-credentials';
 import { injectDefaultCredential } from 'rx-credentials-angular';
 import { Accounts } from './accounts';
@@ -16,7 +17,7 @@ import { nameOf } from './words';
       <div class="wrap row">
         <a class="brand" routerLink="/">rx<span>-</span>credentials</a>
         <nav aria-label="Pages">
-          <a routerLink="/" routerLinkActive="here" [routerLinkActiveOptions]="{ exact: true }" ariaCurrentWhenActive="page">Credentials</a>
+          <a routerLink="/" routerLinkActive="here" [routerLinkActiveOptions]="exactPath" ariaCurrentWhenActive="page">Credentials</a>
           <a routerLink="/orders" routerLinkActive="here" ariaCurrentWhenActive="page">Orders</a>
         </nav>
         <p class="who" data-testid="who">
@@ -104,6 +105,13 @@ import { nameOf } from './words';
   `,
 })
 export class App {
+  /** Home is home, whatever the query says. */
+  protected readonly exactPath: IsActiveMatchOptions = {
+    paths: 'exact',
+    queryParams: 'ignored',
+    matrixParams: 'ignored',
+    fragment: 'ignored',
+  };
   protected readonly state = inject(Accounts).state;
   protected readonly user = injectDefaultCredential();
   protected readonly name = computed(() => {

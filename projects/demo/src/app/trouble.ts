@@ -11,6 +11,7 @@ import type { TokenFault } from './faults';
 /** The discard port (RFC 863): browsers refuse to call it, so nothing answers. */
 const UNREACHABLE_ISSUER = 'http://127.0.0.1:9';
 const BROKEN_ID = 'broken-by-the-demo';
+const BROKEN_KEY = 'demo:broken';
 
 @Injectable({ providedIn: 'root' })
 export class Trouble {
@@ -78,8 +79,16 @@ export class Trouble {
   /** Adds a record that nobody can read, and starts again. */
   async breakStoredRecord(): Promise<string> {
     await (await records()).setItem(BROKEN_ID, { v: 'no version of ours', secrets: 'gibberish' });
+    sessionStorage.setItem(BROKEN_KEY, 'yes');
     this.#location.reload();
     return 'Starting again …';
+  }
+
+  /** True once, after the page started again with a broken record. */
+  takeBroken(): boolean {
+    const broken = sessionStorage.getItem(BROKEN_KEY) !== null;
+    sessionStorage.removeItem(BROKEN_KEY);
+    return broken;
   }
 
   async removeBrokenRecord(): Promise<string> {

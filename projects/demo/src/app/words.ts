@@ -73,7 +73,7 @@ export function eventInWords(event: CredentialEvent): string {
     case 'token_replaced':
       return 'A new token took the old one’s place';
     case 'metadata_updated':
-      return 'Tags were changed';
+      return 'Tags or state were changed';
     case 'token_removed':
       return 'A credential was removed';
     case 'refresh_started':
@@ -89,7 +89,7 @@ export function eventInWords(event: CredentialEvent): string {
     case 'interaction_required':
       return 'The server asks for the user';
     case 'default_changed':
-      return event.id === null ? 'Nobody is the default now' : 'Another credential is the default';
+      return event.id === null ? 'Nobody is the default now' : 'This credential is the default now';
     case 'not_durable':
       return 'Storage cannot be used: credentials live until this page is closed';
     case 'record_quarantined':

@@ -65,11 +65,11 @@ export class Callback {
     const before = fingerprint(this.#store.snapshot());
     try {
       this.#status.say(await finished);
-      await this.#router.navigateByUrl('/', { replaceUrl: true });
+      await this.#router.navigateByUrl(this.#accounts.takeDestination(), { replaceUrl: true });
     } catch (error) {
       const after = this.#store.snapshot();
       this.failure.set({ problem: inWords(error), unchanged: fingerprint(after) === before, stored: after.credentials.length });
-      this.#status.say('Nobody was signed in.');
+      this.#status.warn('The sign-in did not succeed.');
     }
   }
 

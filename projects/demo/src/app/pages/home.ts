@@ -1,6 +1,10 @@
-import { ChangeDetectionStrategy, Component, computed, inject } from '@angular/core';
-import { ActivatedRoute } from '@angular/router';
-import { Accounts } from '../accounts';
+import { ChangeDetectionStrategy, Component, computed, effect, inject, untracked, viewChild } from '@angular/core';
+import type { ElementRef } from '@angular/core';
+import { toSignal } from '@angular/core/rxjs-interop';
+import { ActivatedRoute, NavigationEnd, NavigationSkipped, Router } from '@angular/router';
+import { filter } from 'rxjs';
+import { Accounts, WANTED } from '../accounts';
+import { injectFocusRescue } from '../focus';
 import { ApiPanel } from '../parts/api-panel';
 import { CredentialList } from '../parts/credential-list';
 import { EventPanel } from '../parts/event-panel';
@@ -20,19 +24,26 @@ import { StatusLine } from '../status';
     } @else if (signedOut()) {
       <section class="hero card" aria-labelledby="hero-title">
         <p class="badge" data-testid="signed-out">signed out</p>
-        <h1 id="hero-title">Tokens as state you can subscribe to</h1>
+        <h1 id="hero-title" #title tabindex="-1">Tokens as state you can subscribe to</h1>
         <p class="lead">
           Sign in at a real authorization server. The tokens stay in this browser, live for a minute, are renewed once for all tabs, and go
           to one API and nowhere else.
         </p>
-        @if (wanted) {
-          <p><strong>Sign in first: orders are for people who are signed in.</strong></p>
+        @if (refusal(); as refusal) {
+          <p data-testid="refusal">
+            <strong>{{ refusal }}</strong>
+          </p>
         }
         <app-sign-in-form />
       </section>
       <app-event-panel />
     } @else {
       <h1 class="hidden">Your credentials</h1>
+      @if (refusal(); as refusal) {
+        <p class="card" data-testid="refusal">
+          <strong>{{ refusal }}</strong>
+        </p>
+      }
       <div class="columns">
         <app-credential-list />
         <div class="side">
@@ -89,11 +100,36 @@ export class Home {
   readonly #status = inject(StatusLine);
   protected readonly state = this.#accounts.state;
   protected readonly signedOut = computed(() => this.state().credentials.length === 0);
-  protected readonly wanted = inject(ActivatedRoute).snapshot.queryParamMap.has('wanted');
+  readonly #query = toSignal(inject(ActivatedRoute).queryParamMap);
+  /** Another one each time the user gets here, or is sent back to where they are. */
+  readonly #arrival = toSignal(
+    inject(Router).events.pipe(filter((event) => event instanceof NavigationEnd || event instanceof NavigationSkipped)),
+  );
+  readonly #known = computed(() => this.state().status !== 'unknown');
+  /** Why the guard of the orders sent the user back. */
+  protected readonly refusal = computed(() => {
+    const { credentials, defaultId } = this.state();
+    if (!this.#query()?.has(WANTED) || !this.#known()) return null;
+    if (credentials.length === 0) return 'Sign in first: orders are for people who are signed in.';
+    if (defaultId === null) return 'No credential is the default: press Make default on one.';
+    const ended = credentials.some(({ id, status }) => id === defaultId && status.token === 'needs_sign_in');
+    return ended ? 'The default credential is signed out: press Sign in again on it, or Make default on another.' : null;
+  });
+  private readonly title = viewChild<ElementRef<HTMLElement>>('title');
 
   constructor() {
-    void this.#accounts.finishSignOut().then((known) => {
-      if (known) this.#status.say('You are signed out, here and at the authorization server.');
+    const rescueFocus = injectFocusRescue(this.title);
+    effect(() => {
+      this.#arrival();
+      if (!this.#known()) return;
+      const refusal = untracked(this.refusal);
+      if (refusal !== null) this.#status.warn(refusal);
+    });
+    effect(() => {
+      if (this.signedOut()) rescueFocus();
+    });
+    void this.#accounts.finishSignOut().then((said) => {
+      if (said !== null) this.#status.say(said);
     });
   }
 }

@@ -5,7 +5,7 @@ import { firstValueFrom } from 'rxjs';
 import { DEMO_CONFIG } from '../config';
 import { StatusLine } from '../status';
 import { Trouble } from '../trouble';
-import { nameOf, tail } from '../words';
+import { inWords, nameOf, tail } from '../words';
 
 interface ApiRequest {
   readonly method: string;
@@ -46,8 +46,10 @@ export class ApiPanel {
   protected readonly calling = signal(false);
 
   protected call(url: string): void {
-    void this.#status.run(async () => {
-      this.calling.set(true);
+    if (this.calling()) return;
+    this.calling.set(true);
+    const withoutToken = this.#user() === null;
+    const ask = async (): Promise<string> => {
       try {
         const response = await firstValueFrom(this.#http.get<{ readonly tokenTail: string | null }>(url, { observe: 'response' }));
         const { status, body } = response;
@@ -64,6 +66,11 @@ export class ApiPanel {
         this.calling.set(false);
         await this.#readLog();
       }
+    };
+    void this.#status.run(ask, (error) => {
+      const problem = inWords(error);
+      const refused = withoutToken && error instanceof HttpErrorResponse && error.status === 401;
+      return refused ? { ...problem, detail: 'No token went out; make a credential the default.' } : problem;
     });
   }
 

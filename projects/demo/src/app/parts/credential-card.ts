@@ -1,9 +1,11 @@
-import { ChangeDetectionStrategy, Component, computed, inject, input } from '@angular/core';
+import { ChangeDetectionStrategy, Component, computed, effect, inject, input, viewChild } from '@angular/core';
+import type { ElementRef } from '@angular/core';
 import { toObservable, toSignal } from '@angular/core/rxjs-interop';
 import type { CredentialState } from 'rx-credentials';
 import { CredentialStore } from 'rx-credentials-angular';
 import { map, switchMap } from 'rxjs';
 import { Accounts } from '../accounts';
+import { injectFocusRescue } from '../focus';
 import { StatusLine } from '../status';
 import { nameOf, statusInWords, tail } from '../words';
 import { Avatar } from './avatar';
@@ -44,7 +46,19 @@ export class CredentialCard {
     { initialValue: '' },
   );
 
+  private readonly main = viewChild<ElementRef<HTMLElement>>('main');
+
+  constructor() {
+    const rescueFocus = injectFocusRescue(this.main);
+    const buttons = computed(() => `${this.credential().isDefault} ${this.ended()}`);
+    effect(() => {
+      buttons();
+      rescueFocus();
+    });
+  }
+
   protected run(task: (id: string) => Promise<string>): void {
+    if (this.busy()) return;
     void this.#status.run(() => task(this.credential().id));
   }
 

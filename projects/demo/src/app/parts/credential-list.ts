@@ -1,8 +1,10 @@
-import { ChangeDetectionStrategy, Component, computed, inject, signal } from '@angular/core';
+import { ChangeDetectionStrategy, Component, computed, effect, inject, signal, viewChild } from '@angular/core';
+import type { ElementRef } from '@angular/core';
 import { toObservable, toSignal } from '@angular/core/rxjs-interop';
 import { CredentialStore } from 'rx-credentials-angular';
 import { map, switchMap } from 'rxjs';
 import { Accounts, parseTags } from '../accounts';
+import { injectFocusRescue } from '../focus';
 import { CredentialCard } from './credential-card';
 import { SignInForm } from './sign-in-form';
 
@@ -13,14 +15,14 @@ import { SignInForm } from './sign-in-form';
   changeDetection: ChangeDetectionStrategy.OnPush,
   template: `
     <header>
-      <h2>Credentials</h2>
+      <h2 #title tabindex="-1">Credentials</h2>
       <div class="find" role="search">
         <label class="hidden" for="find">Find by tag</label>
         <input
           #find
           id="find"
           type="search"
-          placeholder="Find by tag"
+          placeholder="whole tags: work, home"
           autocomplete="off"
           spellcheck="false"
           (input)="wanted.set(find.value)"
@@ -54,7 +56,7 @@ import { SignInForm } from './sign-in-form';
       flex: 1 1 auto;
     }
     .find input {
-      inline-size: 11rem;
+      inline-size: 13.5rem;
     }
     .count {
       min-inline-size: 6ch;
@@ -80,4 +82,14 @@ export class CredentialList {
     const found = this.#found();
     return this.all().filter(({ id }) => !found || this.tags().length === 0 || found.has(id));
   });
+  private readonly title = viewChild<ElementRef<HTMLElement>>('title');
+
+  constructor() {
+    const rescueFocus = injectFocusRescue(this.title);
+    const cards = computed(() => this.shown().length);
+    effect(() => {
+      cards();
+      rescueFocus();
+    });
+  }
 }

@@ -14,7 +14,7 @@ import { StatusLine } from '../status';
           >{{ status.problem.sentence }} <span class="muted">{{ status.problem.detail }}</span></span
         >
       } @else {
-        <span aria-hidden="true" class="dot"></span> <span>{{ status.text }}</span>
+        <span aria-hidden="true" class="dot" [class.warning]="status.kind === 'warning'"></span> <span>{{ status.text }}</span>
       }
     </div>
   `,
@@ -39,7 +39,11 @@ import { StatusLine } from '../status';
       inline-size: 0.5rem;
       block-size: 0.5rem;
       border-radius: 50%;
+      flex: none;
       background: var(--good);
+    }
+    .dot.warning {
+      background: var(--warn);
     }
   `,
 })

@@ -33,7 +33,7 @@ const GROUPS: readonly { readonly title: string; readonly switches: readonly Swi
     title: 'At the authorization server',
     switches: [
       { label: 'Wrong issuer', about: 'A slash too many in the configuration', run: (it) => it.wrongIssuer() },
-      { label: 'Unreachable issuer', about: 'A name that leads nowhere', run: (it) => it.unreachableIssuer() },
+      { label: 'Unreachable issuer', about: 'An address nobody answers at', run: (it) => it.unreachableIssuer() },
       { label: 'Garbage for a token', about: 'The token endpoint answers broken JSON', run: (it) => it.badTokenAnswer('garbage') },
       { label: 'Maintenance page', about: '503 and HTML instead of a token', run: (it) => it.badTokenAnswer('html') },
       { label: 'Offline', about: 'The refresh never leaves', run: (it) => it.badTokenAnswer('offline') },
@@ -44,7 +44,7 @@ const GROUPS: readonly { readonly title: string; readonly switches: readonly Swi
     switches: [
       { label: 'Break a record', about: 'Writes gibberish into IndexedDB, then reloads', run: (it) => it.breakStoredRecord() },
       { label: 'Clean up again', about: 'Removes the broken record', run: (it) => it.removeBrokenRecord() },
-      { label: 'Spoil refresh token', about: 'Revoked behind the store’s back', run: (it) => it.spoil('refresh') },
+      { label: 'Spoil refresh token', about: 'Revoked behind the store’s back, with its access token', run: (it) => it.spoil('refresh') },
     ],
   },
 ];
@@ -63,10 +63,16 @@ export class TroublePanel {
   readonly #store = inject(CredentialStore);
   protected readonly state = inject(Accounts).state;
   protected readonly groups = GROUPS;
-  protected readonly result = signal<Result | null>(null);
+  protected readonly result = signal(this.#afterReload());
   protected readonly running = signal(false);
 
+  #afterReload(): Result | null {
+    const broken = this.#trouble.takeBroken();
+    return broken ? { label: 'Break a record', said: 'The page has started again. See the banner above.', unchanged: true } : null;
+  }
+
   protected async run({ label, run }: Switch): Promise<void> {
+    if (this.running()) return;
     this.running.set(true);
     const before = fingerprint(this.#store.snapshot());
     const unchanged = (): boolean => fingerprint(this.#store.snapshot()) === before;
