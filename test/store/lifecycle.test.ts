@@ -1,4 +1,4 @@
-import { createCredentialStore, type Credential, type CredentialStore } from '../../src/index.js';
+import { createCredentialStore, type Credential, type CredentialStore, type CredentialStoreOptions } from '../../src/index.js';
 import { offline } from '../support/fake-client.js';
 import { closeAll, codeOf, collect, createWorld, settle } from '../support/fixture.js';
 
@@ -225,3 +225,10 @@ describe('createCredentialStore', () => {
     await store.close();
   });
 });
+
+it.each([undefined, null, {}, { clients: null }, { clients: [] }])(
+  'createCredentialStore(%j) is a TypeError that names clients',
+  (options) => {
+    expect(() => createCredentialStore(options as unknown as CredentialStoreOptions)).toThrow(/clients/);
+  },
+);

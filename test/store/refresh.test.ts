@@ -231,3 +231,25 @@ describe('a token that is valid', () => {
     expect(authority.refreshes).toHaveLength(1);
   });
 });
+
+describe('taking turns', () => {
+  it('RF-1 does not rest on the storage: callers who ask for different things send one request though its lock locks nothing', async () => {
+    const { openTab, authority, browser, disk } = createWorld();
+    const { store } = await openTab({ storage: { ...disk.storage(), withLock: (_name, run) => run() } });
+    const credential = await store.store(authority.signIn());
+    await browser.advance(3_700_000);
+    await Promise.all([credential.accessToken(), credential.refresh(), credential.accessToken({ minValidityMs: 60_000 })]);
+    expect(authority.refreshes).toHaveLength(1);
+    expect(authority.reuses()).toBe(0);
+  });
+
+  it('RF-10 a signal that is aborted already asks nothing', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    const credential = await store.store(authority.signIn());
+    const aborted = credential.accessToken({ forceRefresh: true, signal: AbortSignal.abort() });
+    await expect(aborted).rejects.toMatchObject({ code: 'aborted' });
+    await settle();
+    expect(authority.refreshes).toHaveLength(0);
+  });
+});
