@@ -238,7 +238,12 @@ describe('taking turns', () => {
     const { store } = await openTab({ storage: { ...disk.storage(), withLock: (_name, run) => run() } });
     const credential = await store.store(authority.signIn());
     await browser.advance(3_700_000);
-    await Promise.all([credential.accessToken(), credential.refresh(), credential.accessToken({ minValidityMs: 60_000 })]);
+    authority.hold();
+    const callers = [credential.accessToken(), credential.refresh(), credential.accessToken({ minValidityMs: 60_000 })];
+    await settle();
+    expect(authority.refreshes).toHaveLength(1);
+    authority.refreshes[0]?.answer();
+    await Promise.all(callers);
     expect(authority.refreshes).toHaveLength(1);
     expect(authority.reuses()).toBe(0);
   });
