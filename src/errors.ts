@@ -25,6 +25,7 @@ export type CredentialErrorCode =
   | 'http_error'
   | 'id_token_invalid'
   | 'issuer_mismatch'
+  | 'key_lost'
   | 'lock_unavailable'
   | 'needs_interaction'
   | 'needs_sign_in'
@@ -33,6 +34,7 @@ export type CredentialErrorCode =
   | 'oauth_error'
   | 'response_invalid'
   | 'response_too_large'
+  | 'seal_broken'
   | 'server_error'
   | 'server_unavailable'
   | 'storage_conflict'
@@ -58,6 +60,7 @@ const CODES: Readonly<Record<CredentialErrorCode, ErrorClass>> = {
   http_error: 'configuration',
   id_token_invalid: 'security',
   issuer_mismatch: 'security',
+  key_lost: 'needs_user',
   lock_unavailable: 'configuration',
   needs_interaction: 'needs_user',
   needs_sign_in: 'needs_user',
@@ -66,6 +69,7 @@ const CODES: Readonly<Record<CredentialErrorCode, ErrorClass>> = {
   oauth_error: 'configuration',
   response_invalid: 'unknown_outcome',
   response_too_large: 'unknown_outcome',
+  seal_broken: 'security',
   server_error: 'unknown_outcome',
   server_unavailable: 'transient',
   storage_conflict: 'transient',
@@ -116,31 +120,6 @@ export class CredentialError extends Error {
   }
 }
 
-/** The authorization server answered with an OAuth error (RFC 6749 §5.2, §4.1.2.1). Its texts are untrusted and cleaned (6749-13). */
-export class OAuthResponseError extends CredentialError {
-  override readonly name = 'OAuthResponseError' as const;
-  /** The OAuth error code, such as `invalid_grant`. */
-  readonly error: string;
-  /** Text of the server: hostile until shown otherwise; at most 1,024 characters, control characters removed. */
-  readonly errorDescription: string | undefined;
-
-  constructor(
-    error: { readonly error: string; readonly errorDescription?: string | undefined },
-    code: CredentialErrorCode,
-    details: CredentialErrorDetails = {},
-  ) {
-    const name = redacted(cleanText(error.error, 100));
-    super(code, `The authorization server answered with the error "${name}".`, { class: classOfOAuthError(name), ...details });
-    this.error = name;
-    this.errorDescription = error.errorDescription === undefined ? undefined : redacted(cleanText(error.errorDescription));
-  }
-
-  override toJSON(): Record<string, unknown> {
-    const { error, errorDescription } = this;
-    return { ...super.toJSON(), error, ...(errorDescription !== undefined && { errorDescription }) };
-  }
-}
-
 /** No readable answer was received; the server may have acted all the same. */
 export class NetworkError extends CredentialError {
   override readonly name = 'NetworkError' as const;
@@ -172,40 +151,4 @@ function given(members: Readonly<Record<string, unknown>>): Record<string, unkno
 /** Anything thrown, as an error of ours. The original is dropped: errors of other libraries may hold response bodies with tokens. */
 export function asCredentialError(value: unknown, code: CredentialErrorCode, message: string): CredentialError {
   return isCredentialError(value) ? value : new CredentialError(code, message);
-}
-
-/** Removes control characters and caps the length of text that came from a server (6749-13). */
-export function cleanText(text: string, maxLength = 1024): string {
-  return text.slice(0, maxLength).replace(UNPRINTABLE, ' ');
-}
-
-/**
- * The second filter of OBS-3: a server may echo what it was sent. JWT-like text and runs of 20 or more base64url characters go, plain
- * words such as `unsupported_grant_type` stay.
- */
-function redacted(text: string): string {
-  return text.replace(/[\w-]{20,}(?:\.[\w-]*)*/g, (run) => (/^[a-z_-]+$/.test(run) ? run : '[redacted]'));
-}
-
-/** Control characters, line and paragraph separators, and marks that change the direction of text (Unicode Cc, Zl, Zp, Bidi_Control). */
-const UNPRINTABLE = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu;
-
-/** The table "Answer of a refresh" of RFC 6749 §5.2 codes, by class. */
-function classOfOAuthError(error: string): ErrorClass {
-  switch (error) {
-    case 'invalid_grant':
-    case 'interaction_required':
-    case 'login_required':
-    case 'consent_required':
-    case 'account_selection_required':
-    case 'access_denied':
-      return 'needs_user';
-    case 'temporarily_unavailable':
-    case 'server_error':
-    case 'slow_down':
-    case 'use_dpop_nonce':
-      return 'transient';
-    default:
-      return 'configuration';
-  }
 }

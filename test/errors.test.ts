@@ -1,15 +1,14 @@
 import { inspect } from 'node:util';
 import {
   asCredentialError,
-  cleanText,
   CredentialError,
   isCredentialError,
   NetworkError,
-  OAuthResponseError,
   ProtocolError,
   StorageError,
   type CredentialErrorCode,
 } from '../src/errors';
+import { cleanText, OAuthResponseError } from '../src/oauth/oauth-response-error';
 
 /** Every code. A code that is missing here, or was renamed, does not compile. */
 const EVERY_CODE: Record<CredentialErrorCode, true> = {
@@ -27,6 +26,7 @@ const EVERY_CODE: Record<CredentialErrorCode, true> = {
   http_error: true,
   id_token_invalid: true,
   issuer_mismatch: true,
+  key_lost: true,
   lock_unavailable: true,
   needs_interaction: true,
   needs_sign_in: true,
@@ -35,6 +35,7 @@ const EVERY_CODE: Record<CredentialErrorCode, true> = {
   oauth_error: true,
   response_invalid: true,
   response_too_large: true,
+  seal_broken: true,
   server_error: true,
   server_unavailable: true,
   storage_conflict: true,
@@ -66,6 +67,7 @@ describe('codes', () => {
        "http_error": "configuration",
        "id_token_invalid": "security",
        "issuer_mismatch": "security",
+       "key_lost": "needs_user",
        "lock_unavailable": "configuration",
        "needs_interaction": "needs_user",
        "needs_sign_in": "needs_user",
@@ -74,6 +76,7 @@ describe('codes', () => {
        "oauth_error": "configuration",
        "response_invalid": "unknown_outcome",
        "response_too_large": "unknown_outcome",
+       "seal_broken": "security",
        "server_error": "unknown_outcome",
        "server_unavailable": "transient",
        "storage_conflict": "transient",

@@ -49,6 +49,9 @@ export interface CodeExchange {
 /** Claims of the user info endpoint (OpenID Connect Core §5.3). */
 export type UserInfo = Readonly<Record<string, unknown>> & { readonly sub: string };
 
+/** What a refresh needs to know of a token: also where its access token is not at hand. */
+export type Grant = Pick<Token, 'id' | 'scope' | 'claims' | 'context' | 'refreshToken' | 'idToken'>;
+
 /** One client of one authorization server. Every method may throw `NetworkError`, `ProtocolError` and `OAuthResponseError`. */
 export interface OAuth2Client {
   readonly issuer: string;
@@ -62,11 +65,11 @@ export interface OAuth2Client {
   /** Checks the callback and exchanges its code for a validated token (RFC 6749 §4.1.3, RFC 7636, RFC 9207, OIDC Core §3.1.3.7). */
   exchangeCode(exchange: CodeExchange): Promise<Token>;
   /** Sends a refresh request (RFC 6749 §6) and returns the raw answer: what was rotated can be made durable before it is judged. */
-  sendRefresh(token: Token): Promise<StagedAnswer>;
+  sendRefresh(grant: Grant): Promise<StagedAnswer>;
   /** True if judging the answer must ask the server for keys. */
   needsKeys(answer: StagedAnswer): boolean;
   /** Judges an answer: the next token of the same id, keeping all that the answer omits (6749-12, §6.1 of the standards list). */
-  processRefresh(token: Token, answer: StagedAnswer): Promise<Token>;
+  processRefresh(grant: Grant, answer: StagedAnswer): Promise<Token>;
   /** Revokes one token (RFC 7009). Resolves also for a token the server does not know. */
   revoke(token: string, hint: 'access_token' | 'refresh_token'): Promise<void>;
   /** Claims of the user the token speaks for; `sub` is checked against the ID token's (UI-1). */
@@ -108,9 +111,9 @@ export function createOAuth2Client(options: OAuth2ClientOptions): OAuth2Client {
     platform: resolved.platform,
     metadata: async () => (await protocol()).metadata(),
     exchangeCode: async (exchange) => (await protocol()).exchangeCode(exchange),
-    sendRefresh: async (token) => (await protocol()).sendRefresh(token),
+    sendRefresh: async (grant) => (await protocol()).sendRefresh(grant),
     needsKeys: (answer) => ready?.needsKeys(answer) ?? true,
-    processRefresh: async (token, answer) => (await protocol()).processRefresh(token, answer),
+    processRefresh: async (grant, answer) => (await protocol()).processRefresh(grant, answer),
     revoke: async (token, hint) => (await protocol()).revoke(token, hint),
     userInfo: async (token) => (await protocol()).userInfo(token),
   };

@@ -9,10 +9,11 @@ import * as oauth from 'oauth4webapi';
 import { isPlainObject, parseJson } from '../credential/data.js';
 import type { StagedAnswer } from '../credential/record.js';
 import { createToken, parseClaims, type IdTokenClaims, type Token, type TokenContext } from '../credential/token.js';
-import { CredentialError, isCredentialError, OAuthResponseError, ProtocolError } from '../errors.js';
+import { CredentialError, isCredentialError, ProtocolError } from '../errors.js';
+import { OAuthResponseError } from './oauth-response-error.js';
 import { clockSkewSeconds } from '../platform/platform.js';
 import { randomText } from '../platform/random.js';
-import type { CodeExchange, ResolvedClientOptions, UserInfo } from './client.js';
+import type { CodeExchange, Grant, ResolvedClientOptions, UserInfo } from './client.js';
 import { checkAccessTokenHash, checkClaims, checkSameLogin, CLOCK_TOLERANCE_S, invalid, parseIdTokenHeader } from './id-token.js';
 import { createKeySet } from './key-set.js';
 import { assertJsonType, errorOf, parseTokenResponse, type TokenResponse } from './token-response.js';
@@ -26,9 +27,9 @@ const METADATA_STALE_IF_ERROR_MS = 24 * 60 * 60_000;
 export interface Protocol {
   readonly metadata: () => Promise<oauth.AuthorizationServer>;
   readonly exchangeCode: (exchange: CodeExchange) => Promise<Token>;
-  readonly sendRefresh: (token: Token) => Promise<StagedAnswer>;
+  readonly sendRefresh: (grant: Grant) => Promise<StagedAnswer>;
   readonly needsKeys: (answer: StagedAnswer) => boolean;
-  readonly processRefresh: (token: Token, answer: StagedAnswer) => Promise<Token>;
+  readonly processRefresh: (grant: Grant, answer: StagedAnswer) => Promise<Token>;
   readonly revoke: (token: string, hint: 'access_token' | 'refresh_token') => Promise<void>;
   readonly userInfo: (token: Token) => Promise<UserInfo>;
 }
@@ -207,24 +208,24 @@ export function createProtocol({ issuer, clientId, idTokenSigningAlgs, platform 
         return false; // refused without asking anybody
       }
     },
-    processRefresh: async (token, { text, contentType, sentAt, receivedAt }) => {
+    processRefresh: async (grant, { text, contentType, sentAt, receivedAt }) => {
       if (contentType !== undefined) assertJsonType(contentType, issuer);
       const answer = parseTokenResponse(text, issuer);
       const claims = await validate(answer, receivedAt, {}, (server, client, response) =>
         oauth.processRefreshTokenResponse(server, client, response),
       );
-      if (claims && token.claims) checkSameLogin(token.claims, claims);
+      if (claims && grant.claims) checkSameLogin(grant.claims, claims);
       const kept = {
         ...answer,
-        refreshToken: answer.refreshToken ?? token.refreshToken, // 6749-12: no new one means the old one stays
-        idToken: answer.idToken ?? token.idToken,
-        scope: answer.scope ?? token.scope,
+        refreshToken: answer.refreshToken ?? grant.refreshToken, // 6749-12: no new one means the old one stays
+        idToken: answer.idToken ?? grant.idToken,
+        scope: answer.scope ?? grant.scope,
       };
       return tokenOf(kept, {
-        id: token.id,
-        context: token.context,
+        id: grant.id,
+        context: grant.context,
         sentAt,
-        claims: claims && token.claims ? ofLogin(token.claims, claims) : (claims ?? token.claims),
+        claims: claims && grant.claims ? ofLogin(grant.claims, claims) : (claims ?? grant.claims),
       });
     },
     revoke: async (token, hint) => {

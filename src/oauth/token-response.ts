@@ -6,7 +6,8 @@
 import { isPlainObject, parseJson } from '../credential/data.js';
 import { normalizeScope } from '../credential/scope.js';
 import type { TokenType } from '../credential/token.js';
-import { CredentialError, OAuthResponseError, ProtocolError } from '../errors.js';
+import { CredentialError, ProtocolError } from '../errors.js';
+import { OAuthResponseError } from './oauth-response-error.js';
 import type { Exchange } from './transport.js';
 
 const MAX_TOKEN_CHARACTERS = 128 * 1024;

@@ -18,8 +18,11 @@ export interface Channel {
   close(): void;
 }
 
-/** What happens to the program as a whole. */
-export type LifecycleEvent = 'visible' | 'online' | 'resumed';
+/**
+ * What happens to the program as a whole. `frozen`: nothing of it may run for a while, and what it has open may block others; `resumed`:
+ * it runs again.
+ */
+export type LifecycleEvent = 'visible' | 'online' | 'frozen' | 'resumed';
 
 /** The page a program runs in; absent on servers and in workers. */
 export interface Page {
@@ -29,6 +32,12 @@ export interface Page {
   replaceUrl(url: string): void;
   /** The session storage of the tab; `undefined` where it is blocked. */
   sessionItems(): Storage | undefined;
+  /** The local storage of the origin; `undefined` where it is blocked. */
+  localItems?(): Storage | undefined;
+  /** The cookies of the page that scripts can read: `a=1; b=2`. */
+  cookies?(): string;
+  /** Sets one cookie, with its attributes. */
+  setCookie?(cookie: string): void;
 }
 
 /** Everything ambient. All members are functions called late; missing ones mean that the runtime has no such thing. */
@@ -46,6 +55,8 @@ export interface Platform {
   /** Calls back on what happens to the page; returns the way to stop. */
   readonly lifecycle?: ((listener: (event: LifecycleEvent) => void) => () => void) | undefined;
   readonly page?: Page | undefined;
+  /** Databases of the origin; access alone may throw where they are blocked. */
+  readonly indexedDB?: IDBFactory | undefined;
 }
 
 /** The platform of this runtime. Features are found when asked for, not by guessing what kind of program this is. */
@@ -70,6 +81,9 @@ export function defaultPlatform(): Platform {
     openChannel: 'BroadcastChannel' in scope ? openBroadcastChannel : undefined,
     lifecycle: document ? (listener) => listenToPage(document, listener) : undefined,
     page: document ? pageOf(document) : undefined,
+    get indexedDB() {
+      return 'indexedDB' in scope ? scope.indexedDB : undefined;
+    },
   };
 }
 
@@ -91,24 +105,21 @@ function openBroadcastChannel(name: string, onMessage: (message: unknown) => voi
 
 function listenToPage(document: Document, listener: (event: LifecycleEvent) => void): () => void {
   const view = document.defaultView;
-  const onVisibility = (): void => {
-    if (document.visibilityState === 'visible') listener('visible');
-  };
-  const onShow = (event: PageTransitionEvent): void => {
-    if (event.persisted) listener('resumed');
-  };
-  const onOnline = (): void => listener('online');
-  const onResume = (): void => listener('resumed');
-  document.addEventListener('visibilitychange', onVisibility);
-  document.addEventListener('resume', onResume);
-  view?.addEventListener('pageshow', onShow);
-  view?.addEventListener('online', onOnline);
-  return () => {
-    document.removeEventListener('visibilitychange', onVisibility);
-    document.removeEventListener('resume', onResume);
-    view?.removeEventListener('pageshow', onShow);
-    view?.removeEventListener('online', onOnline);
-  };
+  const isKept = (event: Event): boolean => (event as PageTransitionEvent).persisted; // in the back/forward cache
+  const wiring: readonly (readonly [EventTarget | null, string, LifecycleEvent, ((event: Event) => boolean)?])[] = [
+    [document, 'visibilitychange', 'visible', () => document.visibilityState === 'visible'],
+    [document, 'freeze', 'frozen'],
+    [document, 'resume', 'resumed'],
+    [view, 'pagehide', 'frozen', isKept],
+    [view, 'pageshow', 'resumed', isKept],
+    [view, 'online', 'online'],
+  ];
+  const stops = wiring.map(([target, name, event, counts]) => {
+    const onEvent = (one: Event): void => void (counts?.(one) !== false && listener(event));
+    target?.addEventListener(name, onEvent);
+    return () => target?.removeEventListener(name, onEvent);
+  });
+  return () => stops.forEach((stop) => stop());
 }
 
 function pageOf(document: Document): Page {
@@ -116,14 +127,20 @@ function pageOf(document: Document): Page {
   return {
     url: () => document.location.href,
     replaceUrl: (url) => view()?.history.replaceState(view()?.history.state, '', url),
-    sessionItems: () => {
-      try {
-        return view()?.sessionStorage; // access alone throws where storage is blocked
-      } catch {
-        return undefined;
-      }
-    },
+    sessionItems: () => orBlocked(() => view()?.sessionStorage),
+    localItems: () => orBlocked(() => view()?.localStorage),
+    cookies: () => orBlocked(() => document.cookie) ?? '',
+    setCookie: (cookie) => void (document.cookie = cookie),
   };
+}
+
+/** Access alone throws where storage is blocked. */
+function orBlocked<T>(access: () => T): T | undefined {
+  try {
+    return access();
+  } catch {
+    return undefined;
+  }
 }
 
 function hasUnref(value: unknown): value is { unref(): void } {

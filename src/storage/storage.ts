@@ -19,21 +19,28 @@ export interface StoredEntry {
 
 /** What a storage turns out to be once it is open. */
 export interface StorageCapabilities {
-  /** True if a read under a lock sees every write made before under that lock. */
+  /** True if a read under a lock sees every write made before under that lock. A storage that is shared must be. */
   readonly coherent: boolean;
   /** What a resolved write has survived: the end of the program (`relaxed`), power loss (`strict`), or neither (`none`). */
   readonly durability: 'none' | 'relaxed' | 'strict';
-  /** Who else may use the same records: this program, or every tab and worker of the origin. Locks must reach as far. */
-  readonly reach: 'process' | 'origin';
+  /** Who else may use the same records. Locks must reach as far. */
+  readonly reach: Reach;
+  /** Bytes that all records together may have, where the medium sets a narrow bound (cookies); left out where it is wide. */
+  readonly capacity?: number;
 }
+
+/** This program; every tab and worker of an origin; every program of a machine. */
+export type Reach = 'process' | 'origin' | 'machine';
 
 /**
  * Where records live. Every method may reject; the store reports it as `storage_failed` or, on opening, goes on in memory.
- * An adapter that passes the contract suite (`test/contract`) is complete.
+ * An adapter that passes the contract suite of `rx-credentials/testing` is complete.
  */
 export interface CredentialStorage {
   /** Separates the records of several stores in one place, and names locks and channels. */
   readonly namespace: string;
+  /** True for a medium that must not hold tokens in the clear (6750-5): a store takes it only inside `sealed(…)`. */
+  readonly needsSealing?: boolean;
   open(): Promise<StorageCapabilities>;
   /** The value stored under the id, `undefined` if there is none. */
   read(id: string): Promise<unknown>;
@@ -49,6 +56,16 @@ export interface CredentialStorage {
   withLock?<T>(name: string, run: () => Promise<T>): Promise<T>;
   /** Calls back with the id after each write of another user of the same storage. Without it the store uses a channel of the platform. */
   watch?(listener: (id: string) => void): () => void;
+  /**
+   * The record with its secrets in the clear; one that was never sealed comes back as it is. Only storages that seal have it: their
+   * `read` and `readAll` return secrets as `{ sealed: text }`, and `write` seals what is in the clear and leaves sealed text alone.
+   *
+   * @throws {StorageError} `key_lost`: the key is gone for good; `seal_broken`: the record was edited, swapped or damaged;
+   * `storage_failed`: the key could not be read this time
+   */
+  unseal?(record: StoredRecord): Promise<unknown>;
+  /** Lets go of what no record needs any more, such as old keys. The store calls it at a start and after `clear`, under its lock. */
+  sweep?(): Promise<void>;
   close(): Promise<void>;
 }
 

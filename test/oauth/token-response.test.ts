@@ -1,4 +1,5 @@
-import { CredentialError, OAuthResponseError, ProtocolError } from '../../src/errors';
+import { CredentialError, ProtocolError } from '../../src/errors';
+import { OAuthResponseError } from '../../src/oauth/oauth-response-error';
 import { assertJsonType, errorOf, parseExpiresIn, parseTokenResponse, refreshTokenIn } from '../../src/oauth/token-response';
 
 const ISSUER = 'https://id.example.com';

@@ -141,27 +141,30 @@ describe('in a page', () => {
     expect(page.sessionItems()).toBeUndefined();
   });
 
-  it('TM-4 tells of becoming visible, of coming online and of coming back, until it is stopped', () => {
+  it('TM-4 tells of becoming visible, of coming online, of standing still and of coming back, until it is stopped', () => {
     const document = fakeDocument();
     put({ document });
     const heard: LifecycleEvent[] = [];
     const stop = defaultPlatform().lifecycle!((event) => heard.push(event));
     const fire = (): void => {
       document.dispatchEvent(new Event('visibilitychange'));
+      document.dispatchEvent(new Event('freeze'));
       document.dispatchEvent(new Event('resume'));
+      document.defaultView.dispatchEvent(Object.assign(new Event('pagehide'), { persisted: true }));
+      document.defaultView.dispatchEvent(Object.assign(new Event('pagehide'), { persisted: false }));
       document.defaultView.dispatchEvent(new Event('online'));
       document.defaultView.dispatchEvent(Object.assign(new Event('pageshow'), { persisted: true }));
       document.defaultView.dispatchEvent(Object.assign(new Event('pageshow'), { persisted: false }));
     };
     fire();
-    expect(heard).toEqual(['visible', 'resumed', 'online', 'resumed']);
+    expect(heard).toEqual(['visible', 'frozen', 'resumed', 'frozen', 'online', 'resumed']);
     document.visibilityState = 'hidden';
     document.dispatchEvent(new Event('visibilitychange'));
-    expect(heard).toHaveLength(4);
+    expect(heard).toHaveLength(6);
     stop();
     document.visibilityState = 'visible';
     fire();
-    expect(heard).toHaveLength(4);
+    expect(heard).toHaveLength(6);
   });
 });
 

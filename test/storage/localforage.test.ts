@@ -3,8 +3,9 @@ import { CredentialError, StorageError } from '../../src/errors';
 import { inProcessLocks } from '../../src/platform/in-process-locks';
 import { defaultPlatform, type Platform } from '../../src/platform/platform';
 import { localforageStorage } from '../../src/storage/localforage';
+import type { CredentialStorage } from '../../src/storage/storage';
 import { describeStorage } from '../contract/storage-contract';
-import { fakeStorage, unitPlatform } from '../support/unit-platform';
+import { fakeStorage, settled, unitPlatform } from '../support/unit-platform';
 
 const itemsOf = (namespace: string) => localforage.createInstance({ name: namespace, storeName: 'records', driver: localforage.INDEXEDDB });
 
@@ -125,5 +126,94 @@ describe('localforageStorage', () => {
     await storage.close();
     locks = inProcessLocks();
     expect((await storage.open()).durability).toBe('relaxed');
+  });
+
+  describe('RF-15 a driver in trouble', () => {
+    const failure = (promise: Promise<unknown>): Promise<unknown> =>
+      promise.then(
+        (value) => ({ value }),
+        (error: unknown) => error,
+      );
+    const one = { id: 'one', revision: 1 };
+    afterEach(() => jest.restoreAllMocks());
+
+    it('that never opens is given up after five seconds', async () => {
+      jest.spyOn(indexedDB, 'open').mockImplementation(() => new EventTarget() as never);
+      const platform = { ...unitPlatform(), locks: inProcessLocks() };
+      const opening = codeOf(localforageStorage({ namespace: 'lf-never-opens', platform }).open());
+      for (let i = 0; i < 5; i++) await settled();
+      platform.advance(5_000);
+      expect(await opening).toBe('storage_failed');
+      expect(platform.timers()).toEqual([]);
+    });
+
+    it.each<[string, number, (storage: CredentialStorage) => Promise<unknown>]>([
+      ['read', 5_000, (storage) => storage.read('one')],
+      ['write', 5_000, (storage) => storage.write({ id: 'one', revision: 2 }, 1)],
+      ['readAll', 30_000, (storage) => storage.readAll()],
+    ])('that hangs in mid-life makes %s reject, and frees the lock', async (_, limitMs, question) => {
+      const namespace = `lf-hangs-${limitMs}-${_}`;
+      const platform = { ...unitPlatform(), locks: inProcessLocks() };
+      const storage = localforageStorage({ namespace, platform });
+      await storage.write(one, 'absent');
+      jest.spyOn(IDBDatabase.prototype, 'transaction').mockReturnValue({
+        objectStore: () => ({ get: () => ({}), openCursor: () => ({}) }),
+      } as never);
+      const asked = codeOf(question(storage));
+      for (let i = 0; i < 5; i++) await settled();
+      platform.advance(limitMs - 1);
+      await settled();
+      expect(platform.timers()).toEqual([1]);
+      platform.advance(1);
+      expect(await asked).toBe('storage_failed');
+      jest.restoreAllMocks();
+      expect(await storage.read('one')).toEqual(one);
+      expect(await storage.write({ id: 'one', revision: 2 }, 1)).toBe(true);
+      expect(platform.timers()).toEqual([]);
+    });
+
+    it('that lost its connection opens it again, or rejects', async () => {
+      const connections: IDBDatabase[] = [];
+      const { transaction } = IDBDatabase.prototype;
+      jest.spyOn(IDBDatabase.prototype, 'transaction').mockImplementation(function (this: IDBDatabase, ...args) {
+        connections.push(this);
+        return transaction.apply(this, args);
+      });
+      const storage = localforageStorage({ namespace: 'lf-lost' });
+      await storage.write(one, 'absent');
+      connections.forEach((connection) => connection.close());
+      const answer = await failure(storage.write({ id: 'one', revision: 2 }, 1));
+      expect(answer).toEqual({ value: true });
+      expect(await storage.readAll()).toEqual([{ id: 'one', value: { id: 'one', revision: 2 } }]);
+    });
+
+    it('without room rejects by name, and the old record stays', async () => {
+      const storage = localforageStorage({ namespace: 'lf-full' });
+      await storage.write(one, 'absent');
+      jest.spyOn(IDBObjectStore.prototype, 'put').mockImplementation(() => {
+        throw new DOMException('full', 'QuotaExceededError');
+      });
+      expect(await failure(storage.write({ id: 'one', revision: 2 }, 1))).toMatchObject({ name: 'QuotaExceededError' });
+      jest.restoreAllMocks();
+      expect(await storage.read('one')).toEqual(one);
+      expect(await storage.write({ id: 'one', revision: 2 }, 1)).toBe(true);
+    });
+
+    it('RF-9 a lock that another tab holds for ten seconds is given up, and nothing is written when it is granted after all', async () => {
+      const platform = unitPlatform();
+      let grant = (): void => undefined;
+      const held = new Promise<void>((resolve) => (grant = resolve));
+      const storage = localforageStorage({
+        namespace: 'lf-held',
+        platform: { ...platform, locks: { reach: 'origin', withLock: (_, run) => held.then(run) } },
+      });
+      const writing = codeOf(storage.write(one, 'absent'));
+      await settled();
+      platform.advance(10_000);
+      expect(await writing).toBe('storage_failed');
+      grant();
+      await settled();
+      expect(await storage.readAll()).toEqual([]);
+    });
   });
 });

@@ -28,6 +28,24 @@ describe('memoryStorage', () => {
     expect(await b.readAll()).toEqual([]);
   });
 
+  it('E68 what is frozen all through is kept and not copied; anything else is copied, down to where it is frozen', async () => {
+    const storage = memoryStorage();
+    const frozen = Object.freeze({ id: 'one', revision: 1, secrets: Object.freeze({ accessToken: 'a' }), tags: Object.freeze(['t']) });
+    await storage.write(frozen, 'absent');
+    expect(await storage.read('one')).toBe(frozen);
+    const half = Object.freeze({ ...frozen, id: 'two', tags: ['t'] });
+    await storage.write(half, 'absent');
+    const kept = (await storage.read('two')) as typeof half;
+    expect(kept).toEqual(half);
+    expect(kept.secrets).toBe(frozen.secrets);
+    expect([kept.tags === half.tags, Object.isFrozen(kept), Object.isFrozen(kept.tags), Object.isFrozen(half.tags)]).toEqual([
+      false,
+      true,
+      true,
+      false,
+    ]);
+  });
+
   it('E34 watchers are told of each other’s writes, and stopping one leaves the others', async () => {
     const storage = memoryStorage();
     const seen: string[] = [];

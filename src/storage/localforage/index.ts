@@ -7,23 +7,30 @@
 import type { default as LocalForageModule } from 'localforage';
 import { StorageError } from '../../errors.js';
 import { defaultPlatform, type Platform } from '../../platform/platform.js';
+import { exclusively, requireLocks, within } from '../deadline.js';
 import { conditionHolds, type CredentialStorage } from '../storage.js';
 
 /** Options of `localforageStorage`. */
 export interface LocalforageStorageOptions {
   /** Name of the database. Default `rx-credentials`. */
   readonly namespace?: string;
-  /** Default: the platform of this runtime. Only its locks are used. */
+  /** Default: the platform of this runtime. Only its locks and timers are used. */
   readonly platform?: Platform;
 }
 
 type LocalForage = typeof LocalForageModule;
 
+/** Milliseconds that the driver may take for anything. It opens its connection again by itself, and that may be blocked for ever. */
+const ANSWER_MS = 5_000;
+/** The same for reading everything, which is a step of the driver for each record. */
+const READ_ALL_MS = 30_000;
+
 /**
  * A storage in IndexedDB, shared by all tabs of an origin. Conditional writes run under a short Web Lock, since localforage has no
  * transactions to offer; durability is that of the browser's default, `relaxed`.
  *
- * @throws {StorageError} from `open`: `storage_failed` where IndexedDB is missing or blocked, `lock_unavailable` without Web Locks
+ * @throws {StorageError} from `open`: `storage_failed` where IndexedDB is missing, blocked, or does not answer within 5 s,
+ * `lock_unavailable` without Web Locks
  */
 export function localforageStorage(options: LocalforageStorageOptions = {}): CredentialStorage {
   const { namespace = 'rx-credentials', platform = defaultPlatform() } = options;
@@ -33,36 +40,39 @@ export function localforageStorage(options: LocalforageStorageOptions = {}): Cre
       opened = undefined; // asked again the next time
       throw error;
     }));
+  /** One question to the driver, which may hang (RF-15). */
+  const ask = async <T>(question: (items: LocalForage) => Promise<T>, limitMs = ANSWER_MS): Promise<T> => {
+    const store = await items();
+    return within(platform, limitMs, 'The database does not answer: another tab blocks it; close other tabs, or reload.', question(store));
+  };
   /** Runs `change` if the condition holds, alone among all tabs. */
-  const conditionally = async (
+  const conditionally = (
     id: string,
     condition: number | 'absent' | 'any',
     change: (items: LocalForage) => Promise<unknown>,
-  ): Promise<boolean> => {
-    const { locks } = platform;
-    if (!locks) throw new StorageError('lock_unavailable', 'This browser has no Web Locks (navigator.locks).');
-    const store = await items();
-    return locks.withLock(`${namespace}:write:${id}`, async () => {
-      const stored: unknown = await store.getItem(id);
+  ): Promise<boolean> =>
+    exclusively(platform, `${namespace}:write:${id}`, async () => {
+      const stored = await ask((store) => store.getItem<unknown>(id));
       if (!conditionHolds(stored, condition)) return false;
-      await change(store);
+      await ask(change);
       return true;
     });
-  };
   return {
     namespace,
     open: async () => {
       await items();
       return { coherent: true, durability: 'relaxed', reach: 'origin' };
     },
-    read: async (id) => (await (await items()).getItem<unknown>(id)) ?? undefined,
+    read: async (id) => (await ask((store) => store.getItem<unknown>(id))) ?? undefined,
     readAll: async () => {
       const entries: { id: string; value: unknown }[] = [];
-      await (
-        await items()
-      ).iterate((value: unknown, id) => {
-        entries.push({ id, value });
-      });
+      await ask(
+        (store) =>
+          store.iterate((value: unknown, id) => {
+            entries.push({ id, value });
+          }),
+        READ_ALL_MS,
+      );
       return entries;
     },
     write: (record, condition) => conditionally(record.id, condition, (store) => store.setItem(record.id, record)),
@@ -75,12 +85,11 @@ export function localforageStorage(options: LocalforageStorageOptions = {}): Cre
 }
 
 async function openItems(namespace: string, platform: Platform): Promise<LocalForage> {
-  if (!platform.locks)
-    throw new StorageError('lock_unavailable', 'localforageStorage needs Web Locks (navigator.locks): a secure context.');
+  requireLocks(platform);
   const { default: localforage } = await import('localforage');
   const store = localforage.createInstance({ name: namespace, storeName: 'records', driver: localforage.INDEXEDDB });
   try {
-    await store.ready();
+    await within(platform, ANSWER_MS, '', store.ready());
   } catch {
     throw new StorageError('storage_failed', 'IndexedDB is missing or blocked here; credentials can be kept in memory only.');
   }

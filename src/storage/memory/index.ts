@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { inProcessLocks } from '../platform/in-process-locks.js';
-import { conditionHolds, type CredentialStorage, type StoredRecord } from './storage.js';
+import { inProcessLocks } from '../../platform/in-process-locks.js';
+import { conditionHolds, type CredentialStorage, type StoredRecord } from '../storage.js';
 
 /** Options of `memoryStorage`. */
 export interface MemoryStorageOptions {
@@ -26,7 +26,7 @@ export function memoryStorage({ namespace = 'rx-credentials' }: MemoryStorageOpt
     write: (record, condition) => {
       const may = conditionHolds(records.get(record.id), condition);
       if (may) {
-        records.set(record.id, record);
+        records.set(record.id, frozen(record));
         announce(record.id);
       }
       return Promise.resolve(may);
@@ -46,4 +46,13 @@ export function memoryStorage({ namespace = 'rx-credentials' }: MemoryStorageOpt
     },
     close: () => Promise.resolve(),
   };
+}
+
+/** The value, frozen all through: no caller can change it later. What is frozen already is kept, not copied: a record costs no second copy. */
+function frozen<T>(value: T): T {
+  if (typeof value !== 'object' || value === null) return value;
+  const before = Object.entries(value) as [string, unknown][];
+  const after = before.map(([name, member]) => [name, frozen(member)] as const);
+  if (Object.isFrozen(value) && after.every(([, member], i) => member === before[i]?.[1])) return value;
+  return Object.freeze(Array.isArray(value) ? after.map(([, member]) => member) : Object.fromEntries(after)) as T;
 }

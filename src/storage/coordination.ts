@@ -1,0 +1,227 @@
+/**
+ * Which copy of a record is the newest, for media that show a tab old values although a lock is held (localStorage, `RF-2`) or that every
+ * tab has a copy of (sessionStorage of a duplicated tab, `RF-14`). IndexedDB has the answer: for each record a count that grows with
+ * every write, and a stamp that tells two writes of one count apart. The entry is committed first, by compare-and-set; then the item is
+ * written. An item behind its entry is old: it is waited for, or replaced by a copy that lies sealed in the entry.
+ *
+ * @module
+ */
+import type { Platform } from '../platform/platform.js';
+import { randomText } from '../platform/random.js';
+import { database } from './database.js';
+import { exclusively, requireLocks } from './deadline.js';
+import { parsed, type Items } from './key-value/items.js';
+import { conditionHolds, type CredentialStorage, type StoredEntry } from './storage.js';
+
+/** A record as it lies in an item. */
+export interface Copy {
+  /** Grows with every write and removal. 0: it was not written by us. */
+  readonly count: number;
+  readonly stamp: string;
+  readonly value: unknown;
+}
+
+/** What IndexedDB says of a record. */
+export interface Entry {
+  readonly count: number;
+  readonly stamp: string;
+  /** Wall clock of the write, epoch milliseconds. */
+  readonly at: number;
+  /** It was removed: every copy up to this count is old. */
+  readonly isGone?: boolean;
+  /** The record for the twins of this tab; nobody else can open it. */
+  readonly sealed?: unknown;
+}
+
+/** Tabs that began as copies of one another, and the key that they have in common. */
+export interface Session {
+  readonly id: string;
+  seal(id: string, copy: Copy): Promise<unknown>;
+  /** `undefined` for what was not sealed by a twin for this record. */
+  open(id: string, entry: Entry): Promise<Copy | undefined>;
+}
+
+/** What `coordinated` needs. */
+export interface CoordinationOptions {
+  readonly namespace: string;
+  /** The database of the entries is called `<namespace>:<area>`. */
+  readonly area: 'local' | 'session' | 'items';
+  readonly items: Items;
+  /** The session as it is now; left out where all tabs share the items. */
+  readonly session?: (() => Session) | undefined;
+  readonly platform: Platform;
+}
+
+/** What was found of a record, and what it means. */
+interface Found {
+  readonly copy: Copy | undefined;
+  readonly entry: Entry | undefined;
+  readonly is: 'current' | 'gone' | 'behind';
+}
+
+/**
+ * Pauses between looks at an item that is behind, about two seconds in all; mostly the first looks suffice. Looks are counted, not time: a
+ * tab that was frozen meanwhile has not waited. The first ones pause no longer than a look takes, since timers of hidden tabs are slow.
+ */
+const PAUSES_MS = [0, 0, 0, 0, 0, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000] as const;
+
+/** Removed records leave an entry for a day; those of sessions that are over are gone after a week without a write. */
+const DAY_MS = 86_400_000;
+
+/** A storage over items that may be old; coherent all the same. */
+export function coordinated({ namespace, area, items, session, platform }: CoordinationOptions): CredentialStorage {
+  const entries = database({ name: `${namespace}:${area}`, durability: 'relaxed', platform });
+  const prefix = (): string => (session ? `${session().id}:` : '');
+  const alone = <T>(id: string, run: () => Promise<T>): Promise<T> => exclusively(platform, `${namespace}:write:${id}`, run);
+
+  const look = async (id: string): Promise<Found> => {
+    const key = prefix() + id;
+    const entry = entryOf(await entries.run('readonly', (store) => store.get(key)));
+    return found(copyOf(await items.get(id)), entry); // the item second: so it is behind only if it is old
+  };
+  /** Commits an entry if the one seen before is still there. */
+  const commit = (id: string, seen: Entry | undefined, next: Entry | undefined): Promise<boolean> => {
+    const key = prefix() + id;
+    return entries.run('readwrite', async (store) => {
+      const stored = entryOf(await store.get(key));
+      if (stored?.count !== seen?.count || stored?.stamp !== seen?.stamp) return false;
+      await (next ? store.put(next, key) : store.delete(key));
+      return true;
+    });
+  };
+  /** What a record is, under its lock: nobody writes meanwhile, so an item that stays behind was cleared or lost. */
+  const current = async (id: string): Promise<Found> => {
+    let seen = await look(id);
+    if (session && seen.entry && seen.is === 'behind') {
+      const copy = await session().open(id, seen.entry);
+      if (copy) await items.set(id, JSON.stringify(copy), false).catch(() => undefined); // no room here: it is still in the entry
+      seen = found(copy ?? seen.copy, seen.entry);
+    }
+    for (const pauseMs of session ? [] : PAUSES_MS) {
+      if (seen.is !== 'behind') break;
+      if (pauseMs) await new Promise<void>((resolve) => void platform.setTimer(resolve, pauseMs));
+      seen = await look(id);
+    }
+    if (seen.is !== 'behind') return seen;
+    const { copy } = seen;
+    const entry = copy && { count: copy.count, stamp: copy.stamp, at: platform.now() };
+    await commit(id, seen.entry, entry);
+    return found(copy, entry);
+  };
+  const valueOf = async (id: string, seen: Found): Promise<unknown> => {
+    const settled = seen.is === 'behind' ? await alone(id, () => current(id)) : seen;
+    return settled.is === 'current' ? settled.copy?.value : undefined;
+  };
+  /** Commits the entry, then changes the item; an item that cannot be changed leaves everything as it was. */
+  const change = async (id: string, seen: Found, next: Entry, changeItem: () => Promise<void>): Promise<boolean> => {
+    if (!(await commit(id, seen.entry, next))) return false; // someone came in between: the lock was lost (RF-16)
+    try {
+      await changeItem();
+    } catch (error) {
+      await commit(id, next, seen.entry).catch(() => undefined);
+      throw error;
+    }
+    return true;
+  };
+  const nextAfter = ({ copy, entry }: Found): Omit<Copy, 'value'> & Entry => ({
+    count: Math.max(copy?.count ?? 0, entry?.count ?? 0) + 1,
+    stamp: randomText(platform, 9),
+    at: platform.now(),
+  });
+  /** All entries of these items, by id. */
+  const readEntries = (mine: string): Promise<ReadonlyMap<string, Entry>> =>
+    entries.run('readonly', async (store) => {
+      const keys = ((await store.getAllKeys()) as string[]).filter((key) => key.startsWith(mine));
+      const values = await (mine ? Promise.all(keys.map((key) => store.get(key))) : store.getAll());
+      return new Map(keys.flatMap((key, i) => pairOf(key.slice(mine.length), entryOf(values[i]))));
+    });
+
+  const sweep = async (): Promise<void> => {
+    const mine = prefix();
+    const now = platform.now();
+    for (const [id, { isGone, at }] of await readEntries(mine)) {
+      if (!isGone || at > now - DAY_MS) continue;
+      await alone(id, async () => {
+        const seen = await look(id);
+        if (seen.is === 'gone') await items.remove(id); // or it would come back with its entry gone
+        if (seen.entry?.isGone) await commit(id, seen.entry, undefined);
+      });
+    }
+    if (!session) return;
+    await entries.run('readwrite', async (store) => {
+      const [keys, values] = await Promise.all([store.getAllKeys(), store.getAll()]);
+      const isOver = (i: number): boolean => (entryOf(values[i])?.at ?? 0) < now - 7 * DAY_MS;
+      for (const [i, key] of keys.entries()) if (!(key as string).startsWith(mine) && isOver(i)) await store.delete(key);
+    });
+  };
+
+  return {
+    namespace,
+    open: async () => {
+      requireLocks(platform);
+      await items.get(''); // throws where items are blocked
+      await entries.open();
+      await sweep().catch(() => undefined); // the next start sweeps again
+      return { coherent: true, durability: 'relaxed', reach: 'origin' };
+    },
+    read: async (id) => valueOf(id, await look(id)),
+    readAll: async () => {
+      const stored = await readEntries(prefix());
+      const ids = new Set([...stored.keys(), ...(await items.names())]);
+      const all = await Promise.all(
+        Array.from(ids, async (id): Promise<StoredEntry> => {
+          return { id, value: await valueOf(id, found(copyOf(await items.get(id)), stored.get(id))) };
+        }),
+      );
+      return all.filter(({ value }) => value !== undefined);
+    },
+    write: (record, condition) =>
+      alone(record.id, async () => {
+        const seen = await current(record.id);
+        if (!conditionHolds(seen.is === 'current' ? seen.copy?.value : undefined, condition)) return false;
+        const next = nextAfter(seen);
+        const copy: Copy = { count: next.count, stamp: next.stamp, value: record };
+        const sealed = session && { sealed: await session().seal(record.id, copy) };
+        return change(record.id, seen, { ...next, ...sealed }, () => items.set(record.id, JSON.stringify(copy), !seen.copy));
+      }),
+    remove: (id, condition) =>
+      alone(id, async () => {
+        const seen = await current(id);
+        if (!conditionHolds(seen.is === 'current' ? seen.copy?.value : undefined, condition)) return false;
+        if (!seen.copy) return true;
+        return change(id, seen, { ...nextAfter(seen), isGone: true }, () => items.remove(id));
+      }),
+    close: () => {
+      entries.close();
+      return Promise.resolve();
+    },
+  };
+}
+
+function found(copy: Copy | undefined, entry: Entry | undefined): Found {
+  const count = copy?.count ?? -1;
+  const isCurrent = !entry || count > entry.count || (copy ? count === entry.count && copy.stamp === entry.stamp : entry.isGone);
+  // A removed item that is still there is old, or it came back with a crash; either way it was removed (RF-13).
+  return { copy, entry, is: isCurrent ? 'current' : entry.isGone ? 'gone' : 'behind' };
+}
+
+/** What an item holds; what was not written by us is older than everything that was. */
+export function copyOf(text: unknown): Copy | undefined {
+  const value = parsed(text);
+  if (value === undefined) return undefined;
+  return isStamped(value) && 'value' in value ? value : { count: 0, stamp: '', value };
+}
+
+function entryOf(value: unknown): Entry | undefined {
+  return isStamped(value) ? (value as Entry) : undefined;
+}
+
+function isStamped(value: unknown): value is { readonly count: number; readonly stamp: string } {
+  if (typeof value !== 'object' || value === null || !('count' in value) || !('stamp' in value)) return false;
+  const { count, stamp } = value;
+  return typeof stamp === 'string' && typeof count === 'number' && Math.abs(count) < 1e15; // far from where + 1 changes nothing
+}
+
+function pairOf(id: string, entry: Entry | undefined): readonly (readonly [string, Entry])[] {
+  return entry ? [[id, entry]] : [];
+}

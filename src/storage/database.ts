@@ -1,0 +1,137 @@
+/**
+ * One IndexedDB database with one object store, opened late and opened again when the browser or another tab made us let go of it.
+ *
+ * @module
+ */
+import { StorageError } from '../errors.js';
+import type { Platform } from '../platform/platform.js';
+import { within } from './deadline.js';
+
+/** Milliseconds that an open may take; one that is blocked by another tab never answers. */
+const OPEN_MS = 5_000;
+const STORE = 'records';
+const INSTEAD = 'credentials can be kept in memory only.';
+
+/** Errors of a connection that is gone: closed by the browser, lost in the background (WebKit), or its transactions thrown away. */
+const LOST = /^(InvalidState|Unknown|Abort)Error$/;
+
+/** The object store within one transaction. */
+export interface Records {
+  get(key: string): Promise<unknown>;
+  getAll(): Promise<unknown[]>;
+  getAllKeys(): Promise<IDBValidKey[]>;
+  /** Fails where there is one of this key, and aborts the transaction. */
+  add(value: unknown, key: string): Promise<unknown>;
+  put(value: unknown, key: string): Promise<unknown>;
+  delete(key: IDBValidKey): Promise<unknown>;
+}
+
+/** A database that connects when it is asked something. */
+export interface Database {
+  /** Connects, so that a database that cannot be used is found out early. */
+  open(): Promise<void>;
+  /**
+   * Runs `work` in one transaction; resolves with its result once the transaction is complete (RF-6), rejects if it was aborted.
+   * On a lost connection `work` runs once more, on a new one: an aborted transaction has changed nothing.
+   */
+  run<T>(mode: 'readonly' | 'readwrite', work: (records: Records) => Promise<T>): Promise<T>;
+  close(): void;
+}
+
+/** What `database` needs. */
+export interface DatabaseOptions {
+  readonly name: string;
+  readonly durability: 'strict' | 'relaxed';
+  readonly platform: Pick<Platform, 'indexedDB' | 'setTimer'>;
+}
+
+/** A database with out-of-line keys; made when it is first opened. */
+export function database({ name, durability, platform }: DatabaseOptions): Database {
+  let connection: Promise<IDBDatabase> | undefined;
+  /** Lets go of this connection; transactions that run on it still end. */
+  const drop = (dropped: Promise<IDBDatabase> | undefined): void => {
+    if (connection === dropped) connection = undefined;
+    dropped?.then(
+      (db) => db.close(),
+      () => undefined,
+    );
+  };
+  const connect = (): Promise<IDBDatabase> => {
+    if (connection) return connection;
+    const mine: Promise<IDBDatabase> = openDatabase(name, platform, () => drop(mine));
+    mine.catch(() => drop(mine)); // asked again the next time
+    return (connection = mine);
+  };
+  return {
+    open: async () => void (await connect()),
+    run: async (mode, work) => {
+      const first = connect();
+      try {
+        return await transact(await first, { mode, durability }, work);
+      } catch (error) {
+        if (!LOST.test(nameOf(error))) throw error;
+        drop(first);
+        return transact(await connect(), { mode, durability }, work);
+      }
+    },
+    close: () => drop(connection),
+  };
+}
+
+async function transact<T>(
+  db: IDBDatabase,
+  { mode, durability }: { readonly mode: 'readonly' | 'readwrite'; readonly durability: 'strict' | 'relaxed' },
+  work: (records: Records) => Promise<T>,
+): Promise<T> {
+  const transaction = db.transaction(STORE, mode, { durability });
+  const store = transaction.objectStore(STORE);
+  const done = new Promise<void>((resolve, reject) => {
+    transaction.oncomplete = () => resolve();
+    transaction.onabort = () =>
+      reject((transaction.error as Error | null) ?? new DOMException('The transaction was aborted.', 'AbortError'));
+  });
+  const result = work({
+    get: (key) => answer(store.get(key)),
+    getAll: () => answer(store.getAll()),
+    getAllKeys: () => answer(store.getAllKeys()),
+    add: (value, key) => answer(store.add(value, key)),
+    put: (value, key) => answer(store.put(value, key)),
+    delete: (key) => answer(store.delete(key)),
+  });
+  result.catch(() => undefined); // of an abort `done` knows why (QuotaExceededError)
+  await done;
+  return result;
+}
+
+function answer<T>(request: IDBRequest<T>): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- a DOMException; `null` only before the request is done
+    request.onerror = () => reject(request.error);
+  });
+}
+
+/** The name of a DOMException, of whatever realm. */
+function nameOf(error: unknown): string {
+  return typeof error === 'object' && error !== null && 'name' in error ? String(error.name) : '';
+}
+
+async function openDatabase(name: string, platform: DatabaseOptions['platform'], onLost: () => void): Promise<IDBDatabase> {
+  let isLate = false;
+  const connect = async (): Promise<IDBDatabase> => {
+    const request = platform.indexedDB?.open(name, 1); // where it is blocked, looking at it may throw (E38)
+    if (!request) throw new StorageError('storage_failed', `IndexedDB is missing here: ${INSTEAD}`);
+    request.onupgradeneeded = () => request.result.createObjectStore(STORE);
+    const db = await answer(request);
+    if (isLate) db.close();
+    db.onversionchange = onLost; // others wait until everybody has let go. That the browser closed it shows when it is used
+    return db;
+  };
+  try {
+    return await within(platform, OPEN_MS, 'The database did not open: another tab blocks it; close other tabs, or reload.', connect());
+  } catch (error) {
+    isLate = true;
+    if (error instanceof StorageError) throw error;
+    throw new StorageError('storage_failed', `IndexedDB is blocked here (${nameOf(error).replace(/\W/g, '')}): ${INSTEAD}`);
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * The file storage put together: a place, its locks, its records, and a watch over them.
+ *
+ * @module
+ */
+import { resolve } from 'node:path';
+import { inProcessLocks } from '../../platform/in-process-locks.js';
+import type { Platform } from '../../platform/platform.js';
+import type { CredentialStorage } from '../storage.js';
+import { makePlace, type Place } from './folder.js';
+import { folderLocks, type FolderLocks, type LockTiming } from './locks.js';
+import { nameOf } from './names.js';
+import { recordFiles, type Change, type RecordFiles } from './records.js';
+import { codeOf, failed, identify, nodeFiles, type Files } from './system.js';
+import { watchFolder } from './watch.js';
+
+/** What a file storage is made of; `fileStorage` fills in the defaults. */
+export interface FileStorageParts {
+  readonly folder: string;
+  readonly namespace: string;
+  readonly platform: Platform;
+}
+
+/** What tests exchange. */
+export interface FileStorageInternals {
+  readonly files?: Files;
+  readonly timing?: LockTiming;
+}
+
+interface Opened {
+  readonly place: Place;
+  readonly locks: FolderLocks;
+  readonly records: RecordFiles;
+}
+
+/** RF-9: a heartbeat each 5 s, and 150 s without one. */
+const TIMING: LockTiming = { heartbeatMs: 5_000, staleMs: 150_000 };
+
+/** Makes a file storage. Nothing is touched before the first call. */
+export function createFileStorage(
+  { folder, namespace, platform }: FileStorageParts,
+  { files = nodeFiles, timing = TIMING }: FileStorageInternals = {},
+): CredentialStorage {
+  /** First come, first served in this process: it does not fight itself for its locks. */
+  const turns = inProcessLocks();
+  const listeners = new Set<(id: string) => void>();
+  let root: string | undefined;
+  let locks: FolderLocks | undefined;
+  let opened: Promise<Opened> | undefined;
+  let unwatch: (() => void) | undefined;
+
+  const open = async (): Promise<Opened> => {
+    const place = await makePlace(files, (root ??= resolve(folder)), namespace);
+    // The same after closing and opening again: it knows which locks it holds
+    locks ??= folderLocks({ files, folder: place.locks, me: await identify(files), platform, timing });
+    await locks.sweep();
+    return { place, locks, records: recordFiles(files, place, locks) };
+  };
+  /** Runs on the open storage; errors of the system become ours. A folder that is gone is made anew the next time. */
+  const using = async <T>(run: (parts: Opened) => Promise<T>): Promise<T> => {
+    const mine = (opened ??= open().catch((error: unknown) => {
+      opened = undefined; // asked again the next time
+      throw error;
+    }));
+    try {
+      const parts = await mine;
+      watchIfAsked(parts);
+      return await run(parts);
+    } catch (error) {
+      if (opened === mine && codeOf(error) === 'ENOENT') opened = undefined;
+      throw failed(error, folder);
+    }
+  };
+  const watchIfAsked = ({ place, records }: Opened): void => {
+    if (listeners.size === 0) return;
+    const tell = async (name: string): Promise<void> => {
+      const id = await records.idOf(name);
+      listeners.forEach((listener) => listener(id));
+    };
+    unwatch ??= watchFolder(files, place.records, platform, (name) => void tell(name).catch(() => undefined));
+  };
+  const stopWatching = (): void => {
+    unwatch?.();
+    unwatch = undefined;
+  };
+  const change = ({ id, text, condition }: Change): Promise<boolean> =>
+    using(({ records }) => turns.withLock(`r-${id}`, () => records.change({ id, text, condition })));
+  return {
+    namespace,
+    open: async () => {
+      await using(() => Promise.resolve());
+      return { coherent: true, durability: 'strict', reach: 'machine' };
+    },
+    read: (id) => using(({ records }) => records.read(id)),
+    readAll: () => using(({ records }) => records.readAll()),
+    write: async (record, condition) => change({ id: record.id, text: JSON.stringify(record), condition }),
+    remove: (id, condition) => change({ id, text: null, condition }),
+    withLock: async (name, run) => {
+      const lock = `l-${nameOf(name)}`;
+      const result = await using(({ locks }) =>
+        turns.withLock(lock, () =>
+          locks.hold(
+            lock,
+            (entry) => files.mkdir(entry, { mode: 0o700 }),
+            () => outcome(run),
+          ),
+        ),
+      );
+      if ('error' in result) throw result.error;
+      return result.value;
+    },
+    watch: (listener) => {
+      listeners.add(listener);
+      void using(() => Promise.resolve()).catch(() => undefined); // starts it; whoever reads next is told of the failure
+      return () => {
+        listeners.delete(listener);
+        if (listeners.size === 0) stopWatching();
+      };
+    },
+    close: () => {
+      listeners.clear();
+      stopWatching();
+      opened = undefined;
+      return Promise.resolve();
+    },
+  };
+}
+
+/** What came of a callback, kept apart from what the file system says. */
+async function outcome<T>(run: () => Promise<T>): Promise<{ readonly value: T } | { readonly error: unknown }> {
+  try {
+    return { value: await run() };
+  } catch (error) {
+    return { error };
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * The folder of one namespace: made for its owner alone, and refused if anyone else could get at it (CLI-2).
+ *
+ * @module
+ */
+import type { Stats } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { StorageError } from '../../errors.js';
+import { nameOf } from './names.js';
+import { ownUid, quoted, unless, type Files } from './system.js';
+
+/** Where things are, as absolute paths. */
+export interface Place {
+  /** One file per record, nothing else of ours. */
+  readonly records: string;
+  /** What is being written, and who holds which lock: nothing that outlives its process. */
+  readonly locks: string;
+}
+
+/**
+ * Makes the folder if it is not there. `root` is an absolute path.
+ *
+ * @throws {StorageError} `storage_failed`: a link, no folder, of another owner, or open to others; the message says what to type
+ */
+export async function makePlace(files: Files, root: string, namespace: string): Promise<Place> {
+  const records = join(root, `n-${nameOf(namespace)}`);
+  const locks = join(records, 'locks');
+  const first = await files.mkdir(root, { recursive: true, mode: 0o700 });
+  if (first !== undefined) for (let path = root; path.length >= first.length; path = dirname(path)) await syncFolder(files, dirname(path));
+  await check(files, root, 0o022);
+  await unless(files.mkdir(records, { mode: 0o700 }), 'EEXIST');
+  await check(files, records, 0o077);
+  await syncFolder(files, root);
+  await unless(files.mkdir(locks, { mode: 0o700 }), 'EEXIST');
+  await check(files, locks, 0o077);
+  return { records, locks };
+}
+
+/** Makes names in the folder survive power loss, where the system can (Windows cannot, and does not need it to). */
+export async function syncFolder(files: Files, path: string): Promise<void> {
+  const handle = await unless(files.open(path, 'r'), 'EPERM', 'EISDIR');
+  if (!handle) return;
+  try {
+    await unless(handle.sync(), 'EPERM', 'EINVAL', 'ENOTSUP');
+  } finally {
+    await handle.close();
+  }
+}
+
+async function check(files: Files, path: string, forbidden: number): Promise<void> {
+  const stat = await files.lstat(path);
+  if (!stat.isDirectory())
+    throw refused(path, stat.isSymbolicLink() ? 'is a symbolic link: name the folder it points to' : 'is no folder: name another');
+  const problem = problemOf(stat, forbidden);
+  if (problem === 'owner') throw refused(path, `belongs to another user. If it is yours: sudo chown -R "$(id -u)" ${quoted(path)}`);
+  if (problem) throw refused(path, `is open to other users. Type: chmod ${forbidden === 0o077 ? '-R go=' : 'go-w'} ${quoted(path)}`);
+}
+
+/** What is wrong with owner or permissions. Systems without users of this kind (Windows) have their own lists: nothing is checked there. */
+export function problemOf(stat: Stats, forbidden: number): 'owner' | 'mode' | undefined {
+  const uid = ownUid();
+  if (uid === undefined) return undefined;
+  if (stat.uid !== uid) return 'owner';
+  return (stat.mode & forbidden) === 0 ? undefined : 'mode';
+}
+
+/** The error for what must not be used. */
+export function refused(path: string, why: string): StorageError {
+  return new StorageError('storage_failed', `Credentials are kept in no such place: ${path} ${why}`);
+}

@@ -1,0 +1,58 @@
+/**
+ * Records in IndexedDB, with conditional writes that are atomic by themselves. Records are stored unsealed.
+ *
+ * @module
+ */
+import { defaultPlatform, type Platform } from '../../platform/platform.js';
+import { database } from '../database.js';
+import { conditionHolds, type CredentialStorage } from '../storage.js';
+
+/** Options of `indexedDBStorage`. */
+export interface IndexedDBStorageOptions {
+  /** The database is called `<namespace>:records`. Default `rx-credentials`. */
+  readonly namespace?: string;
+  /** What a resolved write survives: `strict`, power loss; `relaxed`, the end of the browser, at a fraction of the time. Default `strict`. */
+  readonly durability?: 'strict' | 'relaxed';
+  /** Default: the platform of this runtime. Only its databases and timers are used. */
+  readonly platform?: Platform;
+}
+
+/**
+ * A storage in IndexedDB, shared by all tabs and workers of an origin. A conditional write is one transaction, so it needs no lock; the
+ * store takes those of the platform for what is longer than a write.
+ *
+ * @throws {StorageError} from `open`: `storage_failed` where IndexedDB is missing, blocked, or does not answer within 5 s
+ */
+export function indexedDBStorage(options: IndexedDBStorageOptions = {}): CredentialStorage {
+  const { namespace = 'rx-credentials', durability = 'strict', platform = defaultPlatform() } = options;
+  const records = database({ name: `${namespace}:records`, durability, platform });
+  return {
+    namespace,
+    open: async () => {
+      await records.open();
+      return { coherent: true, durability, reach: 'origin' };
+    },
+    read: (id) => records.run('readonly', (store) => store.get(id)),
+    readAll: () =>
+      records.run('readonly', async (store) => {
+        const [ids, values] = await Promise.all([store.getAllKeys(), store.getAll()]); // in the same order
+        return ids.map((id, i) => ({ id: id as string, value: values[i] }));
+      }),
+    write: (record, condition) =>
+      records.run('readwrite', async (store) => {
+        if (!conditionHolds(await store.get(record.id), condition)) return false;
+        await store.put(record, record.id);
+        return true;
+      }),
+    remove: (id, condition) =>
+      records.run('readwrite', async (store) => {
+        if (!conditionHolds(await store.get(id), condition)) return false;
+        await store.delete(id);
+        return true;
+      }),
+    close: () => {
+      records.close();
+      return Promise.resolve();
+    },
+  };
+}

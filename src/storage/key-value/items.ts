@@ -1,0 +1,131 @@
+/**
+ * Text items of one namespace in any key-value store, sync or async, and a list of them where the store has none to offer.
+ *
+ * @module
+ */
+import { StorageError } from '../../errors.js';
+
+/**
+ * An object that keeps text under keys: `localStorage`, React Native's `AsyncStorage`, or a few lines of your own. Every method may return
+ * a promise. Without a way to list keys (`keys`, `getAllKeys`, or `length` with `key`) an index is kept in two items of its own.
+ */
+export interface KeyValueStore {
+  /** The text, or `null` or `undefined` if there is none. */
+  getItem(key: string): unknown;
+  /** Replaces one item as a whole; throws or rejects if it could not. */
+  setItem(key: string, value: string): unknown;
+  removeItem(key: string): unknown;
+  /** All keys, foreign ones too: an iterable, or an object with `keys`. */
+  keys?(): unknown;
+  getAllKeys?(): unknown;
+  /** With `key`: the number of keys. */
+  readonly length?: unknown;
+  key?(index: number): unknown;
+}
+
+/** The items of one namespace; names are without its prefix. */
+export interface Items {
+  get(name: string): Promise<unknown>;
+  /** `isNew` says that there was none: it is then entered in the index, if there is one. */
+  set(name: string, text: string, isNew: boolean): Promise<void>;
+  remove(name: string): Promise<void>;
+  /** The names there may be items of. */
+  names(): Promise<readonly string[]>;
+}
+
+/** A record's own items begin with this; what else begins with the namespace is not read and not touched. */
+const RECORD = 'record:';
+const INDEX = ['index', 'index2'] as const;
+
+/**
+ * What the keys of a namespace begin with. No one begins with another's (E39): the encoded text has no colon.
+ *
+ * @throws {TypeError} for text that cannot be encoded
+ */
+export function prefixOf(namespace: string): string {
+  try {
+    return `${encodeURIComponent(namespace)}:`;
+  } catch {
+    throw new TypeError('namespace: it is no well-formed text (a lone surrogate).');
+  }
+}
+
+/** What JSON text says; text that is none, and what is no text, stays as it is: unreadable is for the store to judge (E62). */
+export function parsed(text: unknown): unknown {
+  if (typeof text !== 'string') return text ?? undefined;
+  try {
+    return (JSON.parse(text) as unknown) ?? text;
+  } catch {
+    return text;
+  }
+}
+
+/**
+ * The items of a namespace. The store is asked for late: looking at web storage may throw.
+ *
+ * @param alone runs changes of the index one at a time; left out: no index is kept, and without a way to list there are no names
+ */
+export function itemsOf(storeOf: () => KeyValueStore, namespace: string, alone?: (run: () => Promise<void>) => Promise<void>): Items {
+  const prefix = prefixOf(namespace);
+  const itemPrefix = prefix + RECORD;
+  /** The index is kept twice: a copy that was damaged does not take the records with it (E62). */
+  const readIndex = async (): Promise<readonly string[]> => {
+    let isDamaged = false;
+    for (const name of INDEX) {
+      const text = await storeOf().getItem(prefix + name);
+      const list = parsed(text);
+      if (Array.isArray(list)) return list.filter((one) => typeof one === 'string');
+      isDamaged ||= list !== undefined;
+    }
+    if (isDamaged) {
+      throw new StorageError('storage_failed', `The items "${prefix}${INDEX.join('" and "')}" are damaged; remove both to start anew.`);
+    }
+    return [];
+  };
+  const changeIndex = async (change: (names: Set<string>) => unknown): Promise<void> => {
+    if (!alone || canList(storeOf())) return;
+    await alone(async () => {
+      const names = new Set(await readIndex());
+      change(names);
+      const text = JSON.stringify([...names]);
+      for (const name of INDEX) await storeOf().setItem(prefix + name, text);
+    });
+  };
+  return {
+    get: async (name) => (await storeOf().getItem(itemPrefix + name)) ?? undefined,
+    set: async (name, text, isNew) => {
+      if (isNew) await changeIndex((names) => names.add(name)); // first: what is listed without an item is no record, never the reverse
+      await storeOf().setItem(itemPrefix + name, text);
+    },
+    remove: async (name) => {
+      await storeOf().removeItem(itemPrefix + name);
+      await changeIndex((names) => names.delete(name));
+    },
+    names: async () => {
+      const store = storeOf();
+      if (!canList(store)) return alone ? readIndex() : [];
+      return Array.from(await listed(store)).flatMap((key) =>
+        typeof key === 'string' && key.startsWith(itemPrefix) ? [key.slice(itemPrefix.length)] : [],
+      );
+    },
+  };
+}
+
+function canList(store: KeyValueStore): boolean {
+  return typeof (store.keys ?? store.getAllKeys) === 'function' || (typeof store.length === 'number' && typeof store.key === 'function');
+}
+
+async function listed(store: KeyValueStore): Promise<Iterable<unknown>> {
+  if (typeof store.length === 'number' && store.key) {
+    const { length } = store;
+    return Promise.all(Array.from({ length }, (_, i) => store.key?.(i))); // all in one go: what is removed meanwhile moves the others
+  }
+  const found = await (store.keys ? store.keys() : store.getAllKeys?.());
+  if (isIterable(found)) return found;
+  if (typeof found === 'object' && found !== null && 'keys' in found && isIterable(found.keys)) return found.keys;
+  throw new StorageError('storage_failed', 'The store lists its keys in a form that is not known: an iterable of strings is.');
+}
+
+function isIterable(value: unknown): value is Iterable<unknown> {
+  return typeof value === 'object' && value !== null && Symbol.iterator in value;
+}

@@ -1,0 +1,127 @@
+/**
+ * Encryption at rest: a storage whose secrets are sealed with AES-256-GCM before they reach the storage inside. What is known without
+ * opening a token (tags, claims, expiry) stays readable, so that a start and a search need no key. `docs/storage/sealed.md` says what this
+ * protects from, and what it does not.
+ *
+ * @module
+ */
+import { defaultPlatform } from '../../platform/platform.js';
+import type { CredentialStorage, StoredRecord } from '../storage.js';
+import { indexedDBKeys, type KeyPlatform } from './indexeddb-keys.js';
+import { isSealed, kidOf, loadJose, openPart, sealPart, SECRET_PARTS, type SecretPart, type Unjudged } from './jwe.js';
+import { askingForKeys, type SealingKeys } from './keys.js';
+
+export { indexedDBKeys, type IndexedDBKeysOptions, type KeyPlatform } from './indexeddb-keys.js';
+export { staticKeys, type ListedKey, type RotatingKeys, type SealingKey, type SealingKeys } from './keys.js';
+
+/** Options of `sealed`. */
+export interface SealedStorageOptions {
+  /** Default in browsers: `indexedDBKeys()` with the namespace of the storage. Required where there is no IndexedDB. */
+  readonly keys?: SealingKeys;
+  /**
+   * `sealed` (default) seals what is written. `plain` is the way back: it opens what is sealed and writes plain records. Both kinds can be
+   * read either way.
+   */
+  readonly write?: 'sealed' | 'plain';
+  /** Default: the platform of this runtime. */
+  readonly platform?: KeyPlatform;
+}
+
+/** A storage that seals. */
+export type SealedStorage = CredentialStorage & Required<Pick<CredentialStorage, 'unseal' | 'sweep'>>;
+
+/** How long a replaced key is kept at least, in milliseconds. */
+const KEEP_MS = 24 * 60 * 60 * 1000;
+const MAX_TRIES = 3;
+
+/**
+ * Seals the secrets of the records of a storage: a fresh IV for each write, bound to the id, generation and metadata of the record (BBA-4).
+ * `open` and `write` also reject with `storage_failed` where keys can neither be read nor kept.
+ *
+ * @param storage where the records live; the locks and watchers are its own
+ * @throws {TypeError} `options.keys` is missing where there is no IndexedDB for the default ones
+ */
+export function sealed(storage: CredentialStorage, options: SealedStorageOptions = {}): SealedStorage {
+  const { write = 'sealed', platform = defaultPlatform() } = options;
+  const keys = options.keys ?? defaultKeys(storage.namespace, platform);
+  const seals = write !== 'plain';
+
+  /** The record with all its secrets sealed, and the key for it. Sealed text that is carried over from a read is left alone. */
+  const seal = async (record: StoredRecord, parts: readonly SecretPart[]): Promise<{ sealedRecord: StoredRecord; kid: string }> => {
+    const key = await askingForKeys(() => keys.current());
+    const texts = parts.map(async (part) => [part, { sealed: await sealPart(fieldsOf(record), part, key, platform.crypto) }] as const);
+    return { sealedRecord: { ...record, ...Object.fromEntries(await Promise.all(texts)) }, kid: key.kid };
+  };
+  const unseal = async (record: StoredRecord): Promise<StoredRecord> => {
+    const parts = SECRET_PARTS.filter((part) => isSealed(fieldsOf(record)[part]));
+    if (parts.length === 0) return record;
+    const opened = parts.map(async (part) => [part, await openPart(fieldsOf(record), part, keys, platform.crypto)] as const);
+    return { ...record, ...Object.fromEntries(await Promise.all(opened)) };
+  };
+  const writeSealed = async (record: StoredRecord, condition: number | 'absent'): Promise<boolean> => {
+    const parts = SECRET_PARTS.filter((part) => fieldsOf(record)[part] != null && !isSealed(fieldsOf(record)[part]));
+    if (parts.length === 0) return storage.write(record, condition);
+    let { sealedRecord, kid } = await seal(record, parts);
+    const written = await storage.write(sealedRecord, condition);
+    // A tab can be frozen between sealing and writing, for days. Meanwhile the key was replaced, and swept, since no record named it yet:
+    // what was written after all could never be opened. So who wrote looks again, and seals again with the key that is current by now. A key
+    // that is merely replaced counts, too: then no record appears under an old key behind the back of a sweep that has read all records.
+    for (let tries = 1; written && tries < MAX_TRIES && !(await isStillCurrent(keys, kid)); tries++) {
+      ({ sealedRecord, kid } = await seal(record, parts));
+      if (!(await storage.write(sealedRecord, record.revision))) break;
+    }
+    return written;
+  };
+  const outside: SealedStorage = {
+    namespace: storage.namespace,
+    ...(!seals && storage.needsSealing && { needsSealing: true }),
+    open: async () => {
+      // Where keys cannot be kept, nothing must be stored: the store then goes on in memory.
+      const [capabilities] = await Promise.all([storage.open(), seals && askingForKeys(() => keys.current())]);
+      return capabilities;
+    },
+    read: (id) => storage.read(id),
+    readAll: () => storage.readAll(),
+    write: seals ? writeSealed : async (record, condition) => storage.write(await unseal(record), condition),
+    remove: (id, condition) => storage.remove(id, condition),
+    unseal,
+    sweep: async () => {
+      void loadJose().catch(() => undefined); // now that a start is over; else the first write waits for it
+      await storage.sweep?.();
+      const before = platform.now() - KEEP_MS;
+      const old = ((await keys.list?.()) ?? []).filter(({ retiredAt }) => retiredAt !== null && retiredAt < before);
+      if (old.length === 0) return;
+      const named = (await storage.readAll()).flatMap(({ value }) => SECRET_PARTS.map((part) => kidOf(fieldsOf(value)[part])));
+      for (const { kid } of old) if (!named.includes(kid)) await keys.remove?.(kid);
+    },
+    close: async () => {
+      await storage.close();
+      keys.close?.();
+    },
+  };
+  if (storage.withLock) outside.withLock = (name, run) => storage.withLock!(name, run);
+  if (storage.watch) outside.watch = (listener) => storage.watch!(listener);
+  return outside;
+}
+
+/** Members of a value that is anything at all. */
+function fieldsOf(record: unknown): Unjudged {
+  return (record ?? {}) as Unjudged;
+}
+
+/** False if the key was replaced or is gone. Where this cannot be asked, the record stays as it was written. */
+async function isStillCurrent(keys: SealingKeys, kid: string): Promise<boolean> {
+  const all = await keys.list?.().catch(() => undefined);
+  return !all || all.some((key) => key.kid === kid && key.retiredAt === null);
+}
+
+function defaultKeys(namespace: string, platform: KeyPlatform): SealingKeys {
+  let isMissing: boolean;
+  try {
+    isMissing = !platform.indexedDB;
+  } catch {
+    isMissing = false; // blocked, as in a sandboxed frame: `open` says so, and the store goes on in memory
+  }
+  if (isMissing) throw new TypeError('sealed: pass { keys }, such as staticKeys([…]): there is no IndexedDB for the default ones');
+  return indexedDBKeys({ namespace, platform });
+}

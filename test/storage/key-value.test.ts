@@ -1,0 +1,367 @@
+import fc from 'fast-check';
+import { keyValueStorage, type KeyValueStore } from '../../src/storage/key-value';
+import type { CredentialStorage } from '../../src/storage/storage';
+import { describeStorage } from '../contract/storage-contract';
+import { runs } from '../support/counts';
+import { fakeStorage, settled } from '../support/unit-platform';
+import { fakeOrigin, pageWith, tabPlatform } from './web-fakes';
+
+const bare = (inner: Storage = fakeStorage()): KeyValueStore => ({
+  getItem: (key) => inner.getItem(key),
+  setItem: (key, value) => inner.setItem(key, value),
+  removeItem: (key) => inner.removeItem(key),
+});
+const late = (inner: Storage = fakeStorage()): KeyValueStore => ({
+  getItem: async (key) => inner.getItem(key),
+  setItem: async (key, value) => inner.setItem(key, value),
+  removeItem: async (key) => inner.removeItem(key),
+});
+const all = (inner: Storage): string[] => Array.from({ length: inner.length }, (_, i) => inner.key(i) ?? '');
+const kinds: readonly [string, (inner: Storage) => KeyValueStore][] = [
+  ['sync, with length and key', (inner) => inner],
+  ['sync, without a list', bare],
+  ['async, without a list', late],
+  ['async, with getAllKeys', (inner) => ({ ...late(inner), getAllKeys: async () => all(inner) })],
+  ['async, with keys as an object', (inner) => ({ ...late(inner), keys: async () => ({ keys: all(inner) }) })],
+  ['sync, with keys as an iterator', (inner) => ({ ...bare(inner), keys: () => new Set(all(inner)).values() })],
+];
+for (const [name, kind] of kinds) {
+  const inner = fakeStorage();
+  const store = kind(inner);
+  describeStorage(`keyValueStorage, ${name}`, {
+    create: (namespace) => keyValueStorage(store, { namespace }),
+    plant: async (namespace, id, value) => {
+      const prefix = `${encodeURIComponent(namespace)}:`;
+      inner.setItem(`${prefix}record:${id}`, JSON.stringify(value));
+      if (name.includes('without')) {
+        const index = JSON.parse(inner.getItem(`${prefix}index`) ?? '[]') as string[];
+        inner.setItem(`${prefix}index`, JSON.stringify([...index, id]));
+      }
+      return value;
+    },
+  });
+}
+{
+  const inner = fakeStorage();
+  describeStorage('keyValueStorage, shared by an origin', {
+    create: (namespace) => keyValueStorage({ ...late(inner), getAllKeys: () => all(inner) }, { namespace, reach: 'origin' }),
+    plant: async (namespace, id, value) => {
+      inner.setItem(`${encodeURIComponent(namespace)}:record:${id}`, JSON.stringify(value));
+      return value;
+    },
+  });
+}
+{
+  const origin = fakeOrigin();
+  describeStorage('keyValueStorage, incoherent', {
+    create: (namespace) =>
+      keyValueStorage(origin.openTab(3).storage, { namespace, reach: 'origin', coherent: false, platform: tabPlatform(pageWith({})) }),
+    plant: async (namespace, id, value) => {
+      origin.plant(`${encodeURIComponent(namespace)}:record:${id}`, JSON.stringify(value));
+      return value;
+    },
+  });
+}
+
+const failure = (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    (value) => ({ value }),
+    (error: unknown) => error,
+  );
+const rec = (revision: number, more: object = {}) => ({ id: 'one', revision, ...more });
+const on = (store: KeyValueStore, options = {}) => keyValueStorage(store, { namespace: 'kv', ...options });
+
+describe('keyValueStorage', () => {
+  it('says what it was told of its store', async () => {
+    expect(await keyValueStorage(fakeStorage()).open()).toEqual({ coherent: true, durability: 'relaxed', reach: 'process' });
+    expect(await on(fakeStorage(), { reach: 'origin', durability: 'strict' }).open()).toEqual({
+      coherent: true,
+      durability: 'strict',
+      reach: 'origin',
+    });
+    expect(keyValueStorage(fakeStorage()).namespace).toBe('rx-credentials');
+  });
+
+  it.each<[string, unknown]>([
+    ['nothing', undefined],
+    ['null', null],
+    ['text', 'x'],
+    ['an object without removeItem', { getItem: () => null, setItem: () => undefined }],
+  ])('refuses %s as a store', (_, store) => {
+    expect(() => keyValueStorage(store as KeyValueStore)).toThrow(TypeError);
+  });
+
+  it('refuses a namespace that cannot be encoded, and incoherence within one program', () => {
+    expect(() => on(fakeStorage(), { namespace: '\udc00' })).toThrow(TypeError);
+    expect(() => on(fakeStorage(), { coherent: false })).toThrow(TypeError);
+  });
+
+  it('E39 E67 touches and lists no key but its own; the keys of a record are readable', async () => {
+    const inner = fakeStorage();
+    const foreign = { theme: 'dark', 'kv:theme': 'x', 'kv2:record:one': '{}', 'kv%3A:record:one': '{}', 'xkv:record:one': '{}' };
+    for (const [key, text] of Object.entries(foreign)) inner.setItem(key, text);
+    const storage = on(inner);
+    expect(await storage.readAll()).toEqual([]);
+    await storage.write(rec(1), 'absent');
+    expect(JSON.parse(inner.getItem('kv:record:one') ?? '')).toEqual(rec(1));
+    await storage.remove('one', 'any');
+    expect(Object.fromEntries(all(inner).map((key) => [key, inner.getItem(key)]))).toEqual(foreign);
+  });
+
+  it('E29 storages over one object exclude each other, others do not wait', async () => {
+    const store = late();
+    const [a, b, other] = [on(store), on(store), on(late())];
+    await a.write(rec(1), 'absent');
+    const won = await Promise.all([a, b, a, b].map((storage, by) => storage.write(rec(2, { by }), 1)));
+    expect(won.filter(Boolean)).toHaveLength(1);
+    let release = (): void => undefined;
+    const held = a.withLock?.('x', () => new Promise<void>((resolve) => (release = resolve)));
+    let isIn = false;
+    const waiting = b.withLock?.('x', async () => void (isIn = true));
+    await other.withLock?.('x', async () => undefined);
+    expect(isIn).toBe(false);
+    release();
+    await Promise.all([held, waiting]);
+    expect(isIn).toBe(true);
+  });
+
+  it('a watcher hears of the records of its own namespace, from any storage over the object, until it stops', async () => {
+    const store = fakeStorage();
+    const [a, b, elsewhere] = [on(store), on(store), on(store, { namespace: 'other' })];
+    const heard: string[] = [];
+    const stop = b.watch?.((id) => heard.push(id));
+    await a.write(rec(1), 'absent');
+    await a.write(rec(1), 'absent');
+    await elsewhere.write(rec(1), 'absent');
+    await a.remove('one', 1);
+    stop?.();
+    await a.write(rec(1), 'absent');
+    expect(heard).toEqual(['one', 'one']);
+  });
+
+  it('with reach origin the locks are those of the platform, and it does not open without them', async () => {
+    const storage = on(fakeStorage(), { reach: 'origin' });
+    expect(storage.withLock).toBeUndefined();
+    expect(storage.watch).toBeUndefined();
+    const names: string[] = [];
+    const platform = tabPlatform(pageWith({}), { locks: { reach: 'origin', withLock: (name, run) => (names.push(name), run()) } });
+    await on(bare(), { reach: 'origin', platform }).write(rec(1), 'absent');
+    expect(names).toEqual(['kv:write:one', 'kv:index']);
+    const without = on(fakeStorage(), { reach: 'origin', platform: { ...platform, locks: undefined } });
+    for (const question of [without.open(), without.write(rec(1), 'absent')])
+      expect(await failure(question)).toMatchObject({ code: 'lock_unavailable' });
+    expect(await without.readAll()).toEqual([]);
+  });
+
+  it.each(['lock_unavailable', 'storage_failed'])('incoherent, it does not open without locks or IndexedDB: %s', async (code) => {
+    const platform = tabPlatform(pageWith({}), code === 'storage_failed' ? { indexedDB: undefined } : { locks: undefined });
+    const storage = on(fakeStorage(), { reach: 'origin', coherent: false, platform });
+    await storage.close();
+    expect(await failure(storage.open())).toMatchObject({ code });
+  });
+
+  it('incoherent and without a list it finds its records all the same: IndexedDB knows them', async () => {
+    const [a, b] = [bare(), bare()];
+    const storage = on(a, { reach: 'origin', coherent: false, namespace: 'kv-unlisted', platform: tabPlatform(pageWith({})) });
+    await storage.write(rec(1), 'absent');
+    expect(await storage.readAll()).toEqual([{ id: 'one', value: rec(1) }]);
+    expect(a.getItem('kv-unlisted:index')).toBeNull();
+    expect(b.getItem('kv-unlisted:record:one')).toBeNull();
+    await storage.close();
+  });
+
+  it.each<['getItem' | 'setItem' | 'removeItem' | 'key', (storage: CredentialStorage) => Promise<unknown>]>([
+    ['getItem', (storage) => storage.open()],
+    ['getItem', (storage) => storage.read('one')],
+    ['key', (storage) => storage.readAll()],
+    ['setItem', (storage) => storage.write(rec(2), 1)],
+    ['removeItem', (storage) => storage.remove('one', 1)],
+  ])('E38 a %s that throws is a rejection; what was there stays, and the next question is answered', async (method, question) => {
+    const store = fakeStorage();
+    const storage = on(store);
+    await storage.write(rec(1), 'absent');
+    const given = store[method];
+    store[method] = () => {
+      throw new DOMException('full', 'QuotaExceededError');
+    };
+    expect(await failure(question(storage))).toMatchObject({ name: 'QuotaExceededError' });
+    store[method] = given as never;
+    expect(await storage.readAll()).toEqual([{ id: 'one', value: rec(1) }]);
+    expect(await storage.write(rec(2), 1)).toBe(true);
+  });
+
+  it('RF-15 a rejected write leaves the old record and frees the lock', async () => {
+    const inner = fakeStorage();
+    const store = { ...late(inner), getAllKeys: async () => all(inner) };
+    const storage = on(store);
+    await storage.write(rec(1), 'absent');
+    const setItem = store.setItem;
+    store.setItem = () => Promise.reject(new Error('disk full'));
+    expect(await failure(storage.write(rec(2), 1))).toMatchObject({ message: 'disk full' });
+    expect(await storage.read('one')).toEqual(rec(1));
+    store.setItem = setItem;
+    expect(await storage.write(rec(2), 1)).toBe(true);
+  });
+
+  it('E57 a write resolves after the store has kept it', async () => {
+    let keep = (): void => undefined;
+    const inner = fakeStorage();
+    const storage = on({
+      ...late(inner),
+      keys: () => all(inner),
+      setItem: (key, value) =>
+        new Promise<void>((resolve) => {
+          keep = () => {
+            inner.setItem(key, value);
+            resolve();
+          };
+        }),
+    });
+    const order: string[] = [];
+    const writing = storage.write(rec(1), 'absent').then(() => order.push('resolved'));
+    await settled();
+    order.push('kept');
+    keep();
+    await writing;
+    expect(order).toEqual(['kept', 'resolved']);
+  });
+
+  it('E62 text that is no JSON, and values that are no text, are seen as they are', async () => {
+    const inner = new Map<string, unknown>([
+      ['kv:record:torn', '{"id":"torn","revi'],
+      ['kv:record:null', 'null'],
+      ['kv:record:number', 5],
+      ['kv:record:object', { id: 'object', revision: 1 }],
+    ]);
+    const storage = on({
+      getItem: (key) => inner.get(key),
+      setItem: (key, value) => inner.set(key, value),
+      removeItem: (key) => inner.delete(key),
+      keys: () => inner.keys(),
+    });
+    expect(await storage.readAll()).toEqual([
+      { id: 'torn', value: '{"id":"torn","revi' },
+      { id: 'null', value: 'null' },
+      { id: 'number', value: 5 },
+      { id: 'object', value: { id: 'object', revision: 1 } },
+    ]);
+    expect(await storage.write({ id: 'null', revision: 1 }, 'absent')).toBe(false);
+    for (const id of ['torn', 'null', 'number', 'object']) expect(await storage.remove(id, 'any')).toBe(true);
+    expect(inner.size).toBe(0);
+  });
+
+  it('no stored text changes a prototype', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.oneof(fc.json(), fc.string()), async (text) => {
+        const inner = fakeStorage();
+        inner.setItem('kv:record:one', text);
+        inner.setItem('kv:record:two', `{"__proto__":{"polluted":${JSON.stringify(text)}},"id":"two","revision":1}`);
+        const storage = on(inner);
+        expect(await storage.readAll()).toHaveLength(2);
+        expect(await storage.write({ id: 'two', revision: 2 }, 1)).toBe(true);
+        expect(await storage.write(rec(1), 'absent')).toBe(false);
+        expect(({} as { polluted?: unknown }).polluted).toBeUndefined();
+      }),
+      { numRuns: runs(200, 10_000) },
+    );
+  });
+
+  it('a removal in the middle of listing hides no other record', async () => {
+    const inner = fakeStorage();
+    for (const id of ['a', 'b', 'c']) inner.setItem(`kv:record:${id}`, JSON.stringify({ id, revision: 1 }));
+    const listing = on({ ...late(inner), length: 3, key: async (i) => inner.key(i) }).readAll();
+    await Promise.resolve();
+    inner.removeItem('kv:record:a');
+    expect((await listing).map(({ id }) => id)).toEqual(['b', 'c']);
+  });
+
+  it('a list in a form that is not known is a rejection that says so', async () => {
+    for (const keys of [() => 5, async () => undefined, () => ({ keys: 5 })]) {
+      expect(await failure(on({ ...bare(), keys }).readAll())).toMatchObject({ code: 'storage_failed' });
+    }
+    expect(await on({ ...bare(), keys: () => [1, null, 'kv:record:gone'] }).readAll()).toEqual([]);
+  });
+
+  describe('with an index of its own', () => {
+    let inner: Storage;
+    beforeEach(() => (inner = fakeStorage()));
+
+    it('lists a record before it is written, and strikes it out after it was removed: a crash at any step leaves no unlisted record', async () => {
+      for (let step = 0; ; step++) {
+        const [medium, setup] = [fakeStorage(), bare()];
+        Object.assign(setup, bare(medium));
+        await on(setup).write({ id: 'old', revision: 1 }, 'absent');
+        let changes = 0;
+        const crash = (): void => {
+          if (changes++ >= step) throw new Error('crash');
+        };
+        const crashing: KeyValueStore = {
+          getItem: (key) => medium.getItem(key),
+          setItem: (key, value) => (crash(), medium.setItem(key, value)),
+          removeItem: (key) => (crash(), medium.removeItem(key)),
+        };
+        const storage = on(crashing);
+        const outcome = await failure(storage.write(rec(1), 'absent').then(() => storage.remove('old', 1)));
+        const records = all(medium).filter((key) => key.includes('record'));
+        const found = await on(bare(medium)).readAll();
+        expect(found.map(({ id }) => `kv:record:${id}`).sort()).toEqual(records.sort());
+        expect(await on(bare(medium)).write({ id: 'next', revision: 1 }, 'absent')).toBe(true);
+        if ((outcome as { value?: boolean }).value) {
+          expect(found).toEqual([{ id: 'one', value: rec(1) }]);
+          expect(step).toBe(6);
+          break;
+        }
+      }
+    });
+
+    it('is not touched when a record is replaced', async () => {
+      const setItem = jest.spyOn(inner, 'setItem');
+      const storage = on(bare(inner));
+      await storage.write(rec(1), 'absent');
+      setItem.mockClear();
+      await storage.write(rec(2), 1);
+      expect(setItem.mock.calls.map(([key]) => key)).toEqual(['kv:record:one']);
+    });
+
+    it.each(['kv:index', 'kv:index2'])('E62 survives the loss of or damage to %s', async (key) => {
+      for (const damage of ['{', '5', '{"a":1}', null]) {
+        const storage = on(bare(inner));
+        await storage.write(rec(1), 'absent');
+        if (damage === null) inner.removeItem(key);
+        else inner.setItem(key, damage);
+        expect(await storage.readAll()).toEqual([{ id: 'one', value: rec(1) }]);
+        await storage.write({ id: 'two', revision: 1 }, 'absent');
+        expect(await on(bare(inner)).readAll()).toHaveLength(2);
+        expect(JSON.parse(inner.getItem(key) ?? '')).toEqual(['one', 'two']); // mended
+        inner.clear();
+      }
+    });
+
+    it('E62 with both copies damaged it says so instead of forgetting everybody; single records are still there', async () => {
+      const storage = on(bare(inner));
+      await storage.write(rec(1), 'absent');
+      for (const key of ['kv:index', 'kv:index2']) inner.setItem(key, '{');
+      expect(await failure(storage.readAll())).toMatchObject({
+        code: 'storage_failed',
+        message: expect.stringContaining('"kv:index') as string,
+      });
+      expect(await storage.read('one')).toEqual(rec(1));
+      expect(await storage.write(rec(2), 1)).toBe(true);
+    });
+
+    it('entries that are no text are passed over', async () => {
+      inner.setItem('kv:index', '[5,null,"one",{"a":1}]');
+      inner.setItem('kv:record:one', JSON.stringify(rec(1)));
+      inner.setItem('kv:record:5', '{}');
+      expect(await on(bare(inner)).readAll()).toEqual([{ id: 'one', value: rec(1) }]);
+    });
+
+    it('of two namespaces is two', async () => {
+      const [a, b] = [on(bare(inner)), on(bare(inner), { namespace: 'kv:index' })];
+      await a.write(rec(1), 'absent');
+      await b.write({ id: 'two', revision: 1 }, 'absent');
+      expect((await a.readAll()).map(({ id }) => id)).toEqual(['one']);
+      expect((await b.readAll()).map(({ id }) => id)).toEqual(['two']);
+    });
+  });
+});
