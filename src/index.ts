@@ -21,14 +21,16 @@ export type {
   TokenStatus,
 } from './credential/state.js';
 export type { CredentialEvent, EventOrigin } from './credential/actions.js';
-export type { CredentialCriteria, CredentialQuery } from './credential/query.js';
+export { unverifiedClaims } from './credential/unverified.js';
+export type { ClaimValue, CredentialCriteria, CredentialQuery } from './credential/query.js';
 export type { StagedAnswer } from './credential/record.js';
 export { createOAuth2Client } from './oauth/client.js';
 export type { AuthorizationServer, CodeExchange, OAuth2Client, OAuth2ClientOptions, UserInfo } from './oauth/client.js';
-export { memoryStorage } from './storage/memory.js';
-export type { MemoryStorageOptions } from './storage/memory.js';
+export { memoryStorage } from './storage/memory/index.js';
+export type { MemoryStorageOptions } from './storage/memory/index.js';
 export type { CredentialStorage, StorageCapabilities, StoredEntry, StoredRecord } from './storage/storage.js';
 export { defaultPlatform } from './platform/platform.js';
 export type { Channel, LifecycleEvent, Locks, Page, Platform } from './platform/platform.js';
-export { CredentialError, isCredentialError, NetworkError, OAuthResponseError, ProtocolError, StorageError } from './errors.js';
+export { CredentialError, isCredentialError, NetworkError, ProtocolError, StorageError } from './errors.js';
+export { OAuthResponseError } from './oauth/oauth-response-error.js';
 export type { CredentialErrorCode, CredentialErrorDetails, ErrorClass } from './errors.js';

@@ -19,6 +19,7 @@ const ENTRIES: Record<string, { readonly load: () => Promise<object>; readonly e
       'isCredentialError',
       'isSignedIn',
       'memoryStorage',
+      'unverifiedClaims',
     ],
   },
   './flows': {
@@ -26,6 +27,14 @@ const ENTRIES: Record<string, { readonly load: () => Promise<object>; readonly e
     exports: ['createAuthorizationCodeFlow', 'createSessionLogoutFlow', 'memoryTransactions', 'sessionTransactions'],
   },
   './http': { load: () => import('rx-credentials/http'), exports: ['createAttachmentPolicy', 'createResourceMatcher'] },
+  './storage/cookie': { load: () => import('rx-credentials/storage/cookie'), exports: ['cookieStorage', 'requestJar'] },
+  './storage/file': { load: () => import('rx-credentials/storage/file'), exports: ['fileStorage'] },
+  './storage/indexeddb': { load: () => import('rx-credentials/storage/indexeddb'), exports: ['indexedDBStorage'] },
+  './storage/key-value': { load: () => import('rx-credentials/storage/key-value'), exports: ['keyValueStorage'] },
+  './storage/memory': { load: () => import('rx-credentials/storage/memory'), exports: ['memoryStorage'] },
+  './storage/sealed': { load: () => import('rx-credentials/storage/sealed'), exports: ['indexedDBKeys', 'sealed', 'staticKeys'] },
+  './storage/web': { load: () => import('rx-credentials/storage/web'), exports: ['webStorage'] },
+  './testing': { load: () => import('rx-credentials/testing'), exports: ['storageContract'] },
   './storage/localforage': { load: () => import('rx-credentials/storage/localforage'), exports: ['localforageStorage'] },
 };
 
@@ -78,7 +87,7 @@ describe('importing', () => {
     'window',
   ];
 
-  it.each(Object.entries(ENTRIES))('E49 E50 %s touches nothing ambient', async (_, { load }) => {
+  it.each(Object.entries(ENTRIES))('E49 E50 %s touches nothing ambient', async (entry, { load }) => {
     const touched: string[] = [];
     const before = new Map(AMBIENT.map((name) => [name, Object.getOwnPropertyDescriptor(globalThis, name)]));
     let watching = false;
@@ -109,7 +118,8 @@ describe('importing', () => {
         }
       }
     });
-    expect(touched).toEqual([]);
+    // Jest answers the import of the module `node:process` with the global.
+    expect([...new Set(touched)]).toEqual(entry === './storage/file' ? ['process'] : []);
     expect(random).not.toHaveBeenCalled();
     jest.restoreAllMocks();
   });

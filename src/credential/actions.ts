@@ -33,13 +33,16 @@ export type StorageFact =
   | ({ readonly type: 'token_removed' } & OfCredential)
   | { readonly type: 'default_changed'; readonly id: string | null }
   | { readonly type: 'cleared' }
-  | ({ readonly type: 'refresh_started' | 'expiring' | 'expired' } & OfCredential)
+  | ({ readonly type: 'refresh_started' | 'expired' } & OfCredential)
+  // Near its end, or `valid` again: the clock was ahead and has been set right.
+  | ({ readonly type: 'expiring'; readonly token?: 'valid' | 'expiring' } & OfCredential)
   | ({
       readonly type: 'refresh_failed' | 'interaction_required';
       readonly code: CredentialErrorCode;
       readonly class: ErrorClass;
     } & OfCredential)
   | { readonly type: 'not_durable'; readonly code: CredentialErrorCode }
+  | { readonly type: 'durable' }
   | { readonly type: 'record_quarantined'; readonly id: string; readonly reason: string };
 
 /** One fact with the instant it was learned, in epoch milliseconds. */
@@ -60,9 +63,10 @@ interface Failure {
 
 /** What `events$` emits: ids, generations, codes and reasons; never a token, never a claim (OBS-1). `at` is epoch milliseconds. */
 export type CredentialEvent =
-  | EventOf<'restored' | 'cleared'>
+  | EventOf<'restored' | 'cleared' | 'durable'>
   | EventOf<'token_added' | 'token_replaced' | 'metadata_updated' | 'token_removed', OfCredential>
-  | EventOf<'refresh_started' | 'expiring' | 'expired', OfCredential>
+  | EventOf<'refresh_started' | 'expired', OfCredential>
+  | EventOf<'expiring', OfCredential & { readonly token?: 'valid' | 'expiring' }>
   | EventOf<'refresh_failed' | 'interaction_required', OfCredential & Failure>
   | EventOf<'sign_in_required', OfCredential & { readonly reason: SignInReason | null }>
   | EventOf<'default_changed', { readonly id: string | null }>
@@ -74,6 +78,7 @@ export function eventOf(action: StorageAction, origin: EventOrigin): CredentialE
   switch (action.type) {
     case 'restored':
     case 'cleared':
+    case 'durable':
       return { type: action.type, at: action.at, origin };
     case 'token_added':
     case 'token_replaced':

@@ -9,7 +9,8 @@ import { normalizeScope } from './scope.js';
 import type { SignInReason } from './state.js';
 import {
   attributesOf,
-  createToken,
+  isResource,
+  openToken,
   isAccessToken,
   parseClaims,
   secretsOf,
@@ -37,6 +38,14 @@ export interface StagedAnswer {
   readonly receivedAt: number;
 }
 
+/** What a sealing storage has in the place of a secret: text that only it can open. */
+export interface SealedText {
+  readonly sealed: string;
+}
+
+/** Secrets as stored: without the access token where only the refresh token is persisted. */
+export type StoredSecrets = Partial<Pick<TokenSecrets, 'accessToken'>> & Omit<TokenSecrets, 'accessToken'>;
+
 /** One credential as it is stored. */
 export interface CredentialRecord {
   readonly v: typeof RECORD_VERSION;
@@ -62,9 +71,12 @@ export interface CredentialRecord {
   readonly issuedAt: number;
   readonly expiresAt: number | null;
   /** `null` once there is nothing left to keep: after a definite rejection, or in a tombstone. */
-  readonly secrets: TokenSecrets | null;
-  readonly staged?: StagedAnswer;
+  readonly secrets: StoredSecrets | SealedText | null;
+  readonly staged?: StagedAnswer | SealedText;
 }
+
+/** A record whose secrets are in the clear. */
+export type OpenRecord = CredentialRecord & { readonly secrets: StoredSecrets | null; readonly staged?: StagedAnswer };
 
 /** What belongs to no single credential: the epoch, and the claim that nothing is the default. */
 export interface StoreRecord {
@@ -73,13 +85,22 @@ export interface StoreRecord {
   readonly revision: number;
   readonly epoch: number;
   readonly nullClaim: number;
+  /** The highest claim that was ever given out; 0 before the first. */
+  readonly topClaim: number;
 }
 
 /** No credential id begins with `@`. */
 export const STORE_RECORD_ID = '@store';
 
 /** What the store record says before it was first written. */
-export const NEW_STORE_RECORD: StoreRecord = Object.freeze({ v: RECORD_VERSION, id: STORE_RECORD_ID, revision: 0, epoch: 0, nullClaim: 0 });
+export const NEW_STORE_RECORD: StoreRecord = Object.freeze({
+  v: RECORD_VERSION,
+  id: STORE_RECORD_ID,
+  revision: 0,
+  epoch: 0,
+  nullClaim: 0,
+  topClaim: 0,
+});
 
 /** The members of a record that come from its token. */
 export function recordFieldsOf(token: Token): Omit<ReturnType<typeof attributesOf>, 'id'> & { readonly secrets: TokenSecrets } {
@@ -89,9 +110,20 @@ export function recordFieldsOf(token: Token): Omit<ReturnType<typeof attributesO
 
 /** The token a record holds; `null` where it holds none that may be used. */
 export function tokenOf(record: CredentialRecord): Token | null {
-  if (record.state !== 'active' || record.secrets === null) return null;
-  const { id, tokenType, scope, issuedAt, expiresAt, claims, context, secrets } = record;
-  return createToken({ id, tokenType, scope, issuedAt, expiresAt, claims, context, ...secrets });
+  const { state, secrets } = record;
+  if (state !== 'active' || !secrets || isSealedText(secrets) || secrets.accessToken === undefined) return null;
+  const { id, tokenType, scope, issuedAt, expiresAt, claims, context } = record;
+  return openToken({ id, tokenType, scope, issuedAt, expiresAt, claims, context, ...secrets, accessToken: secrets.accessToken });
+}
+
+/** True if nothing of the record is sealed. */
+export function isOpen(record: CredentialRecord): record is OpenRecord {
+  return !isSealedText(record.secrets) && !isSealedText(record.staged);
+}
+
+/** True for text that only a sealing storage can open. */
+export function isSealedText(value: unknown): value is SealedText {
+  return isPlainObject(value) && typeof value['sealed'] === 'string';
 }
 
 /** What a record says that is no secret; `null` for a tombstone. */
@@ -143,9 +175,9 @@ export function parseRecord(value: unknown, id: string): CredentialRecord | { re
 /** The store record, or `null` if the value is none: then the epoch cannot be known. */
 export function parseStoreRecord(value: unknown): StoreRecord | null {
   if (!isPlainObject(value) || value['v'] !== RECORD_VERSION || value['id'] !== STORE_RECORD_ID) return null;
-  const { revision, epoch, nullClaim } = value;
-  if (!isCount(revision) || !isCount(epoch) || !isCount(nullClaim)) return null;
-  return Object.freeze({ v: RECORD_VERSION, id: STORE_RECORD_ID, revision, epoch, nullClaim });
+  const { revision, epoch, nullClaim, topClaim = 0 } = value;
+  if (!isCount(revision) || !isCount(epoch) || !isCount(nullClaim) || !isCount(topClaim)) return null;
+  return Object.freeze({ v: RECORD_VERSION, id: STORE_RECORD_ID, revision, epoch, nullClaim, topClaim });
 }
 
 function parseCounters(value: Unjudged): Pick<CredentialRecord, 'revision' | 'generation' | 'epoch' | 'defaultClaim'> | null {
@@ -191,28 +223,37 @@ function parseStagedOf({ staged }: Unjudged): Pick<CredentialRecord, 'staged'> |
 
 function parseContext(value: unknown): TokenContext | null {
   if (!isPlainObject(value)) return null;
-  const { issuer, clientId, scope, dpopKeyId, acrValues, maxAge } = value;
+  const { issuer, clientId, scope, resource, dpopKeyId, acrValues, maxAge } = value;
   if (typeof issuer !== 'string' || typeof clientId !== 'string' || issuer === '' || clientId === '') return null;
+  if (resource !== undefined && !isResource(resource)) return null; // left out, the token would count for more than it does
   return Object.freeze({
     issuer,
     clientId,
     ...(typeof scope === 'string' && { scope }),
+    ...(resource !== undefined && { resource }),
     ...(typeof dpopKeyId === 'string' && { dpopKeyId }),
     ...(typeof acrValues === 'string' && { acrValues }),
     ...(isCount(maxAge) && { maxAge }),
   });
 }
 
-function parseSecrets(value: unknown): TokenSecrets | undefined {
+/** An access token, or at least a refresh token that gets one. */
+function parseSecrets(value: unknown): StoredSecrets | SealedText | undefined {
+  if (isSealedText(value)) return Object.freeze({ sealed: value.sealed });
   if (!isPlainObject(value)) return undefined;
   const { accessToken } = value;
-  if (!isAccessToken(accessToken)) return undefined;
   const refreshToken = stringOr(value['refreshToken'], undefined);
   const idToken = stringOr(value['idToken'], undefined);
-  return Object.freeze({ accessToken, ...(refreshToken !== undefined && { refreshToken }), ...(idToken !== undefined && { idToken }) });
+  if (accessToken === undefined ? refreshToken === undefined : !isAccessToken(accessToken)) return undefined;
+  return Object.freeze({
+    ...(isAccessToken(accessToken) && { accessToken }),
+    ...(refreshToken !== undefined && { refreshToken }),
+    ...(idToken !== undefined && { idToken }),
+  });
 }
 
-function parseStaged(value: unknown): StagedAnswer | null {
+function parseStaged(value: unknown): StagedAnswer | SealedText | null {
+  if (isSealedText(value)) return Object.freeze({ sealed: value.sealed });
   if (!isPlainObject(value)) return null;
   const { text, sentAt, receivedAt } = value;
   const contentType = stringOr(value['contentType'], undefined);
@@ -235,7 +276,14 @@ function isState(value: unknown): value is RecordState {
   return value === 'active' || value === 'needs_sign_in' || value === 'revoking' || value === 'removed';
 }
 
-const REASONS: readonly unknown[] = ['expired', 'revoked', 'rotation_lost', 'token_substitution', 'rejected'] satisfies SignInReason[];
+const REASONS: readonly unknown[] = [
+  'expired',
+  'revoked',
+  'rotation_lost',
+  'token_substitution',
+  'rejected',
+  'unreadable',
+] satisfies SignInReason[];
 
 function isReason(value: unknown): value is SignInReason {
   return REASONS.includes(value);

@@ -1,166 +1,148 @@
 /**
  * `reduce(state, action)`: pure and total. No clock (time is `action.at`), no I/O, no throw; the same reference if nothing changed.
- * Replaying the actions of a store gives its state.
+ * Replaying the actions of a store gives its state, one by one or in batches: a batch copies each list once, however long it is.
  *
  * @module
  */
 import { assertNever, type CredentialFacts, type StorageAction } from './actions.js';
 import { sameData } from './data.js';
+import { openDraft, type Draft, type Folded } from './draft.js';
 import { validityAt } from './expiry.js';
-import type { Activity, CredentialState, CredentialStatus, StoreState, TokenStatus } from './state.js';
+import { restored, snapshot, statusOf } from './snapshot.js';
+import type { Activity, CredentialState, CredentialStatus, StoreState } from './state.js';
+
+type AgeAction = { readonly id: string; readonly generation: number; readonly at: number };
 
 /** The state after an action. */
 export function reduce(state: StoreState, action: StorageAction): StoreState {
+  return fold(state, [action]).state;
+}
+
+/** The state after all actions, in their order. */
+export function reduceAll(state: StoreState, actions: readonly StorageAction[]): StoreState {
+  return fold(state, actions).state;
+}
+
+/**
+ * The state after all actions, and what became of each credential on the way.
+ *
+ * @param find the credential of an id in `state`, for who has an index of it; without it the list is searched
+ */
+export function fold(state: StoreState, actions: readonly StorageAction[], find?: (id: string) => CredentialState | undefined): Folded {
+  const draft = openDraft(state, find ?? finderOf(state, actions.length));
+  for (const action of actions) apply(draft, action);
+  return draft.end();
+}
+
+function apply(draft: Draft, action: StorageAction): void {
   switch (action.type) {
     case 'restored':
-      return restored(action);
+      return restore(draft, action);
     case 'token_added':
-      return put(state, action.credential, action.at);
+      return put(draft, action.credential, action.at);
     case 'token_replaced':
     case 'metadata_updated':
     case 'sign_in_required': // only `token_added` brings a credential (back): E12
-      return indexOf(state, action.id) < 0 ? state : put(state, action.credential, action.at);
+      return draft.get(action.id) && put(draft, action.credential, action.at);
     case 'token_removed':
-      return remove(state, action.id, action.generation);
+      return remove(draft, action.id, action.generation);
     case 'default_changed':
-      return setDefault(state, action.id);
+      return setDefault(draft, action.id);
     case 'cleared':
-      return state.ids.length === 0 && state.defaultId === null
-        ? state
-        : freeze({ ...state, defaultId: null, ids: freeze([]), credentials: freeze([]) });
+      return draft.reset([], null);
     case 'refresh_started':
-      return setStatus(state, action, (current) => (current.activity === 'revoking' ? current : { ...current, activity: 'refreshing' }));
+      return setStatus(draft, action, ({ token, activity }) => ({ token, activity: activity === 'revoking' ? activity : 'refreshing' }));
     case 'refresh_failed':
-      return setStatus(state, action, (current) => ({ ...current, activity: idleAfter(current.activity) }));
+      return setStatus(draft, action, ({ token, activity }) => ({ token, activity: idleAfter(activity) }));
     case 'interaction_required':
-      return setStatus(state, action, (current) => ({
-        token: current.token === 'needs_sign_in' ? current.token : 'needs_interaction',
-        activity: idleAfter(current.activity),
+      return setStatus(draft, action, ({ token, activity }) => ({
+        token: token === 'needs_sign_in' ? token : 'needs_interaction',
+        activity: idleAfter(activity),
       }));
     case 'expiring':
+      return age(draft, action, action.token);
     case 'expired':
-      return setStatus(state, action, (current, credential) => ({ ...current, token: aged(current.token, credential, action.at) }));
+      return age(draft, action, 'expired');
+    case 'durable':
     case 'not_durable':
-      return state.durable ? freeze({ ...state, durable: false }) : state;
+      return void (draft.durable = action.type === 'durable');
     case 'record_quarantined':
-      return state;
+      return;
     default:
       return assertNever(action);
   }
 }
 
-function restored(action: Extract<StorageAction, { type: 'restored' }>): StoreState {
-  const credentials = action.credentials
-    .toSorted(byStoring)
-    .map((facts) => snapshot(facts, statusOf(facts, undefined, action.at), facts.id === action.defaultId));
-  return freeze({
-    status: 'ready',
-    durable: action.durable,
-    defaultId: credentials.some((credential) => credential.isDefault) ? action.defaultId : null,
-    ids: freeze(credentials.map((credential) => credential.id)),
-    credentials: freeze(credentials),
-  });
+function restore(draft: Draft, action: Extract<StorageAction, { type: 'restored' }>): void {
+  const { credentials, defaultId } = restored(action);
+  draft.reset([...credentials], defaultId);
+  draft.status = 'ready';
+  draft.durable = action.durable;
 }
 
 /** Adds or replaces one credential; facts of an older generation are late and change nothing. */
-function put(state: StoreState, facts: CredentialFacts, at: number): StoreState {
-  const index = indexOf(state, facts.id);
-  const before = state.credentials[index];
-  if (before === undefined) return insert(state, snapshot(facts, statusOf(facts, undefined, at), state.defaultId === facts.id));
-  if (facts.generation < before.generation) return state;
-  const after = snapshot(facts, statusOf(facts, before, at), before.isDefault);
-  if (sameData(before, after)) return state;
-  // An id that was removed and stored again elsewhere has another place now.
-  return before.storedAt === after.storedAt ? replace(state, index, after) : insert(without(state, index), after);
+function put(draft: Draft, facts: CredentialFacts, at: number): void {
+  const before = draft.get(facts.id);
+  if (before && facts.generation < before.generation) return;
+  const after = snapshot(facts, statusOf(facts, before, at), draft.defaultId === facts.id);
+  if (!sameData(before, after)) draft.change(before, after);
 }
 
-/** Almost always at the end: credentials come in order of storing. */
-function insert(state: StoreState, credential: CredentialState): StoreState {
-  let index = state.credentials.length;
-  for (let before = state.credentials[index - 1]; before && byStoring(credential, before) < 0; before = state.credentials[index - 1])
-    index--;
-  return freeze({
-    ...state,
-    ids: spliced(state.ids, index, 0, credential.id),
-    credentials: spliced(state.credentials, index, 0, credential),
-  });
+function remove(draft: Draft, id: string, generation: number): void {
+  const before = draft.get(id);
+  if (!before || generation < before.generation) return;
+  draft.change(before, undefined);
+  if (draft.defaultId === id) draft.defaultId = null;
 }
 
-function replace(state: StoreState, index: number, credential: CredentialState): StoreState {
-  return freeze({ ...state, credentials: spliced(state.credentials, index, 1, credential) });
-}
-
-function without(state: StoreState, index: number): StoreState {
-  return { ...state, ids: spliced(state.ids, index, 1), credentials: spliced(state.credentials, index, 1) };
-}
-
-function remove(state: StoreState, id: string, generation: number): StoreState {
-  const index = indexOf(state, id);
-  const before = state.credentials[index];
-  if (before === undefined || generation < before.generation) return state;
-  return freeze({ ...without(state, index), defaultId: state.defaultId === id ? null : state.defaultId });
-}
-
-function setDefault(state: StoreState, id: string | null): StoreState {
-  if (state.defaultId === id || (id !== null && indexOf(state, id) < 0)) return state;
-  const credentials = state.credentials.map((credential) =>
-    credential.isDefault === (credential.id === id) ? credential : freeze({ ...credential, isDefault: credential.id === id }),
-  );
-  return freeze({ ...state, defaultId: id, credentials: freeze(credentials) });
+function setDefault(draft: Draft, id: string | null): void {
+  const { defaultId } = draft;
+  if (defaultId === id || (id !== null && !draft.get(id))) return;
+  for (const one of [defaultId, id]) {
+    const before = one === null ? undefined : draft.get(one);
+    if (before) draft.change(before, Object.freeze({ ...before, isDefault: one === id }));
+  }
+  draft.defaultId = id;
 }
 
 function setStatus(
-  state: StoreState,
+  draft: Draft,
   { id, generation }: { readonly id: string; readonly generation: number },
   change: (status: CredentialStatus, credential: CredentialState) => CredentialStatus,
-): StoreState {
-  const index = indexOf(state, id);
-  const before = state.credentials[index];
-  if (before === undefined || before.generation !== generation) return state;
+): void {
+  const before = draft.get(id);
+  if (!before || before.generation !== generation) return;
   const status = change(before.status, before);
-  if (status.token === before.status.token && status.activity === before.status.activity) return state;
-  return replace(state, index, freeze({ ...before, status: freeze(status) }));
+  if (status.token === before.status.token && status.activity === before.status.activity) return;
+  draft.change(before, Object.freeze({ ...before, status: Object.freeze(status) }));
 }
 
-/** The status that goes with a record: what was going on stays so as long as the token is the same one. */
-function statusOf(facts: CredentialFacts, before: CredentialState | undefined, at: number): CredentialStatus {
-  if (facts.recordState === 'needs_sign_in') return { token: 'needs_sign_in', activity: 'idle' };
-  const sameToken = before?.generation === facts.generation;
-  const token = sameToken ? aged(before.status.token, facts, at) : validityAt(facts, at);
-  if (facts.recordState === 'revoking') return { token, activity: 'revoking' };
-  return { token, activity: sameToken && before.status.activity !== 'revoking' ? before.status.activity : 'idle' };
-}
-
-/** Time moves a status between valid, expiring and expired; the clock alone never signs anyone out (TM-3). */
-function aged(current: TokenStatus, lifetime: Pick<CredentialState, 'issuedAt' | 'expiresAt'>, at: number): TokenStatus {
-  return current === 'needs_sign_in' || current === 'needs_interaction' ? current : validityAt(lifetime, at);
+/**
+ * What the clocks say of a token (TM-2): whoever dispatches has asked both, `at` is only one of them. They move a status between valid,
+ * expiring and expired; they alone never sign anyone out (TM-3).
+ */
+function age(draft: Draft, action: AgeAction, token?: 'valid' | 'expiring' | 'expired'): void {
+  setStatus(draft, action, (current, credential) => {
+    const isForUser = current.token === 'needs_sign_in' || current.token === 'needs_interaction';
+    return isForUser ? current : { ...current, token: token ?? validityAt(credential, action.at) };
+  });
 }
 
 function idleAfter(activity: Activity): Activity {
   return activity === 'refreshing' ? 'idle' : activity;
 }
 
-function snapshot({ recordState: _, ...facts }: CredentialFacts, status: CredentialStatus, isDefault: boolean): CredentialState {
-  return freeze({ ...facts, status: freeze(status), isDefault });
-}
+/** Above this many actions an index of all credentials costs less than searching for each. */
+const FEW_ACTIONS = 8;
 
-function indexOf(state: StoreState, id: string): number {
-  const { ids } = state;
-  for (let i = ids.length - 1; i >= 0; i--) if (ids[i] === id) return i;
-  return -1;
-}
-
-function byStoring(a: Pick<CredentialState, 'storedAt' | 'id'>, b: Pick<CredentialState, 'storedAt' | 'id'>): number {
-  return a.storedAt - b.storedAt || (a.id < b.id ? -1 : Number(a.id > b.id));
-}
-
-/** `toSpliced`, frozen. Copied by spreading: `with` and `toSpliced` of a frozen array take V8 thirty times as long (docs/benchmarks.md). */
-function spliced<T>(list: readonly T[], index: number, deleteCount: number, ...items: readonly T[]): readonly T[] {
-  const copy = [...list];
-  copy.splice(index, deleteCount, ...items);
-  return freeze(copy);
-}
-
-function freeze<T>(value: T): Readonly<T> {
-  return Object.freeze(value);
+function finderOf({ credentials }: StoreState, actions: number): (id: string) => CredentialState | undefined {
+  if (actions > FEW_ACTIONS) {
+    const byId = new Map(credentials.map((credential) => [credential.id, credential]));
+    return (id) => byId.get(id);
+  }
+  return (id) => {
+    let place = credentials.length - 1; // a loop: `findLast` of a frozen array takes V8 eight times as long
+    while (place >= 0 && credentials[place]?.id !== id) place--;
+    return credentials[place];
+  };
 }

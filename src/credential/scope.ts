@@ -18,7 +18,7 @@ export function normalizeScope(scope: string): string {
 
 /** True if both name the same set of scopes, whatever the order (6749-2). */
 export function sameScope(a: string, b: string): boolean {
-  return includesScope(a, b) && includesScope(b, a);
+  return a === b || (includesScope(a, b) && includesScope(b, a));
 }
 
 /** True if every scope asked for is granted. The empty scope is always included. */

@@ -5,8 +5,8 @@
  */
 import type { TokenAttributes } from './token.js';
 
-/** Why a user must sign in again. */
-export type SignInReason = 'expired' | 'revoked' | 'rotation_lost' | 'token_substitution' | 'rejected';
+/** Why a user must sign in again. `unreadable`: the tokens are sealed and cannot be opened; what is stored stays as it is. */
+export type SignInReason = 'expired' | 'revoked' | 'rotation_lost' | 'token_substitution' | 'rejected' | 'unreadable';
 
 /** What we hold. `unknown`: storage has not been read; `needs_interaction`: the server asks for the user, the token is kept. */
 export type TokenStatus = 'unknown' | 'valid' | 'expiring' | 'expired' | 'needs_sign_in' | 'needs_interaction';

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { deepFreezeData, isPlainObject } from './data.js';
+import { deepFreezeData, isPlainObject, sameData } from './data.js';
 import { sameScope } from './scope.js';
 
 /** How the access token is presented: RFC 6750 or RFC 9449. */
@@ -35,6 +35,8 @@ export interface TokenContext {
   readonly clientId: string;
   /** The scope that was asked for; what was granted is `token.scope`. */
   readonly scope?: string;
+  /** The protected resource the token was asked for: an absolute URI without fragment (RFC 8707 §2). Absent: whatever the server chose. */
+  readonly resource?: string;
   /** Names the DPoP key that the tokens are bound to. */
   readonly dpopKeyId?: string;
   readonly acrValues?: string;
@@ -80,8 +82,6 @@ export interface Token extends TokenAttributes {
   toString(): string;
 }
 
-const INSPECT = Symbol.for('nodejs.util.inspect.custom');
-
 /**
  * Makes a token from its parts, for tokens that come from somewhere else than the flows of this package.
  * The id is the caller's to make unique: `crypto.randomUUID()` will do.
@@ -90,33 +90,64 @@ const INSPECT = Symbol.for('nodejs.util.inspect.custom');
  */
 export function createToken(fields: TokenFields): Token {
   assertFields(fields);
-  const { accessToken, refreshToken, idToken, id, tokenType, scope, issuedAt, expiresAt } = fields;
-  const claims = claimsOf(fields.claims);
-  const context = Object.freeze({ ...fields.context });
-  const attributes: TokenAttributes = { id, tokenType, scope, issuedAt, expiresAt, claims, context };
-  const redacted = (): Readonly<Record<string, unknown>> => ({
-    ...attributes,
-    claims: claims && '[redacted]',
+  return openToken({ ...fields, claims: claimsOf(fields.claims), context: Object.freeze({ ...fields.context }) });
+}
+
+/** `createToken` for fields that were judged and frozen before, such as those of a record: shares claims and context. Not exported. */
+export function openToken(fields: TokenFields): Token {
+  const { id, tokenType, scope, issuedAt, expiresAt, claims, context, accessToken, refreshToken, idToken } = fields;
+  const token = Object.create(TOKEN) as object;
+  Object.assign(token, { id, tokenType, scope, issuedAt, expiresAt, claims, context });
+  return Object.freeze(Object.defineProperty(token, OPEN, { value: () => ({ accessToken, refreshToken, idToken }) })) as Token;
+}
+
+/** Under which a token keeps its secrets: in a closure, which nothing prints. */
+const OPEN = Symbol('open');
+
+interface Sealed extends TokenAttributes {
+  readonly [OPEN]: () => Readonly<Record<keyof TokenSecrets, string | undefined>>;
+}
+
+/** What all tokens share: accessors that no enumeration visits. Spreading, logging, cloning or serializing a token yields no secret. */
+const TOKEN: object = Object.freeze(
+  Object.defineProperties(
+    {},
+    {
+      constructor: { value: Object }, // else `util.inspect` with `showHidden` and `getters` calls the accessors, too
+      accessToken: { get: secret('accessToken') },
+      refreshToken: { get: secret('refreshToken') },
+      idToken: { get: secret('idToken') },
+      isEqual: { value: isEqual },
+      toJSON: { value: redacted },
+      toString: { value: printed },
+      [Symbol.for('nodejs.util.inspect.custom')]: { value: redacted },
+    },
+  ),
+);
+
+function secret(name: keyof TokenSecrets): (this: Sealed) => string | undefined {
+  return function () {
+    return this[OPEN]()[name];
+  };
+}
+
+function redacted(this: Sealed): Readonly<Record<string, unknown>> {
+  const { refreshToken, idToken } = this[OPEN]();
+  return {
+    ...this,
+    claims: this.claims && '[redacted]',
     accessToken: '[redacted]',
     ...(refreshToken !== undefined && { refreshToken: '[redacted]' }),
     ...(idToken !== undefined && { idToken: '[redacted]' }),
-  });
-  // Accessors that no enumeration visits: spreading, logging, cloning or serializing a token yields no secret.
-  const hidden = (get: () => unknown): PropertyDescriptor => ({ get, enumerable: false, configurable: false });
-  const method = (value: unknown): PropertyDescriptor => ({ value, enumerable: false });
-  const token = Object.defineProperties(
-    { ...attributes },
-    {
-      accessToken: hidden(() => accessToken),
-      refreshToken: hidden(() => refreshToken),
-      idToken: hidden(() => idToken),
-      isEqual: method((other: Token) => sameToken(token, other)),
-      toJSON: method(redacted),
-      toString: method(() => `Token(${id}, redacted)`),
-      [INSPECT]: method(redacted),
-    },
-  ) as Token;
-  return Object.freeze(token);
+  };
+}
+
+function printed(this: Sealed): string {
+  return `Token(${this.id}, redacted)`;
+}
+
+function isEqual(this: Token, other: Token): boolean {
+  return isToken(other) && sameToken(this, other);
 }
 
 /** A token of the same grant and id with some fields replaced. */
@@ -146,19 +177,22 @@ export function isAccessToken(value: unknown): value is string {
   return typeof value === 'string' && /^[\x21-\x7e]+$/.test(value);
 }
 
-/** Claims with the members OpenID Connect Core §2 requires, `undefined` for anything else. */
-export function parseClaims(value: unknown): IdTokenClaims | undefined {
-  const claims = deepFreezeData(value);
-  if (!isPlainObject(claims)) return undefined;
-  const { iss, sub, aud, exp, iat } = claims;
-  const audience = typeof aud === 'string' || (Array.isArray(aud) && aud.every((one) => typeof one === 'string'));
-  if (typeof iss !== 'string' || typeof sub !== 'string' || sub === '' || !audience) return undefined;
-  if (!isInstant(exp) || !isInstant(iat)) return undefined;
-  return Object.freeze({ ...claims, iss, sub, aud, exp, iat });
+/** True for an absolute URI without fragment, as a resource indicator must be (RFC 8707 §2). */
+export function isResource(value: unknown): value is string {
+  return typeof value === 'string' && /^[a-z][a-z\d+.-]*:[\x21\x22\x24-\x7e]+$/i.test(value);
 }
 
-function isInstant(value: unknown): value is number {
-  return typeof value === 'number' && Number.isFinite(value);
+/** Claims with the members OpenID Connect Core §2 requires, frozen and without a prototype (HT-7); `undefined` for anything else. */
+export function parseClaims(value: unknown): IdTokenClaims | undefined {
+  const claims = deepFreezeData(value);
+  return isClaims(claims) ? claims : undefined;
+}
+
+function isClaims(claims: unknown): claims is IdTokenClaims {
+  if (!isPlainObject(claims)) return false;
+  const { iss, sub, aud, exp, iat } = claims;
+  const audience = typeof aud === 'string' || (Array.isArray(aud) && aud.every((one) => typeof one === 'string'));
+  return typeof iss === 'string' && typeof sub === 'string' && sub !== '' && audience && Number.isFinite(exp) && Number.isFinite(iat);
 }
 
 /** A frozen copy: a token never changes. What is refused here could not be read back from storage either. */
@@ -178,8 +212,9 @@ function sameToken(a: Token, b: Token): boolean {
     sameScope(a.scope, b.scope) &&
     a.issuedAt === b.issuedAt &&
     a.expiresAt === b.expiresAt &&
-    a.context.issuer === b.context.issuer &&
-    a.context.clientId === b.context.clientId
+    sameData(a.claims, b.claims) &&
+    sameScope(a.context.scope ?? '', b.context.scope ?? '') &&
+    sameData({ ...a.context, scope: '' }, { ...b.context, scope: '' })
   );
 }
 
@@ -195,9 +230,11 @@ function assertFields({ id, scope, tokenType, issuedAt, expiresAt, context, ...s
 }
 
 function assertContext(context: unknown): void {
-  const { issuer, clientId } = isPlainObject(context) ? context : {};
+  const { issuer, clientId, resource } = isPlainObject(context) ? context : {};
   const named = [issuer, clientId].every((name) => typeof name === 'string' && name !== '');
   if (!named) throw new TypeError('token.context must name issuer and clientId');
+  if (resource !== undefined && !isResource(resource))
+    throw new TypeError('token.context.resource must be an absolute URI without fragment (RFC 8707 §2)');
 }
 
 function assertSecrets({ accessToken, refreshToken, idToken }: TokenSecrets): void {

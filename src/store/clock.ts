@@ -1,79 +1,117 @@
 /**
  * One bounded timer for all credentials of a store: it wakes at the next change of a status, at the latest after 30 s, and compares
- * with the wall clock. A long timer would fire at once or oversleep (E41, E70).
+ * with both clocks. A long timer would fire at once or oversleep (E41, E70); a clock that was set, or a machine that slept, is
+ * noticed by the one clock or the other (TM-2).
  *
  * @module
  */
-import type { StorageAction, StorageFact } from '../credential/actions.js';
-import { nextChangeAfter, validityAt } from '../credential/expiry.js';
+import type { StorageFact } from '../credential/actions.js';
+import { defaultGraceMs } from '../credential/expiry.js';
 import type { CredentialState } from '../credential/state.js';
 import type { Platform } from '../platform/platform.js';
+import type { Entry, Ledger } from './ledger.js';
 import type { Loop } from './loop.js';
 
 const MAX_SLEEP_MS = 30_000;
+/** Browsers let a timer of a hidden page fire once a minute. Later than that, the page was frozen or the machine slept. */
+const OVERDUE_MS = 90_000;
 
 /** Keeps statuses true as time passes. */
 export interface Clock {
-  /** Arms the timer for what an action brought. */
-  consider(action: StorageAction): void;
+  /** Arms the timer for what a credential has become. */
+  consider(credential: CredentialState | undefined): void;
+  /** Wakes after this many milliseconds at the latest. */
+  within(delayMs: number): void;
   /** Compares every credential with the time now, as after a sleep. */
   check(): void;
+  /** Epoch milliseconds after which the timer should have fired long ago. */
+  overdueAt(): number;
   close(): void;
 }
 
+/** What a clock needs of the store around it. */
+export interface ClockContext {
+  readonly platform: Pick<Platform, 'now' | 'monotonicNow' | 'setTimer'>;
+  readonly loop: Loop;
+  readonly ledger: Pick<Ledger, 'remainingMs' | 'entry'>;
+  /** Called at each waking, after statuses were compared. */
+  readonly onWake: () => void;
+}
+
 /** The clock of one store; asleep until a credential with a known lifetime comes. */
-export function createClock(platform: Pick<Platform, 'now' | 'setTimer'>, loop: () => Loop): Clock {
-  let nextAt = Infinity;
+export function createClock({ platform, loop, ledger, onWake }: ClockContext): Clock {
+  let wakesAt = Infinity; // monotonic
+  let setAt = Infinity; // wall
   let cancel: (() => void) | undefined;
   let closed = false;
 
-  const arm = (at: number): void => {
-    if (closed || at >= nextAt) return;
+  const within = (delayMs: number): void => {
+    const at = platform.monotonicNow() + delayMs;
+    if (closed || delayMs === Infinity || at >= wakesAt) return;
     cancel?.();
-    nextAt = at;
-    cancel = platform.setTimer(wake, Math.min(Math.max(at - platform.now(), 0), MAX_SLEEP_MS));
+    wakesAt = at;
+    setAt = platform.now();
+    cancel = platform.setTimer(wake, Math.min(Math.max(delayMs, 0), MAX_SLEEP_MS));
   };
-  const wake = (): void => {
+  const sleep = (): void => {
     cancel?.();
     cancel = undefined;
-    nextAt = Infinity;
-    const now = platform.now();
-    const { credentials } = loop().snapshot();
-    loop().dispatch(
-      credentials.map((credential) => changeOf(credential, now)).filter((fact) => fact !== null),
+    wakesAt = setAt = Infinity;
+  };
+  const arm = (): void => {
+    let soonest = Infinity;
+    for (const credential of loop.snapshot().credentials) soonest = Math.min(soonest, untilChange(credential, ledger, platform));
+    within(soonest);
+  };
+  const compare = (): void => {
+    const facts = loop.snapshot().credentials.map((credential) => changeOf(credential, ledger.remainingMs(credential.id)));
+    loop.dispatch(
+      facts.filter((fact) => fact !== null),
       'here',
     );
-    arm(
-      loop()
-        .snapshot()
-        .credentials.reduce((soonest, credential) => Math.min(soonest, nextOf(credential, now)), Infinity),
-    );
+  };
+  const wake = (): void => {
+    sleep();
+    compare();
+    onWake();
+    arm();
   };
   return {
-    consider: (action) => {
-      if (action.type === 'restored')
-        arm(action.credentials.reduce((soonest, facts) => Math.min(soonest, nextChangeAfter(facts, action.at)), Infinity));
-      else if ('credential' in action) arm(nextChangeAfter(action.credential, action.at));
+    consider: (credential) => {
+      if (credential) within(untilChange(credential, ledger, platform));
     },
+    within,
     check: () => {
       if (!closed) wake();
     },
+    overdueAt: () => setAt + OVERDUE_MS,
     close: () => {
       closed = true;
-      cancel?.();
+      sleep();
     },
   };
 }
 
-function nextOf(credential: CredentialState, now: number): number {
-  return credential.status.token === 'needs_sign_in' ? Infinity : nextChangeAfter(credential, now);
+/** Milliseconds until a status changes; `Infinity` if time will not change it. */
+function untilChange(credential: CredentialState, ledger: ClockContext['ledger'], platform: ClockContext['platform']): number {
+  if (credential.status.token === 'needs_sign_in') return Infinity;
+  const remainingMs = ledger.remainingMs(credential.id);
+  if (remainingMs <= 0) return isInDispute(ledger.entry(credential.id), platform) ? MAX_SLEEP_MS : Infinity;
+  const graceMs = defaultGraceMs(credential);
+  return remainingMs > graceMs ? remainingMs - graceMs : remainingMs;
 }
 
-/** What time did to a credential; a clock set back makes an expired token valid again only in so far as its status says. */
-function changeOf(credential: CredentialState, now: number): StorageFact | null {
-  const { token } = credential.status;
-  if (token === 'needs_sign_in' || token === 'needs_interaction') return null;
-  const validity = validityAt(credential, now);
-  if (validity === token) return null;
-  return { type: validity === 'expired' ? 'expired' : 'expiring', id: credential.id, generation: credential.generation };
+/** What time did to a credential. A clock that was ahead and is set right again makes its token valid again. */
+function changeOf(credential: CredentialState, remainingMs: number): StorageFact | null {
+  const { id, generation, status } = credential;
+  if (status.token === 'needs_sign_in' || status.token === 'needs_interaction') return null;
+  const token = remainingMs <= 0 ? 'expired' : remainingMs <= defaultGraceMs(credential) ? 'expiring' : 'valid';
+  if (token === status.token) return null;
+  return token === 'expired' ? { type: 'expired', id, generation } : { type: 'expiring', id, generation, token };
+}
+
+/** True if one clock says that the token has expired and the other does not yet: one of them may be set right. */
+function isInDispute(entry: Entry | undefined, { now, monotonicNow }: ClockContext['platform']): boolean {
+  if (!entry || entry.record.expiresAt === null) return false;
+  return entry.record.expiresAt <= now() !== entry.monotonicExpiresAt <= monotonicNow();
 }

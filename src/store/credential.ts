@@ -3,17 +3,15 @@
  *
  * @module
  */
-import { defer, distinctUntilChanged, map, takeWhile, type Observable } from 'rxjs';
-import { defaultGraceMs, isFresh } from '../credential/expiry.js';
-import { normalizeTags } from '../credential/query.js';
+import { defer, distinctUntilChanged, from, map, of, switchMap, takeWhile, type Observable } from 'rxjs';
+import { defaultGraceMs } from '../credential/expiry.js';
 import type { CredentialState, CredentialStatus, TokenMetadata } from '../credential/state.js';
 import type { IdTokenClaims, Token } from '../credential/token.js';
 import { CredentialError } from '../errors.js';
 import type { OAuth2Client, UserInfo } from '../oauth/client.js';
-import { tombstoneOf } from './drafts.js';
-import type { Ledger } from './ledger.js';
+import type { Entry, Ledger } from './ledger.js';
+import type { Living } from './living.js';
 import type { Loop } from './loop.js';
-import type { RefreshRequest } from './refresh.js';
 import type { RevokeResult, RevokeTarget } from './revocation.js';
 
 /** What a browser behind a backend can know of a credential, too. */
@@ -37,7 +35,10 @@ export interface AccessTokenOptions {
 
 /** The one live handle for a stored token. */
 export interface Credential extends CredentialView {
-  /** The token; `null` when the credential is gone or the user must sign in. It may have expired: `accessToken()` renews. */
+  /**
+   * The token; `null` when the credential is gone or the user must sign in, and while it is sealed: `accessToken()` and `token$` open it.
+   * It may have expired: `accessToken()` renews.
+   */
   readonly token: Token | null;
   /** What is known without the token; a snapshot. */
   readonly metadata: TokenMetadata;
@@ -78,12 +79,14 @@ export interface CredentialContext {
   readonly ledger: Ledger;
   readonly loop: Loop;
   readonly now: () => number;
-  /** Resolves once storage was read. @throws {CredentialError} `store_closed` */
+  readonly monotonicNow: () => number;
+  /** Until when what is held in memory may be used without asking: not while the store is behind the others, nor after `close`. */
+  readonly trust: { until: number };
+  /** Resolves once storage was read and nothing is to be caught up with. @throws {CredentialError} `store_closed` */
   readonly open: () => Promise<void>;
-  /** `close` waits for what is run here. */
-  readonly running: <T>(command: Promise<T>) => Promise<T>;
-  readonly refresh: (id: string, request: RefreshRequest) => Promise<Token>;
-  readonly revoke: (id: string, target: RevokeTarget) => Promise<RevokeResult>;
+  /** Runs a command once the store is open; `close` waits for it. @throws {CredentialError} `store_closed` */
+  readonly command: <T>(run: (living: Living) => Promise<T>) => Promise<T>;
+  readonly living: () => Promise<Living>;
   readonly clientOf: (id: string) => OAuth2Client | undefined;
 }
 
@@ -91,135 +94,120 @@ const INSPECT = Symbol.for('nodejs.util.inspect.custom');
 
 /** Makes handles. */
 export interface CredentialFactory {
-  create(state: CredentialState): Credential;
+  create(entry: Entry): Credential;
   /** Tells a handle the last state of its credential, which is gone. */
   retire(handle: Credential, last: CredentialState): void;
 }
 
 /** Makes the handles of one store. They share their methods: ten thousand credentials are ten thousand small objects. */
 export function createCredentialFactory(context: CredentialContext): CredentialFactory {
-  const { ledger, loop, now } = context;
-  const prototype = {
-    get token() {
-      return ledger.token(idOf(this));
-    },
-    get state() {
-      return stateOf(this);
-    },
-    get claims() {
-      return stateOf(this).claims;
-    },
-    get tags() {
-      return stateOf(this).tags;
-    },
-    get status() {
-      return stateOf(this).status;
-    },
+  const { ledger, loop, now, monotonicNow, trust, command } = context;
+  /** What a handle of a removed credential still says. */
+  const lastStates = new WeakMap<object, CredentialState>();
+
+  /** A class for its private field: the way from a handle to its entry must cost next to nothing. */
+  class Handle implements Credential {
+    readonly #entry: Entry;
+    declare readonly id: string;
+
+    constructor(entry: Entry) {
+      this.#entry = entry;
+      Object.defineProperty(this, 'id', { value: entry.id, enumerable: true });
+      Object.freeze(this);
+    }
+    get token(): Token | null {
+      return ledger.token(this.id) ?? null;
+    }
+    get state(): CredentialState {
+      const state = loop.stateOf(this.id) ?? lastStates.get(this);
+      if (!state) throw gone();
+      return state;
+    }
+    get claims(): IdTokenClaims | null {
+      return this.state.claims;
+    }
+    get tags(): readonly string[] {
+      return this.state.tags;
+    }
+    get status(): CredentialStatus {
+      return this.state.status;
+    }
     get metadata(): TokenMetadata {
-      const { id, tokenType, scope, issuedAt, expiresAt, claims, context: origin, tags } = stateOf(this);
+      const { id, tokenType, scope, issuedAt, expiresAt, claims, context: origin, tags } = this.state;
       return { id, tokenType, scope, issuedAt, expiresAt, claims, context: origin, tags };
-    },
-    get token$() {
-      return tokenStream(context, idOf(this));
-    },
-    get state$() {
-      return stateStream(context, idOf(this));
-    },
-    get status$() {
-      return stateStream(context, idOf(this)).pipe(
+    }
+    get token$(): Observable<Token | null> {
+      return tokenStream(context, this.id);
+    }
+    get state$(): Observable<CredentialState> {
+      return stateStream(context, this.id);
+    }
+    get status$(): Observable<CredentialStatus> {
+      return this.state$.pipe(
         map((state) => state.status),
         distinctUntilChanged((a, b) => a.token === b.token && a.activity === b.activity),
       );
-    },
+    }
     accessToken(options?: AccessTokenOptions): Promise<string> {
-      const id = idOf(this);
-      if (options === undefined) {
-        const record = ledger.record(id);
-        const good = record?.state === 'active' && isFresh(record, now(), defaultGraceMs(record)) && context.clientOf(id) && !loop.closed();
-        if (good && record.secrets) {
-          return Promise.resolve(record.secrets.accessToken);
-        }
+      const { live } = this.#entry;
+      if (live !== undefined && options === undefined) {
+        const instant = now();
+        if (instant < live.until && instant < trust.until && monotonicNow() < live.monotonicUntil) return live.accessToken;
       }
-      return abortable(() => renewed(context, id, options ?? {}), options?.signal);
-    },
+      return abortable(() => usableAccessToken(context, this.#entry, options ?? {}), options?.signal);
+    }
     async refresh(): Promise<Token> {
-      const id = idOf(this);
-      await context.open();
-      return context.refresh(id, { minValidityMs: null });
-    },
+      return command((living) => living.refresh(this.id, { minValidityMs: null }));
+    }
     refresh$(): Observable<Token> {
-      return defer(() => prototype.refresh.call(this));
-    },
+      return defer(() => this.refresh());
+    }
     async refreshIfNeeded(graceMs?: number): Promise<Token> {
-      const id = idOf(this);
       assertDuration(graceMs, 'graceMs');
       await context.open();
-      return current(context, id, graceMs);
-    },
+      return currentToken(context, this.id, graceMs);
+    }
     async setTags(tags: readonly string[]): Promise<void> {
-      const id = idOf(this);
-      const normalized = normalizeTags(tags);
-      await context.open();
-      const written = await context.running(
-        ledger.update(id, (record) => (record.state === 'removed' ? null : { ...record, tags: normalized })),
-      );
-      if (!written) throw gone();
-    },
+      return command((living) => living.setTags(this.id, tags));
+    }
     async userInfo(): Promise<UserInfo> {
-      const id = idOf(this);
       await context.open();
-      const token = await current(context, id);
-      const client = context.clientOf(id);
-      if (!client)
-        throw new CredentialError('client_unknown', 'The credential belongs to a client that is not configured; nothing is sent for it.');
-      try {
-        return await client.userInfo(token);
-      } catch (error) {
-        const refused = error instanceof CredentialError && error.status === 401 && token.refreshToken !== undefined;
-        if (!refused) throw error;
-        await context.open(); // the store may have been closed meanwhile
-        return client.userInfo(await context.refresh(id, { minValidityMs: null }));
-      }
-    },
+      return (await context.living()).userInfo(this.id); // no command: `close` does not wait for it
+    }
     async revoke(target: RevokeTarget = 'all'): Promise<RevokeResult> {
-      const id = idOf(this);
-      if (!['all', 'access', 'refresh'].includes(target)) throw new TypeError('target must be "all", "access" or "refresh"');
-      await context.open();
-      return context.revoke(id, target);
-    },
+      return command((living) => living.revoke(this.id, target));
+    }
     async remove(): Promise<void> {
-      const id = idOf(this);
-      await context.open();
-      await context.running(ledger.update(id, (record) => (record.state === 'removed' ? null : tombstoneOf(record))));
-    },
+      return command((living) => living.remove(this.id));
+    }
     toJSON(): CredentialView {
-      const { id, claims, tags, status } = stateOf(this);
+      const { id, claims, tags, status } = this.state;
       return { id, claims, tags, status };
-    },
+    }
     toString(): string {
-      return `Credential(${idOf(this)})`;
-    },
+      return `Credential(${this.id})`;
+    }
     [INSPECT](): CredentialView {
-      return prototype.toJSON.call(this);
-    },
-  };
-  /** What a handle of a removed credential still says. */
-  const lastStates = new WeakMap<object, CredentialState>();
-  const stateOf = (handle: object): CredentialState => {
-    const state = loop.stateOf(idOf(handle)) ?? lastStates.get(handle);
-    if (!state) throw gone();
-    return state;
-  };
+      return this.toJSON();
+    }
+  }
   return {
-    create: (state) => Object.freeze(Object.create(prototype, { id: { value: state.id, enumerable: true } }) as Credential),
+    create: (entry) => new Handle(entry),
     retire: (handle, last) => void lastStates.set(handle, last),
   };
 }
 
-/** The token of a credential as a stream; `null` when it is absent, removed or needs sign-in. */
+/** The token of a credential as a stream; `null` when it is absent, removed or needs sign-in. What is sealed is opened first. */
 export function tokenStream({ ledger, loop }: Pick<CredentialContext, 'ledger' | 'loop'>, id: string): Observable<Token | null> {
+  const opened = async (): Promise<Token | null> => {
+    await ledger.open(id).catch(() => undefined); // an event says so, and the status
+    return ledger.token(id) ?? null;
+  };
   return loop.ready$.pipe(
-    map(() => ledger.token(id)),
+    switchMap(() => {
+      const token = ledger.token(id);
+      return token === undefined ? from(opened()) : of(token);
+    }),
     distinctUntilChanged(),
   );
 }
@@ -232,33 +220,51 @@ function stateStream({ loop }: CredentialContext, id: string): Observable<Creden
   );
 }
 
-/** The access token after whatever renewal it needs. */
-async function renewed(context: CredentialContext, id: string, { minValidityMs, forceRefresh }: AccessTokenOptions): Promise<string> {
+/** The access token after whatever opening and renewal it needs; what is good is at hand for the next reader. */
+async function usableAccessToken(
+  context: CredentialContext,
+  entry: Entry,
+  { minValidityMs, forceRefresh }: AccessTokenOptions,
+): Promise<string> {
   assertDuration(minValidityMs, 'minValidityMs');
   await context.open();
-  const token = forceRefresh ? await context.refresh(id, { minValidityMs: null }) : await current(context, id, minValidityMs);
+  const token = forceRefresh
+    ? await context.command((living) => living.refresh(entry.id, { minValidityMs: null }))
+    : await currentToken(context, entry.id, minValidityMs);
+  const { ledger, now, monotonicNow } = context;
+  const aheadMs = ledger.remainingMs(entry.id) - defaultGraceMs(token);
+  if (aheadMs > 0 && ledger.token(entry.id) === token) {
+    const accessToken = Promise.resolve(token.accessToken);
+    entry.live = { accessToken, until: now() + aheadMs, monotonicUntil: monotonicNow() + aheadMs };
+  }
   return token.accessToken;
 }
 
 /** The token if it is good for long enough, else a new one, else the old one as long as it lives. */
-async function current(context: CredentialContext, id: string, graceMs?: number): Promise<Token> {
-  const { ledger, now } = context;
-  const record = ledger.record(id);
+export async function currentToken(context: CredentialContext, id: string, graceMs?: number): Promise<Token> {
+  const { ledger } = context;
+  const record = await ledger.open(id);
   if (record?.state === 'needs_sign_in')
     throw new CredentialError('needs_sign_in', 'The user must sign in again.', { issuer: record.context.issuer });
+  if (record?.state !== 'active') throw gone();
+  clientFor(context, id);
   const token = ledger.token(id);
-  if (!token) throw gone();
-  if (!context.clientOf(id))
-    throw new CredentialError('client_unknown', 'The credential belongs to a client that is not configured; it is not used.');
-  const minValidityMs = graceMs ?? defaultGraceMs(token);
-  if (isFresh(token, now(), minValidityMs)) return token;
+  const minValidityMs = graceMs ?? defaultGraceMs(record);
+  if (token && ledger.remainingMs(id) > minValidityMs) return token;
   try {
-    return await context.refresh(id, { minValidityMs });
+    return await context.command((living) => living.refresh(id, { minValidityMs }));
   } catch (error) {
     const kept = ledger.token(id);
-    if (kept && graceMs === undefined && isFresh(kept, now(), 0)) return kept;
+    if (kept && graceMs === undefined && ledger.remainingMs(id) > 0) return kept;
     throw error;
   }
+}
+
+/** The client to ask. @throws {CredentialError} `client_unknown` */
+export function clientFor({ clientOf }: CredentialContext, id: string): OAuth2Client {
+  const client = clientOf(id);
+  if (client) return client;
+  throw new CredentialError('client_unknown', 'The credential belongs to a client that is not configured; nothing is sent for it.');
 }
 
 function assertDuration(value: unknown, name: string): void {
@@ -278,10 +284,6 @@ function abortable<T>(ask: () => Promise<T>, signal: AbortSignal | undefined): P
       .then(resolve, reject)
       .finally(() => signal.removeEventListener('abort', stop));
   });
-}
-
-function idOf(handle: object): string {
-  return (handle as { readonly id: string }).id;
 }
 
 /** What commands on a removed credential are told. */

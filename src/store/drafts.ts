@@ -5,7 +5,7 @@
  */
 import { RECORD_VERSION, recordFieldsOf, type CredentialRecord } from '../credential/record.js';
 import type { Token } from '../credential/token.js';
-import type { RecordDraft } from './ledger.js';
+import type { RecordDraft } from './writing.js';
 
 /** A new record of a token. */
 export function newDraft(

@@ -1,180 +1,210 @@
 /**
- * What this store knows of the records, and the only way to read or write them. Whatever is read or written is compared with what was
- * known, and the difference becomes actions: a write of this store, of another tab, and a start are folded alike.
+ * What this store knows of the records: what a start found, and what is at hand of their secrets. `following.ts` keeps it true.
  *
  * @module
  */
-import type { EventOrigin, StorageFact } from '../credential/actions.js';
-import { difference } from '../credential/difference.js';
+import type { StorageFact } from '../credential/actions.js';
+import { isPlainObject } from '../credential/data.js';
 import {
   defaultIdOf,
   factsOf,
+  isOpen,
+  isSealedText,
   NEW_STORE_RECORD,
   parseRecord,
   parseStoreRecord,
   STORE_RECORD_ID,
   tokenOf,
   type CredentialRecord,
+  type OpenRecord,
   type StoreRecord,
 } from '../credential/record.js';
 import type { Token } from '../credential/token.js';
-import { StorageError } from '../errors.js';
-import { inProcessLocks } from '../platform/in-process-locks.js';
+import { isCredentialError, StorageError } from '../errors.js';
 import type { Platform } from '../platform/platform.js';
 import type { CredentialStorage, StoredEntry } from '../storage/storage.js';
+import { withHeld } from './held.js';
 import type { Loop } from './loop.js';
 
-const MAX_TRIES = 20;
+/** A valid access token at hand: what a reader gets without asking anybody. */
+export interface Live {
+  readonly accessToken: Promise<string>;
+  /** Wall clock, epoch milliseconds. */
+  readonly until: number;
+  /** Monotonic clock, milliseconds (TM-2). */
+  readonly monotonicUntil: number;
+}
 
-/** A record to write; the ledger counts the revision and stamps the time. */
-export type RecordDraft = Omit<CredentialRecord, 'revision' | 'changedAt'>;
+/** What is known of one id; the same object as long as the store lives. */
+export interface Entry {
+  readonly id: string;
+  /** As last read or written; the secrets in the clear once they were opened. */
+  record: CredentialRecord;
+  /** The revision in storage, 0 where there is none: behind the record's while a write waits (RF-15). */
+  storedRevision: number;
+  /** What is stored, where the secrets of it cannot be opened; `record` then says that the user must sign in. */
+  unreadable: CredentialRecord | undefined;
+  /** `undefined`: not made yet. */
+  token: Token | null | undefined;
+  /** Monotonic instant of the expiry (TM-2). */
+  monotonicExpiresAt: number;
+  opening: Promise<OpenRecord> | undefined;
+  live: Live | undefined;
+}
+
+/** What concerns all records. */
+export interface Book {
+  store: StoreRecord;
+  /** The highest claim to be the default that is known of. */
+  topClaim: number;
+  /** The default as last told. */
+  defaultId: string | null;
+  /** True if records of an earlier epoch were found: a clear was cut short. */
+  leftovers: boolean;
+  /** Ids of all that ever claimed to be the default: few of many. */
+  readonly claimants: Set<string>;
+  /** id → why what is stored under it could not be read the last time; so each is reported once. */
+  readonly quarantined: Map<string, string>;
+}
 
 /** What is known of the records. */
 export interface Ledger {
+  readonly book: Book;
+  entry(id: string): Entry | undefined;
   /** Tombstones included. */
   record(id: string): CredentialRecord | undefined;
-  records(): Iterable<CredentialRecord>;
-  /** The token of an active record; the same object as long as it is the same token. */
-  token(id: string): Token | null;
-  store(): StoreRecord;
-  /** The highest claim to be the default. */
-  topClaim(): number;
-  /** Takes in everything a start found. Returns the ids that were to be read again meanwhile: what was found of them may be old. */
-  restore(entries: readonly StoredEntry[], durable: boolean): readonly string[];
-  /** True if what is stored under the id could not be read the last time. */
-  isUnreadable(id: string): boolean;
-  /** Reads one record again and folds the difference. */
-  reread(id: string): Promise<CredentialRecord | undefined>;
-  /** Reads everything again and folds the differences. */
-  reload(): Promise<void>;
-  /** Writes a record where there is none. `false`: there is one by now, and it has been read. */
-  insert(draft: RecordDraft): Promise<boolean>;
+  entries(): Iterable<Entry>;
+  /** The token of an active record; the same object as long as it is the same token; `undefined` while it is sealed. */
+  token(id: string): Token | null | undefined;
+  /** Milliseconds until the token expires by the one of both clocks that says so first (TM-2); `Infinity` for an unknown lifetime. */
+  remainingMs(id: string): number;
+  /** Takes in everything a start found. False if some of it could not be read. */
+  restore(entries: readonly StoredEntry[], durable: boolean): boolean;
   /**
-   * Writes what `change` makes of the record, which is read again and changed anew if someone else wrote first (RF-5).
-   * `null` from `change` gives up. Resolves with the record written, once the write has committed.
+   * The record with its secrets in the clear; opened once, then held in memory.
+   *
+   * @throws {StorageError} `key_lost`, `seal_broken`: the record stays as it is, and the user must sign in
    */
-  update(id: string, change: (current: CredentialRecord) => RecordDraft | null): Promise<CredentialRecord | null>;
-  /** The same for the store's own record. */
-  updateStore(change: (current: StoreRecord) => Omit<StoreRecord, 'revision'>): Promise<StoreRecord>;
-  /** True if records of an earlier epoch were found: a clear was cut short. */
-  hasLeftovers(): boolean;
-  /** Removes records of earlier epochs, and of those of this one what is due; `null` stands for a record that cannot be read. */
-  sweep(isDue: (record: CredentialRecord | null) => boolean): Promise<void>;
+  open(id: string): Promise<OpenRecord | undefined>;
+  /** Notes that a record is this one by now, which storage has at `storedRevision`. */
+  readonly keep: (record: CredentialRecord, storedRevision: number) => Entry;
+  readonly openNow: (entry: Entry) => Promise<OpenRecord>;
+  /** @throws {StorageError} `key_lost`, `seal_broken` */
+  readonly unsealed: (record: CredentialRecord) => Promise<OpenRecord>;
+  readonly quarantine: (id: string, reason: string) => readonly StorageFact[];
+  readonly read: <T>(question: (storage: CredentialStorage) => Promise<T>) => Promise<T>;
+  readonly write: <T>(command: (storage: CredentialStorage) => Promise<T>) => Promise<T>;
 }
 
-/** A ledger. The storage is asked for late: it may turn out to be another one. `announce` tells the other tabs of a committed write. */
-export function createLedger(
-  storageOf: () => CredentialStorage,
-  platform: Pick<Platform, 'now'>,
-  loop: Loop,
-  announce: (record: { readonly id: string; readonly generation: number; readonly revision: number }) => void,
-): Ledger {
-  const known = new Map<string, CredentialRecord>();
-  const tokens = new Map<string, { readonly generation: number; readonly token: Token | null }>();
-  const quarantined = new Map<string, string>();
-  let early: Set<string> | null = new Set(); // ids of which something was heard before the start was taken in
-  const turns = inProcessLocks(); // one operation at a time per record, so that our own write is never mistaken for someone else's
-  let store = NEW_STORE_RECORD;
+/** What a ledger needs of the store around it. */
+export interface LedgerContext {
+  /** Asked for late: it may turn out to be another one. */
+  readonly storageOf: () => CredentialStorage;
+  readonly platform: Pick<Platform, 'now' | 'monotonicNow'>;
+  readonly loop: Loop;
+  /** True if access tokens stay in memory. */
+  readonly refreshOnly: boolean;
+}
 
-  let leftovers = false;
-  let defaultId: string | null = null; // as last told
-  let claimsChanged = false;
+/** A ledger that knows nothing yet. */
+export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerContext): Ledger {
+  const known = new Map<string, Entry>();
+  const book: Book = {
+    store: NEW_STORE_RECORD,
+    topClaim: 0,
+    defaultId: null,
+    leftovers: false,
+    claimants: new Set(),
+    quarantined: new Map(),
+  };
 
-  /** Tells of facts, and of the default that follows from them once all of them are known. */
-  const tell = (facts: readonly StorageFact[], origin: EventOrigin): void => {
-    const id = claimsChanged ? defaultIdOf(known.values(), store) : defaultId;
-    const change: readonly StorageFact[] = id === defaultId ? [] : [{ type: 'default_changed', id }];
-    claimsChanged = false;
-    defaultId = id;
-    loop.dispatch([...facts, ...change], origin);
-  };
-  /** What changes when a record is known to be this one. */
-  const learn = (after: CredentialRecord): readonly StorageFact[] => {
-    const before = known.get(after.id);
-    if (after.epoch < store.epoch) return forget(after.id);
-    quarantined.delete(after.id);
-    const fact = difference(before, after);
-    if (before && after.revision <= before.revision) return [];
-    known.set(after.id, after);
-    if (after.state === 'removed') tokens.delete(after.id);
-    claimsChanged ||= after.defaultClaim !== (before?.defaultClaim ?? 0) || (after.defaultClaim > 0 && after.state !== before?.state);
-    return fact ? [fact] : [];
-  };
-  /** What changes when a record is known to be gone. What is left here keeps its claim: nothing is promoted in the place of a default. */
-  const forget = (id: string): readonly StorageFact[] => {
+  const keep = (record: CredentialRecord, storedRevision: number): Entry => {
+    const { id, generation, state, expiresAt, secrets } = record;
     const before = known.get(id);
-    if (!before) return [];
-    known.set(id, { ...before, state: 'removed', secrets: null, revision: 0, generation: 0 });
-    if (before.state === 'removed') return []; // a tombstone that somebody swept
-    tokens.delete(id);
-    claimsChanged = true;
-    return [{ type: 'token_removed', id, generation: before.generation + 1 }];
-  };
-  const judge = (id: string, value: unknown): readonly StorageFact[] => {
-    if (value === undefined || value === null) return forget(id);
-    const record = parseRecord(value, id);
-    return 'corrupt' in record ? quarantine(id, record.corrupt) : learn(record);
+    book.topClaim = Math.max(book.topClaim, record.defaultClaim);
+    if (record.defaultClaim > 0) book.claimants.add(id);
+    const sameToken = before?.record.generation === generation && before.record.expiresAt === expiresAt;
+    const sameSecrets = sameToken && before.record.state === state && holdsTheSame(before.record.secrets, secrets);
+    const entry = before ?? ({ id, unreadable: undefined } as Entry);
+    known.set(id, entry);
+    return Object.assign(entry, {
+      record,
+      storedRevision,
+      token: sameSecrets ? before.token : undefined,
+      monotonicExpiresAt: sameToken ? before.monotonicExpiresAt : monotonicOf(expiresAt, platform),
+      opening: undefined,
+      live: undefined,
+    });
   };
   /** Reported once per reason; what was known of the credential stays in use, and the record stays where it is. */
   const quarantine = (id: string, reason: string): readonly StorageFact[] => {
-    if (quarantined.get(id) === reason) return [];
-    quarantined.set(id, reason);
+    if (book.quarantined.get(id) === reason) return [];
+    book.quarantined.set(id, reason);
     return [{ type: 'record_quarantined', id, reason }];
   };
-  const learnStore = (next: StoreRecord): readonly StorageFact[] => {
-    if (next.revision <= store.revision) return [];
-    const cleared = next.epoch > store.epoch;
-    store = next;
-    claimsChanged = true;
-    if (!cleared) return [];
-    for (const [id, record] of known) if (record.epoch < store.epoch) known.delete(id);
-    tokens.clear();
-    return [{ type: 'cleared' }];
+  const read: Ledger['read'] = (question) => asking(() => question(storageOf()), 'read');
+  const write: Ledger['write'] = (command) => asking(() => command(storageOf()), 'written');
+
+  const unsealed = async (record: CredentialRecord): Promise<OpenRecord> => {
+    if (isOpen(record)) return record;
+    const value = await read(async (storage) => {
+      if (!storage.unseal)
+        throw new StorageError('key_lost', 'The record is sealed, and this storage cannot open it; wrap it in sealed(…).');
+      return storage.unseal(record);
+    });
+    const opened = parseRecord(value, record.id);
+    if ('corrupt' in opened || !isOpen(opened)) throw new StorageError('seal_broken', 'What was sealed is no secret of a credential.');
+    return opened;
+  };
+  /** Holds what was opened, or finds that it cannot be. */
+  const openEntry = async (entry: Entry): Promise<OpenRecord> => {
+    const { record } = entry;
+    try {
+      const opened = withHeld(undefined, await unsealed(record), refreshOnly) as OpenRecord;
+      if (entry.record === record) keep(opened, entry.storedRevision);
+      return opened;
+    } catch (error) {
+      const reason = isCredentialError(error) ? error.code : '';
+      if (entry.record === record && record.state === 'active' && (reason === 'key_lost' || reason === 'seal_broken')) {
+        const credential = factsOf(asUnreadable(record));
+        keep(asUnreadable(record), entry.storedRevision).unreadable = record;
+        const { id, generation } = record;
+        loop.dispatch(
+          [...quarantine(id, reason), ...(credential ? [{ type: 'sign_in_required' as const, id, generation, credential }] : [])],
+          'here',
+        );
+      }
+      throw error;
+    }
+  };
+  const openNow = async (entry: Entry): Promise<OpenRecord> => {
+    while (!isOpen(entry.record)) await (entry.opening ??= openEntry(entry).finally(() => (entry.opening = undefined)));
+    return entry.record;
   };
 
-  const read = <T>(question: (storage: CredentialStorage) => Promise<T>): Promise<T> => asking(() => question(storageOf()), 'read');
-  const write = <T>(command: (storage: CredentialStorage) => Promise<T>): Promise<T> => asking(() => command(storageOf()), 'written');
-  const rereadNow = async (id: string, origin: EventOrigin): Promise<CredentialRecord | undefined> => {
-    const value = await read((storage) => storage.read(id));
-    tell(judge(id, value), origin);
-    return known.get(id);
-  };
-  const rereadStore = async (): Promise<unknown> => {
-    const value = await read((storage) => storage.read(STORE_RECORD_ID));
-    const record = parseStoreRecord(value);
-    if (record) tell(learnStore(record), 'elsewhere');
-    return value;
-  };
-  /** Commits one record and folds what the write means. */
-  const commit = async (draft: RecordDraft, revision: number, condition: number | 'absent'): Promise<CredentialRecord | null> => {
-    const record: CredentialRecord = Object.freeze({ ...draft, revision, changedAt: platform.now() });
-    if (!(await write((storage) => storage.write(record, condition)))) return null;
-    tell(learn(record), 'here');
-    announce(record);
-    return record;
-  };
-
-  const ledger: Ledger = {
-    record: (id) => known.get(id),
-    records: () => known.values(),
+  return {
+    book,
+    entry: (id) => known.get(id),
+    record: (id) => known.get(id)?.record,
+    entries: () => known.values(),
     token: (id) => {
-      const record = known.get(id);
-      if (!record || record.state !== 'active') return null;
-      const cached = tokens.get(id);
-      if (cached?.generation === record.generation) return cached.token;
-      const token = tokenOf(record);
-      tokens.set(id, { generation: record.generation, token });
-      return token;
+      const entry = known.get(id);
+      if (!entry || entry.record.state !== 'active') return null;
+      if (isSealedText(entry.record.secrets)) return undefined;
+      return entry.token === undefined ? (entry.token = tokenOf(entry.record)) : entry.token;
     },
-    store: () => store,
-    topClaim: () => [...known.values()].reduce((top, record) => Math.max(top, record.defaultClaim), store.nullClaim),
+    remainingMs: (id) => {
+      const entry = known.get(id);
+      if (!entry || entry.record.expiresAt === null) return Infinity;
+      return Math.min(entry.record.expiresAt - platform.now(), entry.monotonicExpiresAt - platform.monotonicNow());
+    },
     restore: (entries, durable) => {
       const problems: StorageFact[] = [];
       const parsed: CredentialRecord[] = [];
       for (const { id, value } of entries) {
         if (id === STORE_RECORD_ID) {
-          store = parseStoreRecord(value) ?? store;
-          if (store.revision === 0) problems.push({ type: 'record_quarantined', id, reason: 'bad_store_record' });
+          book.store = parseStoreRecord(value) ?? book.store;
+          if (book.store.revision === 0) problems.push({ type: 'record_quarantined', id, reason: 'bad_store_record' });
           continue;
         }
         const record = parseRecord(value, id);
@@ -183,83 +213,48 @@ export function createLedger(
       }
       // Of a store record that cannot be read the newest epoch found is the best guess; where there is none, nothing was ever cleared.
       const isLost = problems.some((problem) => 'id' in problem && problem.id === STORE_RECORD_ID);
-      const epoch = isLost ? parsed.reduce((newest, record) => Math.max(newest, record.epoch), 0) : store.epoch;
-      store = { ...store, epoch };
-      leftovers = parsed.some((record) => record.epoch < epoch);
-      for (const record of parsed) if (record.epoch >= epoch) known.set(record.id, record);
-      const credentials = Array.from(known.values(), factsOf).filter((facts) => facts !== null);
-      defaultId = defaultIdOf(known.values(), store);
-      loop.dispatch([{ type: 'restored', durable, credentials, defaultId }, ...problems], 'here');
-      const changed = [...(early ?? [])];
-      early = null;
-      return changed;
-    },
-    isUnreadable: (id) => quarantined.has(id),
-    reread: (id) =>
-      turns.withLock(id, async () => {
-        if (early) return void early.add(id);
-        if (id !== STORE_RECORD_ID) return rereadNow(id, 'elsewhere');
-        await rereadStore();
-        return undefined;
-      }),
-    reload: async () => {
-      if (early) return; // everything is being read
-      const entries = await read((storage) => storage.readAll());
-      await turns.withLock(STORE_RECORD_ID, rereadStore);
-      const found = new Set(entries.map(({ id }) => id));
-      const facts = entries.filter(({ id }) => id !== STORE_RECORD_ID).flatMap(({ id, value }) => judge(id, value));
-      tell(facts, 'elsewhere');
-      // What is missing may have been written meanwhile: only a reading of its own can tell.
-      for (const { id, state } of [...known.values()]) if (!found.has(id) && state !== 'removed') await ledger.reread(id);
-    },
-    insert: (draft) =>
-      turns.withLock(draft.id, async () => {
-        const written = await commit(draft, 1, 'absent');
-        if (!written) await rereadNow(draft.id, 'elsewhere');
-        return written !== null;
-      }),
-    update: (id, change) =>
-      turns.withLock(id, async () => {
-        for (let tries = 0; tries < MAX_TRIES; tries++) {
-          const current = known.get(id) ?? (await rereadNow(id, 'elsewhere'));
-          const draft = current ? change(current) : null;
-          if (!current || !draft) return null;
-          const written = await commit(draft, current.revision + 1, current.revision || 'absent');
-          if (written) return written;
-          await rereadNow(id, 'elsewhere');
-        }
-        throw new StorageError('storage_conflict', 'The record is written by others faster than it can be read; try again.');
-      }),
-    updateStore: (change) =>
-      turns.withLock(STORE_RECORD_ID, async () => {
-        for (let tries = 0; tries < MAX_TRIES; tries++) {
-          const value = await rereadStore();
-          if (value !== undefined && !parseStoreRecord(value)) await write((storage) => storage.remove(STORE_RECORD_ID, 'any'));
-          const readable = parseStoreRecord(value) !== null;
-          const next: StoreRecord = Object.freeze({ ...change(store), revision: store.revision + 1 });
-          if (!(await write((storage) => storage.write(next, readable ? store.revision : 'absent')))) continue;
-          tell(learnStore(next), 'here');
-          announce({ id: next.id, generation: next.epoch, revision: next.revision });
-          return next;
-        }
-        throw new StorageError('storage_conflict', 'The store record is written by others faster than it can be read; try again.');
-      }),
-    hasLeftovers: () => leftovers,
-    sweep: async (isDue) => {
-      for (const { id, value } of await read((storage) => storage.readAll())) {
-        if (id === STORE_RECORD_ID) continue;
-        const parsed = parseRecord(value, id);
-        const record = 'corrupt' in parsed ? null : parsed;
-        if (record && record.epoch >= store.epoch && !isDue(record)) continue;
-        if (!record && !isDue(null)) continue;
-        // Of an earlier epoch goes whatever is there by now: a refresh may have written it again meanwhile.
-        const condition = record && record.epoch >= store.epoch ? record.revision : 'any';
-        await turns.withLock(id, () => write((storage) => storage.remove(id, condition)));
+      const epoch = isLost ? parsed.reduce((newest, record) => Math.max(newest, record.epoch), 0) : book.store.epoch;
+      book.store = { ...book.store, epoch };
+      book.topClaim = Math.max(book.store.topClaim, book.store.nullClaim);
+      const records: CredentialRecord[] = [];
+      for (const record of parsed) {
+        if (record.epoch >= epoch) records.push(keep(withHeld(undefined, record, refreshOnly), record.revision).record);
+        else book.leftovers = true;
       }
-      leftovers = false;
+      const credentials = records.map(factsOf).filter((facts) => facts !== null);
+      book.defaultId = defaultIdOf(records, book.store);
+      loop.begin({ type: 'restored', durable, credentials, defaultId: book.defaultId });
+      loop.dispatch(problems, 'here');
+      return problems.length === 0;
     },
+    open: async (id) => {
+      const entry = known.get(id);
+      return entry && openNow(entry);
+    },
+    keep,
+    openNow,
+    unsealed,
+    quarantine,
+    read,
+    write,
   };
-  return ledger;
+}
+
+function monotonicOf(expiresAt: number | null, { now, monotonicNow }: LedgerContext['platform']): number {
+  return expiresAt === null ? Infinity : monotonicNow() + expiresAt - now();
+}
+
+/** A record whose secrets nobody here can open: what is stored stays, but it is no session any more. */
+export function asUnreadable(record: CredentialRecord): CredentialRecord {
+  const { staged: _, ...kept } = record;
+  return { ...kept, state: 'needs_sign_in', reason: 'unreadable', secrets: null };
+}
+
+/** True if a token made of the one is as good as one made of the other. */
+export function holdsTheSame(a: CredentialRecord['secrets'], b: CredentialRecord['secrets']): boolean {
+  if (a === b) return true;
+  if (!a || !b || isSealedText(a) || isSealedText(b)) return false;
+  return a.accessToken === b.accessToken && a.refreshToken === b.refreshToken && a.idToken === b.idToken;
 }
 
 /** What a storage throws becomes ours; its own errors may hold anything. */
@@ -274,6 +269,6 @@ async function asking<T>(question: () => Promise<T>, verb: 'read' | 'written'): 
 
 /** The name of a DOMException says what happened (QuotaExceededError …); its text is not ours to trust. */
 function reasonOf(error: unknown): string {
-  const name = error instanceof Error ? error.name.replace(/\W/g, '').slice(0, 40) : '';
+  const name = isPlainObject(error) && typeof error['name'] === 'string' ? error['name'].replace(/\W/g, '').slice(0, 40) : '';
   return name && name !== 'Error' ? ` (${name})` : '';
 }

@@ -1,14 +1,22 @@
 /**
  * The one loop: actions come in, the pure reducer folds them, the state goes out first and the events second. Whoever dispatches while
- * the loop runs is queued, so that all subscribers see the same order.
+ * the loop runs is queued, so that all subscribers see the same order. What a start found needs no reducer: until one is brought, only
+ * that is shown, and whatever else happens waits in the queue.
  *
  * @module
  */
 import { BehaviorSubject, filter, Subject, type Observable } from 'rxjs';
 import { eventOf, type CredentialEvent, type EventOrigin, type StorageAction, type StorageFact } from '../credential/actions.js';
-import { reduce } from '../credential/reducer.js';
+import { restored } from '../credential/snapshot.js';
 import { UNKNOWN_STATE, type CredentialState, type StoreState } from '../credential/state.js';
 import type { Platform } from '../platform/platform.js';
+
+/** How actions become state. */
+export interface Folding {
+  /** The state after the actions; called once for each batch, in order. */
+  fold(state: StoreState, actions: readonly StorageAction[]): StoreState;
+  stateOf(id: string): CredentialState | undefined;
+}
 
 /** The only writer of the state. */
 export interface Loop {
@@ -17,9 +25,12 @@ export interface Loop {
   readonly events$: Observable<CredentialEvent>;
   snapshot(): StoreState;
   stateOf(id: string): CredentialState | undefined;
+  /** Shows what a start found. */
+  begin(found: Extract<StorageFact, { type: 'restored' }>): void;
   /** Folds the facts of one operation: one emission of state, then their events. */
   dispatch(facts: readonly StorageFact[], origin: EventOrigin): void;
-  closed(): boolean;
+  /** Brings the reducer, for the state there is; what waited is folded at once. */
+  attach(folding: (state: StoreState) => Folding): void;
   close(): void;
 }
 
@@ -28,76 +39,65 @@ interface Batch {
   readonly origin: EventOrigin;
 }
 
-/**
- * A loop in the state `unknown`. `onAction` hears of each action after it was folded, before anyone else; `onGone` of each credential that
- * is no more, with its last state.
- */
-export function createLoop(
-  platform: Pick<Platform, 'now'>,
-  onAction: (action: StorageAction) => void,
-  onGone: (last: CredentialState) => void,
-): Loop {
+/** A loop in the state `unknown`. */
+export function createLoop(platform: Pick<Platform, 'now'>): Loop {
   const states = new BehaviorSubject<StoreState>(UNKNOWN_STATE);
   const events = new Subject<CredentialEvent>();
-  const byId = new Map<string, CredentialState>(); // the states of `states`, by id: a look-up must not cost a search
   const queue: Batch[] = [];
   let state = UNKNOWN_STATE;
+  let folding: Folding | undefined;
+  let found: Map<string, CredentialState> | undefined; // what a start found, by id: who shows all of them asks for each
   let draining = false;
-  let ended = false;
 
-  const fold = (action: StorageAction): void => {
-    const next = reduce(state, action);
-    if (next !== state) {
-      const only = 'id' in action && action.type !== 'default_changed' ? action.id : undefined;
-      index(byId, next, only).forEach(onGone);
-      state = next;
-    }
-    onAction(action);
+  const show = (next: StoreState, { actions, origin }: Batch): void => {
+    const changed = next !== state;
+    state = next;
+    if (changed) states.next(state);
+    for (const action of actions) events.next(eventOf(action, origin));
   };
-  const run = ({ actions, origin }: Batch): void => {
-    const before = state;
-    actions.forEach(fold);
-    if (state !== before) states.next(state);
-    actions.forEach((action) => events.next(eventOf(action, origin)));
+  const drain = (): void => {
+    if (draining || !folding) return;
+    draining = true;
+    try {
+      for (let batch = queue.shift(); batch; batch = queue.shift()) show(folding.fold(state, batch.actions), batch);
+    } finally {
+      draining = false;
+    }
   };
   return {
     ready$: states.pipe(filter((known) => known.status === 'ready')),
     events$: events.asObservable(),
     snapshot: () => state,
-    stateOf: (id) => byId.get(id),
+    stateOf: (id) => {
+      if (folding) return folding.stateOf(id);
+      if (state.status === 'unknown') return undefined;
+      found ??= new Map(state.credentials.map((credential) => [credential.id, credential]));
+      return found.get(id);
+    },
+    begin: (found) => {
+      const action = { ...found, at: platform.now() };
+      draining = true; // who dispatches on seeing it waits
+      try {
+        show(restored(action), { actions: [action], origin: 'here' });
+      } finally {
+        draining = false;
+      }
+      drain();
+    },
     dispatch: (facts, origin) => {
       if (facts.length === 0) return;
       const at = platform.now();
       queue.push({ actions: facts.map((fact) => ({ ...fact, at })), origin });
-      if (draining) return;
-      draining = true;
-      try {
-        for (let batch = queue.shift(); batch; batch = queue.shift()) run(batch);
-      } finally {
-        draining = false;
-      }
+      drain();
     },
-    closed: () => ended,
+    attach: (bring) => {
+      folding = bring(state);
+      found = undefined;
+      drain();
+    },
     close: () => {
-      ended = true;
       states.complete();
       events.complete();
     },
   };
-}
-
-/** Brings the index up to date, for one credential where only one can have changed. Returns what is no longer there. */
-function index(byId: Map<string, CredentialState>, { credentials }: StoreState, only: string | undefined): readonly CredentialState[] {
-  if (only === undefined) {
-    const before = [...byId.values()];
-    byId.clear();
-    for (const credential of credentials) byId.set(credential.id, credential);
-    return before.filter(({ id }) => !byId.has(id));
-  }
-  let position = credentials.length - 1;
-  while (position >= 0 && credentials[position]?.id !== only) position--;
-  const [before, found] = [byId.get(only), credentials[position]];
-  if (found) byId.set(only, found);
-  else byId.delete(only);
-  return before && !found ? [before] : [];
 }

@@ -4,14 +4,18 @@
  *
  * @module
  */
+import type { CredentialQuery } from '../credential/query.js';
 import { STORE_RECORD_ID, type CredentialRecord } from '../credential/record.js';
 import { withFields, type Token } from '../credential/token.js';
 import { CredentialError } from '../errors.js';
 import type { OAuth2Client } from '../oauth/client.js';
 import type { Platform } from '../platform/platform.js';
+import type { CredentialStorage } from '../storage/storage.js';
 import { gone } from './credential.js';
 import { newDraft, replacementOf } from './drafts.js';
+import type { Following } from './following.js';
 import type { Ledger } from './ledger.js';
+import type { Writing } from './writing.js';
 import type { Loop } from './loop.js';
 
 const TOMBSTONE_LIFE_MS = 24 * 60 * 60_000;
@@ -19,12 +23,17 @@ const TOMBSTONE_LIFE_MS = 24 * 60 * 60_000;
 /** What membership needs of the store around it. */
 export interface MembershipContext {
   readonly ledger: Ledger;
+  readonly following: Following;
+  readonly writing: Writing;
   readonly loop: Loop;
   readonly platform: Platform;
+  readonly storageOf: () => CredentialStorage;
   readonly isShared: () => boolean;
   /** The client a record belongs to; `undefined` where none is configured. */
   readonly clientOf: (record: CredentialRecord) => OAuth2Client | undefined;
   readonly withLock: <T>(name: string, run: () => Promise<T>) => Promise<T>;
+  /** Ids of all that match, in order of storing. */
+  readonly find: (query: CredentialQuery) => readonly string[];
 }
 
 /** Commands that concern the store as a whole. */
@@ -38,63 +47,99 @@ export interface Membership {
 }
 
 /** The membership of one store. */
-export function createMembership({ ledger, loop, platform, isShared, withLock, clientOf }: MembershipContext): Membership {
+export function createMembership(context: MembershipContext): Membership {
+  const { ledger, following, writing, loop, platform, storageOf, isShared, withLock, clientOf, find } = context;
   const alone = <T>(run: () => Promise<T>): Promise<T> => withLock('members', run);
-  /** Takes in what no message may have told of. */
-  const catchUp = async (): Promise<void> => {
-    if (isShared()) await ledger.reload();
-  };
 
   return {
-    store: (token, tags, replace) =>
-      alone(async () => {
+    store: async (token, tags, replace) => {
+      // Almost always it is one more: then nothing needs to be decided together with others.
+      if (isShared()) await rereadWhatMatters(token);
+      const isOneMore = replace === undefined && !isNeeded() && !waitingFor(token) && !ledger.record(token.id);
+      if (isOneMore) return add(token, tags ?? []);
+      return alone(async () => {
         if (isShared()) await rereadWhatMatters(token);
-        const id = replace ?? waitingFor(ledger, token)?.id;
+        const id = replace ?? waitingFor(token)?.id;
         if (id === undefined) return add(token, tags ?? []);
         const kept = id === token.id ? token : withFields(token, { id });
-        const written = await ledger.update(id, (current) => (isEnding(current) ? null : replacementOf(current, kept, tags)));
+        const mayReplace = (current: CredentialRecord): boolean =>
+          replace === undefined ? current.state === 'needs_sign_in' : current.state !== 'removed' && current.state !== 'revoking';
+        const written = await writing.update(id, (current) => (mayReplace(current) ? replacementOf(current, kept, tags) : null), {
+          keep: true,
+        });
         if (written) return id;
-        if (replace === undefined) return add(token, tags ?? []); // the one that waited was removed meanwhile
+        if (replace === undefined) return add(token, tags ?? []); // the one that waited was removed, or its user is back already
         throw gone();
-      }),
-    setDefault: async (id) => {
-      await alone(async () => {
-        await catchUp(); // what is believed to be the default may be so no longer
-        if (loop.snapshot().defaultId === id) return;
-        const claim = ledger.topClaim() + 1;
-        if (id === null) await ledger.updateStore((current) => ({ ...current, nullClaim: claim }));
-        else if (!(await ledger.update(id, (current) => (current.state === 'removed' ? null : { ...current, defaultClaim: claim }))))
-          throw gone();
       });
     },
+    setDefault: (id) =>
+      alone(async () => {
+        if (isShared()) await following.reread(STORE_RECORD_ID); // what is believed to be the default may be so no longer
+        if (loop.snapshot().defaultId === id && claimOf(id) >= ledger.book.store.topClaim) return;
+        if (id === null)
+          return void (await writing.updateStore((current) => ({ ...current, ...claimed(), nullClaim: claimed().topClaim })));
+        const defaultClaim = await reserveClaim();
+        if (!(await writing.update(id, (current) => (current.state === 'removed' ? null : { ...current, defaultClaim })))) throw gone();
+      }),
     clear: () =>
       alone(async () => {
-        const newest = [...ledger.records()].reduce((top, { epoch }) => Math.max(top, epoch), 0); // a damaged one may be ahead
-        await ledger.updateStore((current) => ({ ...current, epoch: Math.max(current.epoch, newest) + 1, nullClaim: 0 }));
-        await ledger.sweep((record) => record === null); // what no one can read is forgotten, too
+        let newest = 0; // a damaged one may be ahead
+        for (const { record } of ledger.entries()) newest = Math.max(newest, record.epoch);
+        const epoch = Math.max(ledger.book.store.epoch, newest) + 1;
+        try {
+          await writing.updateStore((current) => ({ ...current, epoch: Math.max(current.epoch + 1, epoch), nullClaim: 0 }));
+          await writing.sweep((record) => record === null); // what no one can read is forgotten, too
+        } catch {
+          await writing.sweep(() => true); // a full disk takes no new epoch, but it lets go of records
+          await following.reload();
+        }
+        await storageOf().sweep?.();
       }),
     sweep: async () => {
       const isDue = (record: CredentialRecord | null): boolean =>
         record?.state === 'removed' && platform.now() - record.changedAt > TOMBSTONE_LIFE_MS;
-      if (![...ledger.records()].some(isDue) && !ledger.hasLeftovers()) return;
+      const hasDue = ledger.book.leftovers || [...ledger.entries()].some(({ record }) => isDue(record));
+      if (!hasDue && !storageOf().sweep) return;
       await alone(async () => {
-        // A tombstone with the highest claim says that nobody is the default; from now on the store record says so.
-        const nobody = loop.snapshot().defaultId === null && ledger.topClaim() > ledger.store().nullClaim;
-        if (nobody) await ledger.updateStore((current) => ({ ...current, nullClaim: ledger.topClaim() }));
-        await ledger.sweep(isDue);
+        if (hasDue) {
+          // A tombstone with the highest claim says that nobody is the default; from now on the store record says so.
+          const nobody = loop.snapshot().defaultId === null && ledger.book.topClaim > ledger.book.store.nullClaim;
+          if (nobody) await writing.updateStore((current) => ({ ...current, nullClaim: ledger.book.topClaim }));
+          await writing.sweep(isDue);
+        }
+        await storageOf().sweep?.();
       });
     },
   };
 
   /** Where others write, too, messages may have been lost: is this the epoch, is the store empty, who waits for this user? */
   async function rereadWhatMatters(token: Token): Promise<void> {
-    await ledger.reread(STORE_RECORD_ID); // after a clear elsewhere a record must not be of the epoch before
-    for (let [id] = loop.snapshot().ids; id !== undefined; [id] = loop.snapshot().ids) {
-      if ((await ledger.reread(id))?.state !== 'removed') break; // not empty
+    const { defaultId, ids } = loop.snapshot();
+    const ofUser = ofSameUser(token).filter((id) => ledger.record(id)?.state === 'active');
+    const wanted = new Set([STORE_RECORD_ID, ...ofUser, ...(defaultId === null ? [] : [defaultId])]);
+    await Promise.all([...wanted].map((id) => following.reread(id))); // after a clear elsewhere a record must not be of the epoch before
+    if (loop.snapshot().defaultId !== null || ids.length === 0) {
+      if (loop.snapshot().ids.length === 0) await following.reload(); // somebody else's first credential may be there
+      return;
     }
-    if (loop.snapshot().ids.length === 0) await ledger.reload(); // somebody else's first credential may be there
-    if (token.claims === null) return;
-    for (const record of ledger.records()) if (record.state === 'active' && isOfSameUser(record, token)) await ledger.reread(record.id);
+    for (let [id] = loop.snapshot().ids; id !== undefined; [id] = loop.snapshot().ids) {
+      if ((await following.reread(id))?.state !== 'removed') return; // not empty
+    }
+    await following.reload();
+  }
+
+  /** A claim above all that were ever made, also by tabs whose messages were lost. */
+  async function reserveClaim(): Promise<number> {
+    if (!isShared() || loop.snapshot().ids.length === 0) return ledger.book.topClaim + 1; // of an empty store everything was read
+    return (await writing.updateStore((current) => ({ ...current, ...claimed() }))).topClaim;
+  }
+
+  function claimed(): { readonly topClaim: number } {
+    return { topClaim: ledger.book.topClaim + 1 };
+  }
+
+  function claimOf(id: string | null): number {
+    return (id === null ? undefined : ledger.record(id)?.defaultClaim) ?? ledger.book.store.nullClaim;
   }
 
   /** True if a credential that is stored now must become the default: there is none that can be used, or the default cannot. */
@@ -108,45 +153,47 @@ export function createMembership({ ledger, loop, platform, isShared, withLock, c
     return ids.every((id) => ledger.record(id)?.state === 'revoking');
   }
 
+  function isTombstone(id: string): boolean {
+    const entry = ledger.entry(id);
+    return entry?.record.state === 'removed' && entry.storedRevision > 0;
+  }
+
   /** A new record, or one over the tombstone of the same id. */
   async function add(token: Token, tags: readonly string[]): Promise<string> {
     const { credentials } = loop.snapshot();
     const draft = newDraft(token, {
       generation: 1,
-      epoch: ledger.store().epoch,
+      epoch: ledger.book.store.epoch,
       storedAt: Math.max(platform.now(), (credentials.at(-1)?.storedAt ?? -Infinity) + 1),
-      defaultClaim: isNeeded() ? ledger.topClaim() + 1 : 0,
+      defaultClaim: isNeeded() ? await reserveClaim() : 0,
       tags,
     });
-    const before = ledger.record(token.id) ?? (isShared() ? await ledger.reread(token.id) : undefined);
-    const isTombstone = before?.state === 'removed' && before.revision > 0;
-    const written = isTombstone
-      ? await ledger.update(token.id, (current) => (current.state === 'removed' ? { ...draft, generation: current.generation + 1 } : null))
-      : await ledger.insert(draft);
+    const written = isTombstone(token.id)
+      ? await writing.update(
+          token.id,
+          (current) => (current.state === 'removed' ? { ...draft, generation: current.generation + 1 } : null),
+          { keep: true },
+        )
+      : await writing.insert(draft);
     if (written) return token.id;
+    if (isTombstone(token.id)) return add(token, tags); // one this tab had not heard of
     throw new CredentialError(
       'credential_exists',
       `A credential with the id ${token.id} is stored already. Refreshing keeps the id, signing in makes a new one; to put a token in its place, use "replace".`,
     );
   }
-}
 
-/** What is being revoked is as good as removed: nothing takes its place. */
-function isEnding({ state }: CredentialRecord): boolean {
-  return state === 'removed' || state === 'revoking';
-}
-
-/** The credential that waits for this very user to sign in again; none for a token that has a place already. */
-function waitingFor(ledger: Ledger, token: Token): CredentialRecord | undefined {
-  const own = ledger.record(token.id)?.state;
-  if (own === 'active' || own === 'revoking') return undefined;
-  for (const record of ledger.records()) {
-    if (record.state === 'needs_sign_in' && isOfSameUser(record, token)) return record;
+  /** The credential that waits for this very user to sign in again; none for a token that has a place already. */
+  function waitingFor(token: Token): CredentialRecord | undefined {
+    const own = ledger.record(token.id)?.state;
+    if (own === 'active' || own === 'revoking') return undefined;
+    return ofSameUser(token)
+      .map((id) => ledger.record(id))
+      .find((record) => record?.state === 'needs_sign_in');
   }
-  return undefined;
-}
 
-function isOfSameUser({ context, claims }: CredentialRecord, token: Token): boolean {
-  const { issuer, clientId } = token.context;
-  return token.claims !== null && claims?.sub === token.claims.sub && context.issuer === issuer && context.clientId === clientId;
+  /** By the index of subjects first: each has few credentials, however many there are. */
+  function ofSameUser({ claims, context: { issuer, clientId } }: Token): readonly string[] {
+    return claims === null ? [] : find({ sub: claims.sub, issuer, clientId });
+  }
 }

@@ -5,7 +5,7 @@
  */
 import { asCredentialError, StorageError, type CredentialError } from '../errors.js';
 import type { Platform } from '../platform/platform.js';
-import type { CredentialStorage, StorageCapabilities, StoredEntry } from '../storage/storage.js';
+import type { CredentialStorage, Reach, StorageCapabilities, StoredEntry } from '../storage/storage.js';
 
 /** What a start finds. */
 export interface OpenedStorage {
@@ -24,16 +24,39 @@ export async function openStorage(
   platform: Platform,
   onOpen: (capabilities: StorageCapabilities) => void,
 ): Promise<OpenedStorage> {
+  const deadline = deadlineOf(platform);
   try {
-    const capabilities = await storage.open();
+    const capabilities = await Promise.race([storage.open(), deadline.passed]);
     const lockReach = storage.withLock ? capabilities.reach : platform.locks?.reach;
-    if (!lockReach || (capabilities.reach === 'origin' && lockReach === 'process')) {
+    if (!lockReach || REACHES.indexOf(lockReach) < REACHES.indexOf(capabilities.reach)) {
       throw new StorageError('lock_unavailable', 'The storage is shared further than any lock at hand reaches; it is not used.');
     }
+    if (!capabilities.coherent && capabilities.reach !== 'process') {
+      throw new StorageError(
+        'storage_failed',
+        'The storage is shared, but a reader may see old records; two programs would lose a session.',
+      );
+    }
     onOpen(capabilities);
-    return { capabilities, entries: await storage.readAll() };
+    return { capabilities, entries: await Promise.race([storage.readAll(), deadline.passed]) };
   } catch (thrown) {
     const error = asCredentialError(thrown, 'storage_failed', 'The storage could not be opened.');
     return { capabilities: { coherent: true, durability: 'none', reach: 'process' }, entries: [], error };
+  } finally {
+    deadline.cancel();
   }
+}
+
+const DEADLINE_MS = 10_000;
+/** From narrow to wide. */
+const REACHES: readonly Reach[] = ['process', 'origin', 'machine'];
+
+/** A guard that waits for `ready` must not wait for ever. */
+function deadlineOf({ setTimer }: Platform): { readonly passed: Promise<never>; cancel(): void } {
+  let cancel = (): void => undefined;
+  const passed = new Promise<never>((_, reject) => {
+    const late = new StorageError('storage_failed', `The storage did not open within ${DEADLINE_MS} ms.`);
+    cancel = setTimer(() => reject(late), DEADLINE_MS);
+  });
+  return { passed, cancel: () => cancel() };
 }

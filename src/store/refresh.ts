@@ -5,18 +5,19 @@
  * @module
  */
 import { defer, firstValueFrom, shareReplay, type Observable } from 'rxjs';
-import { isFresh } from '../credential/expiry.js';
-import { recordFieldsOf, STORE_RECORD_ID, type CredentialRecord, type StagedAnswer } from '../credential/record.js';
+import { recordFieldsOf, STORE_RECORD_ID, type CredentialRecord, type OpenRecord, type StagedAnswer } from '../credential/record.js';
 import type { Token } from '../credential/token.js';
-import { asCredentialError, CredentialError, OAuthResponseError, StorageError } from '../errors.js';
-import type { OAuth2Client } from '../oauth/client.js';
+import { asCredentialError, CredentialError, StorageError } from '../errors.js';
+import { OAuthResponseError } from '../oauth/oauth-response-error.js';
+import type { Grant, OAuth2Client } from '../oauth/client.js';
 import { inProcessLocks } from '../platform/in-process-locks.js';
-import type { Platform } from '../platform/platform.js';
 import { accessTokenIn, refreshTokenIn } from '../oauth/token-response.js';
 import { gone } from './credential.js';
 import { tombstoneOf } from './drafts.js';
-import type { Ledger, RecordDraft } from './ledger.js';
+import type { Following } from './following.js';
+import type { Ledger } from './ledger.js';
 import type { Loop } from './loop.js';
+import type { RecordDraft, Writing } from './writing.js';
 
 /** How a flight ended. A failure is a value: an error in the shared stream would let `retry` in one caller start a second request. */
 export type RefreshOutcome = { readonly token: Token } | { readonly error: CredentialError };
@@ -24,8 +25,9 @@ export type RefreshOutcome = { readonly token: Token } | { readonly error: Crede
 /** What a refresh needs of the store around it. */
 export interface RefreshContext {
   readonly ledger: Ledger;
+  readonly following: Following;
+  readonly writing: Writing;
   readonly loop: Loop;
-  readonly platform: Pick<Platform, 'now'>;
   /** True if others write to the same records. */
   readonly isShared: () => boolean;
   readonly withLock: <T>(name: string, run: () => Promise<T>) => Promise<T>;
@@ -84,28 +86,40 @@ export function createRefresher(parts: RefreshContext): Refresher {
 
 /** The refresh itself, alone among all tabs. `seen` is the generation the caller knew when it asked. */
 async function refreshLocked(context: Refreshing, id: string, seen: number, request: RefreshRequest): Promise<Token> {
-  const { ledger, loop, platform } = context;
-  const record = usable(await ledger.reread(id));
-  if (ledger.isUnreadable(id)) throw new StorageError('storage_failed', 'The stored record cannot be read: no answer could be kept.');
+  const { ledger, following, loop } = context;
+  usable(await following.reread(id));
+  if (ledger.book.quarantined.has(id))
+    throw new StorageError('storage_failed', 'The stored record cannot be read: no answer could be kept.');
+  const record = usable(await ledger.open(id));
   const token = ledger.token(id);
-  if (!token) throw gone();
-  if (isGoodFor(request, record, seen, platform.now())) return token;
+  if (token && isGoodFor(context, request, record, seen)) return token;
   const client = clientFor(context, record);
   loop.dispatch([{ type: 'refresh_started', id, generation: record.generation }], 'here');
-  const waiting = record.staged ?? unwrittenAnswer(context, token);
-  const renewed = await renew(context, client, token, record, waiting);
+  const grant = grantOf(record);
+  const waiting = record.staged ?? unwrittenAnswer(context, grant);
+  const renewed = await renew(context, client, grant, record, waiting);
   // What waited may have expired meanwhile (E18); its refresh token has not.
-  const lastsLongEnough = !waiting || isFresh(renewed, platform.now(), request.minValidityMs ?? 0);
+  const lastsLongEnough = !waiting || ledger.remainingMs(id) > (request.minValidityMs ?? 0);
   return lastsLongEnough ? renewed : refreshLocked(context, id, seen, request);
 }
 
 /** True if nothing has to be sent: another has renewed the token meanwhile, or it lasts as long as the caller wants. */
-function isGoodFor({ minValidityMs }: RefreshRequest, record: CredentialRecord, seen: number, now: number): boolean {
-  return minValidityMs === null ? record.generation > seen && isFresh(record, now, 0) : isFresh(record, now, minValidityMs);
+function isGoodFor(
+  { ledger }: RefreshContext,
+  { minValidityMs }: RefreshRequest,
+  { id, generation }: CredentialRecord,
+  seen: number,
+): boolean {
+  return ledger.remainingMs(id) > (minValidityMs ?? 0) && (minValidityMs !== null || generation > seen);
+}
+
+/** What is presented in a refresh, and what the answer is compared with. */
+function grantOf({ id, scope, claims, context, secrets }: OpenRecord): Grant {
+  return { id, scope, claims, context, refreshToken: secrets?.refreshToken, idToken: secrets?.idToken };
 }
 
 /** The client to ask. @throws {CredentialError} `client_unknown`, `no_refresh_token`: nothing is sent */
-function clientFor({ clientOf }: RefreshContext, record: CredentialRecord): OAuth2Client {
+function clientFor({ clientOf }: RefreshContext, record: OpenRecord): OAuth2Client {
   const client = clientOf(record);
   if (!client) {
     throw new CredentialError('client_unknown', 'The record belongs to a client that is not configured; nothing is sent for it.');
@@ -115,7 +129,7 @@ function clientFor({ clientOf }: RefreshContext, record: CredentialRecord): OAut
 }
 
 /** An answer to this very refresh token that could not be written before. */
-function unwrittenAnswer({ unwritten }: Refreshing, { id, refreshToken }: Token): StagedAnswer | undefined {
+function unwrittenAnswer({ unwritten }: Refreshing, { id, refreshToken }: Grant): StagedAnswer | undefined {
   const found = unwritten.get(id);
   return found?.sent === refreshToken ? found?.answer : undefined;
 }
@@ -124,78 +138,87 @@ function unwrittenAnswer({ unwritten }: Refreshing, { id, refreshToken }: Token)
 async function renew(
   context: Refreshing,
   client: OAuth2Client,
-  token: Token,
+  grant: Grant,
   record: CredentialRecord,
   waiting: StagedAnswer | undefined,
 ): Promise<Token> {
   const { unwritten } = context;
   try {
-    const answer = waiting ?? (await sendAndStage(context, client, token));
-    const next = await judge(context, client, token, answer);
-    const renewed = await commit(context, client, token, next);
-    unwritten.delete(token.id);
+    const answer = waiting ?? (await sendAndStage(context, client, grant));
+    const next = await judge(context, client, grant, answer);
+    const renewed = await commit(context, client, grant, next);
+    unwritten.delete(grant.id);
     return renewed;
   } catch (error) {
     const failure = asCredentialError(error, 'storage_failed', 'The refresh failed.');
-    if (!(failure instanceof StorageError)) unwritten.delete(token.id);
-    return settleFailure(context, record, token, failure);
+    if (!(failure instanceof StorageError)) unwritten.delete(grant.id);
+    return settleFailure(context, record, grant, failure);
   }
 }
 
 /** The raw answer, durable already if judging it must ask the server for keys (RF-4): what was rotated is not lost to that. */
-async function sendAndStage({ ledger, unwritten }: Refreshing, client: OAuth2Client, token: Token): Promise<StagedAnswer> {
-  const answer = await client.sendRefresh(token);
-  unwritten.set(token.id, { sent: token.refreshToken, answer }); // until it is written: a full disk must not cost the session (RF-15)
+async function sendAndStage({ writing, unwritten }: Refreshing, client: OAuth2Client, grant: Grant): Promise<StagedAnswer> {
+  const answer = await client.sendRefresh(grant);
+  unwritten.set(grant.id, { sent: grant.refreshToken, answer }); // until it is committed: what was rotated must not be lost (RF-15)
   if (client.needsKeys(answer))
-    await ledger.update(token.id, (current) => (holds(current, token) ? { ...current, staged: answer } : null)).catch(() => null);
+    await writing
+      .updateOpen(grant.id, (current) => (holds(current, grant) ? { ...current, staged: answer } : null), { keep: true })
+      .catch(() => null);
   return answer;
 }
 
 /** The next token. An answer that is refused for good gives up its staged copy, but not the refresh token the server rotated to. */
-async function judge(context: RefreshContext, client: OAuth2Client, token: Token, answer: StagedAnswer): Promise<Token> {
+async function judge(context: RefreshContext, client: OAuth2Client, grant: Grant, answer: StagedAnswer): Promise<Token> {
   try {
-    return await client.processRefresh(token, answer);
+    return await client.processRefresh(grant, answer);
   } catch (error) {
-    const { ledger } = context;
+    const { ledger, writing } = context;
     const failure = asCredentialError(error, 'response_invalid', 'The answer could not be processed.');
-    const before = ledger.record(token.id);
-    if (isTransient(failure) && before?.staged && holds(before, token)) throw failure; // judged again by the next refresh
+    const before = await ledger.open(grant.id);
+    if (isTransient(failure) && before?.staged && holds(before, grant)) throw failure; // judged again by the next refresh
     const isAttack = failure.code === 'token_substitution';
     const rotated = refreshTokenIn(answer.text);
-    const written = await ledger.update(token.id, (current) => {
-      if (!holds(current, token)) return null;
-      return isAttack ? tombstoneOf(current) : rotatedTo(current, rotated);
-    });
-    const after = ledger.record(token.id);
-    if (isAttack || !(written || (after && holds(after, token)))) await revokeAnswer(client, answer.text);
-    if (isAttack && written) await revokeQuietly(client, token.refreshToken, 'refresh_token'); // nobody holds it any more
+    const written = await writing.updateOpen(
+      grant.id,
+      (current) => {
+        if (!holds(current, grant)) return null;
+        return isAttack ? tombstoneOf(current) : rotatedTo(current, rotated);
+      },
+      { keep: true },
+    );
+    const after = await ledger.open(grant.id);
+    if (isAttack || !(written || (after && holds(after, grant)))) await revokeAnswer(client, answer.text);
+    if (isAttack && written) await revokeQuietly(client, grant.refreshToken, 'refresh_token'); // nobody holds it any more
     throw failure;
   }
 }
 
 /** Makes the next token durable, or finds that the credential ended meanwhile: then what was received is revoked, never stored. */
-async function commit(context: RefreshContext, client: OAuth2Client, token: Token, next: Token): Promise<Token> {
-  const { ledger } = context;
-  const written = await ledger.update(token.id, (current) =>
-    holds(current, token) ? { ...unstaged(current), ...recordFieldsOf(next), generation: current.generation + 1 } : null,
+async function commit(context: RefreshContext, client: OAuth2Client, grant: Grant, next: Token): Promise<Token> {
+  const { ledger, following, writing } = context;
+  const written = await writing.updateOpen(
+    grant.id,
+    (current) => (holds(current, grant) ? { ...unstaged(current), ...recordFieldsOf(next), generation: current.generation + 1 } : null),
+    { keep: true },
   );
-  if (written && context.isShared()) await ledger.reread(STORE_RECORD_ID); // a clear elsewhere that no message told of
-  const held = ledger.token(token.id);
-  if (held && held.claims?.sub === token.claims?.sub) return held; // RF-5: if another token is stored by now, ours is dropped, not revoked: that might end the other one, too
+  if (written && context.isShared()) await following.reread(STORE_RECORD_ID); // a clear elsewhere that no message told of
+  const held = ledger.token(grant.id);
+  if (held && held.claims?.sub === grant.claims?.sub) return held; // RF-5: if another token is stored by now, ours is dropped, not revoked: that might end the other one, too
   await revokeQuietly(client, next.refreshToken, 'refresh_token');
   await revokeQuietly(client, next.accessToken, 'access_token');
   throw gone();
 }
 
 /** What a failed refresh means for the record (`standards.md` §2, "Answer of a refresh"). */
-async function settleFailure(context: RefreshContext, record: CredentialRecord, token: Token, error: CredentialError): Promise<Token> {
-  const { ledger, loop } = context;
-  const { id } = token;
+async function settleFailure(context: RefreshContext, record: CredentialRecord, grant: Grant, error: CredentialError): Promise<Token> {
+  const { ledger, following, writing, loop } = context;
+  const { id } = grant;
   if (error instanceof OAuthResponseError && error.error === 'invalid_grant') {
-    await ledger.reread(id);
+    await following.reread(id);
+    await ledger.open(id);
     const stored = ledger.token(id);
-    if (stored && stored.refreshToken !== token.refreshToken) return stored; // another had it renewed: adopt
-    await ledger.update(id, (current) => (holds(current, token) ? rejected(current) : null));
+    if (stored && stored.refreshToken !== grant.refreshToken) return stored; // another had it renewed: adopt
+    await writing.updateOpen(id, (current) => (holds(current, grant) ? rejected(current) : null), { keep: true });
     throw new CredentialError('needs_sign_in', 'The server rejected the refresh token; the user must sign in.', {
       issuer: error.issuer,
       cause: error,
@@ -214,21 +237,21 @@ async function settleFailure(context: RefreshContext, record: CredentialRecord, 
 }
 
 /** The record without its dead secrets: what is left says who must sign in. */
-function rejected(current: CredentialRecord): RecordDraft {
+function rejected(current: OpenRecord): RecordDraft {
   return { ...unstaged(current), state: 'needs_sign_in', reason: 'rejected', secrets: null, generation: current.generation + 1 };
 }
 
 /** True if the record still holds what the request was sent with. */
-function holds(current: CredentialRecord, token: Token): boolean {
-  return current.state === 'active' && current.secrets?.refreshToken === token.refreshToken;
+function holds(current: OpenRecord, grant: Grant): boolean {
+  return current.state === 'active' && current.secrets?.refreshToken === grant.refreshToken;
 }
 
-function unstaged({ staged: _, ...record }: CredentialRecord): CredentialRecord {
+function unstaged({ staged: _, ...record }: OpenRecord): OpenRecord {
   return record;
 }
 
 /** The record after an answer that was refused but brought another refresh token (E56); `null` if there is nothing to change. */
-function rotatedTo(current: CredentialRecord, refreshToken: string | undefined): RecordDraft | null {
+function rotatedTo(current: OpenRecord, refreshToken: string | undefined): RecordDraft | null {
   if (!current.secrets || refreshToken === undefined) return current.staged ? unstaged(current) : null;
   return { ...unstaged(current), secrets: { ...current.secrets, refreshToken }, generation: current.generation + 1 };
 }
@@ -239,7 +262,7 @@ function isTransient({ class: errorClass, code }: CredentialError): boolean {
 }
 
 /** A record that may be refreshed. */
-function usable(record: CredentialRecord | undefined): CredentialRecord {
+function usable<T extends CredentialRecord>(record: T | undefined): T {
   if (!record || record.state === 'removed' || record.state === 'revoking') throw gone();
   if (record.state === 'needs_sign_in') throw new CredentialError('needs_sign_in', 'The user must sign in again.');
   return record;

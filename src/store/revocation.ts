@@ -5,13 +5,15 @@
  *
  * @module
  */
-import type { CredentialRecord } from '../credential/record.js';
+import type { CredentialRecord, OpenRecord } from '../credential/record.js';
 import { asCredentialError, CredentialError, type CredentialErrorCode } from '../errors.js';
 import type { OAuth2Client } from '../oauth/client.js';
 import { accessTokenIn, refreshTokenIn } from '../oauth/token-response.js';
 import type { Platform } from '../platform/platform.js';
 import { tombstoneOf } from './drafts.js';
+import type { Following } from './following.js';
 import type { Ledger } from './ledger.js';
+import type { Writing } from './writing.js';
 
 const DEADLINE_MS = 5_000;
 
@@ -30,6 +32,8 @@ export interface RevokeResult {
 /** What revoking needs of the store around it. */
 export interface RevocationContext {
   readonly ledger: Ledger;
+  readonly following: Following;
+  readonly writing: Writing;
   readonly platform: Platform;
   readonly withLock: <T>(name: string, run: () => Promise<T>) => Promise<T>;
   readonly clientOf: (record: CredentialRecord) => OAuth2Client | undefined;
@@ -40,40 +44,48 @@ export type RevokeTarget = 'all' | 'access' | 'refresh';
 
 /** Revokes, and removes the credential unless something usable is left of it. */
 export async function revoke(context: RevocationContext, id: string, target: RevokeTarget): Promise<RevokeResult> {
-  const record = context.ledger.record(id);
-  if (target === 'access' && record?.state === 'active' && record.secrets?.refreshToken !== undefined)
-    return revokeAccessToken(context, record);
-  const marked = await context.ledger.update(id, (current) => (current.state === 'removed' ? null : { ...current, state: 'revoking' }));
+  const { ledger, writing } = context;
+  const record = target === 'access' && ledger.record(id)?.state === 'active' ? await ledger.open(id) : undefined;
+  if (record?.secrets?.refreshToken !== undefined) return revokeAccessToken(context, record);
+  const marked = await writing.update(id, (current) => (current.state === 'removed' ? null : { ...current, state: 'revoking' }), {
+    keep: true,
+  });
   if (!marked) throw new CredentialError('credential_removed', 'The credential is gone already.');
   return finish(context, marked, target);
 }
 
 /** Takes up what an earlier run of the program began. */
 export async function resumeRevocations(context: RevocationContext): Promise<void> {
-  const begun = [...context.ledger.records()].filter((record) => record.state === 'revoking');
-  await Promise.all(begun.map((record) => finish(context, record, 'all').catch(() => undefined)));
+  const begun = [...context.ledger.entries()].filter(({ record }) => record.state === 'revoking');
+  await Promise.all(begun.map(({ record }) => finish(context, record, 'all').catch(() => undefined)));
 }
 
 /** The remote part and the tombstone; other tabs that find the same mark wait and then find nothing left to do. */
 async function finish(context: RevocationContext, marked: CredentialRecord, target: RevokeTarget): Promise<RevokeResult> {
-  const { ledger, withLock } = context;
-  return withLock(`revoke:${marked.id}`, async () => {
-    const current = await ledger.reread(marked.id);
+  const { ledger, following, writing, withLock } = context;
+  const { id } = marked;
+  return withLock(`revoke:${id}`, async () => {
+    await following.reread(id).catch(() => undefined); // a broken storage keeps nobody signed in
+    const current = ledger.record(id);
     if (!current || current.state === 'removed') return { local: 'removed', refreshToken: NOT_ASKED, accessToken: NOT_ASKED };
-    const remote = await revokeRemotely(context, marked, target);
-    await ledger.update(marked.id, (latest) => (latest.state === 'revoking' ? tombstoneOf(latest) : null));
+    const remote = await revokeRemotely(context, await ledger.open(id).catch(() => undefined), marked, target);
+    await writing.update(id, (latest) => (latest.state === 'revoking' ? tombstoneOf(latest) : null), { keep: true });
     return { local: 'removed', ...remote };
   });
 }
 
 const NOT_ASKED: RemoteRevocation = { status: 'not_asked' };
+/** What cannot be opened cannot be revoked. */
+const LOST: RemoteRevocation = { status: 'failed', code: 'key_lost' };
 
 async function revokeRemotely(
   context: RevocationContext,
-  record: CredentialRecord,
+  record: OpenRecord | undefined,
+  marked: CredentialRecord,
   target: RevokeTarget,
 ): Promise<Pick<RevokeResult, 'refreshToken' | 'accessToken'>> {
-  const client = context.clientOf(record);
+  if (!record) return { refreshToken: LOST, accessToken: LOST };
+  const client = context.clientOf(marked);
   const deadline = deadlineOf(context.platform);
   const ask = (token: string | undefined, hint: 'access_token' | 'refresh_token'): Promise<RemoteRevocation> =>
     Promise.race([askServer(client, token, hint), deadline.passed]);
@@ -91,11 +103,10 @@ async function revokeRemotely(
 }
 
 /** Only the access token, which is marked as expired here, so that the next caller gets another one. */
-async function revokeAccessToken(context: RevocationContext, record: CredentialRecord): Promise<RevokeResult> {
-  const { ledger } = context;
+async function revokeAccessToken(context: RevocationContext, record: OpenRecord): Promise<RevokeResult> {
   const dead = record.secrets?.accessToken;
   const accessToken = await askServer(context.clientOf(record), dead, 'access_token');
-  await ledger.update(record.id, (current) =>
+  await context.writing.updateOpen(record.id, (current) =>
     current.state === 'active' && current.secrets?.accessToken === dead
       ? { ...current, expiresAt: 0, generation: current.generation + 1 } // by any clock, also one that is set back
       : null,

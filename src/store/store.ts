@@ -4,28 +4,24 @@
  *
  * @module
  */
-import { defer, distinctUntilChanged, map, type Observable } from 'rxjs';
+import { defer, distinctUntilChanged, map, switchMap, type Observable } from 'rxjs';
 import type { CredentialEvent } from '../credential/actions.js';
 import { isPlainObject } from '../credential/data.js';
-import { idsOfMatches, matcher, normalizeTags, type CredentialQuery } from '../credential/query.js';
-import type { CredentialRecord } from '../credential/record.js';
+import type { CredentialQuery } from '../credential/query.js';
 import type { StoreState } from '../credential/state.js';
-import { isToken, type Token } from '../credential/token.js';
+import type { Token } from '../credential/token.js';
 import { CredentialError, StorageError } from '../errors.js';
 import { createOAuth2Client, type OAuth2Client, type OAuth2ClientOptions } from '../oauth/client.js';
 import { defaultPlatform, type Platform } from '../platform/platform.js';
-import { memoryStorage } from '../storage/memory.js';
+import { memoryStorage } from '../storage/memory/index.js';
 import type { CredentialStorage, StorageCapabilities } from '../storage/storage.js';
 import { createClients, type ClientName } from './clients.js';
-import { createClock } from './clock.js';
 import { createCredentialFactory, gone, tokenStream, type Credential, type CredentialContext } from './credential.js';
 import { createLedger } from './ledger.js';
+import type { Living } from './living.js';
 import { createLoop } from './loop.js';
-import { createMembership } from './membership.js';
 import { openStorage } from './open-storage.js';
-import { createRefresher } from './refresh.js';
-import { resumeRevocations, revoke } from './revocation.js';
-import { connect, type Connection } from './tabs.js';
+import { connect, type Connection, type Listener } from './tabs.js';
 
 /** Options of a store. */
 export interface CredentialStoreOptions {
@@ -33,6 +29,11 @@ export interface CredentialStoreOptions {
   readonly clients: OAuth2ClientOptions | OAuth2Client | readonly (OAuth2ClientOptions | OAuth2Client)[];
   /** Where records live. Default: this program's memory; nothing persists by itself. */
   readonly storage?: CredentialStorage;
+  /**
+   * What of a token is stored: `all`, the default, or `refresh-only`: then access tokens stay in memory, and each tab and each start
+   * renews for its own.
+   */
+  readonly persist?: 'all' | 'refresh-only';
   /** Everything ambient. Default: the platform of this runtime. */
   readonly platform?: Platform;
 }
@@ -98,42 +99,64 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
   if (!isPlainObject(given) || typeof given['clients'] !== 'object' || given['clients'] === null) {
     throw new TypeError('options.clients must be a client, or a list of them');
   }
+  const { persist = 'all' } = options;
+  if (persist !== 'all' && persist !== 'refresh-only') throw new TypeError('options.persist must be "all" or "refresh-only"');
+  if (options.storage?.needsSealing) throw new TypeError('This storage must not hold tokens in the clear: pass sealed(storage, …) instead');
   const platform = options.platform ?? platformOf(options.clients) ?? defaultPlatform();
   const clients = createClients(options.clients, platform, createOAuth2Client);
+  const refreshOnly = persist === 'refresh-only';
   let storage = options.storage ?? memoryStorage();
   let shared = false;
   let connection: Connection | undefined;
   let closing: Promise<void> | undefined;
+  const trust = { until: -Infinity };
+  const early = new Set<string>(); // ids of which something was heard before there was a way to follow it
   const pending = new Set<Promise<unknown>>();
   const handles = new Map<string, Credential>();
 
-  const clock = createClock(platform, () => loop);
-  const loop = createLoop(
-    platform,
-    (action) => clock.consider(action),
-    (last) => {
-      const handle = handles.get(last.id);
-      if (handle) factory.retire(handle, last);
-    },
-  );
-  const ledger = createLedger(
-    () => storage,
-    platform,
-    loop,
-    (record) => connection?.announce(record),
-  );
+  const loop = createLoop(platform);
+  const ledger = createLedger({ storageOf: () => storage, platform, loop, refreshOnly });
   const withLock = <T>(name: string, run: () => Promise<T>): Promise<T> => {
     const locks = storage.withLock ? { withLock: storage.withLock.bind(storage) } : platform.locks;
     if (!locks) throw new StorageError('lock_unavailable', 'This storage needs locks, and the platform has none.');
     return locks.withLock(`${storage.namespace}:${name}`, run);
   };
-  const parts = { ledger, loop, platform, withLock, isShared: () => shared, clientOf: clients.ofRecord };
-  const refresher = createRefresher(parts);
-  const membership = createMembership(parts);
-
-  /** Resolves once commands may run. */
+  let living: Living | undefined;
+  let bringing: Promise<Living> | undefined;
+  /** Loads all that is not needed to show and use what a start found. */
+  const bring = (): Promise<Living> =>
+    (bringing ??= import('./living.js').then(
+      ({ createLiving }) => {
+        living = createLiving({
+          ledger,
+          loop,
+          platform,
+          refreshOnly,
+          credentials: context,
+          storageOf: () => storage,
+          isShared: () => shared,
+          clientOf: clients.ofRecord,
+          withLock,
+          announce: (record) => connection?.announce(record),
+          onGone: (last) => {
+            const handle = handles.get(last.id);
+            if (handle) factory.retire(handle, last);
+            handles.delete(last.id);
+          },
+          running,
+        });
+        for (const id of early) living.heard(id);
+        return living;
+      },
+      () => {
+        bringing = undefined; // asked for again the next time
+        throw new CredentialError('network_error', 'A part of the program could not be loaded; nothing was done.', { class: 'transient' });
+      },
+    ));
+  /** Resolves once commands may run: storage was read, and after a sleep read again. */
   const open = async (): Promise<void> => {
     if (!closing) await ready;
+    await living?.caughtUp();
     if (closing) throw new CredentialError('store_closed', 'The store was closed.');
   };
   /** Runs a command that `close` lets finish. */
@@ -146,48 +169,69 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
     void settled.then(() => pending.delete(settled));
     return command;
   };
+  const command = async <T>(run: (all: Living) => Promise<T>): Promise<T> => {
+    await open();
+    return running(bring().then(run));
+  };
   const context: CredentialContext = {
     ledger,
     loop,
     now: platform.now,
+    monotonicNow: platform.monotonicNow,
+    trust,
     open,
-    refresh: (id, request) => running(refresher.refresh(id, request)),
-    revoke: (id, target) => running(revoke(parts, id, target)),
-    running,
+    command,
+    living: bring,
     clientOf: (id) => {
-      const record: CredentialRecord | undefined = ledger.record(id);
+      const record = ledger.record(id);
       return record && clients.ofRecord(record);
     },
   };
   const factory = createCredentialFactory(context);
   const handleOf = (id: string): Credential | null => {
-    const state = loop.stateOf(id);
-    if (!state) {
-      handles.delete(id);
-      return null;
-    }
-    const handle = handles.get(id) ?? factory.create(state);
+    const known = handles.get(id);
+    if (known) return known;
+    const entry = loop.stateOf(id) && ledger.entry(id);
+    if (!entry) return null;
+    const handle = factory.create(entry);
     handles.set(id, handle);
     return handle;
   };
-  const handlesOf = (ids: readonly string[]): readonly Credential[] => Object.freeze(ids.map(handleOf).filter((handle) => handle !== null));
+  const lists = new WeakMap<readonly string[], readonly Credential[]>();
+  const handlesOf = (ids: readonly string[]): readonly Credential[] => {
+    const list = lists.get(ids) ?? Object.freeze(ids.map(handleOf).filter((handle) => handle !== null));
+    lists.set(ids, list);
+    return list;
+  };
 
   async function start(): Promise<void> {
+    const listener: Listener = {
+      heard: (id, revision) => (living ? living.heard(id, revision) : void early.add(id)),
+      frozen: () => living?.freeze(),
+      woken: () => living?.wake(),
+    };
     const listen = ({ reach }: StorageCapabilities): void => {
       connection?.close();
-      connection = connect(storage, platform, ledger, reach, () => clock.check());
+      connection = connect(storage, platform, reach, listener);
     };
     const { capabilities, entries, error } = await openStorage(storage, platform, listen);
     if (error) {
       storage = memoryStorage({ namespace: storage.namespace }); // E38: say so and go on
       listen(capabilities);
     }
-    shared = capabilities.reach === 'origin' || storage.watch !== undefined;
-    const changed = ledger.restore(entries, capabilities.durability !== 'none');
-    await Promise.all(changed.map((id) => ledger.reread(id).catch(() => undefined)));
+    shared = capabilities.reach !== 'process' || storage.watch !== undefined;
+    const changed = [...early]; // what was read of them may be old
+    const isWhole = ledger.restore(entries, capabilities.durability !== 'none');
     if (error) loop.dispatch([{ type: 'not_durable', code: error.code }], 'here');
-    const leftovers = Promise.all([resumeRevocations(parts), membership.sweep()]);
-    void running(leftovers.catch(() => undefined)); // what fails is tried again at the next start
+    trust.until = Infinity;
+    const { defaultId } = loop.snapshot();
+    const isOpen = defaultId === null || (await ledger.open(defaultId).catch(() => null)) !== null;
+    const lives = bring();
+    if (changed.length > 0 || error || !isOpen || !isWhole) {
+      const all = await lives.catch(() => null); // what is known already is not what is true
+      if (all) await Promise.all(changed.map((id) => all.reread(id).catch(() => undefined)));
+    }
+    void running(lives.then((all) => all.tidy())).catch(() => undefined); // what fails is tried again at the next start
   }
   const ready = start();
   ready.catch(() => undefined); // reported to whoever awaits it, never as an unhandled rejection
@@ -207,34 +251,27 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
     events$: loop.events$,
     ready,
     token$: (id) => defer(() => tokenStream(context, id)),
-    find$: (query) => {
-      const test = matcher(query);
-      return loop.ready$.pipe(
-        map((state) => idsOfMatches(state.credentials, test)),
-        distinctUntilChanged((a, b) => a.length === b.length && a.every((id, index) => id === b[index])),
+    find$: (query) =>
+      defer(bring).pipe(
+        switchMap((all) => all.find$(query)),
         map(handlesOf),
-      );
-    },
+      ),
     snapshot: () => loop.snapshot(),
     client: (name) => clients.named(name),
     store: async (token, { tags, replace } = {}) => {
-      if (!isToken(token)) throw new TypeError('store takes a Token: what a flow resumed with, or createToken made');
-      const normalized = tags && normalizeTags(tags);
-      await open();
-      const id = await running(membership.store(token, normalized, typeof replace === 'object' ? replace.id : replace));
+      const id = await command((all) => all.store(token, tags, typeof replace === 'object' ? replace.id : replace));
       const handle = handleOf(id);
       if (!handle) throw gone(); // removed elsewhere as soon as it was written
       return handle;
     },
     with: async (id) => {
       await open();
-      if (!loop.stateOf(id) && shared) await ledger.reread(id);
+      if (!loop.stateOf(id) && shared) await (await bring()).reread(id);
       return handleOf(id);
     },
     find: async (query) => {
-      const test = matcher(query);
       await open();
-      return handlesOf(idsOfMatches(loop.snapshot().credentials, test));
+      return handlesOf((await bring()).find(query));
     },
     getDefault: async () => {
       await open();
@@ -243,24 +280,23 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
     },
     setDefault: async (credential) => {
       const id = credential === null || typeof credential === 'string' ? credential : credential.id;
-      await open();
-      await running(membership.setDefault(id));
+      await command((all) => all.setDefault(id));
     },
     allIDs: async () => {
       await open();
       return loop.snapshot().ids;
     },
-    clear: async () => {
-      await open();
-      await running(membership.clear());
-    },
+    clear: () => command((all) => all.clear()),
     close: () =>
       (closing ??= (async () => {
         await ready.catch(() => undefined);
+        trust.until = -Infinity;
+        await bringing?.catch(() => undefined);
+        await living?.caughtUp();
         while (pending.size > 0) await Promise.all([...pending]);
         connection?.close();
         connection = undefined;
-        clock.close();
+        living?.close();
         loop.close();
         await storage.close().catch(() => undefined);
       })()),

@@ -1,13 +1,12 @@
 /**
  * What others do to the same records. A message says only which record was written; the record itself is read from storage, so that a
- * lost, doubled or forged message costs a reading and nothing else (RF-12). After a sleep everything is read again.
+ * lost, doubled or forged message costs a reading and nothing else (RF-12).
  *
  * @module
  */
 import { isPlainObject } from '../credential/data.js';
 import type { Platform } from '../platform/platform.js';
 import type { CredentialStorage, StorageCapabilities } from '../storage/storage.js';
-import type { Ledger } from './ledger.js';
 
 /** The tie to the other users of a storage. */
 export interface Connection {
@@ -15,29 +14,31 @@ export interface Connection {
   close(): void;
 }
 
-/** Listens; `onWake` is called when time may have jumped. */
+/** What is heard. */
+export interface Listener {
+  /** Somebody wrote a record; the revision is theirs to say. */
+  readonly heard: (id: string, revision?: unknown) => void;
+  /** From now on nothing may be begun that others would have to wait for: it might never end. */
+  readonly frozen: () => void;
+  /** Time may have jumped, and messages may have been lost. */
+  readonly woken: () => void;
+}
+
+/** Listens. */
 export function connect(
   storage: CredentialStorage,
   platform: Platform,
-  ledger: Ledger,
   reach: StorageCapabilities['reach'],
-  onWake: () => void,
+  { heard, frozen, woken }: Listener,
 ): Connection {
-  const reread = (id: string): void => void ledger.reread(id).catch(() => undefined); // the next reading tells
-  const unwatch = storage.watch?.(reread);
-  const hasTabs = reach === 'origin' && !unwatch;
+  const unwatch = storage.watch?.((id) => heard(id));
+  const hasTabs = reach !== 'process' && !unwatch;
   const channel = !hasTabs
     ? undefined
     : platform.openChannel?.(`${storage.namespace}:records`, (message) => {
-        if (!isPlainObject(message) || typeof message['id'] !== 'string') return;
-        const { id, revision } = message;
-        const known = ledger.record(id)?.revision;
-        if (known === undefined || typeof revision !== 'number' || revision > known) reread(id);
+        if (isPlainObject(message) && typeof message['id'] === 'string') heard(message['id'], message['revision']);
       });
-  const unlisten = platform.lifecycle?.(() => {
-    onWake();
-    if (hasTabs) void ledger.reload().catch(() => undefined);
-  });
+  const unlisten = platform.lifecycle?.((event) => (event === 'frozen' ? frozen() : woken()));
   return {
     announce: ({ id, generation, revision }) => channel?.post({ id, generation, revision }),
     close: () => {

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { deepFreezeData, isPlainObject, parseJson, sameData, stringOr } from '../../src/credential/data';
+import { deepFreezeData, isPlainObject, isScalar, parseJson, sameData, stringOr } from '../../src/credential/data';
 import { runs } from '../support/counts';
 
 describe('parseJson', () => {
@@ -48,6 +48,45 @@ describe('parseJson', () => {
   });
 });
 
+describe('deepFreezeData', () => {
+  it('copies: the input stays as it was', () => {
+    const input = { a: [1] };
+    const copy = deepFreezeData(input) as { a: number[] };
+    input.a.push(2);
+    expect(copy.a).toEqual([1]);
+    expect(Object.isFrozen(input.a)).toBe(false);
+  });
+
+  it('refuses more than 2,000 members, wherever they are', () => {
+    const list = (length: number): unknown[] => Array.from({ length }, (_, n) => n);
+    expect(deepFreezeData(list(2_000))).toBeDefined();
+    expect(deepFreezeData(list(2_001))).toBeUndefined();
+    expect(deepFreezeData({ a: list(1_000), b: list(998) })).toBeDefined();
+    expect(deepFreezeData({ a: list(1_000), b: list(999) })).toBeUndefined();
+  });
+
+  it('a list with four billion holes has the members it has', () => {
+    const holes: unknown[] = [];
+    holes[4_294_967_294] = 'last';
+    expect(deepFreezeData(holes)).toEqual(['last']);
+  });
+
+  it('HT-7 a setter that somebody put on all objects never sees what is copied', () => {
+    const seen: unknown[] = [];
+    Object.defineProperty(Object.prototype, 'sub', { set: (value) => void seen.push(value), configurable: true });
+    try {
+      expect(Object.entries(parseJson('{"sub":"alice"}') as object)).toEqual([['sub', 'alice']]);
+    } finally {
+      Reflect.deleteProperty(Object.prototype, 'sub');
+    }
+    expect(seen).toEqual([]);
+  });
+
+  it('leaves functions out, and takes of other objects what they list', () => {
+    expect(deepFreezeData({ f: () => 1, d: new Date(0), m: new Map([[1, 2]]) })).toEqual({ f: undefined, d: {}, m: {} });
+  });
+});
+
 describe('small helpers', () => {
   it('isPlainObject takes no lists and no null', () => {
     expect([{}, Object.create(null), [], null, 'x', undefined, 5].map(isPlainObject)).toEqual([
@@ -65,12 +104,10 @@ describe('small helpers', () => {
     expect([stringOr('x', null), stringOr('', null), stringOr(5, null), stringOr(Object('x'), null)]).toEqual(['x', '', null, null]);
   });
 
-  it('deepFreezeData copies: the input stays as it was', () => {
-    const input = { a: [1] };
-    const copy = deepFreezeData(input) as { a: number[] };
-    input.a.push(2);
-    expect(copy.a).toEqual([1]);
-    expect(Object.isFrozen(input.a)).toBe(false);
+  it('isScalar takes what is equal to every copy of it', () => {
+    const taken = ['', 'x', 0, -1.5, true, false, null];
+    const others = [undefined, NaN, Infinity, {}, [], () => 1, Symbol('x'), 5n];
+    expect([taken.every(isScalar), others.some(isScalar)]).toEqual([true, false]);
   });
 
   it('sameData agrees with Jest’s own comparison of JSON data', () => {
@@ -84,6 +121,9 @@ describe('small helpers', () => {
     expect(sameData([], {})).toBe(false);
     expect(sameData({ a: undefined }, {})).toBe(false);
     expect(sameData(null, {})).toBe(false);
+    expect(sameData({ toString: 1 }, Object.assign(Object.create(null), { b: 1 }))).toBe(false);
+    expect(sameData({ constructor: undefined }, { a: 1 })).toBe(false);
+    expect(sameData({ constructor: Object }, { a: 1 })).toBe(false);
     expect(sameData({ a: 1, b: 2 }, { b: 2, a: 1 })).toBe(true);
   });
 });

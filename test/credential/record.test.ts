@@ -23,11 +23,33 @@ const parsed = (value: unknown, id = 'one'): CredentialRecord => {
 const full = aRecord({
   tags: ['b', 'a'],
   claims: { ...CLAIMS, aud: ['spa'], nonce: 'n', address: { street: ['x', { y: null }] } },
-  context: { issuer: CLAIMS.iss, clientId: 'spa', scope: 'openid', dpopKeyId: 'k', acrValues: 'gold', maxAge: 0 },
+  context: {
+    issuer: CLAIMS.iss,
+    clientId: 'spa',
+    scope: 'openid',
+    resource: 'https://api.example.com/',
+    dpopKeyId: 'k',
+    acrValues: 'gold',
+    maxAge: 0,
+  },
   staged: { text: '{"access_token":"x"}', sentAt: START_MS, receivedAt: START_MS + 5 },
 });
 
 describe('a stored record', () => {
+  it('is read with sealed secrets: metadata needs no key', () => {
+    const sealed = { ...full, secrets: { sealed: 'a.b.c', more: 1 }, staged: { sealed: 'd' } };
+    const record = parsed(sealed);
+    expect([record.secrets, record.staged]).toEqual([{ sealed: 'a.b.c' }, { sealed: 'd' }]);
+    expect(factsOf(record)).toEqual(factsOf(full));
+    expect(tokenOf(record)).toBeNull();
+  });
+
+  it('may hold the refresh token alone: then it holds no token that can be used', () => {
+    const record = parsed({ ...full, secrets: { refreshToken: 'r' } });
+    expect(record.secrets).toEqual({ refreshToken: 'r' });
+    expect(tokenOf(record)).toBeNull();
+  });
+
   it.each<[string, (value: unknown) => unknown]>([
     ['structured clone', (value) => structuredClone(value)],
     ['JSON', (value) => JSON.parse(JSON.stringify(value)) as unknown],
@@ -125,9 +147,17 @@ describe('E62 what is no record says why and throws nothing', () => {
     ['claims with a number for an audience', { ...full, claims: { ...CLAIMS, aud: [1] } }, 'bad_attributes'],
     ['claims that expire at NaN', { ...full, claims: { ...CLAIMS, exp: NaN } }, 'bad_attributes'],
     ['another token type', { ...full, tokenType: 'mac' }, 'bad_attributes'],
+    ['a resource that is no absolute URI', { ...full, context: { ...full.context, resource: 'api' } }, 'bad_attributes'],
+    ['a resource that is no text', { ...full, context: { ...full.context, resource: null } }, 'bad_attributes'],
     ['no scope', { ...full, scope: null }, 'bad_attributes'],
     ['an active record without secrets', { ...full, secrets: null }, 'bad_secrets'],
-    ['secrets without an access token', { ...full, secrets: { refreshToken: 'r' } }, 'bad_secrets'],
+    ['secrets without an access token and without a refresh token', { ...full, secrets: { idToken: 'i' } }, 'bad_secrets'],
+    [
+      'an access token that is no text beside a refresh token',
+      { ...full, secrets: { accessToken: null, refreshToken: 'r' } },
+      'bad_secrets',
+    ],
+    ['sealed text that is none', { ...full, secrets: { sealed: 7 } }, 'bad_secrets'],
     ['an access token that breaks out of its header (6750-1)', { ...full, secrets: { accessToken: 'a\r\nX-Evil: 1' } }, 'bad_secrets'],
     ['secrets as text', { ...full, secrets: 'a' }, 'bad_secrets'],
     ['a staged answer without text', { ...full, staged: { sentAt: 1, receivedAt: 2 } }, 'bad_staged'],
@@ -274,7 +304,7 @@ describe('the default', () => {
 });
 
 describe('the store record', () => {
-  const stored = { v: 1, id: STORE_RECORD_ID, revision: 3, epoch: 2, nullClaim: 1 };
+  const stored = { v: 1, id: STORE_RECORD_ID, revision: 3, epoch: 2, nullClaim: 1, topClaim: 4 };
 
   it('comes back whole, and nothing else with it', () => {
     expect(parseStoreRecord({ ...stored, more: 1 })).toEqual(stored);
@@ -289,6 +319,8 @@ describe('the store record', () => {
     { ...stored, epoch: -1 },
     { ...stored, revision: null },
     { ...stored, nullClaim: 0.5 },
+    { ...stored, topClaim: -1 },
+    { ...stored, topClaim: 'x' },
   ])('E62 %j is none', (value) => {
     expect(parseStoreRecord(value)).toBeNull();
   });

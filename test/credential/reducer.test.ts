@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import type { CredentialFacts, StorageAction, StorageFact } from '../../src/credential/actions';
 import { eventOf } from '../../src/credential/actions';
 import { factsOf, parseRecord, type CredentialRecord } from '../../src/credential/record';
-import { reduce } from '../../src/credential/reducer';
-import { credentialState, isSignedIn, UNKNOWN_STATE, type StoreState } from '../../src/credential/state';
+import { fold as foldAll, reduce, reduceAll } from '../../src/credential/reducer';
+import { credentialState, isSignedIn, UNKNOWN_STATE, type CredentialState, type StoreState } from '../../src/credential/state';
 import { aRecord, CLAIMS, facts } from '../support/tokens';
 import { START_MS } from '../support/unit-platform';
 import { runs } from '../support/counts';
@@ -115,6 +115,11 @@ describe('the state after each action', () => {
     expect(isSignedIn(credentialState(revoking, 'one'))).toBe(false);
   });
 
+  it('metadata_updated shows what the record says: one that is active again is revoking no more', () => {
+    const revoking = fold([restored([facts()]), put('metadata_updated', { recordState: 'revoking' })]);
+    expect(statusOf(reduce(revoking, put('metadata_updated', { recordState: 'active' })))).toEqual({ token: 'valid', activity: 'idle' });
+  });
+
   it('E7 sign_in_required says why, and a later sign-in takes the place', () => {
     const state = reduce(two, put('sign_in_required', { generation: 4, recordState: 'needs_sign_in', reason: 'rejected' }));
     expect(credentialState(state, 'one')).toMatchObject({
@@ -164,6 +169,23 @@ describe('the state after each action', () => {
     expect(state).toEqual({ ...two, durable: false });
   });
 
+  it('durable says that what was in memory only is stored now', () => {
+    const lost = reduce(two, act({ type: 'not_durable', code: 'storage_failed' }));
+    expect(reduce(lost, act({ type: 'durable' }))).toEqual(two);
+  });
+
+  it('metadata_updated of the same token leaves what the clock said of it', () => {
+    const expiring = reduce(two, act({ type: 'expiring', id: 'one', generation: 3, token: 'expiring' }));
+    expect(statusOf(reduce(expiring, put('metadata_updated', { generation: 3, tags: ['new'] }, START_MS)))?.token).toBe('expiring');
+    expect(statusOf(reduce(two, put('metadata_updated', { generation: 3, tags: ['new'] }, START_MS + 10 ** 9)))?.token).toBe('valid');
+  });
+
+  it('metadata_updated of what needed sign-in and is active again finds the token by the time of the action', () => {
+    const waiting = reduce(two, put('sign_in_required', { generation: 3, recordState: 'needs_sign_in', reason: 'unreadable' }));
+    expect(statusOf(waiting)?.token).toBe('needs_sign_in');
+    expect(statusOf(reduce(waiting, put('metadata_updated', { generation: 3 })))).toEqual({ token: 'valid', activity: 'idle' });
+  });
+
   it('throws for an action of no known type: a forgotten case is no silent one', () => {
     expect(() => reduce(two, { type: 'surprise', at: NOW } as never)).toThrow(TypeError);
   });
@@ -191,9 +213,11 @@ describe('the same reference if nothing changed', () => {
       'interaction_required of an older generation',
       act({ type: 'interaction_required', id: 'one', generation: 2, code: 'oauth_error', class: 'needs_user' }),
     ],
-    ['expired before its time', act({ type: 'expired', id: 'one', generation: 3 })],
+    ['durable twice', act({ type: 'durable' })],
+    ['expired of an older generation', act({ type: 'expired', id: 'one', generation: 2 })],
+    ['expiring of what is gone', act({ type: 'expiring', id: 'gone', generation: 3, token: 'expiring' })],
     ['expiring before its time', act({ type: 'expiring', id: 'one', generation: 3 })],
-    ['not_durable twice', act({ type: 'record_quarantined', id: 'x', reason: 'bad_state' })],
+    ['record_quarantined', act({ type: 'record_quarantined', id: 'x', reason: 'bad_state' })],
   ])('%s', (_, action) => {
     expect(reduce(two, action)).toBe(two);
   });
@@ -205,6 +229,10 @@ describe('the same reference if nothing changed', () => {
     const started = act({ type: 'refresh_started', id: 'one', generation: 3 });
     const refreshing = reduce(two, started);
     expect(reduce(refreshing, started)).toBe(refreshing);
+  });
+
+  it('cleared forgets a default without a credential, too', () => {
+    expect(reduce({ ...fold([restored()]), defaultId: 'gone' }, act({ type: 'cleared' }))).toEqual(fold([restored()]));
   });
 
   it('E12 needs_sign_in stays needs_sign_in whatever a late refresh reports of that generation', () => {
@@ -226,17 +254,32 @@ describe('time', () => {
     expect(isSignedIn(credentialState(state, 'one'))).toBe(true);
   });
 
-  it('a clock that was set back makes an expired token valid again', () => {
-    const expired = reduce(two, act({ type: 'expired', id: 'one', generation: 3 }, START_MS + 600_000));
-    expect(statusOf(reduce(expired, act({ type: 'expiring', id: 'one', generation: 3 }, START_MS)))).toEqual({
-      token: 'valid',
-      activity: 'idle',
-    });
+  it.each(['valid', 'expiring'] as const)('TM-2 expiring to %s is what the status says, whatever the time of the action', (token) => {
+    const expired = reduce(two, act({ type: 'expired', id: 'one', generation: 3 }, START_MS));
+    expect(statusOf(expired)?.token).toBe('expired');
+    for (const at of [START_MS, START_MS + 10 ** 12]) {
+      expect(statusOf(reduce(expired, act({ type: 'expiring', id: 'one', generation: 3, token }, at)))).toEqual({
+        token,
+        activity: 'idle',
+      });
+    }
   });
 
-  it('E26 a token without a lifetime never expires by the clock', () => {
-    const state = fold([restored([facts({ expiresAt: null })])]);
-    expect(reduce(state, act({ type: 'expired', id: 'one', generation: 1 }, START_MS + 10 ** 12))).toBe(state);
+  it('expiring that does not say how far: a clock that was set back makes an expired token valid again', () => {
+    const expired = reduce(two, act({ type: 'expired', id: 'one', generation: 3 }, START_MS + 600_000));
+    expect(statusOf(reduce(expired, act({ type: 'expiring', id: 'one', generation: 3 }, START_MS)))?.token).toBe('valid');
+  });
+
+  it('E26 a token without a lifetime is valid at any time', () => {
+    const state = reduce(UNKNOWN_STATE, { ...restored([facts({ expiresAt: null })]), at: START_MS + 10 ** 12 });
+    expect(statusOf(state)?.token).toBe('valid');
+    expect(reduce(state, act({ type: 'expiring', id: 'one', generation: 1 }, START_MS + 10 ** 13))).toBe(state);
+  });
+
+  it('TM-3 no clock touches what needs the user', () => {
+    const asked = reduce(two, act({ type: 'interaction_required', id: 'one', generation: 3, code: 'oauth_error', class: 'needs_user' }));
+    for (const type of ['expired', 'expiring'] as const)
+      expect(reduce(asked, act({ type, id: 'one', generation: 3 }, START_MS + 10 ** 12))).toBe(asked);
   });
 });
 
@@ -283,12 +326,23 @@ describe('replaying', () => {
     fc
       .tuple(fc.constantFrom('refresh_failed' as const, 'interaction_required' as const), of)
       .map(([type, one]): StorageFact => ({ type, ...one, code: 'oauth_error', class: 'needs_user' })),
-    fc.constant<StorageFact>({ type: 'not_durable', code: 'storage_failed' }),
+    fc
+      .record({ id, generation, token: fc.constantFrom('valid' as const, 'expiring' as const) })
+      .map((one): StorageFact => ({ type: 'expiring', ...one })),
+    fc.constantFrom<StorageFact>({ type: 'not_durable', code: 'storage_failed' }, { type: 'durable' }),
   );
-  const log = fc.array(fc.tuple(fact, fc.integer({ min: 0, max: 90_000 })), { maxLength: 40 }).map((entries) => {
-    const actions = [restored(), ...entries.map(([one, ms]) => act(one, START_MS + ms))];
-    return deepFreeze(actions);
-  });
+  const again: fc.Arbitrary<StorageFact> = fc.array(credential.map(facts), { maxLength: 3 }).map((credentials): StorageFact => ({
+    type: 'restored',
+    durable: true,
+    defaultId: credentials[0]?.id ?? null,
+    credentials: [...new Map(credentials.map((one) => [one.id, one])).values()],
+  }));
+  const logOf = (of: fc.Arbitrary<StorageFact>) =>
+    fc.array(fc.tuple(of, fc.integer({ min: 0, max: 90_000 })), { maxLength: 40 }).map((entries) => {
+      const actions = [restored(), ...entries.map(([one, ms]) => act(one, START_MS + ms))];
+      return deepFreeze(actions);
+    });
+  const log = logOf(fact);
 
   it('gives the state, whatever the order in which actions arrive, and changes no action', () => {
     fc.assert(
@@ -298,6 +352,99 @@ describe('replaying', () => {
       }),
       { numRuns: runs(200, 10_000) },
     );
+  });
+
+  it('in batches of any size gives the same state, and the same changes', () => {
+    fc.assert(
+      fc.property(
+        logOf(fc.oneof({ weight: 9, arbitrary: fact }, again)),
+        fc.array(fc.integer({ min: 0, max: 20 }), { maxLength: 6 }),
+        fc.boolean(),
+        (actions, sizes, withIndex) => {
+          const byId = new Map<string, CredentialState>(); // kept from the changes alone
+          let state = UNKNOWN_STATE;
+          let rest = [...actions];
+          for (const size of [...sizes, Infinity]) {
+            const batch = rest.slice(0, size);
+            rest = rest.slice(size);
+            const before = state;
+            const folded = foldAll(state, batch, withIndex ? (one) => byId.get(one) : undefined);
+            state = folded.state;
+            for (const { before: was, after } of folded.changes) {
+              expect(was === undefined ? undefined : byId.get(was.id)).toBe(was);
+              if (was && was.id !== after?.id) byId.delete(was.id);
+              if (after) byId.set(after.id, after);
+            }
+            expect(state).toEqual(batch.reduce(reduce, before));
+            expect(reduceAll(before, batch)).toEqual(state);
+            expect(
+              unfrozenIn(state).filter((path) => !path.includes('tags') && !path.includes('claims') && !path.includes('context')),
+            ).toEqual([]);
+            expect([...byId.values()].sort((a, b) => a.storedAt - b.storedAt || (a.id < b.id ? -1 : 1))).toEqual(state.credentials);
+          }
+          expect(state).toEqual(fold(actions));
+        },
+      ),
+      { numRuns: runs(300, 10_000) },
+    );
+  });
+
+  it('a batch in which nothing changed gives the same reference, and one that changed nothing of the list keeps the list', () => {
+    const nothing = [act({ type: 'default_changed', id: 'one' }), act({ type: 'expired', id: 'gone', generation: 1 })];
+    expect(foldAll(two, nothing)).toEqual({ state: two, changes: [] });
+    expect(reduceAll(two, nothing)).toBe(two);
+    expect(reduceAll(two, [])).toBe(two);
+    const lost = reduceAll(two, [...nothing, act({ type: 'not_durable', code: 'storage_failed' })]);
+    expect([lost.ids, lost.credentials]).toEqual([two.ids, two.credentials]);
+    expect(lost.credentials).toBe(two.credentials);
+  });
+
+  it('E68 ten thousand actions of one batch touch each list once', () => {
+    const many = Array.from({ length: 10_000 }, (_, n) => facts({ id: `id-${n}`, storedAt: START_MS + n }));
+    let copies = 0;
+    const counted = <T>(list: readonly T[]): readonly T[] =>
+      new Proxy(list, {
+        get: (target, name, receiver) => {
+          if (name === Symbol.iterator) copies++;
+          return Reflect.get(target, name, receiver) as unknown;
+        },
+      });
+    const full = fold([restored(many, 'id-7')]);
+    const byId = new Map(full.credentials.map((one) => [one.id, one]));
+    const state: StoreState = { ...full, ids: counted(full.ids), credentials: counted(full.credentials) };
+    const batch = many.flatMap(({ id: one }, n) => [
+      act({ type: 'expiring', id: one, generation: 1, token: 'expiring' }),
+      put('token_added', { id: `new-${n}`, storedAt: START_MS + 20_000 + n }),
+    ]);
+    const folded = foldAll(state, batch, (one) => byId.get(one));
+    expect(copies).toBe(2);
+    expect(folded.state.ids).toHaveLength(20_000);
+    expect(folded.changes).toHaveLength(20_000);
+    expect(folded.state.credentials.filter(({ status }) => status.token === 'expiring')).toHaveLength(10_000);
+  });
+
+  it('E68 a batch of a thousand, without an index at hand, walks over the list once', () => {
+    let looks = 0;
+    const full = fold([restored(Array.from({ length: 1_000 }, (_, n) => facts({ id: `id-${n}`, storedAt: START_MS + n })))]);
+    const watch = (one: CredentialState): CredentialState =>
+      new Proxy(one, { get: (of, name) => (looks++, Reflect.get(of, name) as unknown) });
+    const batch = full.ids.map((one) => act({ type: 'expired', id: one, generation: 1 }));
+    const state = reduceAll({ ...full, credentials: full.credentials.map(watch) }, batch);
+    expect(state.credentials.every(({ status }) => status.token === 'expired')).toBe(true);
+    expect(looks).toBeLessThan(100 * 1_000);
+  });
+
+  it('E68 one of ten thousand is found without a walk', () => {
+    const many = Array.from({ length: 10_000 }, (_, n) => facts({ id: `id-${n}`, storedAt: START_MS + n }));
+    let looks = 0;
+    const full = fold([restored(many, 'id-7')]);
+    const byId = new Map(
+      full.credentials.map((one) => [one.id, new Proxy(one, { get: (of, name) => (looks++, Reflect.get(of, name) as unknown) })]),
+    );
+    const state: StoreState = { ...full, credentials: [...byId.values()] };
+    const folded = foldAll(state, [put('token_replaced', { id: 'id-3', generation: 2, storedAt: START_MS + 3 })], (one) => byId.get(one));
+    expect(folded.state.credentials[3]).toMatchObject({ id: 'id-3', generation: 2 });
+    expect(looks).toBeLessThan(150);
   });
 
   it('keeps the lists consistent, and gives a new reference exactly when something changed', () => {

@@ -4,7 +4,9 @@ import { format, inspect } from 'node:util';
 import {
   attributesOf,
   createToken,
+  isResource,
   isToken,
+  openToken,
   secretsOf,
   withFields,
   type IdTokenClaims,
@@ -26,6 +28,7 @@ describe('OBS-3 no printed form of a token shows a secret', () => {
     ['concatenation', () => '' + String(token)],
     ['util.inspect', () => inspect(token)],
     ['util.inspect with hidden members', () => inspect(token, { showHidden: true, depth: 9 })],
+    ['util.inspect that calls accessors', () => inspect(token, { showHidden: true, getters: true, depth: 9 })],
     ['util.inspect of what holds it', () => inspect({ deep: [{ token }] }, { depth: 9 })],
     ['util.format %o', () => format('%o %O %s %j', token, token, token, token)],
     ['its own toJSON', () => inspect(token.toJSON())],
@@ -68,6 +71,28 @@ describe('OBS-3 no printed form of a token shows a secret', () => {
     const printed = JSON.stringify(copy());
     for (const secret of Object.values(CANARY)) expect(printed).not.toContain(secret);
     expect(printed).toContain('"one"');
+  });
+});
+
+describe('OBS-3 util.inspect without our say', () => {
+  it.each([
+    { customInspect: false },
+    { customInspect: false, showHidden: true, depth: 9 },
+    { customInspect: false, showHidden: true, depth: 9, getters: true },
+    { customInspect: false, showHidden: true, depth: 9, getters: 'get' as const },
+    { customInspect: false, showHidden: true, showProxy: true, depth: 9, getters: true },
+  ])('%j shows no token string', (options) => {
+    const printed = inspect({ list: [aToken(), new Proxy(aToken(), {})] }, options);
+    for (const secret of Object.values(CANARY)) expect(printed).not.toContain(secret);
+    expect(printed).toContain('one');
+  });
+
+  it('no own member of a token holds a token string', () => {
+    const token = aToken();
+    const own = Reflect.ownKeys(token).map((name) => Reflect.get(token, name) as unknown);
+    for (const secret of Object.values(CANARY)) expect(JSON.stringify(own)).not.toContain(secret);
+    expect(Reflect.ownKeys({ ...token })).toEqual(Object.keys(token));
+    expect(Object.keys(token)).toEqual(['id', 'tokenType', 'scope', 'issuedAt', 'expiresAt', 'claims', 'context']);
   });
 });
 
@@ -120,6 +145,10 @@ describe('a token', () => {
     ['expiresAt', { expiresAt: Infinity }],
     ['expiresAt', { expiresAt: undefined }],
     ['claims', { claims: { sub: 'alice' } }],
+    ['claims', { claims: { ...CLAIMS, iat: '5' } }],
+    ['claims', { claims: { ...CLAIMS, exp: undefined } }],
+    ['claims', { claims: { ...CLAIMS, sub: '' } }],
+    ['claims', { claims: { ...CLAIMS, aud: ['spa', 5] } }],
     ['claims', { claims: 'alice' }],
     ['claims', { claims: undefined }],
     ['context', { context: null }],
@@ -133,10 +162,48 @@ describe('a token', () => {
     expect(make).not.toThrow(SECRET);
   });
 
+  it.each(['https://api.example', 'https://api.example/v1?tenant=1', 'urn:example:api', 'HTTP://api.example'])(
+    'RES-1 keeps the resource %s it was asked for',
+    (resource) => {
+      expect(aToken({ context: { issuer: CLAIMS.iss, clientId: 'spa', resource } }).context.resource).toBe(resource);
+      expect(isResource(resource)).toBe(true);
+    },
+  );
+
+  it.each(['', '/v1', 'api.example', 'https:', 'https://api.example/#part', 'https://api.example/a b', 'https://äpi.example', 5, null, {}])(
+    'RES-1 %j is no resource',
+    (resource) => {
+      const context = { issuer: CLAIMS.iss, clientId: 'spa', resource } as never;
+      expect(() => aToken({ context })).toThrow(/^token\.context\.resource must be an absolute URI/);
+      expect(isResource(resource)).toBe(false);
+    },
+  );
+
+  it('HT-7 claims have no prototype, and no member that leads to one', () => {
+    const claims = JSON.parse(
+      `{"iss":"i","sub":"s","aud":"a","exp":1,"iat":1,"__proto__":{"admin":true},"deep":{"constructor":1}}`,
+    ) as IdTokenClaims;
+    const token = aToken({ claims });
+    expect(Object.getPrototypeOf(token.claims)).toBeNull();
+    expect(Object.getOwnPropertyNames(token.claims)).toEqual(['iss', 'sub', 'aud', 'exp', 'iat', 'deep']);
+    expect(Object.getOwnPropertyNames(token.claims?.['deep'])).toEqual([]);
+    expect(token.claims?.['admin']).toBeUndefined();
+    expect(token.claims?.['toString']).toBeUndefined();
+  });
+
+  it('openToken shares claims and context with what was judged before', () => {
+    const { claims, context } = aToken();
+    const token = openToken({ ...tokenFields(), claims, context });
+    expect([token.claims === claims, token.context === context, Object.isFrozen(token)]).toEqual([true, true, true]);
+    expect(token.isEqual(aToken())).toBe(true);
+  });
+
   it('isEqual compares secrets, attributes and origin; scopes as sets', () => {
     const token = aToken();
     expect(token.isEqual(aToken())).toBe(true);
     expect(token.isEqual(aToken({ scope: 'profile openid' }))).toBe(true);
+    expect(token.isEqual(aToken({ context: { ...tokenFields().context, scope: 'profile openid' } }))).toBe(true);
+    for (const other of [null, undefined, 'x', {}, { ...token }]) expect(token.isEqual(other as never)).toBe(false);
     const others: Partial<TokenFields>[] = [
       { id: 'two' },
       { accessToken: 'x' },
@@ -148,6 +215,11 @@ describe('a token', () => {
       { expiresAt: null },
       { context: { issuer: 'https://other.example', clientId: 'spa' } },
       { context: { issuer: CLAIMS.iss, clientId: 'other' } },
+      { context: { ...tokenFields().context, resource: 'https://api.example' } },
+      { context: { ...tokenFields().context, dpopKeyId: 'key' } },
+      { context: { ...tokenFields().context, scope: 'openid' } },
+      { claims: null },
+      { claims: { ...CLAIMS, sub: 'bob' } },
     ];
     for (const other of others) expect(token.isEqual(aToken(other))).toBe(false);
   });

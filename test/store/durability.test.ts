@@ -1,6 +1,7 @@
+import { firstValueFrom } from 'rxjs';
 import { createCredentialStore } from '../../src/index.js';
 import type { CredentialStorage } from '../../src/storage/storage.js';
-import { memoryStorage } from '../../src/storage/memory.js';
+import { memoryStorage } from '../../src/storage/memory/index.js';
 import type { DiskCall } from '../support/fake-disk.js';
 import { closeAll, codeOf, collect, createWorld, settle, type Tab, type World } from '../support/fixture.js';
 
@@ -45,11 +46,8 @@ describe('E57 a command resolves, and its event fires, once the write has commit
   });
 
   it.each<readonly [string, Command]>([
-    ['store', ({ authority }, { store }) => store.store(authority.signIn({ sub: 'bob' }))],
     ['setTags', async (_, { store }, id) => (await store.with(id))?.setTags(['new'])],
     ['setDefault', (_, { store }) => store.setDefault(null)],
-    ['remove', async (_, { store }, id) => (await store.with(id))?.remove()],
-    ['clear', (_, { store }) => store.clear()],
   ])('%s is rejected when the write fails, and changes nothing', async (_, command) => {
     const world = createWorld();
     const tab = await world.openTab();
@@ -141,7 +139,7 @@ describe('find', () => {
     const { openTab } = createWorld();
     const { store } = await openTab();
     await expect(store.find({ tag: 'x' } as never)).rejects.toThrow(TypeError);
-    expect(() => store.find$({ tags: 7 } as never)).toThrow(TypeError);
+    await expect(firstValueFrom(store.find$({ tags: 7 } as never))).rejects.toThrow(TypeError);
   });
 });
 
@@ -160,33 +158,182 @@ describe('memoryStorage', () => {
   });
 });
 
-describe('RF-15 a refresh whose answer cannot be written', () => {
-  it('is told as storage_failed and costs neither the session nor a second request: the answer is used once the disk works again', async () => {
-    const { openTab, disk, authority } = createWorld();
-    const { store } = await openTab();
+describe('RF-15 a disk that takes no writes', () => {
+  const full = Object.assign(new Error('token=CANARY'), { name: 'QuotaExceededError' });
+
+  it('does not cost the session that a refresh brought: it is kept in memory, said so, and written once the disk works again', async () => {
+    const { openTab, disk, authority, browser } = createWorld();
+    const { store, newEvents } = await openTab();
     const credential = await store.store(authority.signIn());
-    const mend = disk.fail(isWrite);
-    expect(await codeOf(credential.refresh())).toBe('storage_failed');
-    expect(await codeOf(credential.refresh())).toBe('storage_failed');
-    mend();
+    newEvents();
+    const mend = disk.fail(isWrite, full);
     const renewed = await credential.refresh();
-    expect(authority.refreshes).toHaveLength(1);
-    expect(authority.reuses()).toBe(0);
-    expect(authority.liveRefreshTokens()).toEqual([renewed.refreshToken]);
+    expect(newEvents()).toEqual(['refresh_started', 'token_replaced', 'not_durable']);
+    expect(store.snapshot().durable).toBe(false);
+    expect(await credential.accessToken()).toBe(renewed.accessToken);
+    expect(disk.record(credential.id)['secrets']).not.toMatchObject({ refreshToken: renewed.refreshToken });
+    await browser.advance(5_000); // tries that fail
+    expect(newEvents()).toEqual([]);
+    mend();
+    await browser.advance(60_000);
+    expect(newEvents()).toEqual(['durable']);
+    expect(store.snapshot().durable).toBe(true);
     expect(disk.record(credential.id)['secrets']).toMatchObject({ refreshToken: renewed.refreshToken });
+    expect(authority.reuses()).toBe(0);
+    expect((await (await openTab()).store.with(credential.id))?.token?.isEqual(renewed)).toBe(true);
   });
 
-  it('is not mistaken for the answer to a later refresh token', async () => {
+  it('does not cost a sign-in: the credential can be used, and is written later', async () => {
+    const { openTab, disk, authority, browser } = createWorld();
+    const { store } = await openTab();
+    const mend = disk.fail(isWrite, full);
+    const token = authority.signIn();
+    const credential = await store.store(token, { tags: ['new'] });
+    expect(await store.getDefault()).toBe(credential);
+    expect(await credential.accessToken()).toBe(token.accessToken);
+    expect(disk.records.size).toBe(0);
+    mend();
+    await browser.advance(60_000);
+    const other = await (await openTab()).store.getDefault();
+    expect([other?.id, other?.tags]).toEqual([token.id, ['new']]);
+  });
+
+  it('lets go of a removed record all the same', async () => {
     const { openTab, disk, authority } = createWorld();
     const { store } = await openTab();
+    const other = await openTab();
     const credential = await store.store(authority.signIn());
-    const mend = disk.fail(isWrite);
-    expect(await codeOf(credential.refresh())).toBe('storage_failed');
+    disk.fail(isWrite, full);
+    await credential.remove();
+    await settle();
+    expect(disk.records.size).toBe(0);
+    expect(await other.store.allIDs()).toEqual([]);
+  });
+
+  it('lets go of everything on clear', async () => {
+    const { openTab, disk, authority } = createWorld();
+    const { store } = await openTab();
+    await store.store(authority.signIn());
+    await store.store(authority.signIn({ sub: 'bob' }));
+    disk.fail(isWrite, full);
+    await store.clear();
+    expect(await store.allIDs()).toEqual([]);
+    expect([...disk.records.keys()]).toEqual([]);
+  });
+
+  it('that lets go of nothing either: remove says that storage still holds it, and tries again', async () => {
+    const { openTab, disk, authority, browser } = createWorld();
+    const { store } = await openTab();
+    const credential = await store.store(authority.signIn());
+    const mend = disk.fail(({ method }) => method === 'write' || method === 'remove');
+    expect(await codeOf(credential.remove())).toBe('storage_failed');
+    expect(await store.allIDs()).toEqual([]);
     mend();
-    const another = authority.signIn();
-    await store.store(another, { replace: credential });
-    expect((await credential.refresh()).refreshToken).not.toBe(another.refreshToken);
-    expect(authority.refreshes.map(({ refreshToken }) => refreshToken)).toContain(another.refreshToken);
-    expect(authority.reuses()).toBe(0);
+    await browser.advance(60_000);
+    expect(await (await openTab()).store.allIDs()).toEqual([]);
+  });
+
+  it('RF-5 what waits gives way to a token that another tab has stored meanwhile', async () => {
+    const { openTab, disk, authority, browser } = createWorld();
+    const [a, b] = [await openTab(), await openTab()];
+    const credential = await a.store.store(authority.signIn());
+    await settle();
+    const mend = disk.fail(isWrite);
+    const mine = await credential.refresh();
+    mend();
+    const theirs = authority.signIn();
+    await b.store.store(theirs, { replace: credential.id });
+    await browser.advance(60_000);
+    expect(credential.token?.refreshToken).toBe(theirs.refreshToken);
+    expect(credential.token?.refreshToken).not.toBe(mine.refreshToken);
+    expect(a.store.snapshot().durable).toBe(true);
+  });
+
+  it('RF-5 what waits is revoked, not stored, when another tab removed the credential meanwhile', async () => {
+    const { openTab, disk, authority, browser } = createWorld();
+    const [a, b] = [await openTab(), await openTab()];
+    const credential = await a.store.store(authority.signIn());
+    await settle();
+    browser.setDelivery(0);
+    const mend = disk.fail(isWrite);
+    const mine = await credential.refresh();
+    mend();
+    await (await b.store.with(credential.id))?.remove();
+    await browser.advance(60_000);
+    expect(await a.store.allIDs()).toEqual([]);
+    expect(authority.revocations.map(({ token }) => token)).toContain(mine.refreshToken);
+    expect(authority.liveRefreshTokens()).toEqual([]);
+  });
+
+  it('RF-5 what waits keeps tags that another tab has changed meanwhile', async () => {
+    const { openTab, disk, authority, browser } = createWorld();
+    const [a, b] = [await openTab(), await openTab()];
+    const credential = await a.store.store(authority.signIn());
+    await settle();
+    const mend = disk.fail(isWrite);
+    const mine = await credential.refresh();
+    mend();
+    await (await b.store.with(credential.id))?.setTags(['theirs']);
+    await browser.advance(60_000);
+    expect([credential.token?.refreshToken, credential.tags]).toEqual([mine.refreshToken, ['theirs']]);
+    const other = await (await openTab()).store.with(credential.id);
+    expect([other?.token?.refreshToken, other?.tags]).toEqual([mine.refreshToken, ['theirs']]);
+  });
+
+  it('RF-13 what waits does not undo a sign-out, however often it was renewed in memory', async () => {
+    const { openTab, disk, authority, browser } = createWorld();
+    const [a, b] = [await openTab(), await openTab()];
+    const credential = await a.store.store(authority.signIn());
+    await settle();
+    browser.setDelivery(0);
+    const mend = disk.fail(isWrite);
+    for (let i = 0; i < 3; i++) await credential.refresh();
+    mend();
+    await (await b.store.with(credential.id))?.remove();
+    await browser.advance(60_000);
+    expect(await a.store.allIDs()).toEqual([]);
+    expect(await (await openTab()).store.allIDs()).toEqual([]);
+    expect(authority.liveRefreshTokens()).toEqual([]);
+  });
+
+  it('RF-5 what waits gives way to another token also when it was renewed in memory many times', async () => {
+    const { openTab, disk, authority, browser } = createWorld();
+    const [a, b] = [await openTab(), await openTab()];
+    const credential = await a.store.store(authority.signIn());
+    await settle();
+    browser.setDelivery(0);
+    const mend = disk.fail(isWrite);
+    for (let i = 0; i < 3; i++) await credential.refresh();
+    mend();
+    const theirs = authority.signIn();
+    await b.store.store(theirs, { replace: credential.id });
+    await browser.advance(60_000);
+    expect(credential.token?.refreshToken).toBe(theirs.refreshToken);
+    expect(credential.state.expiresAt).toBe(theirs.expiresAt);
+    browser.setDelivery(1);
+    expect((await (await openTab()).store.with(credential.id))?.token?.refreshToken).toBe(theirs.refreshToken);
+  });
+
+  it('a write that failed after it had come through is no conflict', async () => {
+    const { disk, authority, browser, openTab } = createWorld();
+    const storage = disk.storage();
+    let breaks = false;
+    const late: CredentialStorage = {
+      ...storage,
+      write: async (record, condition) => {
+        const written = await storage.write(record, condition);
+        if (breaks) throw new Error('the answer was lost');
+        return written;
+      },
+    };
+    const { store } = await openTab({ storage: late });
+    const credential = await store.store(authority.signIn());
+    breaks = true;
+    const renewed = await credential.refresh();
+    breaks = false;
+    await browser.advance(60_000);
+    expect(store.snapshot().durable).toBe(true);
+    expect(credential.token).toBe(renewed);
+    expect((await (await openTab()).store.with(credential.id))?.token?.isEqual(renewed)).toBe(true);
   });
 });

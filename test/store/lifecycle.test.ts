@@ -144,7 +144,6 @@ describe('E33 every promise settles', () => {
       'storage_failed',
     ],
     ['reading fails', ({ disk }) => void disk.fail(({ method }) => method === 'read'), 'storage_failed'],
-    ['writing fails', ({ disk }) => void disk.fail(({ method }) => method === 'write'), 'storage_failed'],
     [
       'judging throws something odd',
       ({ authority }) => authority.setKeys(() => Promise.reject(new TypeError('CANARY'))),

@@ -1,9 +1,10 @@
 // An authorization server as a store sees it through OAuth2Client. It rotates refresh tokens and is strict: a second use of one ends the
 // whole family, so that a refresh too many shows as a lost session. Every token it ever makes holds the word CANARY.
-import { createToken, withFields, type IdTokenClaims, type Token } from '../../src/credential/token.js';
+import { createToken, type IdTokenClaims, type Token } from '../../src/credential/token.js';
 import type { StagedAnswer } from '../../src/credential/record.js';
-import { NetworkError, OAuthResponseError, ProtocolError } from '../../src/errors.js';
-import type { OAuth2Client } from '../../src/oauth/client.js';
+import { NetworkError, ProtocolError } from '../../src/errors.js';
+import { OAuthResponseError } from '../../src/oauth/oauth-response-error.js';
+import type { Grant, OAuth2Client } from '../../src/oauth/client.js';
 import type { Platform } from '../../src/platform/platform.js';
 
 export const ISSUER = 'https://id.example.com';
@@ -105,9 +106,9 @@ export function createFakeAuthority(now: () => number): FakeAuthority {
     families.set(rotated, family);
     return { access_token: secret('access'), refresh_token: rotated, expires_in: 3600, token_type: 'Bearer' };
   };
-  const sendRefresh = async (token: Token): Promise<StagedAnswer> => {
+  const sendRefresh = async (grant: Grant): Promise<StagedAnswer> => {
     const sentAt = now();
-    const refreshToken = token.refreshToken ?? '';
+    const refreshToken = grant.refreshToken ?? '';
     const planned = answers.shift();
     const deliver = (answer: Answer | undefined): StagedAnswer => {
       if (answer instanceof Error) throw answer;
@@ -120,7 +121,7 @@ export function createFakeAuthority(now: () => number): FakeAuthority {
     const late = new Promise<Answer | undefined>((resolve) => refreshes.push({ refreshToken, answer: resolve }));
     return deliver(held ? await late : planned);
   };
-  const processRefresh = async (token: Token, answer: StagedAnswer): Promise<Token> => {
+  const processRefresh = async (grant: Grant, answer: StagedAnswer): Promise<Token> => {
     judgements++;
     let body: Readonly<Record<string, unknown>>;
     try {
@@ -131,10 +132,15 @@ export function createFakeAuthority(now: () => number): FakeAuthority {
     if (typeof body['access_token'] !== 'string') throw new ProtocolError('response_invalid', 'no access token', { issuer: ISSUER });
     if (fetchKeys) await fetchKeys();
     const { sub } = body;
-    if (typeof sub === 'string' && sub !== token.claims?.sub)
+    if (typeof sub === 'string' && sub !== grant.claims?.sub)
       throw new ProtocolError('token_substitution', 'another sub', { issuer: ISSUER });
     const { expires_in: expiresIn, refresh_token: rotated, scope } = body;
-    return withFields(token, {
+    const { refreshToken, idToken, ...kept } = grant;
+    return createToken({
+      ...kept,
+      ...(refreshToken !== undefined && { refreshToken }),
+      ...(idToken !== undefined && { idToken }),
+      tokenType: 'Bearer',
       accessToken: body['access_token'],
       issuedAt: answer.sentAt,
       expiresAt: typeof expiresIn === 'number' ? answer.sentAt + expiresIn * 1000 : null,

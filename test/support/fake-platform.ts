@@ -32,6 +32,8 @@ export interface FakeBrowser {
   advance(ms: number): Promise<void>;
   /** Sets the wall clock alone, as a user or a time server does. */
   setClock(epochMs: number): void;
+  /** Time passes on both clocks, and no timer fires: the page is frozen. */
+  sleep(ms: number): void;
   /** Everything that was posted on any channel, with its name. */
   readonly posts: readonly { readonly channel: string; readonly message: unknown }[];
   /** Every lock name ever asked for. */
@@ -130,6 +132,7 @@ export function createFakeBrowser(startMs = Date.UTC(2026, 0, 1)): FakeBrowser {
       monotonic = target;
       await settle();
     },
+    sleep: (ms) => void (monotonic += ms),
     setClock: (epochMs) => (offset = epochMs - monotonic),
     posts,
     lockNames,

@@ -14,14 +14,16 @@ export interface Example {
   readonly runs: boolean;
 }
 
-/** Every TypeScript block of README.md, CONTRIBUTING.md and docs/. */
+/** Every TypeScript block of README.md, CONTRIBUTING.md, docs/ and docs/storage/. */
 export function examples(): readonly Example[] {
   const pages = [
     'README.md',
     'CONTRIBUTING.md',
-    ...readdirSync(join(ROOT, 'docs'))
-      .filter((name) => name.endsWith('.md'))
-      .map((name) => `docs/${name}`),
+    ...['docs', 'docs/storage'].flatMap((folder) =>
+      readdirSync(join(ROOT, folder))
+        .filter((name) => name.endsWith('.md'))
+        .map((name) => `${folder}/${name}`),
+    ),
   ];
   return pages.flatMap(examplesOf);
 }

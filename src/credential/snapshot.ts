@@ -1,0 +1,35 @@
+/**
+ * From what a record says to what is shown of it: all that a start needs of the reducer.
+ *
+ * @module
+ */
+import type { CredentialFacts, StorageAction } from './actions.js';
+import { validityAt } from './expiry.js';
+import type { CredentialState, CredentialStatus, StoreState } from './state.js';
+
+/** The state that a start begins with. */
+export function restored({ credentials, defaultId, durable, at }: Extract<StorageAction, { type: 'restored' }>): StoreState {
+  const known = credentials.some(({ id }) => id === defaultId) ? defaultId : null;
+  const snapshots = credentials.map((facts) => snapshot(facts, statusOf(facts, undefined, at), facts.id === known)).sort(byStoring);
+  const ids = Object.freeze(snapshots.map(({ id }) => id));
+  return Object.freeze({ status: 'ready', durable, defaultId: known, ids, credentials: Object.freeze(snapshots) });
+}
+
+/** The status that goes with a record: what is known of a token, and what goes on with it, stays so as long as it is the same one. */
+export function statusOf(facts: CredentialFacts, before: CredentialState | undefined, at: number): CredentialStatus {
+  if (facts.recordState === 'needs_sign_in') return { token: 'needs_sign_in', activity: 'idle' };
+  const same = before?.generation === facts.generation && before.status.token !== 'needs_sign_in' ? before.status : undefined;
+  const token = same?.token ?? validityAt(facts, at);
+  if (facts.recordState === 'revoking') return { token, activity: 'revoking' };
+  return { token, activity: same && same.activity !== 'revoking' ? same.activity : 'idle' };
+}
+
+/** A frozen snapshot. */
+export function snapshot({ recordState: _, ...facts }: CredentialFacts, status: CredentialStatus, isDefault: boolean): CredentialState {
+  return Object.freeze({ ...facts, status: Object.freeze(status), isDefault });
+}
+
+/** Order of storing. */
+export function byStoring(a: Pick<CredentialState, 'storedAt' | 'id'>, b: Pick<CredentialState, 'storedAt' | 'id'>): number {
+  return a.storedAt - b.storedAt || (a.id < b.id ? -1 : Number(a.id > b.id));
+}

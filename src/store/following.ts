@@ -1,0 +1,161 @@
+/**
+ * Keeps what is known of the records true. Whatever is read or written is compared with what was known, and the difference becomes
+ * actions: a write of this store and one of another tab are folded alike.
+ *
+ * @module
+ */
+import type { EventOrigin, StorageFact } from '../credential/actions.js';
+import { difference } from '../credential/difference.js';
+import {
+  defaultIdOf,
+  isOpen,
+  isSealedText,
+  parseRecord,
+  parseStoreRecord,
+  STORE_RECORD_ID,
+  type CredentialRecord,
+  type StoreRecord,
+} from '../credential/record.js';
+import { inProcessLocks } from '../platform/in-process-locks.js';
+import type { Locks } from '../platform/platform.js';
+import { revisionOf } from '../storage/storage.js';
+import { withHeld } from './held.js';
+import { asUnreadable, type Entry, type Ledger } from './ledger.js';
+import type { Loop } from './loop.js';
+
+/** Re-reads, compares and tells. */
+export interface Following {
+  /** One operation at a time per record, so that our own write is never mistaken for someone else's. */
+  readonly turns: Locks;
+  /** Reads one record again and folds the difference. */
+  reread(id: string): Promise<CredentialRecord | undefined>;
+  /** Reads everything again and folds the differences. */
+  reload(): Promise<void>;
+  /** Tells of facts, and of the default that follows from them once all of them are known. */
+  readonly tell: (facts: readonly StorageFact[], origin: EventOrigin) => void;
+  /** What changes when a record is known to be this one, which storage has at `storedRevision`. */
+  readonly learn: (after: CredentialRecord, storedRevision: number) => readonly StorageFact[];
+  readonly learnStore: (next: StoreRecord) => readonly StorageFact[];
+  /** The same as `reread`, for who has the record's turn already. */
+  readonly rereadNow: (id: string, origin: EventOrigin) => Promise<Entry | undefined>;
+  /** Reads the store record again; resolves with what is stored. */
+  readonly rereadStore: () => Promise<unknown>;
+}
+
+type Parsed = CredentialRecord | { readonly corrupt: string } | undefined;
+
+/** True if the default may be another one now. */
+function isClaimChange(before: CredentialRecord | undefined, after: CredentialRecord): boolean {
+  return after.defaultClaim !== (before?.defaultClaim ?? 0) || (after.defaultClaim > 0 && after.state !== before?.state);
+}
+
+/** Follows the records of a ledger. */
+export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean): Following {
+  const { book, keep, quarantine, read, unsealed } = ledger;
+  const turns = inProcessLocks();
+  let claimsChanged = false;
+
+  const tell: Following['tell'] = (facts, origin) => {
+    const id = claimsChanged
+      ? defaultIdOf(
+          [...book.claimants].map((id) => ledger.record(id)).filter((record) => record !== undefined),
+          book.store,
+        )
+      : book.defaultId;
+    const change: readonly StorageFact[] = id === book.defaultId ? [] : [{ type: 'default_changed', id }];
+    claimsChanged = false;
+    book.defaultId = id;
+    loop.dispatch([...facts, ...change], origin);
+  };
+  const learn: Following['learn'] = (after, storedRevision) => {
+    const { id, generation, state } = after;
+    const entry = ledger.entry(id);
+    const before = entry?.record;
+    if (after.epoch < book.store.epoch) return forget(id);
+    book.quarantined.delete(id);
+    if (before && after.revision <= before.revision) return [];
+    const staysUnreadable = entry?.unreadable?.generation === generation && entry.unreadable.state === state;
+    const seen = staysUnreadable ? asUnreadable(after) : after;
+    const fact = difference(before, seen);
+    keep(seen, storedRevision).unreadable = staysUnreadable ? after : undefined;
+    claimsChanged ||= isClaimChange(before, after);
+    return fact ? [fact] : [];
+  };
+  /** What changes when a record is known to be gone. What is left here keeps its claim: nothing is promoted in the place of a default. */
+  const forget = (id: string): readonly StorageFact[] => {
+    const before = ledger.record(id);
+    if (!before) return [];
+    keep({ ...before, state: 'removed', secrets: null, claims: null, tags: [], revision: 0, generation: 0 }, 0).unreadable = undefined;
+    if (before.state === 'removed') return []; // a tombstone that somebody swept
+    claimsChanged = true;
+    return [{ type: 'token_removed', id, generation: before.generation + 1 }];
+  };
+  const judge = (id: string, parsed: Parsed): readonly StorageFact[] => {
+    const entry = ledger.entry(id);
+    if (parsed === undefined) return entry?.storedRevision === 0 ? [] : forget(id); // ours may wait to be written
+    if ('corrupt' in parsed) return quarantine(id, parsed.corrupt);
+    return learn(withHeld(entry?.record, parsed, refreshOnly), parsed.revision);
+  };
+  const learnStore: Following['learnStore'] = (next) => {
+    if (next.revision <= book.store.revision) return [];
+    const cleared = next.epoch > book.store.epoch;
+    book.store = next;
+    book.topClaim = Math.max(book.topClaim, next.topClaim, next.nullClaim);
+    claimsChanged = true;
+    if (!cleared) return [];
+    for (const { id, record } of ledger.entries()) if (record.epoch < next.epoch) forget(id);
+    return [{ type: 'cleared' }];
+  };
+
+  /** A token of ours that another renewed is opened before anyone hears of it: nobody sees a moment without a token. */
+  const parsedAndOpen = async (id: string, value: unknown): Promise<Parsed> => {
+    if (value === undefined || value === null) return undefined;
+    const parsed = parseRecord(value, id);
+    const before = ledger.record(id);
+    const holds = before?.secrets && !isSealedText(before.secrets);
+    if (!holds || 'corrupt' in parsed || isOpen(parsed)) return parsed;
+    if (parsed.generation === before.generation && !isSealedText(parsed.staged)) return parsed; // held already
+    return unsealed(parsed).catch(() => parsed);
+  };
+  const rereadNow: Following['rereadNow'] = async (id, origin) => {
+    const value = await read((storage) => storage.read(id));
+    tell(judge(id, await parsedAndOpen(id, value)), origin);
+    return ledger.entry(id);
+  };
+  const rereadStore: Following['rereadStore'] = async () => {
+    const value = await read((storage) => storage.read(STORE_RECORD_ID));
+    const record = parseStoreRecord(value);
+    if (record) tell(learnStore(record), 'elsewhere');
+    return value;
+  };
+  const reread: Following['reread'] = (id) =>
+    turns.withLock(id, async () => {
+      if (id !== STORE_RECORD_ID) return (await rereadNow(id, 'elsewhere'))?.record;
+      await rereadStore();
+      return undefined;
+    });
+
+  return {
+    turns,
+    reread,
+    reload: async () => {
+      const entries = await read((storage) => storage.readAll());
+      await turns.withLock(STORE_RECORD_ID, rereadStore);
+      const found = new Set<string>();
+      const facts: StorageFact[] = [];
+      for (const { id, value } of entries) {
+        found.add(id);
+        if (id === STORE_RECORD_ID || revisionOf(value) === ledger.entry(id)?.storedRevision) continue; // known already
+        facts.push(...judge(id, await parsedAndOpen(id, value)));
+      }
+      tell(facts, 'elsewhere');
+      // What is missing may have been written meanwhile: only a reading of its own can tell.
+      for (const { id, record } of [...ledger.entries()]) if (!found.has(id) && record.state !== 'removed') await reread(id);
+    },
+    tell,
+    learn,
+    learnStore,
+    rereadNow,
+    rereadStore,
+  };
+}

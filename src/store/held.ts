@@ -1,0 +1,71 @@
+/**
+ * What a program holds of a record beyond what is stored: opened secrets, and access tokens that are persisted nowhere.
+ *
+ * @module
+ */
+import { isSealedText, type CredentialRecord, type StoredSecrets } from '../credential/record.js';
+
+/** A record as read, with what was held of it before. */
+export function withHeld(before: CredentialRecord | undefined, read: CredentialRecord, refreshOnly: boolean): CredentialRecord {
+  const held = before && isInTheClear(before.secrets) ? before.secrets : undefined;
+  if (refreshOnly) return withOwnAccessToken(before, held, read);
+  const isSame = held && before?.generation === read.generation && before.state === read.state && isSealedText(read.secrets);
+  return isSame ? { ...read, secrets: held } : read; // one generation is one token
+}
+
+/**
+ * Where access tokens stay in memory, every tab has its own and keeps it until it expires, whoever renews the refresh token. A tab
+ * without one has to renew first: its token counts as expired.
+ */
+function withOwnAccessToken(
+  before: CredentialRecord | undefined,
+  held: StoredSecrets | undefined,
+  read: CredentialRecord,
+): CredentialRecord {
+  if (!before || !held || before.state !== 'active') return withoutAccessToken(read, undefined);
+  const sameGeneration = before.generation === read.generation;
+  // What is stored says that the user must sign in, because nothing of this token was to be persisted.
+  if (sameGeneration && read.state === 'needs_sign_in')
+    return { ...read, state: 'active', reason: null, ...lifetimeOf(before), secrets: held };
+  const stored = withoutAccessToken(read, sameGeneration ? held : undefined);
+  const { accessToken } = held;
+  if (read.state !== 'active' || accessToken === undefined || !isOfSameUse(before, read) || !isInTheClear(stored.secrets)) return stored;
+  return { ...read, ...lifetimeOf(before), secrets: { ...stored.secrets, accessToken } };
+}
+
+/** A record of which no access token is at hand: it has to be renewed. */
+function withoutAccessToken(read: CredentialRecord, held: StoredSecrets | undefined): CredentialRecord {
+  if (read.state !== 'active') return read;
+  return { ...read, secrets: storedOf(read.secrets, held), expiresAt: Math.min(read.issuedAt, read.expiresAt ?? Infinity) };
+}
+
+/** False for another user's token, and where the access token was revoked. */
+function isOfSameUse(own: CredentialRecord, read: CredentialRecord): boolean {
+  return own.claims?.sub === read.claims?.sub && read.expiresAt !== 0;
+}
+
+/** Secrets as read, without an access token that was persisted before. */
+function storedOf(read: CredentialRecord['secrets'], held: StoredSecrets | undefined): CredentialRecord['secrets'] {
+  if (!isInTheClear(read)) return held ?? read;
+  const { accessToken: _, ...stored } = read;
+  return stored;
+}
+
+/** The record as it is to be stored. */
+export function storedForm(record: CredentialRecord, refreshOnly: boolean): CredentialRecord {
+  const { secrets } = record;
+  if (!refreshOnly || !isInTheClear(secrets)) return record;
+  if (secrets.refreshToken === undefined && record.state === 'active') {
+    return { ...record, state: 'needs_sign_in', reason: 'expired', secrets: null }; // nothing is left that outlives this program
+  }
+  const { accessToken: _, ...kept } = secrets;
+  return { ...record, secrets: kept.refreshToken === undefined ? null : kept };
+}
+
+function lifetimeOf({ issuedAt, expiresAt, tokenType }: CredentialRecord): Pick<CredentialRecord, 'issuedAt' | 'expiresAt' | 'tokenType'> {
+  return { issuedAt, expiresAt, tokenType };
+}
+
+function isInTheClear(secrets: CredentialRecord['secrets']): secrets is StoredSecrets {
+  return secrets !== null && !isSealedText(secrets);
+}

@@ -1,0 +1,215 @@
+/**
+ * Everything of a store that changes: folding actions, following other tabs, time, queries and commands. Loaded when storage has been
+ * read, since showing who is signed in and sending a valid token needs none of it.
+ *
+ * @module
+ */
+import { distinctUntilChanged, map, type Observable } from 'rxjs';
+import { compileQuery, normalizeTags, type CredentialQuery } from '../credential/query.js';
+import { STORE_RECORD_ID, type CredentialRecord, type OpenRecord } from '../credential/record.js';
+import { fold } from '../credential/reducer.js';
+import type { CredentialState } from '../credential/state.js';
+import { isToken, type Token } from '../credential/token.js';
+import { CredentialError, StorageError } from '../errors.js';
+import type { OAuth2Client, UserInfo } from '../oauth/client.js';
+import type { Platform } from '../platform/platform.js';
+import type { CredentialStorage } from '../storage/storage.js';
+import { createClock } from './clock.js';
+import { clientFor, currentToken, gone, type CredentialContext } from './credential.js';
+import { tombstoneOf } from './drafts.js';
+import { createFollowing } from './following.js';
+import type { Ledger } from './ledger.js';
+import { createLookup } from './lookup.js';
+import type { Folding, Loop } from './loop.js';
+import { createMembership, type Membership } from './membership.js';
+import { createRefresher, type Refresher } from './refresh.js';
+import { resumeRevocations, revoke, type RevokeResult, type RevokeTarget } from './revocation.js';
+import { createWriting } from './writing.js';
+
+/** How long after a failed write the next try comes, in milliseconds; doubled up to the last. */
+const FIRST_RETRY_MS = 1_000;
+const LAST_RETRY_MS = 30_000;
+
+/** What a store does once it lives. */
+export interface Living extends Pick<Refresher, 'refresh'>, Pick<Membership, 'setDefault' | 'clear'> {
+  store(token: Token, tags: readonly string[] | undefined, replace: string | undefined): Promise<string>;
+  revoke(id: string, target: RevokeTarget): Promise<RevokeResult>;
+  remove(id: string): Promise<void>;
+  setTags(id: string, tags: readonly string[]): Promise<void>;
+  userInfo(id: string): Promise<UserInfo>;
+  /** Ids of all that match, in order of storing. */
+  find(query: CredentialQuery): readonly string[];
+  find$(query: CredentialQuery): Observable<readonly string[]>;
+  /** Somebody else wrote a record; without a revision it is read in any case. */
+  heard(id: string, revision?: unknown): void;
+  reread(id: string): Promise<unknown>;
+  /** Takes up what an earlier run began, and lets go of what is due. */
+  tidy(): Promise<void>;
+  /** The program is about to stand still: what is heard is read when it wakes. */
+  freeze(): void;
+  /** The program may have slept: compares clocks, and reads what others wrote meanwhile. */
+  wake(): void;
+  /** Resolves when nothing is to be caught up with any more. */
+  caughtUp(): Promise<void> | undefined;
+  close(): void;
+}
+
+/** What a living store needs of the part that was there before. */
+export interface LivingContext {
+  readonly ledger: Ledger;
+  readonly loop: Loop;
+  readonly platform: Platform;
+  readonly refreshOnly: boolean;
+  readonly credentials: CredentialContext;
+  readonly storageOf: () => CredentialStorage;
+  /** True if others write to the same records. */
+  readonly isShared: () => boolean;
+  readonly clientOf: (record: CredentialRecord) => OAuth2Client | undefined;
+  readonly withLock: <T>(name: string, run: () => Promise<T>) => Promise<T>;
+  readonly announce: (record: { readonly id: string; readonly generation: number; readonly revision: number }) => void;
+  /** Hears of each credential that is no more, with its last state. */
+  readonly onGone: (last: CredentialState) => void;
+  /** `close` waits for what is run here. */
+  readonly running: <T>(command: Promise<T>) => Promise<T>;
+}
+
+/** Brings a store to life. */
+export function createLiving(context: LivingContext): Living {
+  const { ledger, loop, platform, isShared, clientOf } = context;
+  const following = createFollowing(ledger, loop, context.refreshOnly);
+  const writing = createWriting({ ...context, following, dropped: (record) => void forget(clientOf(record), record) });
+  const parts = { ...context, following, writing };
+  const refresher = createRefresher(parts);
+  const lookup = createLookup();
+  const find = (query: CredentialQuery): readonly string[] => lookup.ids(compileQuery(query), loop.snapshot().credentials);
+  const membership = createMembership({ ...parts, find });
+  const { trust } = context.credentials;
+  let catchingUp: Promise<void> | undefined;
+  let retryDelayMs = FIRST_RETRY_MS;
+  let closed = false;
+  let frozen = false; // a page that is frozen in the middle of a reading keeps others from writing
+
+  const clock = createClock({ platform, loop, ledger, onWake: () => void retry() });
+  /** What is in memory may be used as long as the clock ticks and nothing is being caught up with. */
+  const trustMemory = (): void => {
+    if (!closed) trust.until = catchingUp ? -Infinity : clock.overdueAt();
+  };
+  const catchUp = (): Promise<void> => {
+    catchingUp ??= following
+      .reload()
+      .catch(() => undefined) // the next reading tells
+      .finally(() => {
+        catchingUp = undefined;
+        clock.check();
+        trustMemory();
+      });
+    trustMemory();
+    return catchingUp;
+  };
+  const retry = async (): Promise<void> => {
+    if (!writing.isWaiting()) return;
+    await context.running(writing.retry().catch(() => undefined)); // it waits on
+    retryDelayMs = writing.isWaiting() ? Math.min(retryDelayMs * 2, LAST_RETRY_MS) : FIRST_RETRY_MS;
+    if (writing.isWaiting()) clock.within(retryDelayMs);
+  };
+  const folding: Folding = {
+    stateOf: (id) => lookup.get(id),
+    fold: (state, actions) => {
+      const folded = fold(state, actions, (id) => lookup.get(id));
+      for (const { before, after } of folded.changes) {
+        lookup.update(before, after);
+        if (before && !after) context.onGone(before);
+      }
+      for (const action of actions) {
+        if ('credential' in action) clock.consider(lookup.get(action.id));
+        if (action.type === 'not_durable') clock.within(retryDelayMs);
+      }
+      trustMemory();
+      return folded.state;
+    },
+  };
+  loop.attach((state) => {
+    lookup.reset(state.credentials);
+    return folding;
+  });
+  clock.check();
+  trustMemory();
+
+  return {
+    ...membership,
+    store: async (token, tags, replace) => {
+      if (!isToken(token)) throw new TypeError('store takes a Token: what a flow resumed with, or createToken made');
+      return membership.store(token, tags && normalizeTags(tags), replace);
+    },
+    refresh: (id, request) => refresher.refresh(id, request),
+    revoke: async (id, target) => {
+      if (!['all', 'access', 'refresh'].includes(target)) throw new TypeError('target must be "all", "access" or "refresh"');
+      return revoke(parts, id, target);
+    },
+    remove: async (id) => {
+      await writing.update(id, (record) => (record.state === 'removed' ? null : tombstoneOf(record)), { keep: true });
+      if (writing.isWaiting(id))
+        throw new StorageError('storage_failed', 'The credential is forgotten here, but storage still holds it; removing is tried again.');
+    },
+    setTags: async (id, list) => {
+      const tags = normalizeTags(list);
+      if (!(await writing.update(id, (record) => (record.state === 'removed' ? null : { ...record, tags })))) throw gone();
+    },
+    userInfo: async (id) => {
+      const token = await currentToken(context.credentials, id);
+      const client = clientFor(context.credentials, id);
+      try {
+        return await client.userInfo(token);
+      } catch (error) {
+        const refused = error instanceof CredentialError && error.status === 401 && token.refreshToken !== undefined;
+        if (!refused) throw error;
+        // As a command: the store may have been closed meanwhile.
+        return client.userInfo(await context.credentials.command((all) => all.refresh(id, { minValidityMs: null })));
+      }
+    },
+    find,
+    find$: (query) => {
+      const compiled = compileQuery(query);
+      return loop.ready$.pipe(
+        map((state) => lookup.ids(compiled, state.credentials)),
+        distinctUntilChanged((a, b) => a === b || (a.length === b.length && a.every((id, place) => id === b[place]))),
+      );
+    },
+    heard: (id, revision) => {
+      if (frozen) return;
+      const known = id === STORE_RECORD_ID ? ledger.book.store.revision : ledger.entry(id)?.storedRevision;
+      if (known === undefined || typeof revision !== 'number' || revision > known) void following.reread(id).catch(() => undefined);
+    },
+    reread: (id) => following.reread(id),
+    tidy: async () => {
+      await Promise.all([resumeRevocations(parts), membership.sweep()]);
+    },
+    freeze: () => {
+      frozen = isShared();
+    },
+    wake: () => {
+      frozen = false;
+      clock.check();
+      if (isShared()) void catchUp();
+    },
+    caughtUp: () => {
+      if (frozen) void catchUp(); // asked something, so it runs again
+      frozen = false;
+      if (isShared() && !closed && platform.now() > clock.overdueAt()) void catchUp();
+      return catchingUp;
+    },
+    close: () => {
+      closed = true;
+      clock.close();
+    },
+  };
+}
+
+/** Live tokens that nobody holds any more (RF-5). */
+async function forget(client: OAuth2Client | undefined, { secrets }: OpenRecord): Promise<void> {
+  const revoked = async (token: string | undefined, hint: 'access_token' | 'refresh_token'): Promise<void> => {
+    if (token !== undefined) await client?.revoke(token, hint).catch(() => undefined);
+  };
+  await revoked(secrets?.refreshToken, 'refresh_token');
+  await revoked(secrets?.accessToken, 'access_token');
+}

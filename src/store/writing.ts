@@ -1,0 +1,213 @@
+/**
+ * Writing records. Each write is conditional on the revision that was read; whoever loses re-reads and changes anew (RF-5). Where the
+ * storage fails, a token that cannot be had again is kept in memory and written later (RF-15).
+ *
+ * @module
+ */
+import {
+  isOpen,
+  parseRecord,
+  parseStoreRecord,
+  STORE_RECORD_ID,
+  type CredentialRecord,
+  type OpenRecord,
+  type StoreRecord,
+} from '../credential/record.js';
+import { StorageError, type CredentialError } from '../errors.js';
+import type { Platform } from '../platform/platform.js';
+import { storedForm, withHeld } from './held.js';
+import type { Following } from './following.js';
+import { holdsTheSame, type Entry, type Ledger } from './ledger.js';
+
+const MAX_TRIES = 20;
+
+/** A record to write; the revision is counted and the time stamped here. */
+export type RecordDraft = Omit<CredentialRecord, 'revision' | 'changedAt'>;
+
+/** How a change is to be made. */
+export interface ChangeOptions {
+  /** Keeps the change in memory where storage fails, and writes it later: for what must not be lost. */
+  readonly keep?: boolean;
+}
+
+/** All writes of one store. */
+export interface Writing {
+  /** Writes a record where there is none. `false`: there is one by now, and it has been read. */
+  insert(draft: RecordDraft): Promise<boolean>;
+  /**
+   * Writes what `change` makes of the record, which is read again and changed anew if someone else wrote first.
+   * `null` from `change` gives up. Resolves with the record written, once the write has committed.
+   */
+  update(id: string, change: (current: CredentialRecord) => RecordDraft | null, options?: ChangeOptions): Promise<CredentialRecord | null>;
+  /** The same with the secrets in the clear. */
+  updateOpen(id: string, change: (current: OpenRecord) => RecordDraft | null, options?: ChangeOptions): Promise<CredentialRecord | null>;
+  /** The same for the store's own record. */
+  updateStore(change: (current: StoreRecord) => Omit<StoreRecord, 'revision'>): Promise<StoreRecord>;
+  /** Removes records of earlier epochs, and of those of this one what is due; `null` stands for a record that cannot be read. */
+  sweep(isDue: (record: CredentialRecord | null) => boolean): Promise<void>;
+  /** Tries again to write what could not be written. */
+  retry(): Promise<void>;
+  /** True if something, or this record, waits to be written. */
+  isWaiting(id?: string): boolean;
+}
+
+/** What writing needs of the store around it. */
+export interface WritingContext {
+  readonly ledger: Ledger;
+  readonly following: Following;
+  readonly platform: Pick<Platform, 'now'>;
+  readonly refreshOnly: boolean;
+  /** Tells the other tabs of a committed write. */
+  readonly announce: (record: { readonly id: string; readonly generation: number; readonly revision: number }) => void;
+  /** Hears of a record that could not be written before the credential ended elsewhere: its tokens are live, and nobody's. */
+  readonly dropped: (record: OpenRecord) => void;
+}
+
+/** The writes of one store. */
+export function createWriting({ ledger, following, platform, refreshOnly, announce, dropped }: WritingContext): Writing {
+  const { read, write, openNow, unsealed } = ledger;
+  const { turns, tell, learn, learnStore, rereadNow, rereadStore } = following;
+  /** By id: the generation that storage had when the first write failed. */
+  const waiting = new Map<string, number>();
+
+  const put = (record: CredentialRecord, over: number): Promise<boolean> =>
+    write((storage) => storage.write(storedForm(record, refreshOnly), over || 'absent'));
+  const written = (record: CredentialRecord, storedRevision = record.revision): CredentialRecord => {
+    const isLast = waiting.delete(record.id) && waiting.size === 0;
+    tell([...learn(record, storedRevision), ...(isLast ? [{ type: 'durable' as const }] : [])], 'here');
+    announce(record);
+    return record;
+  };
+  /** In memory until it can be written: what a server gave once it does not give again. */
+  const kept = (record: CredentialRecord, over: number, { code }: CredentialError): CredentialRecord => {
+    if (!waiting.has(record.id)) waiting.set(record.id, over === 0 ? 0 : (ledger.record(record.id)?.generation ?? 0));
+    tell([...learn(record, over), { type: 'not_durable', code }], 'here');
+    return record;
+  };
+  /** Commits one record and folds what the write means. */
+  const commit = async (draft: RecordDraft, entry: Entry | undefined, { keep }: ChangeOptions): Promise<CredentialRecord | null> => {
+    const over = entry?.storedRevision ?? 0;
+    const revision = Math.max(over, entry?.record.revision ?? 0) + 1;
+    const record: CredentialRecord = Object.freeze({ ...asStored(draft, entry), revision, changedAt: platform.now() });
+    try {
+      return (await put(record, over)) ? written(record) : null;
+    } catch (error) {
+      if (!keep || !(error instanceof StorageError)) throw error;
+      if (draft.state === 'removed' && over > 0 && (await removed(record.id, over))) return written(record, 0);
+      return kept(record, over, error);
+    }
+  };
+  /** A full disk takes no tombstone, but it lets go of the record. */
+  const removed = (id: string, over: number): Promise<boolean> => write((storage) => storage.remove(id, over)).catch(() => false);
+
+  const changing = async (
+    id: string,
+    change: (current: Entry) => Promise<RecordDraft | null> | RecordDraft | null,
+    options: ChangeOptions = {},
+  ): Promise<CredentialRecord | null> =>
+    turns.withLock(id, async () => {
+      for (let tries = 0; tries < MAX_TRIES; tries++) {
+        const entry = ledger.entry(id) ?? (await rereadNow(id, 'elsewhere'));
+        const draft = entry ? await change(entry) : null;
+        if (!entry || !draft) return null;
+        const record = await commit(draft, entry, options);
+        if (record) return record;
+        await rereadNow(id, 'elsewhere');
+        if (waiting.has(id)) await settle(id);
+      }
+      throw new StorageError('storage_conflict', 'The record is written by others faster than it can be read; try again.');
+    });
+
+  /** One more try for a record that waits; what others wrote meanwhile decides. Runs in the record's turn. */
+  const settle = async (id: string): Promise<void> => {
+    const entry = ledger.entry(id);
+    if (!entry) return void waiting.delete(id);
+    const { record, storedRevision } = entry;
+    if (await put(record, storedRevision)) return void written(record);
+    const value = await read((storage) => storage.read(id));
+    if (value === undefined || value === null) {
+      waiting.delete(id);
+      entry.storedRevision = storedRevision || 1; // there was one: so it is gone
+      if (isOpen(record)) dropped(record);
+      return void (await rereadNow(id, 'elsewhere'));
+    }
+    const stored = parseRecord(value, id);
+    if ('corrupt' in stored) throw new StorageError('storage_failed', 'What is stored under the id cannot be read.');
+    const next = (await isOurs(stored, record)) ? record : await mergedWith(stored, record);
+    if (next === record || (await put(next, stored.revision))) return void written(next);
+    return settle(id);
+  };
+  /** What is to be stored where others have written before what waits could be. */
+  const mergedWith = async (stored: CredentialRecord, record: CredentialRecord): Promise<CredentialRecord> => {
+    const revision = Math.max(stored.revision, record.revision) + 1;
+    const { tags, defaultClaim } = stored;
+    // The token is the one before ours, so only tags or the default changed: ours goes on top.
+    if (stored.state === 'active' && stored.generation === waiting.get(record.id)) return { ...record, tags, defaultClaim, revision };
+    // Another token, or a sign-out: that counts, ours is dropped. Its generation goes above ours, or it would look like an old one.
+    if (stored.state !== 'active' && isOpen(record)) dropped(record);
+    const opened = await unsealed(stored).catch(() => stored);
+    const generation = isOpen(opened) ? Math.max(stored.generation, record.generation + 1) : stored.generation;
+    return { ...withHeld(undefined, opened, refreshOnly), generation, revision };
+  };
+  const isOurs = async (stored: CredentialRecord, record: CredentialRecord): Promise<boolean> => {
+    if (stored.revision !== record.revision || stored.changedAt !== record.changedAt || stored.generation !== record.generation)
+      return false;
+    const opened = await unsealed(stored).catch(() => stored);
+    return stored.state === storedForm(record, refreshOnly).state && holdsTheSame(opened.secrets, storedForm(record, refreshOnly).secrets);
+  };
+
+  return {
+    insert: (draft) =>
+      turns.withLock(draft.id, async () => {
+        const entry = ledger.entry(draft.id);
+        const isFree = !entry || (entry.record.state === 'removed' && entry.storedRevision === 0);
+        const record = isFree ? await commit(draft, entry, { keep: true }) : null;
+        if (!record) await rereadNow(draft.id, 'elsewhere');
+        return record !== null;
+      }),
+    update: (id, change, options) => changing(id, (entry) => change(entry.record), options),
+    updateOpen: (id, change, options) => changing(id, async (entry) => change(await openNow(entry)), options),
+    updateStore: (change) =>
+      turns.withLock(STORE_RECORD_ID, async () => {
+        for (let tries = 0; tries < MAX_TRIES; tries++) {
+          const value = await rereadStore();
+          const readable = parseStoreRecord(value) !== null;
+          if (value !== undefined && !readable) await write((storage) => storage.remove(STORE_RECORD_ID, 'any'));
+          const { store } = ledger.book;
+          const next: StoreRecord = Object.freeze({ ...change(store), revision: store.revision + 1 });
+          if (!(await write((storage) => storage.write(next, readable ? store.revision : 'absent')))) continue;
+          tell(learnStore(next), 'here');
+          announce({ id: next.id, generation: next.epoch, revision: next.revision });
+          return next;
+        }
+        throw new StorageError('storage_conflict', 'The store record is written by others faster than it can be read; try again.');
+      }),
+    sweep: async (isDue) => {
+      const { epoch } = ledger.book.store;
+      for (const { id, value } of await read((storage) => storage.readAll())) {
+        if (id === STORE_RECORD_ID) continue;
+        const parsed = parseRecord(value, id);
+        const record = 'corrupt' in parsed ? null : parsed;
+        if (record && record.epoch >= epoch && !isDue(record)) continue;
+        if (!record && !isDue(null)) continue;
+        // Of an earlier epoch goes whatever is there by now: a refresh may have written it again meanwhile.
+        const condition = record && record.epoch >= epoch ? record.revision : 'any';
+        await turns.withLock(id, () => write((storage) => storage.remove(id, condition)));
+      }
+      ledger.book.leftovers = false;
+    },
+    retry: async () => {
+      for (const id of [...waiting.keys()]) await turns.withLock(id, () => (waiting.has(id) ? settle(id) : Promise.resolve()));
+    },
+    isWaiting: (id) => (id === undefined ? waiting.size > 0 : waiting.has(id)),
+  };
+}
+
+/** A change of tags or of the default must not cost secrets that cannot be opened now: they stay as they are stored. */
+function asStored(draft: RecordDraft, entry: Entry | undefined): RecordDraft {
+  const original = entry?.unreadable;
+  if (!original || draft.generation !== original.generation || draft.state === 'removed') return draft;
+  const { state, reason, secrets, staged } = original;
+  const kept = draft.state === 'needs_sign_in' ? { state, reason } : {};
+  return { ...draft, ...kept, secrets, ...(staged && { staged }) };
+}

@@ -1,0 +1,148 @@
+import { createCredentialStore, type CredentialStore } from '../../src/index.js';
+import { sealed, staticKeys } from '../../src/storage/sealed/index.js';
+import type { CredentialStorage } from '../../src/storage/storage.js';
+import { closeAll, collect, createWorld, settle, type World } from '../support/fixture.js';
+
+afterEach(closeAll);
+
+const open: CredentialStore[] = [];
+afterEach(() => Promise.all(open.splice(0).map((store) => store.close())));
+
+async function startStore(world: World, storage: CredentialStorage = world.disk.storage()): Promise<CredentialStore> {
+  const platform = world.browser.openTab();
+  const store = createCredentialStore({ clients: world.authority.client(platform), storage, platform, persist: 'refresh-only' });
+  open.push(store);
+  await store.ready;
+  return store;
+}
+const stored = (world: World, id: string): unknown => world.disk.record(id)['secrets'];
+
+describe("persist: 'refresh-only'", () => {
+  it('stores the refresh token and never an access token', async () => {
+    const world = createWorld();
+    const store = await startStore(world);
+    const token = world.authority.signIn();
+    const credential = await store.store(token);
+    expect(stored(world, token.id)).toEqual({ refreshToken: token.refreshToken, idToken: token.idToken });
+    expect(await credential.accessToken()).toBe(token.accessToken);
+    const renewed = await credential.refresh();
+    await credential.setTags(['x']);
+    expect(stored(world, token.id)).toEqual({ refreshToken: renewed.refreshToken, idToken: renewed.idToken });
+    expect(JSON.stringify(world.disk.calls)).not.toContain(renewed.accessToken);
+    expect(credential.token).toBe(await credential.refreshIfNeeded());
+  });
+
+  it('renews once at a start, for all who ask, and shows the token as expired until then', async () => {
+    const world = createWorld();
+    const token = world.authority.signIn();
+    await (await startStore(world)).store(token);
+    const credential = (await (await startStore(world)).getDefault())!;
+    expect([credential.status.token, credential.token]).toEqual(['expired', null]);
+    const got = await Promise.all([credential.accessToken(), credential.accessToken(), credential.accessToken()]);
+    expect(new Set(got)).toEqual(new Set([credential.token?.accessToken]));
+    expect(world.authority.refreshes).toHaveLength(1);
+    expect(credential.status.token).toBe('valid');
+  });
+
+  it('two tabs each renew for their own once, and do not make each other renew again', async () => {
+    const world = createWorld();
+    const [a, b] = [await startStore(world), await startStore(world)];
+    const mine = await a.store(world.authority.signIn());
+    const first = await mine.accessToken();
+    await settle();
+    const theirs = (await b.with(mine.id))!;
+    const second = await theirs.accessToken();
+    await settle();
+    expect(second).not.toBe(first);
+    for (let i = 0; i < 5; i++) {
+      expect([await mine.accessToken(), await theirs.accessToken()]).toEqual([first, second]);
+      await settle();
+    }
+    expect(world.authority.refreshes).toHaveLength(1);
+    expect(world.authority.reuses()).toBe(0);
+    await mine.refresh(); // with the refresh token the other tab got
+    expect(world.authority.reuses()).toBe(0);
+    expect(mine.token?.refreshToken).toBe((stored(world, mine.id) as { refreshToken: string }).refreshToken);
+  });
+
+  it('a renewal elsewhere never flickers: the own access token stays', async () => {
+    const world = createWorld();
+    const [a, b] = [await startStore(world), await startStore(world)];
+    const mine = await a.store(world.authority.signIn());
+    await settle();
+    const tokens = collect(mine.token$);
+    const statuses = collect(mine.status$);
+    await (await b.with(mine.id))?.accessToken();
+    await settle();
+    expect(tokens.values).not.toContain(null);
+    expect(new Set(tokens.values.map((token) => token?.accessToken)).size).toBe(1);
+    expect(new Set(statuses.values.map(({ token }) => token))).toEqual(new Set(['valid']));
+  });
+
+  it('a sign-out elsewhere ends it here, whatever is still in memory', async () => {
+    const world = createWorld();
+    const [a, b] = [await startStore(world), await startStore(world)];
+    const mine = await a.store(world.authority.signIn());
+    await settle();
+    await (await b.with(mine.id))?.remove();
+    await settle();
+    expect(await a.allIDs()).toEqual([]);
+    expect(mine.token).toBeNull();
+  });
+
+  it('an access token that was revoked elsewhere is not kept', async () => {
+    const world = createWorld();
+    const [a, b] = [await startStore(world), await startStore(world)];
+    const mine = await a.store(world.authority.signIn());
+    const before = await mine.accessToken();
+    await settle();
+    const theirs = (await b.with(mine.id))!;
+    await theirs.accessToken();
+    await settle();
+    await theirs.revoke('access');
+    await settle();
+    expect(await mine.accessToken()).not.toBe(before);
+  });
+
+  it('without a refresh token nothing is left for the next start but who must sign in', async () => {
+    const world = createWorld();
+    const token = world.authority.signIn({ refreshable: false });
+    const store = await startStore(world);
+    const credential = await store.store(token);
+    await credential.setTags(['x']);
+    expect(await credential.accessToken()).toBe(token.accessToken);
+    expect(credential.status.token).toBe('valid');
+    expect(stored(world, token.id)).toBeNull();
+    const next = (await (await startStore(world)).getDefault())!;
+    expect([next.status.token, next.state.reason, next.claims?.sub, next.tags]).toEqual(['needs_sign_in', 'expired', 'alice', ['x']]);
+  });
+
+  it('reads what was stored whole before, without using its access token', async () => {
+    const world = createWorld();
+    const token = world.authority.signIn();
+    await (await world.openTab()).store.store(token);
+    const credential = (await (await startStore(world)).getDefault())!;
+    expect(await credential.accessToken()).not.toBe(token.accessToken);
+    expect(JSON.stringify(stored(world, token.id))).not.toContain('access');
+  });
+
+  it('goes together with sealing', async () => {
+    const world = createWorld();
+    const over = (): CredentialStorage =>
+      sealed(world.disk.storage(), { keys: staticKeys([{ kid: 'k', key: new Uint8Array(32).fill(7) }]) });
+    const token = world.authority.signIn();
+    await (await startStore(world, over())).store(token);
+    expect(JSON.stringify([...world.disk.records.values()])).not.toContain('CANARY');
+    const credential = (await (await startStore(world, over())).getDefault())!;
+    expect(credential.status.token).toBe('expired');
+    const renewed = await credential.accessToken();
+    expect(renewed).not.toBe(token.accessToken);
+    expect(world.authority.refreshes.map(({ refreshToken }) => refreshToken)).toEqual([token.refreshToken]);
+  });
+
+  it('refuses another word for it', () => {
+    const world = createWorld();
+    const platform = world.browser.openTab();
+    expect(() => createCredentialStore({ clients: world.authority.client(platform), persist: 'none' as never })).toThrow(TypeError);
+  });
+});

@@ -1,0 +1,218 @@
+import { filter, firstValueFrom } from 'rxjs';
+import { offline } from '../support/fake-client.js';
+import { sealed, staticKeys } from '../../src/storage/sealed/index.js';
+import type { CredentialStorage } from '../../src/storage/storage.js';
+import { closeAll, codeOf, collect, createWorld, type World } from '../support/fixture.js';
+
+afterEach(closeAll);
+
+const keyOf = (fill: number, kid = `key-${fill}`) => ({ kid, key: new Uint8Array(32).fill(fill) });
+const over = (world: World, fill = 1): CredentialStorage => sealed(world.disk.storage(), { keys: staticKeys([keyOf(fill)]) });
+
+/** Everything on the disk, as text. */
+const disk = (world: World): string => JSON.stringify([...world.disk.records.values()]);
+
+describe('a store over sealed records', () => {
+  it('BBA-4 shows no token on the disk, in any generation, and finds them again after a restart', async () => {
+    const world = createWorld();
+    const { store } = await world.openTab({ storage: over(world) });
+    const credential = await store.store(world.authority.signIn(), { tags: ['a'] });
+    expect(disk(world)).not.toContain('CANARY');
+    const renewed = await credential.refresh();
+    await credential.setTags(['b']);
+    expect(disk(world)).not.toContain('CANARY');
+    expect(disk(world)).toContain('sealed');
+    const next = await (await world.openTab({ storage: over(world) })).store.with(credential.id);
+    expect(await next?.accessToken()).toBe(renewed.accessToken);
+    expect(next?.token?.isEqual(renewed)).toBe(true);
+    expect(next?.tags).toEqual(['b']);
+    expect(world.authority.refreshes).toHaveLength(1);
+  });
+
+  it('opens nothing to list, find and show credentials; the default is open once the store is ready', async () => {
+    const world = createWorld();
+    const first = await world.openTab({ storage: over(world) });
+    for (const sub of ['alice', 'bob', 'carol']) await first.store.store(world.authority.signIn({ sub }));
+    const opened: string[] = [];
+    const storage = over(world);
+    const spied: CredentialStorage = { ...storage, unseal: (record) => (opened.push(record.id), storage.unseal!(record)) };
+    const { store } = await world.openTab({ storage: spied });
+    const [alice, bob] = await store.find(() => true);
+    expect((await store.find({ sub: 'bob' }))[0]).toBe(bob);
+    expect([bob?.claims?.sub, bob?.status.token, bob?.token]).toEqual(['bob', 'valid', null]);
+    expect(opened).toEqual([alice?.id]);
+    expect(alice?.token).not.toBeNull();
+    await bob?.setTags(['x']); // tags are outside: nothing is opened for them
+    expect(opened).toEqual([alice?.id]);
+    const tokens = collect(bob.token$);
+    await bob?.accessToken();
+    expect(opened).toEqual([alice?.id, bob?.id]); // once
+    expect(tokens.values).toEqual([bob?.token]);
+  });
+
+  it('E1 is opened once for a thousand readers', async () => {
+    const world = createWorld();
+    const first = await world.openTab({ storage: over(world) });
+    await first.store.store(world.authority.signIn());
+    const bob = await first.store.store(world.authority.signIn({ sub: 'bob' }));
+    let opened = 0;
+    const storage = over(world);
+    const { store } = await world.openTab({ storage: { ...storage, unseal: (record) => (opened++, storage.unseal!(record)) } });
+    opened = 0;
+    const handle = await store.with(bob.id);
+    const tokens = await Promise.all(Array.from({ length: 1000 }, () => handle!.accessToken()));
+    expect(new Set(tokens).size).toBe(1);
+    expect(opened).toBe(1);
+  });
+
+  it('never shows a moment without a token when another tab renews it', async () => {
+    const world = createWorld();
+    const a = await world.openTab({ storage: over(world) });
+    const credential = await a.store.store(world.authority.signIn());
+    const b = await world.openTab({ storage: over(world) });
+    const theirs = await b.store.getDefault();
+    const streamed = collect(theirs!.token$);
+    const peeked: unknown[] = [];
+    b.store.state$.subscribe(() => peeked.push(theirs?.token));
+    const heard = firstValueFrom(b.store.events$.pipe(filter(({ type }) => type === 'token_replaced')));
+    const renewed = await credential.refresh();
+    await heard;
+    expect(await theirs?.accessToken()).toBe(renewed.accessToken);
+    expect(streamed.values).not.toContain(null);
+    expect(peeked).not.toContain(null);
+    expect(streamed.values.at(-1)?.isEqual(renewed)).toBe(true);
+  });
+
+  it('E62 a lost key is said once; the record stays as it is, the user must sign in, and takes the same place', async () => {
+    const world = createWorld();
+    const first = await world.openTab({ storage: over(world) });
+    const token = world.authority.signIn();
+    await first.store.store(token, { tags: ['mine'] });
+    await first.store.store(world.authority.signIn({ sub: 'bob' }));
+    const before = world.disk.record(token.id);
+    const { store, events } = world.startTab({ storage: over(world, 2) });
+    await store.ready;
+    const alice = (await store.getDefault())!;
+    expect([alice.id, alice.status.token, alice.state.reason, alice.token]).toEqual([token.id, 'needs_sign_in', 'unreadable', null]);
+    expect(await codeOf(alice.accessToken())).toBe('needs_sign_in');
+    expect(await codeOf(alice.refresh())).toBe('needs_sign_in');
+    const told = events.filter(({ type }) => type === 'record_quarantined');
+    expect(told).toMatchObject([{ id: token.id, reason: 'key_lost' }]);
+    expect(world.disk.record(token.id)).toEqual(before);
+    const again = world.authority.signIn();
+    expect(await store.store(again)).toBe(alice);
+    expect([alice.status.token, alice.tags, alice.token?.accessToken]).toEqual(['valid', ['mine'], again.accessToken]);
+    expect((await store.getDefault())?.id).toBe(token.id);
+  });
+
+  it('nothing is lost: tags may change while the key is away, and the session is back with the key', async () => {
+    const world = createWorld();
+    const first = await world.openTab({ storage: over(world) });
+    const token = world.authority.signIn();
+    await first.store.store(token);
+    const without = await world.openTab({ storage: over(world, 2) });
+    await (await without.store.getDefault())?.setTags(['changed']);
+    await without.store.setDefault(null);
+    expect((await without.store.with(token.id))?.status.token).toBe('needs_sign_in');
+    const back = await (await world.openTab({ storage: over(world) })).store.with(token.id);
+    expect([back?.status.token, back?.tags]).toEqual(['valid', ['changed']]);
+    expect(await back?.accessToken()).toBe(token.accessToken);
+  });
+
+  it('without sealed(…) sealed records are kept and said to be unreadable, and are back with it', async () => {
+    const world = createWorld();
+    const token = world.authority.signIn();
+    await (await world.openTab({ storage: over(world) })).store.store(token);
+    const plain = await world.openTab();
+    expect((await plain.store.getDefault())?.state.reason).toBe('unreadable');
+    const back = await (await world.openTab({ storage: over(world) })).store.getDefault();
+    expect(await back?.accessToken()).toBe(token.accessToken);
+  });
+
+  it('plain records are read, and sealed with the next write', async () => {
+    const world = createWorld();
+    const token = world.authority.signIn();
+    await (await world.openTab()).store.store(token);
+    expect(disk(world)).toContain('CANARY');
+    const credential = await (await world.openTab({ storage: over(world) })).store.getDefault();
+    expect(await credential?.accessToken()).toBe(token.accessToken);
+    await credential?.refresh();
+    expect(disk(world)).not.toContain('CANARY');
+  });
+
+  it('an edited record is refused: claims of another user open no token', async () => {
+    const world = createWorld();
+    const token = world.authority.signIn();
+    await (await world.openTab({ storage: over(world) })).store.store(token);
+    const record = world.disk.record(token.id);
+    world.disk.records.set(token.id, { ...record, claims: { ...(record['claims'] as object), sub: 'mallory' } });
+    const { store, events } = world.startTab({ storage: over(world) });
+    await store.ready;
+    expect((await store.getDefault())?.token).toBeNull();
+    expect(events.filter(({ type }) => type === 'record_quarantined')).toMatchObject([{ reason: 'seal_broken' }]);
+  });
+
+  it('keys that cannot be read now cost nothing: the next reader gets the token', async () => {
+    const world = createWorld();
+    const token = world.authority.signIn();
+    await (await world.openTab({ storage: over(world) })).store.store(token);
+    const storage = over(world);
+    let fails = true;
+    const flaky: CredentialStorage = {
+      ...storage,
+      unseal: (record) => (fails ? Promise.reject(new Error('CANARY')) : storage.unseal!(record)),
+    };
+    const { store } = await world.openTab({ storage: flaky });
+    const credential = (await store.getDefault())!;
+    expect(await codeOf(credential.accessToken())).toBe('storage_failed');
+    expect(credential.status.token).toBe('valid');
+    fails = false;
+    expect(await credential.accessToken()).toBe(token.accessToken);
+  });
+
+  it('revokes what is sealed, at the server and here', async () => {
+    const world = createWorld();
+    const token = world.authority.signIn();
+    await (await world.openTab({ storage: over(world) })).store.store(token);
+    const { store } = await world.openTab({ storage: over(world) });
+    const result = await (await store.getDefault())?.revoke();
+    expect(result).toMatchObject({ local: 'removed', refreshToken: { status: 'revoked' } });
+    expect(world.authority.liveRefreshTokens()).toEqual([]);
+  });
+
+  it('removes what cannot be opened: local removal needs no key', async () => {
+    const world = createWorld();
+    const token = world.authority.signIn();
+    await (await world.openTab({ storage: over(world) })).store.store(token);
+    const { store } = await world.openTab({ storage: over(world, 2) });
+    expect(await (await store.getDefault())?.revoke()).toMatchObject({
+      local: 'removed',
+      refreshToken: { status: 'failed', code: 'key_lost' },
+    });
+    expect(await store.allIDs()).toEqual([]);
+    expect(await (await world.openTab({ storage: over(world) })).store.allIDs()).toEqual([]);
+  });
+
+  it('RF-4 E56 a staged answer is sealed, too, and survives a restart', async () => {
+    const world = createWorld();
+    const { store } = await world.openTab({ storage: over(world) });
+    const credential = await store.store(world.authority.signIn());
+    world.authority.setKeys(() => Promise.reject(offline()));
+    expect(await codeOf(credential.refresh())).toBe('network_error');
+    expect(disk(world)).not.toContain('CANARY');
+    expect(world.disk.record(credential.id)['staged']).toEqual({ sealed: expect.any(String) as string });
+    world.authority.setKeys(() => Promise.resolve());
+    const next = await (await world.openTab({ storage: over(world) })).store.getDefault();
+    await next?.refresh();
+    expect(world.authority.refreshes).toHaveLength(1);
+    expect(world.authority.reuses()).toBe(0);
+    expect(world.authority.liveRefreshTokens()).toEqual([next?.token?.refreshToken]);
+  });
+
+  it('needs to be sealed: a medium that must not hold tokens in the clear is refused as it is', () => {
+    const world = createWorld();
+    const bare: CredentialStorage = { ...world.disk.storage(), needsSealing: true };
+    expect(() => world.startTab({ storage: bare })).toThrow(TypeError);
+    expect(() => world.startTab({ storage: sealed(bare, { keys: staticKeys([keyOf(1)]) }) })).not.toThrow();
+  });
+});
