@@ -1,6 +1,6 @@
 import { HttpClient, provideHttpClient, withInterceptors } from '@angular/common/http';
 import { HttpTestingController, provideHttpClientTesting } from '@angular/common/http/testing';
-import { Component, effect, inject } from '@angular/core';
+import { Component, effect, inject, NgZone } from '@angular/core';
 import { TestBed } from '@angular/core/testing';
 import {
   CredentialStore,
@@ -13,6 +13,7 @@ import {
   withStorage,
 } from 'rx-credentials-angular';
 import { refusal } from '../support/fake-client.js';
+import type { LifecycleEvent } from '../../src/platform/platform.js';
 import { createWorld, settle } from '../support/fixture.js';
 import { createAngularWorld, endAngularWorld, type AngularWorld } from '../support/angular-world.js';
 
@@ -68,6 +69,44 @@ describe('provideCredentials', () => {
     expect(() => provideCredentials(CLIENT, withResources('https://a.example.com/'), withResources('https://b.example.com/'))).toThrow(
       TypeError,
     );
+  });
+
+  it('E44 sets its timers and listeners outside the zone: no tick enters it', async () => {
+    const { authority, browser, disk } = createWorld();
+    let outside = 0;
+    const calls: [string, number][] = [];
+    const tab = browser.openTab();
+    const platform = {
+      ...tab,
+      setTimer: (callback: () => void, delayMs: number) => (calls.push(['setTimer', outside]), tab.setTimer(callback, delayMs)),
+      lifecycle: (listener: (event: LifecycleEvent) => void) => (calls.push(['lifecycle', outside]), tab.lifecycle!(listener)),
+      openChannel: (name: string, onMessage: (message: unknown) => void) => (
+        calls.push(['openChannel', outside]),
+        tab.openChannel!(name, onMessage)
+      ),
+    };
+    const runOutsideAngular = <T>(run: () => T): T => {
+      outside++;
+      try {
+        return run();
+      } finally {
+        outside--;
+      }
+    };
+    TestBed.configureTestingModule({
+      providers: [
+        provideCredentials(
+          authority.client(platform),
+          withStorage(() => disk.storage()),
+        ),
+      ],
+    });
+    jest.spyOn(TestBed.inject(NgZone), 'runOutsideAngular').mockImplementation(runOutsideAngular);
+    const store = TestBed.inject(CredentialStore);
+    await store.store(authority.signIn());
+    expect(new Set(calls.map(([name]) => name))).toEqual(new Set(['setTimer', 'lifecycle', 'openChannel']));
+    expect(calls.filter(([, depth]) => depth !== 1)).toEqual([]);
+    await store.close();
   });
 
   it('closes the store when the application ends', async () => {

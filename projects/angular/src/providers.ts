@@ -4,9 +4,9 @@
  * @module
  */
 import { DOCUMENT } from '@angular/common';
-import { DestroyRef, inject, InjectionToken, makeEnvironmentProviders } from '@angular/core';
+import { DestroyRef, inject, InjectionToken, makeEnvironmentProviders, NgZone } from '@angular/core';
 import type { EnvironmentProviders } from '@angular/core';
-import { createCredentialStore } from 'rx-credentials';
+import { createCredentialStore, defaultPlatform } from 'rx-credentials';
 import { createAttachmentPolicy } from 'rx-credentials/http';
 import type { AttachmentPolicy } from 'rx-credentials/http';
 import type {
@@ -14,6 +14,7 @@ import type {
   CredentialStore as CredentialStoreType,
   CredentialStoreOptions,
   OAuth2ClientOptions,
+  Platform,
 } from 'rx-credentials';
 
 /** The store of the application: `inject(CredentialStore)`. */
@@ -73,8 +74,11 @@ export function provideCredentials(
     {
       provide: CredentialStore,
       useFactory: (): CredentialStoreType => {
+        const clients = typeof config === 'function' ? config() : config;
+        const platform = [clients].flat().find((client) => client.platform)?.platform ?? defaultPlatform();
         const store = createCredentialStore({
-          clients: typeof config === 'function' ? config() : config,
+          clients,
+          platform: outsideZone(platform, inject(NgZone)),
           ...(storage && { storage: storage.create() }),
         });
         inject(DestroyRef).onDestroy(() => void store.close());
@@ -82,4 +86,18 @@ export function provideCredentials(
       },
     },
   ]);
+}
+
+/**
+ * The platform with its timers and listeners outside the zone (E44): a waiting credential keeps no application unstable, and a tick
+ * repaints nothing by itself. What changes reaches views through signals.
+ */
+function outsideZone(platform: Platform, zone: NgZone): Platform {
+  const { openChannel, lifecycle } = platform;
+  const members: Partial<Platform> = {
+    setTimer: (callback, delayMs) => zone.runOutsideAngular(() => platform.setTimer(callback, delayMs)),
+    ...(openChannel && { openChannel: (name, onMessage) => zone.runOutsideAngular(() => openChannel(name, onMessage)) }),
+    ...(lifecycle && { lifecycle: (listener) => zone.runOutsideAngular(() => lifecycle(listener)) }),
+  };
+  return Object.assign(Object.create(platform) as Platform, members); // the others are asked for late, as before
 }

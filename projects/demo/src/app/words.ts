@@ -29,6 +29,7 @@ const SENTENCES: Readonly<Record<CredentialErrorCode, string>> = {
   http_error: 'The server refused the request and did not say why.',
   id_token_invalid: 'The ID token did not pass its checks, so nobody was signed in.',
   issuer_mismatch: 'The answer is from another issuer than the one that was asked. It was not used.',
+  key_lost: 'The key this credential was sealed with is gone. Sign in again; what is stored stays as it is.',
   lock_unavailable: 'This browser cannot lock across tabs.',
   needs_interaction: 'The authorization server wants to see you before it goes on.',
   needs_sign_in: 'The authorization server ended this grant. Sign in again to go on.',
@@ -37,6 +38,7 @@ const SENTENCES: Readonly<Record<CredentialErrorCode, string>> = {
   oauth_error: 'The authorization server refused the request.',
   response_invalid: 'The answer of the authorization server breaks the protocol. It was not used.',
   response_too_large: 'The answer was far too large and was not read.',
+  seal_broken: 'The sealed credential was edited or damaged in the storage. It was not used.',
   server_error: 'The authorization server has a problem of its own. Try again later.',
   server_unavailable: 'The authorization server is not available just now. Try again later.',
   storage_conflict: 'Another tab wrote at the same moment. Try again.',
@@ -91,7 +93,9 @@ export function eventInWords(event: CredentialEvent): string {
     case 'default_changed':
       return event.id === null ? 'Nobody is the default now' : 'This credential is the default now';
     case 'not_durable':
-      return 'Storage cannot be used: credentials live until this page is closed';
+      return 'Storage takes no writes: what is new lives until this page is closed';
+    case 'durable':
+      return 'Storage works again: everything is written';
     case 'record_quarantined':
       return `A stored record is unreadable and was set aside (${event.reason})`;
   }
