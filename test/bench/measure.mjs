@@ -1,7 +1,9 @@
 /**
- * What a group of rows is given: `ratio`, `count` and `bytes` measure or take one figure each and report one row.
+ * What a group of rows is given: `ratio`, `difference`, `count` and `bytes` measure or take one figure each and report one row.
  */
+import { resolve } from 'node:path';
 import { performance } from 'node:perf_hooks';
+import { pathToFileURL } from 'node:url';
 
 /** Rounds that are run and thrown away: they are the compiler's. */
 const WARM_UP_ROUNDS = 5;
@@ -11,9 +13,9 @@ const WARM_UP_ROUNDS = 5;
  * @property {string} group
  * @property {string} name what is measured
  * @property {string} floor what it is compared with; empty for counts and bytes
- * @property {'×' | 'requests' | 'B'} unit
- * @property {number} value the ratio (median of the rounds), the count, or the bytes
- * @property {[number, number]} [spread] p10 and p90 of the ratio
+ * @property {'×' | 'ms' | 'B' | string} unit of `value`: a ratio, a difference in milliseconds, bytes, or what is counted
+ * @property {number} value the ratio or the difference (median of the rounds), the count, or the bytes
+ * @property {[number, number]} [spread] p10 and p90 of the rounds
  * @property {number} [subjectUs] microseconds of one operation, median of the rounds
  * @property {number} [floorUs] the same for the floor
  * @property {number} [reach] the figure to reach: at most this
@@ -28,45 +30,28 @@ export function createBench({ group, core, coreFolder, rounds, report }) {
     core,
     /** Where it was built to: for bundles. */
     coreFolder,
+    /** Another entry point of it, such as `storage/sealed`. */
+    importCore: (entryPoint) => import(pathToFileURL(resolve(coreFolder, entryPoint, 'index.js')).href),
     rounds,
     /**
      * Times two operations in turns. Both get the number of times they are to run, and loop themselves, so that what is timed holds
-     * no call that is not theirs. `beforeRound` is not timed.
+     * no call that is not theirs. `beforeRound` is not timed. With `selfTimed` both return milliseconds of one operation, such as
+     * those that a page in a browser has measured.
      *
      * @param {{ name: string, floor: string, times: number, subject: (times: number) => unknown, against: (times: number) => unknown,
-     *   againstTimes?: number, beforeRound?: () => unknown, reach?: number, reachOf?: string }} row
+     *   againstTimes?: number, beforeRound?: () => unknown, selfTimed?: boolean, reach?: number, reachOf?: string }} row
      * @returns {Promise<Row>}
      */
-    ratio: async ({ name, floor, times, againstTimes = times, subject, against, beforeRound, reach, reachOf }) => {
-      const samples = [];
-      for (let round = -WARM_UP_ROUNDS; round < rounds; round++) {
-        await beforeRound?.();
-        const pair = await inTurns(
-          round,
-          () => timed(subject, times),
-          () => timed(against, againstTimes),
-        );
-        if (round >= 0) samples.push(pair);
-      }
-      const ratios = samples.map(([one, other]) => one / other);
-      const row = {
-        group,
-        name,
-        floor,
-        unit: '×',
-        value: quantile(ratios, 0.5),
-        spread: [quantile(ratios, 0.1), quantile(ratios, 0.9)],
-        subjectUs: quantile(
-          samples.map(([one]) => one * 1000),
-          0.5,
-        ),
-        floorUs: quantile(
-          samples.map(([, other]) => other * 1000),
-          0.5,
-        ),
-        reach,
-        reachOf,
-      };
+    ratio: async ({ name, floor, reach, reachOf, ...operations }) => {
+      const samples = await samplesOf(rounds, operations);
+      const row = { group, name, floor, unit: '×', ...medians(samples, ([one, other]) => one / other), reach, reachOf };
+      report(row);
+      return row;
+    },
+    /** As `ratio`, but how many milliseconds longer the subject takes; in at least 30 rounds. */
+    difference: async ({ name, floor, reach, reachOf, ...operations }) => {
+      const samples = await samplesOf(Math.max(30, rounds), operations);
+      const row = { group, name, floor, unit: 'ms', ...medians(samples, ([one, other]) => one - other), reach, reachOf };
       report(row);
       return row;
     },
@@ -78,6 +63,37 @@ export function createBench({ group, core, coreFolder, rounds, report }) {
       report({ group, name, floor: '', unit, value, reach, reachOf, limit }),
     /** A size. `limit` is the budget: what was measured and a little more. */
     bytes: ({ name, value, reach, reachOf, limit }) => report({ group, name, floor: '', unit: 'B', value, reach, reachOf, limit }),
+  };
+}
+
+/** Milliseconds of the one operation and the other, of each round. */
+async function samplesOf(rounds, { times = 1, againstTimes = times, subject, against, beforeRound, selfTimed = false }) {
+  const samples = [];
+  const run = selfTimed ? (operation, count) => operation(count) : timed;
+  for (let round = -WARM_UP_ROUNDS; round < rounds; round++) {
+    await beforeRound?.();
+    const pair = await inTurns(
+      round,
+      () => run(subject, times),
+      () => run(against, againstTimes),
+    );
+    if (round >= 0) samples.push(pair);
+  }
+  return samples;
+}
+
+function medians(samples, compare) {
+  const compared = samples.map(compare);
+  const us = (which) =>
+    quantile(
+      samples.map((pair) => pair[which] * 1000),
+      0.5,
+    );
+  return {
+    value: quantile(compared, 0.5),
+    spread: [quantile(compared, 0.1), quantile(compared, 0.9)],
+    subjectUs: us(0),
+    floorUs: us(1),
   };
 }
 

@@ -31,8 +31,8 @@ function measured(row) {
 }
 
 function figure({ unit }, value) {
-  if (unit === '×') return `${rounded(value)} ×`;
-  return unit === 'B' ? `${(value / 1024).toFixed(2)} KiB` : `${value} ${unit}`;
+  if (unit === '×' || unit === 'ms') return `${rounded(value)} ${unit}`;
+  return unit === 'B' ? `${(value / 1024).toFixed(2)} KiB` : `${value.toLocaleString('en')} ${unit}`;
 }
 
 function duration(us) {
@@ -42,5 +42,6 @@ function duration(us) {
 }
 
 function rounded(value) {
-  return value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0);
+  const size = Math.abs(value); // a difference may be negative
+  return value.toFixed(size < 10 ? 2 : size < 100 ? 1 : 0);
 }

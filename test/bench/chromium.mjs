@@ -1,0 +1,69 @@
+/** A real browser for the rows that need one, with a profile on disk: in a private context IndexedDB would be in memory. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+import { program } from '../../tools/program.mjs';
+import { bundleOf } from './applications.mjs';
+
+const FLAGS =
+  '--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync';
+
+/**
+ * Runs with a browser and a server on 127.0.0.1, and ends both. `files` are texts by path.
+ *
+ * @template T
+ * @param {Record<string, string>} files
+ * @param {(tools: { open: (path: string) => Promise<import('playwright-core').Page> }) => Promise<T>} run `open` makes a new page
+ * @returns {Promise<T>}
+ */
+export async function withChromium(files, run) {
+  const profile = await mkdtemp(join(tmpdir(), 'rx-credentials-bench-'));
+  const server = await serve(files);
+  let browser;
+  try {
+    browser = await chromium.launchPersistentContext(profile, { executablePath: program('chromium'), args: FLAGS.split(' ') });
+    const open = async (path) => {
+      const page = await browser.newPage();
+      page.on('pageerror', (error) => console.error(`in ${path}: ${error.message}`));
+      await page.goto(`${server.origin}${path}`);
+      return page;
+    };
+    return await run({ open });
+  } finally {
+    await browser?.close();
+    server.close();
+    await rm(profile, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+/** A page of `pages/` with its bundle, as files to serve: `/NAME.html` and its scripts. */
+export async function pageFiles(name, coreFolder) {
+  const entry = fileURLToPath(new URL(`pages/${name}.mjs`, import.meta.url));
+  const bundle = await bundleOf(`import ${JSON.stringify(entry)};`, { coreFolder });
+  const scripts = bundle.map((file) => [`/${name}/${file.name}`, file.text]);
+  const [first, ...others] = bundle.filter(({ atStart }) => atStart).map((file) => `/${name}/${file.name}`);
+  const preloads = others.map((path) => `<link rel="modulepreload" href="${path}">`); // as build tools do
+  const html = `<!doctype html><title>${name}</title>${preloads.join('')}<script type="module" src="${first}"></script>`;
+  return Object.fromEntries([[`/${name}.html`, html], ...scripts]);
+}
+
+async function serve(files) {
+  const server = createServer((request, response) => {
+    const [path] = request.url.split('?');
+    const text = files[path];
+    const type = path.endsWith('.js') ? 'text/javascript' : path.endsWith('.json') ? 'application/json' : 'text/html';
+    const cached = path.endsWith('.js') ? 'max-age=3600' : 'no-store'; // scripts as for a user who comes back
+    response.writeHead(text === undefined ? 404 : 200, { 'content-type': type, 'cache-control': cached }).end(text);
+  });
+  await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
+  return {
+    origin: `http://127.0.0.1:${server.address().port}`,
+    close: () => {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+}
