@@ -170,6 +170,19 @@ describe('a store over sealed records', () => {
     expect(await credential.accessToken()).toBe(token.accessToken);
   });
 
+  it('RF-15 keys that cannot be kept: nothing lies in the clear, the session lives in memory, and it is said', async () => {
+    const world = createWorld();
+    const broken = { current: () => Promise.reject(new Error('no')), get: () => Promise.resolve(undefined) };
+    const { store, events } = world.startTab({ storage: sealed(world.disk.storage(), { keys: broken }) });
+    await store.ready;
+    const token = world.authority.signIn();
+    const credential = await store.store(token);
+    expect(await credential.accessToken()).toBe(token.accessToken);
+    expect([store.snapshot().durable, events.map(({ type }) => type)]).toEqual([false, expect.arrayContaining(['not_durable'])]);
+    expect([...world.disk.records.keys()]).not.toContain(token.id);
+    expect(disk(world)).not.toContain('CANARY');
+  });
+
   it('revokes what is sealed, at the server and here', async () => {
     const world = createWorld();
     const token = world.authority.signIn();

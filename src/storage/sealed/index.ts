@@ -36,7 +36,7 @@ const MAX_TRIES = 3;
 
 /**
  * Seals the secrets of the records of a storage: a fresh IV for each write, bound to the id, generation and metadata of the record (BBA-4).
- * `open` and `write` also reject with `storage_failed` where keys can neither be read nor kept.
+ * `write` also rejects with `storage_failed` where keys can neither be read nor kept.
  *
  * @param storage where the records live; the locks and watchers are its own
  * @throws {TypeError} `options.keys` is missing where there is no IndexedDB for the default ones
@@ -75,10 +75,10 @@ export function sealed(storage: CredentialStorage, options: SealedStorageOptions
   const outside: SealedStorage = {
     namespace: storage.namespace,
     ...(!seals && storage.needsSealing && { needsSealing: true }),
-    open: async () => {
-      // Where keys cannot be kept, nothing must be stored: the store then goes on in memory.
-      const [capabilities] = await Promise.all([storage.open(), seals && askingForKeys(() => keys.current())]);
-      return capabilities;
+    open: () => {
+      // On its way: the first token that is opened needs it. Where keys cannot be kept, the first write says so, and the store keeps in memory.
+      void keys.list?.().catch(() => undefined);
+      return storage.open();
     },
     read: (id) => storage.read(id),
     readAll: () => storage.readAll(),

@@ -41,16 +41,21 @@ export function indexedDBKeys({ namespace = 'rx-credentials', platform = default
   let known: { readonly entries: readonly Entry[]; readonly at: number } | undefined;
   let isProven = false;
 
-  const load = async (): Promise<readonly Entry[]> => {
+  let loading: Promise<readonly Entry[]> | undefined;
+
+  const load = (): Promise<readonly Entry[]> => {
     // An engine that cannot restore a key gives null, or something without it.
     const read = (): Promise<unknown[]> => entriesIn.run('readonly', (records) => records.getAll());
-    const entries = (await askingForKeys(read)).filter(isEntry);
-    known = { entries, at: platform.now() };
-    return entries;
+    const mine = (async () => {
+      const entries = (await askingForKeys(read)).filter(isEntry);
+      known = { entries, at: platform.now() };
+      return entries;
+    })().finally(() => (loading = undefined));
+    return (loading = mine);
   };
   // Not just "younger than": a clock that was set back is no reason to believe an old reading.
   const recent = (): Promise<readonly Entry[]> =>
-    known && Math.abs(platform.now() - known.at) < CACHE_MS ? Promise.resolve(known.entries) : load();
+    known && Math.abs(platform.now() - known.at) < CACHE_MS ? Promise.resolve(known.entries) : (loading ?? load());
   /** Adds a new key if there is none, or, to rotate, in any case. */
   const make = (rotates: boolean): Promise<Entry> =>
     askingForKeys(async () => {
