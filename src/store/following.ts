@@ -103,8 +103,10 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
     book.topClaim = Math.max(book.topClaim, next.topClaim, next.nullClaim);
     claimsChanged = true;
     if (!cleared) return [];
-    for (const { id, record } of ledger.entries()) if (record.epoch < next.epoch) forget(id);
-    return [{ type: 'cleared' }];
+    const entries = [...ledger.entries()];
+    const removed = entries.filter(({ record }) => record.epoch < next.epoch).flatMap(({ id }) => forget(id));
+    // What was stored after the clear may have been heard of before it.
+    return entries.some(({ record }) => record.epoch >= next.epoch && record.state !== 'removed') ? removed : [{ type: 'cleared' }];
   };
 
   /** A token of ours that another renewed is opened before anyone hears of it: nobody sees a moment without a token. */

@@ -40,8 +40,8 @@ export interface FakeBrowser {
   readonly lockNames: readonly string[];
   /** Names of the locks held now. */
   readonly heldLocks: ReadonlySet<string>;
-  /** What becomes of a posted message; default: it arrives once. */
-  setDelivery(times: 0 | 1 | 2): void;
+  /** What becomes of a posted message; default: it arrives once. A function gets what makes one tab hear it, to call when and as often as it likes. */
+  setDelivery(delivery: 0 | 1 | 2 | ((arrive: () => void) => void)): void;
   /** Somebody else of the origin posts. */
   forge(channel: string, message: unknown): void;
 }
@@ -54,7 +54,7 @@ export function settle(): Promise<void> {
 export function createFakeBrowser(startMs = Date.UTC(2026, 0, 1)): FakeBrowser {
   let monotonic = 1_000;
   let offset = startMs - monotonic;
-  let delivery: 0 | 1 | 2 = 1;
+  let delivery: 0 | 1 | 2 | ((arrive: () => void) => void) = 1;
   const timers = new Set<Timer>();
   const ports = new Map<string, Set<(message: unknown) => void>>();
   const posts: { channel: string; message: unknown }[] = [];
@@ -81,8 +81,11 @@ export function createFakeBrowser(startMs = Date.UTC(2026, 0, 1)): FakeBrowser {
   const deliver = (name: string, message: unknown, from?: (message: unknown) => void): void => {
     posts.push({ channel: name, message: structuredClone(message) });
     const receivers = [...(ports.get(name) ?? [])].filter((port) => port !== from);
-    for (let times = 0; times < delivery; times++)
-      for (const port of receivers) queueMicrotask(() => ports.get(name)?.has(port) && port(structuredClone(message)));
+    for (const port of receivers) {
+      const arrive = (): void => void (ports.get(name)?.has(port) && port(structuredClone(message)));
+      if (typeof delivery === 'function') delivery(arrive);
+      else for (let times = 0; times < delivery; times++) queueMicrotask(arrive);
+    }
   };
 
   return {
@@ -137,7 +140,7 @@ export function createFakeBrowser(startMs = Date.UTC(2026, 0, 1)): FakeBrowser {
     posts,
     lockNames,
     heldLocks,
-    setDelivery: (times) => (delivery = times),
+    setDelivery: (next) => (delivery = next),
     forge: (channel, message) => deliver(channel, message),
   };
 }
