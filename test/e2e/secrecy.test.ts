@@ -73,13 +73,26 @@ it('OBS-1 E30 no token stands in the page, in the console, in web storage or in 
   await callApi(page);
   stored.push(await storedTokens(page, 'alice.liddell'));
 
-  const said_ = await page.evaluate(() => ({
+  const said_ = await page.evaluate(async () => ({
     posted: (window as unknown as { readonly posted: readonly string[] }).posted,
     html: document.documentElement.outerHTML,
     session: JSON.stringify({ ...sessionStorage }),
     local: JSON.stringify({ ...localStorage }),
+    databases: await Promise.all(
+      (await indexedDB.databases()).map(
+        ({ name = '' }) =>
+          new Promise<string>((resolve) => {
+            const request = indexedDB.open(name);
+            request.onsuccess = () => {
+              const reading = request.result.transaction('records').objectStore('records').getAll();
+              reading.onsuccess = () => resolve(JSON.stringify(reading.result));
+            };
+          }),
+      ),
+    ),
   }));
   expect(said_.posted.length).toBeGreaterThan(0);
+  expect(said_.databases.join()).toContain('sealed'); // BBA-4
   const everything = JSON.stringify([said_, printed]);
   const secrets = new Set(stored.flatMap(({ accessToken, refreshToken }) => [accessToken, refreshToken]));
   expect(secrets.size).toBe(6); // the refresh replaced both of Alice's

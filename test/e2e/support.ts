@@ -116,6 +116,7 @@ interface StoredRecord {
   readonly secrets?: StoredTokens | null;
 }
 
+/** As a script of the page could: the key cannot be copied, but it can be used. */
 function readRecords(page: Page): Promise<readonly StoredRecord[]> {
   return page.evaluate(async () => {
     const settled = <T>(request: IDBRequest<T>): Promise<T> =>
@@ -123,10 +124,30 @@ function readRecords(page: Page): Promise<readonly StoredRecord[]> {
         request.onsuccess = () => resolve(request.result);
         request.onerror = () => reject(request.error ?? new Error('IndexedDB'));
       });
-    const database = await settled(indexedDB.open('rx-credentials'));
-    const records: unknown[] = await settled(database.transaction('records').objectStore('records').getAll());
-    database.close();
-    return records as StoredRecord[];
+    const all = async (name: string): Promise<unknown[]> => {
+      const database = await settled(indexedDB.open(name));
+      const values: unknown[] = await settled(database.transaction('records').objectStore('records').getAll());
+      database.close();
+      return values;
+    };
+    const bytesOf = (text = ''): Uint8Array<ArrayBuffer> =>
+      Uint8Array.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (character) => character.charCodeAt(0));
+    const [records, keys] = await Promise.all([
+      all('rx-credentials'),
+      all('rx-credentials:keys') as Promise<{ kid: string; key: CryptoKey }[]>,
+    ]);
+    const opened = async (record: unknown): Promise<unknown> => {
+      const { secrets } = record as { readonly secrets?: { readonly sealed?: string } | null };
+      if (typeof secrets?.sealed !== 'string') return record;
+      const [header = '', , iv, ciphertext, tag] = secrets.sealed.split('.');
+      const { kid } = JSON.parse(new TextDecoder().decode(bytesOf(header))) as { readonly kid: string };
+      const key = keys.find((one) => one.kid === kid)?.key;
+      if (!key) throw new Error('no key for a sealed record');
+      const algorithm = { name: 'AES-GCM', iv: bytesOf(iv), additionalData: new TextEncoder().encode(header) };
+      const text = await crypto.subtle.decrypt(algorithm, key, new Uint8Array([...bytesOf(ciphertext), ...bytesOf(tag)]));
+      return { ...(record as object), secrets: JSON.parse(new TextDecoder().decode(text)) as unknown };
+    };
+    return Promise.all(records.map(opened)) as Promise<StoredRecord[]>;
   });
 }
 

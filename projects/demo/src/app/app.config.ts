@@ -6,6 +6,7 @@ import { provideRouter } from '@angular/router';
 import type { Routes } from '@angular/router';
 import { credentialsInterceptor, provideCredentials, requireCredential, withResources, withStorage } from 'rx-credentials-angular';
 import { localforageStorage } from 'rx-credentials/storage/localforage';
+import { sealed } from 'rx-credentials/storage/sealed';
 import { DEMO_CONFIG } from './config';
 import type { DemoConfig } from './config';
 import { EventLog } from './event-log';
@@ -42,7 +43,7 @@ export function appConfig(config: DemoConfig): ApplicationConfig {
           postLogoutRedirectUri: `${location.origin}/`,
           platform: inject(Faults).platform, // the platform of the browser, with a switch for bad answers; leave it out elsewhere
         }),
-        withStorage(() => localforageStorage()),
+        withStorage(() => sealed(localforageStorage())),
         withResources(apiUrl),
       ),
       provideHttpClient(withInterceptors([credentialsInterceptor])),
