@@ -8,7 +8,7 @@ export type { CredentialStore, CredentialStoreOptions, StoreOptions } from './st
 export type { AccessTokenOptions, Credential, CredentialView } from './store/credential.js';
 export type { ClientName } from './store/clients.js';
 export type { RemoteRevocation, RevokeResult, RevokeTarget } from './store/revocation.js';
-export { createToken } from './credential/token.js';
+export { createToken } from './credential/create-token.js';
 export type { IdTokenClaims, Token, TokenAttributes, TokenContext, TokenFields, TokenSecrets, TokenType } from './credential/token.js';
 export { credentialState, isSignedIn } from './credential/state.js';
 export type {

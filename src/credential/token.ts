@@ -82,17 +82,6 @@ export interface Token extends TokenAttributes {
   toString(): string;
 }
 
-/**
- * Makes a token from its parts, for tokens that come from somewhere else than the flows of this package.
- * The id is the caller's to make unique: `crypto.randomUUID()` will do.
- *
- * @throws {TypeError} a required member is missing or has the wrong type
- */
-export function createToken(fields: TokenFields): Token {
-  assertFields(fields);
-  return openToken({ ...fields, claims: claimsOf(fields.claims), context: Object.freeze({ ...fields.context }) });
-}
-
 /** `createToken` for fields that were judged and frozen before, such as those of a record: shares claims and context. Not exported. */
 export function openToken(fields: TokenFields): Token {
   const { id, tokenType, scope, issuedAt, expiresAt, claims, context, accessToken, refreshToken, idToken } = fields;
@@ -150,11 +139,6 @@ function isEqual(this: Token, other: Token): boolean {
   return isToken(other) && sameToken(this, other);
 }
 
-/** A token of the same grant and id with some fields replaced. */
-export function withFields(token: Token, changes: Partial<TokenFields>): Token {
-  return createToken({ ...attributesOf(token), ...secretsOf(token), ...changes });
-}
-
 /** The secret members, for a storage record. */
 export function secretsOf(token: Token): TokenSecrets {
   const { accessToken, refreshToken, idToken } = token;
@@ -195,13 +179,6 @@ function isClaims(claims: unknown): claims is IdTokenClaims {
   return typeof iss === 'string' && typeof sub === 'string' && sub !== '' && audience && Number.isFinite(exp) && Number.isFinite(iat);
 }
 
-/** A frozen copy: a token never changes. What is refused here could not be read back from storage either. */
-function claimsOf(claims: IdTokenClaims | null): IdTokenClaims | null {
-  const parsed = claims === null ? null : parseClaims(claims);
-  if (parsed === undefined) throw new TypeError('token.claims must be null or hold iss, sub, aud, exp and iat');
-  return parsed;
-}
-
 function sameToken(a: Token, b: Token): boolean {
   return (
     a.id === b.id &&
@@ -216,30 +193,4 @@ function sameToken(a: Token, b: Token): boolean {
     sameScope(a.context.scope ?? '', b.context.scope ?? '') &&
     sameData({ ...a.context, scope: '' }, { ...b.context, scope: '' })
   );
-}
-
-function assertFields({ id, scope, tokenType, issuedAt, expiresAt, context, ...secrets }: TokenFields): void {
-  if (typeof id !== 'string' || id === '') throw new TypeError('token.id must be a string');
-  if (id.startsWith('@')) throw new TypeError('token.id must not begin with "@"');
-  if (typeof scope !== 'string') throw new TypeError('token.scope must be a string');
-  if (tokenType !== 'Bearer' && tokenType !== 'DPoP') throw new TypeError('token.tokenType must be "Bearer" or "DPoP"');
-  if (!Number.isFinite(issuedAt)) throw new TypeError('token.issuedAt must be epoch milliseconds');
-  if (expiresAt !== null && !Number.isFinite(expiresAt)) throw new TypeError('token.expiresAt must be epoch milliseconds or null');
-  assertContext(context);
-  assertSecrets(secrets);
-}
-
-function assertContext(context: unknown): void {
-  const { issuer, clientId, resource } = isPlainObject(context) ? context : {};
-  const named = [issuer, clientId].every((name) => typeof name === 'string' && name !== '');
-  if (!named) throw new TypeError('token.context must name issuer and clientId');
-  if (resource !== undefined && !isResource(resource))
-    throw new TypeError('token.context.resource must be an absolute URI without fragment (RFC 8707 §2)');
-}
-
-function assertSecrets({ accessToken, refreshToken, idToken }: TokenSecrets): void {
-  if (!isAccessToken(accessToken)) throw new TypeError('token.accessToken must be visible ASCII characters (RFC 6750 §2.1)');
-  for (const [name, value] of Object.entries({ refreshToken, idToken })) {
-    if (value !== undefined && typeof value !== 'string') throw new TypeError(`token.${name} must be a string`);
-  }
 }

@@ -8,7 +8,8 @@
 import * as oauth from 'oauth4webapi';
 import { isPlainObject, parseJson } from '../credential/data.js';
 import type { StagedAnswer } from '../credential/record.js';
-import { createToken, parseClaims, type IdTokenClaims, type Token, type TokenContext } from '../credential/token.js';
+import { createToken } from '../credential/create-token.js';
+import { parseClaims, type IdTokenClaims, type Token, type TokenContext } from '../credential/token.js';
 import { CredentialError, isCredentialError, ProtocolError } from '../errors.js';
 import { OAuthResponseError } from './oauth-response-error.js';
 import { clockSkewSeconds } from '../platform/platform.js';

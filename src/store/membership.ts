@@ -6,7 +6,8 @@
  */
 import type { CredentialQuery } from '../credential/query.js';
 import { STORE_RECORD_ID, type CredentialRecord } from '../credential/record.js';
-import { withFields, type Token } from '../credential/token.js';
+import { withFields } from '../credential/create-token.js';
+import type { Token } from '../credential/token.js';
 import { CredentialError } from '../errors.js';
 import type { OAuth2Client } from '../oauth/client.js';
 import type { Platform } from '../platform/platform.js';

@@ -2,7 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { compileQuery } from '../../src/credential/query';
 import { factsOf, parseRecord, tokenOf, type CredentialRecord } from '../../src/credential/record';
-import { createToken, secretsOf, withFields } from '../../src/credential/token';
+import { createToken, withFields } from '../../src/credential/create-token';
+import { secretsOf } from '../../src/credential/token';
 import { ROOT } from '../support/markdown';
 import { aRecord, tokenFields } from '../support/tokens';
 

@@ -10,7 +10,8 @@ import {
   tokenOf,
   type CredentialRecord,
 } from '../../src/credential/record';
-import { createToken, type Token, type TokenFields } from '../../src/credential/token';
+import { createToken } from '../../src/credential/create-token';
+import type { Token, TokenFields } from '../../src/credential/token';
 import { aRecord, aToken, CANARY, CLAIMS } from '../support/tokens';
 import { START_MS } from '../support/unit-platform';
 import { runs } from '../support/counts';

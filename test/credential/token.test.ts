@@ -3,15 +3,14 @@ import { Writable } from 'node:stream';
 import { format, inspect } from 'node:util';
 import {
   attributesOf,
-  createToken,
   isResource,
   isToken,
   openToken,
   secretsOf,
-  withFields,
   type IdTokenClaims,
   type TokenFields,
 } from '../../src/credential/token';
+import { createToken, withFields } from '../../src/credential/create-token';
 import { aToken, CANARY, CLAIMS, tokenFields } from '../support/tokens';
 import { START_MS } from '../support/unit-platform';
 

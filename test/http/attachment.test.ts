@@ -1,4 +1,5 @@
-import { createToken, type Token } from '../../src/credential/token';
+import { createToken } from '../../src/credential/create-token';
+import type { Token } from '../../src/credential/token';
 import { NetworkError } from '../../src/errors';
 import { createAttachmentPolicy } from '../../src/http/attachment';
 import { memoryStorage } from '../../src/storage/memory';

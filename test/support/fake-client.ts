@@ -1,6 +1,7 @@
 // An authorization server as a store sees it through OAuth2Client. It rotates refresh tokens and is strict: a second use of one ends the
 // whole family, so that a refresh too many shows as a lost session. Every token it ever makes holds the word CANARY.
-import { createToken, type IdTokenClaims, type Token } from '../../src/credential/token.js';
+import { createToken } from '../../src/credential/create-token.js';
+import type { IdTokenClaims, Token } from '../../src/credential/token.js';
 import type { StagedAnswer } from '../../src/credential/record.js';
 import { NetworkError, ProtocolError } from '../../src/errors.js';
 import { OAuthResponseError } from '../../src/oauth/oauth-response-error.js';

@@ -1,5 +1,6 @@
 // Tokens and records as tests need them.
-import { createToken, type IdTokenClaims, type Token, type TokenFields } from '../../src/credential/token';
+import { createToken } from '../../src/credential/create-token';
+import type { IdTokenClaims, Token, TokenFields } from '../../src/credential/token';
 import { RECORD_VERSION, recordFieldsOf, type CredentialRecord } from '../../src/credential/record';
 import type { CredentialFacts } from '../../src/credential/actions';
 import { START_MS } from './unit-platform';

@@ -1,0 +1,67 @@
+/**
+ * Tokens from parts that nobody has judged yet. Apart from `token.ts`: whoever only reads stored tokens does not load it.
+ *
+ * @module
+ */
+import { isPlainObject } from './data.js';
+import {
+  attributesOf,
+  isAccessToken,
+  isResource,
+  openToken,
+  parseClaims,
+  secretsOf,
+  type IdTokenClaims,
+  type Token,
+  type TokenFields,
+  type TokenSecrets,
+} from './token.js';
+
+/**
+ * Makes a token from its parts, for tokens that come from somewhere else than the flows of this package.
+ * The id is the caller's to make unique: `crypto.randomUUID()` will do.
+ *
+ * @throws {TypeError} a required member is missing or has the wrong type
+ */
+export function createToken(fields: TokenFields): Token {
+  assertFields(fields);
+  return openToken({ ...fields, claims: claimsOf(fields.claims), context: Object.freeze({ ...fields.context }) });
+}
+
+/** A token of the same grant and id with some fields replaced. */
+export function withFields(token: Token, changes: Partial<TokenFields>): Token {
+  return createToken({ ...attributesOf(token), ...secretsOf(token), ...changes });
+}
+
+/** A frozen copy: a token never changes. What is refused here could not be read back from storage either. */
+function claimsOf(claims: IdTokenClaims | null): IdTokenClaims | null {
+  const parsed = claims === null ? null : parseClaims(claims);
+  if (parsed === undefined) throw new TypeError('token.claims must be null or hold iss, sub, aud, exp and iat');
+  return parsed;
+}
+
+function assertFields({ id, scope, tokenType, issuedAt, expiresAt, context, ...secrets }: TokenFields): void {
+  if (typeof id !== 'string' || id === '') throw new TypeError('token.id must be a string');
+  if (id.startsWith('@')) throw new TypeError('token.id must not begin with "@"');
+  if (typeof scope !== 'string') throw new TypeError('token.scope must be a string');
+  if (tokenType !== 'Bearer' && tokenType !== 'DPoP') throw new TypeError('token.tokenType must be "Bearer" or "DPoP"');
+  if (!Number.isFinite(issuedAt)) throw new TypeError('token.issuedAt must be epoch milliseconds');
+  if (expiresAt !== null && !Number.isFinite(expiresAt)) throw new TypeError('token.expiresAt must be epoch milliseconds or null');
+  assertContext(context);
+  assertSecrets(secrets);
+}
+
+function assertContext(context: unknown): void {
+  const { issuer, clientId, resource } = isPlainObject(context) ? context : {};
+  const named = [issuer, clientId].every((name) => typeof name === 'string' && name !== '');
+  if (!named) throw new TypeError('token.context must name issuer and clientId');
+  if (resource !== undefined && !isResource(resource))
+    throw new TypeError('token.context.resource must be an absolute URI without fragment (RFC 8707 §2)');
+}
+
+function assertSecrets({ accessToken, refreshToken, idToken }: TokenSecrets): void {
+  if (!isAccessToken(accessToken)) throw new TypeError('token.accessToken must be visible ASCII characters (RFC 6750 §2.1)');
+  for (const [name, value] of Object.entries({ refreshToken, idToken })) {
+    if (value !== undefined && typeof value !== 'string') throw new TypeError(`token.${name} must be a string`);
+  }
+}
