@@ -65,27 +65,34 @@ interface Found {
  */
 const PAUSES_MS = [0, 0, 0, 0, 0, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000] as const;
 
-/** Removed records leave an entry for a day; those of sessions that are over are gone after a week without a write. */
+/**
+ * Removed records leave an entry for a day. Those of sessions stay as long as the session, since a twin that was frozen has its own copy
+ * of the item; a session is over after sixty days in which it was neither opened nor written to.
+ */
 const DAY_MS = 86_400_000;
 
 /** A storage over items that may be old; coherent all the same. */
 export function coordinated({ namespace, area, items, session, platform }: CoordinationOptions): CredentialStorage {
   const entries = database({ name: `${namespace}:${area}`, durability: 'relaxed', platform });
   const prefix = (): string => (session ? `${session().id}:` : '');
-  const alone = <T>(id: string, run: () => Promise<T>): Promise<T> => exclusively(platform, `${namespace}:write:${id}`, run);
+  let closed = false;
+  /** What was under way when the storage was closed lets go of what it has opened again. */
+  const alone = <T>(id: string, run: () => Promise<T>): Promise<T> =>
+    exclusively(platform, `${namespace}:write:${id}`, run).finally(() => closed && entries.close());
 
   const look = async (id: string): Promise<Found> => {
     const key = prefix() + id;
     const entry = entryOf(await entries.run('readonly', (store) => store.get(key)));
     return found(copyOf(await items.get(id)), entry); // the item second: so it is behind only if it is old
   };
-  /** Commits an entry if the one seen before is still there. */
-  const commit = (id: string, seen: Entry | undefined, next: Entry | undefined): Promise<boolean> => {
+  /** Commits an entry if the one seen before is still there. `effect` runs within the transaction: no one else commits in between (RF-16). */
+  const commit = (id: string, seen: Entry | undefined, next: Entry | undefined, effect?: () => Promise<void>): Promise<boolean> => {
     const key = prefix() + id;
     return entries.run('readwrite', async (store) => {
       const stored = entryOf(await store.get(key));
       if (stored?.count !== seen?.count || stored?.stamp !== seen?.stamp) return false;
       await (next ? store.put(next, key) : store.delete(key));
+      await effect?.();
       return true;
     });
   };
@@ -114,14 +121,12 @@ export function coordinated({ namespace, area, items, session, platform }: Coord
   };
   /** Commits the entry, then changes the item; an item that cannot be changed leaves everything as it was. */
   const change = async (id: string, seen: Found, next: Entry, changeItem: () => Promise<void>): Promise<boolean> => {
-    if (!(await commit(id, seen.entry, next))) return false; // someone came in between: the lock was lost (RF-16)
     try {
-      await changeItem();
+      return await commit(id, seen.entry, next, changeItem); // false: someone came in between, the lock was lost (RF-16)
     } catch (error) {
       await commit(id, next, seen.entry).catch(() => undefined);
       throw error;
     }
-    return true;
   };
   const nextAfter = ({ copy, entry }: Found): Omit<Copy, 'value'> & Entry => ({
     count: Math.max(copy?.count ?? 0, entry?.count ?? 0) + 1,
@@ -131,16 +136,16 @@ export function coordinated({ namespace, area, items, session, platform }: Coord
   /** All entries of these items, by id. */
   const readEntries = (mine: string): Promise<ReadonlyMap<string, Entry>> =>
     entries.run('readonly', async (store) => {
-      const keys = ((await store.getAllKeys()) as string[]).filter((key) => key.startsWith(mine));
-      const values = await (mine ? Promise.all(keys.map((key) => store.get(key))) : store.getAll());
-      return new Map(keys.flatMap((key, i) => pairOf(key.slice(mine.length), entryOf(values[i]))));
+      const [keys, values] = await Promise.all([store.getAllKeys(), store.getAll()]);
+      const ofRecord = (key: IDBValidKey): key is string => typeof key === 'string' && key.startsWith(mine); // others' may be anything
+      return new Map(keys.flatMap((key, i) => (ofRecord(key) ? pairOf(key.slice(mine.length), entryOf(values[i])) : [])));
     });
 
   const sweep = async (): Promise<void> => {
     const mine = prefix();
     const now = platform.now();
     for (const [id, { isGone, at }] of await readEntries(mine)) {
-      if (!isGone || at > now - DAY_MS) continue;
+      if (session || !isGone || at > now - DAY_MS) continue;
       await alone(id, async () => {
         const seen = await look(id);
         if (seen.is === 'gone') await items.remove(id); // or it would come back with its entry gone
@@ -150,16 +155,20 @@ export function coordinated({ namespace, area, items, session, platform }: Coord
     if (!session) return;
     await entries.run('readwrite', async (store) => {
       const [keys, values] = await Promise.all([store.getAllKeys(), store.getAll()]);
-      const isOver = (i: number): boolean => (entryOf(values[i])?.at ?? 0) < now - 7 * DAY_MS;
-      for (const [i, key] of keys.entries()) if (!(key as string).startsWith(mine) && isOver(i)) await store.delete(key);
+      const ownerOf = (key: IDBValidKey): string => (typeof key === 'string' ? key.split(':', 1)[0] : undefined) ?? '';
+      const living = new Set(keys.filter((_, i) => (entryOf(values[i])?.at ?? 0) >= now - 60 * DAY_MS).map(ownerOf)).add(ownerOf(mine));
+      for (const key of keys) if (ownerOf(key) && !living.has(ownerOf(key))) await store.delete(key);
+      await store.put({ count: 0, stamp: '', at: now }, ownerOf(mine)); // it lives; no record's key is without a colon
     });
   };
 
   return {
     namespace,
     open: async () => {
+      closed = false;
       requireLocks(platform);
       await items.get(''); // throws where items are blocked
+      prefix(); // and this, where there is no room for a new session
       await entries.open();
       await sweep().catch(() => undefined); // the next start sweeps again
       return { coherent: true, durability: 'relaxed', reach: 'origin' };
@@ -192,6 +201,7 @@ export function coordinated({ namespace, area, items, session, platform }: Coord
         return change(id, seen, { ...nextAfter(seen), isGone: true }, () => items.remove(id));
       }),
     close: () => {
+      closed = true;
       entries.close();
       return Promise.resolve();
     },

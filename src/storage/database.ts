@@ -9,6 +9,8 @@ import { within } from './deadline.js';
 
 /** Milliseconds that an open may take; one that is blocked by another tab never answers. */
 const OPEN_MS = 5_000;
+/** The same for a transaction. */
+const TRANSACTION_MS = 30_000;
 const STORE = 'records';
 const INSTEAD = 'credentials can be kept in memory only.';
 
@@ -67,11 +69,11 @@ export function database({ name, durability, platform }: DatabaseOptions): Datab
     run: async (mode, work) => {
       const first = connect();
       try {
-        return await transact(await first, { mode, durability }, work);
+        return await transact(await first, { mode, durability, platform }, work);
       } catch (error) {
         if (!LOST.test(nameOf(error))) throw error;
         drop(first);
-        return transact(await connect(), { mode, durability }, work);
+        return transact(await connect(), { mode, durability, platform }, work);
       }
     },
     close: () => drop(connection),
@@ -80,7 +82,7 @@ export function database({ name, durability, platform }: DatabaseOptions): Datab
 
 async function transact<T>(
   db: IDBDatabase,
-  { mode, durability }: { readonly mode: 'readonly' | 'readwrite'; readonly durability: 'strict' | 'relaxed' },
+  { mode, durability, platform }: Omit<DatabaseOptions, 'name'> & { readonly mode: 'readonly' | 'readwrite' },
   work: (records: Records) => Promise<T>,
 ): Promise<T> {
   const transaction = db.transaction(STORE, mode, { durability });
@@ -99,8 +101,20 @@ async function transact<T>(
     delete: (key) => answer(store.delete(key)),
   });
   result.catch(() => undefined); // of an abort `done` knows why (QuotaExceededError)
-  await done;
+  // One that waits for the transaction of a frozen tab never ends. Aborted, so that it does not commit after its caller was told of a failure
+  await within(platform, TRANSACTION_MS, 'The database does not answer: another tab uses it; try again.', done).catch((error: unknown) => {
+    if (error instanceof StorageError) abort(transaction);
+    throw error;
+  });
   return result;
+}
+
+function abort(transaction: IDBTransaction): void {
+  try {
+    transaction.abort();
+  } catch {
+    // it has ended by itself
+  }
 }
 
 function answer<T>(request: IDBRequest<T>): Promise<T> {
@@ -109,6 +123,13 @@ function answer<T>(request: IDBRequest<T>): Promise<T> {
     // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- a DOMException; `null` only before the request is done
     request.onerror = () => reject(request.error);
   });
+}
+
+/** False for a database that somebody else made under this name. */
+function isOurs(db: IDBDatabase): boolean {
+  if (!db.objectStoreNames.contains(STORE)) return false;
+  const { keyPath, autoIncrement } = db.transaction(STORE, 'readonly').objectStore(STORE);
+  return keyPath === null && !autoIncrement;
 }
 
 /** The name of a DOMException, of whatever realm. */
@@ -124,6 +145,10 @@ async function openDatabase(name: string, platform: DatabaseOptions['platform'],
     request.onupgradeneeded = () => request.result.createObjectStore(STORE);
     const db = await answer(request);
     if (isLate) db.close();
+    else if (!isOurs(db)) {
+      db.close();
+      throw new StorageError('storage_failed', 'A database of this name is there, and it is none of ours: take another namespace.');
+    }
     db.onversionchange = onLost; // others wait until everybody has let go. That the browser closed it shows when it is used
     return db;
   };

@@ -41,6 +41,8 @@ export interface CredentialStorage {
   readonly namespace: string;
   /** True for a medium that must not hold tokens in the clear (6750-5): a store takes it only inside `sealed(…)`. */
   readonly needsSealing?: boolean;
+  /** True if others may have records here that `readAll` does not show: those of another tab's session, or of another path. */
+  readonly isPartial?: boolean;
   open(): Promise<StorageCapabilities>;
   /** The value stored under the id, `undefined` if there is none. */
   read(id: string): Promise<unknown>;

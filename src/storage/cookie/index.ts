@@ -6,7 +6,8 @@
  */
 import { StorageError } from '../../errors.js';
 import { inProcessLocks } from '../../platform/in-process-locks.js';
-import { defaultPlatform, type Platform } from '../../platform/platform.js';
+import { defaultPlatform, type Locks, type Platform } from '../../platform/platform.js';
+import { exclusively } from '../deadline.js';
 import { conditionHolds, type CredentialStorage, type StorageCapabilities } from '../storage.js';
 import { cookieFormat } from './attributes.js';
 import { crumbsOf, entriesOf, isOurs, nameOf, orphansOf, parseCookies, sizeOf, valueOf, type Cookies } from './crumbs.js';
@@ -63,17 +64,15 @@ export function cookieStorage(options: CookieStorageOptions = {}): CredentialSto
   const platform = (): Platform => options.platform ?? defaultPlatform();
   const tin = openTin(options, platform);
   const { base } = tin;
-  const locks = jar && inProcessLocks(); // those of the platform would make the requests of a server wait for each other
+  const locks = jar && locksOf(jar); // those of the platform would make the requests of a server wait for each other
   /** Runs a change alone among all who share the cookies. A change has no pause: whoever reads meanwhile sees the old or the new. */
   const alone = async <T>(change: () => T): Promise<T> => {
-    if (jar) return change();
-    const { locks: webLocks } = platform();
-    if (!webLocks) throw new StorageError('lock_unavailable', 'cookieStorage needs Web Locks (navigator.locks): a secure context.');
-    return webLocks.withLock(`${namespace}:cookies`, () => answer(change));
+    return jar ? change() : exclusively(platform(), `${namespace}:cookies`, () => answer(change));
   };
   return {
     namespace,
     needsSealing: true,
+    isPartial: true,
     open: () =>
       alone((): StorageCapabilities => {
         if (!jar) probe(tin);
@@ -104,6 +103,15 @@ export function cookieStorage(options: CookieStorageOptions = {}): CredentialSto
     sweep: () => alone(() => sweep(tin)),
     close: () => Promise.resolve(),
   };
+}
+
+/** Storages over one jar exclude each other; nothing but the jar is known to all of them. */
+const LOCKS = new WeakMap<CookieJar, Locks>();
+
+function locksOf(jar: CookieJar): Locks {
+  const locks = LOCKS.get(jar) ?? inProcessLocks();
+  LOCKS.set(jar, locks);
+  return locks;
 }
 
 /** Attributes are checked now, cookies touched later. */

@@ -7,7 +7,7 @@ import { resolve } from 'node:path';
 import { inProcessLocks } from '../../platform/in-process-locks.js';
 import type { Platform } from '../../platform/platform.js';
 import type { CredentialStorage } from '../storage.js';
-import { makePlace, type Place } from './folder.js';
+import { checkPlace, makePlace, type Place } from './folder.js';
 import { folderLocks, type FolderLocks, type LockTiming } from './locks.js';
 import { nameOf } from './names.js';
 import { recordFiles, type Change, type RecordFiles } from './records.js';
@@ -84,7 +84,10 @@ export function createFileStorage(
     unwatch = undefined;
   };
   const change = ({ id, text, condition }: Change): Promise<boolean> =>
-    using(({ records }) => turns.withLock(`r-${id}`, () => records.change({ id, text, condition })));
+    using(async ({ place, records }) => {
+      await checkPlace(files, root ?? '', place);
+      return turns.withLock(`r-${id}`, () => records.change({ id, text, condition }));
+    });
   return {
     namespace,
     open: async () => {

@@ -36,6 +36,13 @@ export async function makePlace(files: Files, root: string, namespace: string): 
   return { records, locks };
 }
 
+/** Refuses folders that were exchanged since they were made: a link would take tokens elsewhere. */
+export async function checkPlace(files: Files, root: string, { records, locks }: Place): Promise<void> {
+  await check(files, root, 0o022);
+  await check(files, records, 0o077);
+  await check(files, locks, 0o077);
+}
+
 /** Makes names in the folder survive power loss, where the system can (Windows cannot, and does not need it to). */
 export async function syncFolder(files: Files, path: string): Promise<void> {
   const handle = await unless(files.open(path, 'r'), 'EPERM', 'EISDIR');

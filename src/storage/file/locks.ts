@@ -122,7 +122,9 @@ export function folderLocks({ files, folder, me, platform, timing }: FolderLocks
     },
     sweep: async () => {
       const gone = { of: () => 0 }; // silence alone is no reason here
-      for (const name of await files.readdir(folder)) {
+      for (const entry of await files.readdir(folder, { withFileTypes: true })) {
+        const { name } = entry;
+        if (!entry.isDirectory() || !/^[rl]-/.test(name)) continue; // none of ours; a link is not followed
         const [, holder] = name.split('@');
         const path = join(folder, name);
         if (holder === undefined) {

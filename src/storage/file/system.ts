@@ -47,7 +47,7 @@ export async function identify(files: Files): Promise<Identity> {
 export async function isGone(files: Files, { pid, start, machine }: Identity, me: Identity): Promise<boolean> {
   if (machine !== me.machine) return false;
   try {
-    if (me.start !== '0') return (await startOf(files, pid)) !== start;
+    if (me.start !== '0' && start !== '0') return (await startOf(files, pid)) !== start;
     process.kill(pid, 0);
     return false;
   } catch (error) {

@@ -69,6 +69,7 @@ export function itemsOf(storeOf: () => KeyValueStore, namespace: string, alone?:
   const prefix = prefixOf(namespace);
   const itemPrefix = prefix + RECORD;
   /** The index is kept twice: a copy that was damaged does not take the records with it (E62). */
+  let inIndex: ReadonlySet<string> = new Set(); // as last read
   const readIndex = async (): Promise<readonly string[]> => {
     let isDamaged = false;
     for (const name of INDEX) {
@@ -82,11 +83,12 @@ export function itemsOf(storeOf: () => KeyValueStore, namespace: string, alone?:
     }
     return [];
   };
-  const changeIndex = async (change: (names: Set<string>) => unknown): Promise<void> => {
+  const changeIndex = async (change: (names: Set<string>) => boolean): Promise<void> => {
     if (!alone || canList(storeOf())) return;
     await alone(async () => {
       const names = new Set(await readIndex());
-      change(names);
+      inIndex = names;
+      if (!change(names)) return;
       const text = JSON.stringify([...names]);
       for (const name of INDEX) await storeOf().setItem(prefix + name, text);
     });
@@ -94,7 +96,8 @@ export function itemsOf(storeOf: () => KeyValueStore, namespace: string, alone?:
   return {
     get: async (name) => (await storeOf().getItem(itemPrefix + name)) ?? undefined,
     set: async (name, text, isNew) => {
-      if (isNew) await changeIndex((names) => names.add(name)); // first: what is listed without an item is no record, never the reverse
+      // Also a record that was there before this storage: its index may have been lost. First: what is listed without an item is no record, never the reverse
+      if (isNew || !inIndex.has(name)) await changeIndex((names) => !names.has(name) && Boolean(names.add(name)));
       await storeOf().setItem(itemPrefix + name, text);
     },
     remove: async (name) => {

@@ -24,6 +24,7 @@ type LocalForage = typeof LocalForageModule;
 const ANSWER_MS = 5_000;
 /** The same for reading everything, which is a step of the driver for each record. */
 const READ_ALL_MS = 30_000;
+const SILENT = 'The database does not answer: another tab blocks it; close other tabs, or reload.';
 
 /**
  * A storage in IndexedDB, shared by all tabs of an origin. Conditional writes run under a short Web Lock, since localforage has no
@@ -43,7 +44,7 @@ export function localforageStorage(options: LocalforageStorageOptions = {}): Cre
   /** One question to the driver, which may hang (RF-15). */
   const ask = async <T>(question: (items: LocalForage) => Promise<T>, limitMs = ANSWER_MS): Promise<T> => {
     const store = await items();
-    return within(platform, limitMs, 'The database does not answer: another tab blocks it; close other tabs, or reload.', question(store));
+    return within(platform, limitMs, SILENT, question(store));
   };
   /** Runs `change` if the condition holds, alone among all tabs. */
   const conditionally = (
@@ -51,11 +52,14 @@ export function localforageStorage(options: LocalforageStorageOptions = {}): Cre
     condition: number | 'absent' | 'any',
     change: (items: LocalForage) => Promise<unknown>,
   ): Promise<boolean> =>
-    exclusively(platform, `${namespace}:write:${id}`, async () => {
-      const stored = await ask((store) => store.getItem<unknown>(id));
-      if (!conditionHolds(stored, condition)) return false;
-      await ask(change);
-      return true;
+    new Promise<boolean>((resolve, reject) => {
+      exclusively(platform, `${namespace}:write:${id}`, async () => {
+        const stored = await ask((store) => store.getItem<unknown>(id));
+        if (!conditionHolds(stored, condition)) return resolve(false);
+        const changing = items().then(change);
+        within(platform, ANSWER_MS, SILENT, changing).then(() => resolve(true), reject);
+        await changing.catch(() => undefined); // the lock is kept for as long as the driver may still write
+      }).catch(reject);
     });
   return {
     namespace,

@@ -37,5 +37,6 @@ export function webStorage(area: 'local' | 'session', options: WebStorageOptions
     throw new StorageError('storage_failed', `${area}Storage is missing or blocked here; credentials can be kept in memory only.`);
   };
   const session = area === 'session' ? () => sessionOf(storeOf(), `${prefix}session`, platform) : undefined;
-  return coordinated({ namespace, area, items: itemsOf(storeOf, namespace), session, platform });
+  const storage = coordinated({ namespace, area, items: itemsOf(storeOf, namespace), session, platform });
+  return session ? { ...storage, isPartial: true } : storage;
 }
