@@ -41,7 +41,7 @@ export type StorageFact =
       readonly code: CredentialErrorCode;
       readonly class: ErrorClass;
     } & OfCredential)
-  | { readonly type: 'not_durable'; readonly code: CredentialErrorCode }
+  | { readonly type: 'not_durable'; readonly code: CredentialErrorCode; readonly message: string }
   | { readonly type: 'durable' }
   | { readonly type: 'record_quarantined'; readonly id: string; readonly reason: string };
 
@@ -70,7 +70,8 @@ export type CredentialEvent =
   | EventOf<'refresh_failed' | 'interaction_required', OfCredential & Failure>
   | EventOf<'sign_in_required', OfCredential & { readonly reason: SignInReason | null }>
   | EventOf<'default_changed', { readonly id: string | null }>
-  | EventOf<'not_durable', { readonly code: CredentialErrorCode }>
+  // The message is that of the error, which holds no secret: it says what is wrong and what to do.
+  | EventOf<'not_durable', { readonly code: CredentialErrorCode; readonly message: string }>
   | EventOf<'record_quarantined', { readonly id: string; readonly reason: string }>;
 
 /** The event of an action: everything but the facts. */

@@ -46,6 +46,8 @@ function assertFields({ id, scope, tokenType, issuedAt, expiresAt, context, ...s
   if (typeof scope !== 'string') throw new TypeError('token.scope must be a string');
   if (tokenType !== 'Bearer' && tokenType !== 'DPoP') throw new TypeError('token.tokenType must be "Bearer" or "DPoP"');
   if (!Number.isFinite(issuedAt)) throw new TypeError('token.issuedAt must be epoch milliseconds');
+  if (isSeconds(issuedAt) || isSeconds(expiresAt))
+    throw new TypeError('token.issuedAt and token.expiresAt are epoch milliseconds; these look like seconds: multiply by 1000');
   if (expiresAt !== null && !Number.isFinite(expiresAt)) throw new TypeError('token.expiresAt must be epoch milliseconds or null');
   assertContext(context);
   assertSecrets(secrets);
@@ -64,4 +66,9 @@ function assertSecrets({ accessToken, refreshToken, idToken }: TokenSecrets): vo
   for (const [name, value] of Object.entries({ refreshToken, idToken })) {
     if (value !== undefined && typeof value !== 'string') throw new TypeError(`token.${name} must be a string`);
   }
+}
+
+/** Between 2001 and 2286 in seconds, or a time of 1970 in milliseconds, which no token has. */
+function isSeconds(time: number | null): boolean {
+  return time !== null && time > 1e9 && time < 1e10;
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { isScalar, type Scalar } from './data.js';
+import { isPlainObject, isScalar, type Scalar } from './data.js';
 import { assertScope, parseScope } from './scope.js';
 import type { CredentialState } from './state.js';
 import type { TokenType } from './token.js';
@@ -104,7 +104,7 @@ const SINGLE_CLAIMS: readonly string[] = (
  */
 export function compileQuery(query: CredentialQuery): CompiledQuery {
   if (typeof query === 'function') return { terms: [], test: query };
-  if (typeof query !== 'object' || query === null) throw new TypeError('query must be an object of criteria or a function');
+  if (!isCriteria(query)) throw new TypeError('query must be a plain object of criteria or a function');
   const terms = Object.entries(query).flatMap(([name, value]) => (value === undefined ? [] : termsOf(name, value)));
   return { terms, test: (credential) => terms.every((term) => holds(term, credential)) };
 }
@@ -117,6 +117,13 @@ export function idsOfMatches(credentials: readonly CredentialState[], test: Comp
     if (credential && test(credential)) ids.push(credential.id);
   }
   return ids;
+}
+
+/** Not a list, a date or a promise: those have no criteria of their own, and would mean everything. */
+function isCriteria(query: unknown): boolean {
+  if (!isPlainObject(query)) return false;
+  const prototype: unknown = Object.getPrototypeOf(query);
+  return prototype === null || Object.getPrototypeOf(prototype) === null; // of any realm
 }
 
 function holds({ read, value, inList }: Term, credential: CredentialState): boolean {

@@ -49,14 +49,14 @@ export interface Platform {
   readonly monotonicNow: () => number;
   /** Calls back after at least `delayMs` milliseconds, at most 2,147,483,647. Returns the way to cancel. */
   readonly setTimer: (callback: () => void, delayMs: number) => () => void;
-  readonly crypto: Crypto;
+  readonly crypto: typeof globalThis.crypto; // by this name also where a program is compiled without the DOM's types
   readonly locks?: Locks | undefined;
   readonly openChannel?: ((name: string, onMessage: (message: unknown) => void) => Channel) | undefined;
   /** Calls back on what happens to the page; returns the way to stop. */
   readonly lifecycle?: ((listener: (event: LifecycleEvent) => void) => () => void) | undefined;
   readonly page?: Page | undefined;
   /** Databases of the origin; access alone may throw where they are blocked. */
-  readonly indexedDB?: IDBFactory | undefined;
+  readonly indexedDB?: (typeof globalThis extends { indexedDB: infer Factory } ? Factory : never) | undefined;
 }
 
 /** The platform of this runtime. Features are found when asked for, not by guessing what kind of program this is. */

@@ -243,9 +243,14 @@ async function usableAccessToken(
 /** The token if it is good for long enough, else a new one, else the old one as long as it lives. */
 export async function currentToken(context: CredentialContext, id: string, graceMs?: number): Promise<Token> {
   const { ledger } = context;
-  const record = await ledger.open(id);
-  if (record?.state === 'needs_sign_in')
-    throw new CredentialError('needs_sign_in', 'The user must sign in again.', { issuer: record.context.issuer });
+  const record = await ledger.open(id).catch((error: unknown) => {
+    if (ledger.record(id)?.reason !== 'unreadable') throw error;
+    return ledger.record(id); // an event has said why; from now on the answer is the same
+  });
+  if (record?.state === 'needs_sign_in') {
+    const what = record.reason === 'unreadable' ? 'The tokens that are stored cannot be opened' : 'This session has ended';
+    throw new CredentialError('needs_sign_in', `${what}; the user must sign in again.`, { issuer: record.context.issuer });
+  }
   if (record?.state !== 'active') throw gone();
   clientFor(context, id);
   const token = ledger.token(id);

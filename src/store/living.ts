@@ -123,6 +123,8 @@ export function createLiving(context: LivingContext): Living {
       for (const action of actions) {
         if ('credential' in action) clock.consider(lookup.get(action.id));
         if (action.type === 'not_durable') clock.within(retryDelayMs);
+        // The default's token is at hand, as after a start; what cannot be opened tells of itself.
+        if (action.type === 'default_changed' && action.id !== null) void ledger.open(action.id).catch(() => undefined);
       }
       trustMemory();
       return folded.state;

@@ -101,6 +101,8 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
   }
   const { persist = 'all' } = options;
   if (persist !== 'all' && persist !== 'refresh-only') throw new TypeError('options.persist must be "all" or "refresh-only"');
+  if (options.storage !== undefined && !isStorage(options.storage))
+    throw new TypeError('options.storage must be a storage, such as indexedDBStorage(): call the function');
   if (options.storage?.needsSealing) throw new TypeError('This storage must not hold tokens in the clear: pass sealed(storage, …) instead');
   const platform = options.platform ?? platformOf(options.clients) ?? defaultPlatform();
   const clients = createClients(options.clients, platform, createOAuth2Client);
@@ -157,7 +159,7 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
   const open = async (): Promise<void> => {
     if (!closing) await ready;
     await living?.caughtUp();
-    if (closing) throw new CredentialError('store_closed', 'The store was closed.');
+    if (closing) throw closed();
   };
   /** Runs a command that `close` lets finish. */
   const running = <T>(command: Promise<T>): Promise<T> => {
@@ -169,9 +171,16 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
     void settled.then(() => pending.delete(settled));
     return command;
   };
-  const command = async <T>(run: (all: Living) => Promise<T>): Promise<T> => {
-    await open();
-    return running(bring().then(run));
+  const closed = (): CredentialError => new CredentialError('store_closed', 'The store was closed.');
+  /** What was asked for before `close` is done; `close` waits for it. */
+  const command = <T>(run: (all: Living) => Promise<T>): Promise<T> => {
+    if (closing) return Promise.reject(closed());
+    const begin = async (): Promise<T> => {
+      await ready;
+      await living?.caughtUp();
+      return run(await bring());
+    };
+    return running(begin());
   };
   const context: CredentialContext = {
     ledger,
@@ -222,7 +231,7 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
     shared = capabilities.reach !== 'process' || storage.watch !== undefined;
     const changed = [...early]; // what was read of them may be old
     const isWhole = ledger.restore(entries, capabilities.durability !== 'none');
-    if (error) loop.dispatch([{ type: 'not_durable', code: error.code }], 'here');
+    if (error) loop.dispatch([{ type: 'not_durable', code: error.code, message: error.message }], 'here');
     trust.until = Infinity;
     const { defaultId } = loop.snapshot();
     const isOpen = defaultId === null || (await ledger.open(defaultId).catch(() => null)) !== null;
@@ -301,6 +310,10 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
         await storage.close().catch(() => undefined);
       })()),
   };
+}
+
+function isStorage(value: unknown): boolean {
+  return isPlainObject(value) && typeof value['open'] === 'function' && typeof value['write'] === 'function';
 }
 
 function platformOf(clients: CredentialStoreOptions['clients']): Platform | undefined {

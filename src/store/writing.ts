@@ -79,9 +79,9 @@ export function createWriting({ ledger, following, platform, refreshOnly, announ
     return record;
   };
   /** In memory until it can be written: what a server gave once it does not give again. */
-  const kept = (record: CredentialRecord, over: number, { code }: CredentialError): CredentialRecord => {
+  const kept = (record: CredentialRecord, over: number, { code, message }: CredentialError): CredentialRecord => {
     if (!waiting.has(record.id)) waiting.set(record.id, over === 0 ? 0 : (ledger.record(record.id)?.generation ?? 0));
-    tell([...learn(record, over), { type: 'not_durable', code }], 'here');
+    tell([...learn(record, over), { type: 'not_durable', code, message }], 'here');
     return record;
   };
   /** Commits one record and folds what the write means. */

@@ -132,6 +132,15 @@ describe('find', () => {
     expect(idsOf({ claims: JSON.parse(`{"${name}":"x"}`) as never })).toEqual([]);
   });
 
+  it.each<[string, unknown]>([
+    ['a list', []],
+    ['a map', new Map()],
+    ['a date', new Date(0)],
+    ['a promise', Promise.resolve({})],
+  ])('%s is no query, least of all one for everything', (_, query) => {
+    expect(() => compileQuery(query as never)).toThrow(/plain object/);
+  });
+
   it.each<[unknown, RegExp]>([
     [null, /query must be/],
     ['home', /query must be/],
@@ -140,7 +149,7 @@ describe('find', () => {
     [{ subject: 'x' }, /query\.subject/],
     [{ constructor: 'x' }, /query\.constructor is no criterion/],
     [JSON.parse('{"__proto__":"x"}'), /query\.__proto__ is no criterion/],
-    [['a'], /query\.0 is no criterion/],
+    [['a'], /plain object/],
     [{ tags: 5 }, /query\.tags must be a string or a list of strings/],
     [{ tags: ['a', 5] }, /query\.tags/],
     [{ tags: null }, /query\.tags/],

@@ -165,12 +165,12 @@ describe('the state after each action', () => {
   });
 
   it('not_durable says so and keeps all credentials', () => {
-    const state = reduce(two, act({ type: 'not_durable', code: 'storage_failed' }));
+    const state = reduce(two, act({ type: 'not_durable', code: 'storage_failed', message: 'no' }));
     expect(state).toEqual({ ...two, durable: false });
   });
 
   it('durable says that what was in memory only is stored now', () => {
-    const lost = reduce(two, act({ type: 'not_durable', code: 'storage_failed' }));
+    const lost = reduce(two, act({ type: 'not_durable', code: 'storage_failed', message: 'no' }));
     expect(reduce(lost, act({ type: 'durable' }))).toEqual(two);
   });
 
@@ -225,7 +225,7 @@ describe('the same reference if nothing changed', () => {
   it('cleared of an empty store, not_durable of what never was durable, refresh_started twice', () => {
     const empty = fold([restored()]);
     expect(reduce(empty, act({ type: 'cleared' }))).toBe(empty);
-    expect(reduce(UNKNOWN_STATE, act({ type: 'not_durable', code: 'storage_failed' }))).toBe(UNKNOWN_STATE);
+    expect(reduce(UNKNOWN_STATE, act({ type: 'not_durable', code: 'storage_failed', message: 'no' }))).toBe(UNKNOWN_STATE);
     const started = act({ type: 'refresh_started', id: 'one', generation: 3 });
     const refreshing = reduce(two, started);
     expect(reduce(refreshing, started)).toBe(refreshing);
@@ -329,7 +329,7 @@ describe('replaying', () => {
     fc
       .record({ id, generation, token: fc.constantFrom('valid' as const, 'expiring' as const) })
       .map((one): StorageFact => ({ type: 'expiring', ...one })),
-    fc.constantFrom<StorageFact>({ type: 'not_durable', code: 'storage_failed' }, { type: 'durable' }),
+    fc.constantFrom<StorageFact>({ type: 'not_durable', code: 'storage_failed', message: 'no' }, { type: 'durable' }),
   );
   const again: fc.Arbitrary<StorageFact> = fc.array(credential.map(facts), { maxLength: 3 }).map((credentials): StorageFact => ({
     type: 'restored',
@@ -394,7 +394,7 @@ describe('replaying', () => {
     expect(foldAll(two, nothing)).toEqual({ state: two, changes: [] });
     expect(reduceAll(two, nothing)).toBe(two);
     expect(reduceAll(two, [])).toBe(two);
-    const lost = reduceAll(two, [...nothing, act({ type: 'not_durable', code: 'storage_failed' })]);
+    const lost = reduceAll(two, [...nothing, act({ type: 'not_durable', code: 'storage_failed', message: 'no' })]);
     expect([lost.ids, lost.credentials]).toEqual([two.ids, two.credentials]);
     expect(lost.credentials).toBe(two.credentials);
   });
@@ -500,7 +500,7 @@ describe('events', () => {
     { type: 'cleared' },
     { type: 'expired', id: 'one', generation: 1 },
     { type: 'refresh_failed', id: 'one', generation: 1, code: 'timeout', class: 'unknown_outcome' },
-    { type: 'not_durable', code: 'storage_failed' },
+    { type: 'not_durable', code: 'storage_failed', message: 'no' },
     { type: 'record_quarantined', id: 'x', reason: 'bad_state' },
   ])('$type says all it holds, and where it came from', (fact) => {
     expect(eventOf(act(fact), 'elsewhere')).toEqual({ ...fact, at: NOW, origin: 'elsewhere' });

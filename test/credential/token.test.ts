@@ -1,15 +1,7 @@
 import { Console } from 'node:console';
 import { Writable } from 'node:stream';
 import { format, inspect } from 'node:util';
-import {
-  attributesOf,
-  isResource,
-  isToken,
-  openToken,
-  secretsOf,
-  type IdTokenClaims,
-  type TokenFields,
-} from '../../src/credential/token';
+import { attributesOf, isResource, isToken, openToken, secretsOf, type IdTokenClaims, type TokenFields } from '../../src/credential/token';
 import { createToken, withFields } from '../../src/credential/create-token';
 import { aToken, CANARY, CLAIMS, tokenFields } from '../support/tokens';
 import { START_MS } from '../support/unit-platform';
@@ -241,4 +233,11 @@ describe('a token', () => {
     const claims: IdTokenClaims = { ...CLAIMS, auth_time: START_MS / 1000, 'https://x.example/roles': ['a'] };
     expect(aToken({ claims }).claims).toEqual(claims);
   });
+});
+
+it.each([
+  { issuedAt: START_MS / 1000, expiresAt: START_MS },
+  { issuedAt: START_MS, expiresAt: START_MS / 1000 + 3600 },
+])('times in seconds are a mistake that is said: %j', (times) => {
+  expect(() => createToken(tokenFields(times))).toThrow(/multiply by 1000/);
 });

@@ -1,4 +1,11 @@
-import { createCredentialStore, type Credential, type CredentialStore, type CredentialStoreOptions } from '../../src/index.js';
+import {
+  createCredentialStore,
+  memoryStorage,
+  StorageError,
+  type Credential,
+  type CredentialStore,
+  type CredentialStoreOptions,
+} from '../../src/index.js';
 import { offline } from '../support/fake-client.js';
 import { closeAll, codeOf, collect, createWorld, settle } from '../support/fixture.js';
 
@@ -231,3 +238,37 @@ it.each([undefined, null, {}, { clients: null }, { clients: [] }])(
     expect(() => createCredentialStore(options as unknown as CredentialStoreOptions)).toThrow(/clients/);
   },
 );
+
+describe('wrong use is said at once, in words', () => {
+  it.each<readonly [string, unknown]>([
+    ['a function that was not called', memoryStorage],
+    ['a name', 'local'],
+    ['a promise', Promise.resolve(memoryStorage())],
+    ['null', null],
+  ])('a storage that is %s', (_, storage) => {
+    const platform = createWorld().browser.openTab();
+    const clients = { issuer: 'https://id.example.com', clientId: 'spa' };
+    expect(() => createCredentialStore({ clients, platform, storage: storage as never })).toThrow(/call the function/);
+  });
+
+  it('a storage that does not open: the event has its own words', async () => {
+    const { startTab, disk } = createWorld();
+    const open = () => Promise.reject(new StorageError('storage_failed', 'The folder is open to others. Type: chmod 700'));
+    const { store, events } = startTab({ storage: { ...disk.storage(), open } });
+    await store.ready;
+    expect(events).toContainEqual(
+      expect.objectContaining({ type: 'not_durable', message: 'The folder is open to others. Type: chmod 700' }),
+    );
+  });
+
+  it('close waits for what was asked for before, also if it has not begun', async () => {
+    const world = createWorld();
+    const { store } = world.startTab();
+    const token = world.authority.signIn();
+    const storing = store.store(token);
+    await store.close();
+    expect((await storing).id).toBe(token.id);
+    expect((await (await world.openTab()).store.with(token.id))?.token?.isEqual(token)).toBe(true);
+    expect(await codeOf(store.store(world.authority.signIn()))).toBe('store_closed');
+  });
+});

@@ -103,7 +103,7 @@ it('RF-12 whatever becomes of the messages, every tab agrees with storage once i
           world.browser.setDelivery((arrive) => underway.push(arrive));
         } else {
           // What is gone elsewhere may be refused here; nothing else may fail.
-          const command = perform(one, tabs[one.tab]!, () => world.authority.signIn({ sub: `user-${underway.length}` }));
+          const command = perform(one, tabs[one.tab], () => world.authority.signIn({ sub: `user-${underway.length}` }));
           const done = command.catch((error: unknown) => expect(error).toMatchObject({ code: 'credential_removed' }));
           running.push(done);
           if (one.waits) await done;

@@ -183,6 +183,34 @@ describe('a store over sealed records', () => {
     expect(disk(world)).not.toContain('CANARY');
   });
 
+  it('the default is open whoever became it, and a lost key is told the same way each time', async () => {
+    const world = createWorld();
+    const first = await world.openTab({ storage: over(world) });
+    const alice = await first.store.store(world.authority.signIn());
+    const bob = await first.store.store(world.authority.signIn({ sub: 'bob' }));
+    const { store } = await world.openTab({ storage: over(world) });
+    await store.setDefault(bob.id);
+    const handle = (await store.getDefault())!;
+    await firstValueFrom(handle.token$);
+    expect(handle.token?.idToken).toBe(bob.token?.idToken);
+    const lost = await world.openTab({ storage: over(world, 2) });
+    const hers = (await lost.store.with(alice.id))!;
+    for (let i = 0; i < 3; i++) expect(await codeOf(hers.accessToken())).toBe('needs_sign_in');
+  });
+
+  it('wrong keys, and a wrong storage, are said at once', () => {
+    const storage = createWorld().disk.storage();
+    expect(() => sealed(storage, { keys: [keyOf(1)] as never })).toThrow(/staticKeys/);
+    expect(() => sealed(undefined as never)).toThrow(/pass a storage/);
+  });
+
+  it('without Web Crypto it does not open: crypto_unavailable', async () => {
+    const platform = { ...createWorld().browser.openTab(), crypto: {} as Crypto };
+    expect(await codeOf(sealed(createWorld().disk.storage(), { keys: staticKeys([keyOf(1)]), platform }).open())).toBe(
+      'crypto_unavailable',
+    );
+  });
+
   it('revokes what is sealed, at the server and here', async () => {
     const world = createWorld();
     const token = world.authority.signIn();

@@ -30,7 +30,10 @@ export interface Parts {
   readonly put: (items: Map<string, string>, key: string, text: string) => void | Promise<void>;
   readonly dontFit: (items: Map<string, string>, key: string) => Error | null;
   /** The methods in the end. */
-  readonly methods: (good: Required<Omit<CredentialStorage, 'unseal' | 'needsSealing'>>, medium: Medium) => Partial<CredentialStorage>;
+  readonly methods: (
+    good: Required<Omit<CredentialStorage, 'unseal' | 'needsSealing' | 'isPartial'>>,
+    medium: Medium,
+  ) => Partial<CredentialStorage>;
 }
 
 export const turn = (): Promise<void> => Promise.resolve();

@@ -30,15 +30,20 @@ export type CredentialsConfig = CredentialStoreOptions['clients'];
 
 /** A part of the configuration that is given by a `with…` function. */
 export type CredentialsFeature =
-  | { readonly kind: 'storage'; readonly create: () => CredentialStorage }
+  | { readonly kind: 'storage'; readonly create: () => CredentialStorage; readonly persist?: 'all' | 'refresh-only' }
   | { readonly kind: 'resources'; readonly resources: readonly string[] };
 
 /**
  * Where records live. The factory runs in an injection context when the store is first injected.
  * Without this feature tokens are kept in memory and are gone on reload.
+ *
+ * @param options.persist `'refresh-only'`: access tokens stay in memory, each tab and each start renews for its own; default `'all'`
  */
-export function withStorage(create: () => CredentialStorage): CredentialsFeature {
-  return { kind: 'storage', create };
+export function withStorage(
+  create: () => CredentialStorage,
+  options: { readonly persist?: 'all' | 'refresh-only' } = {},
+): CredentialsFeature {
+  return { kind: 'storage', create, ...options };
 }
 
 /**
@@ -80,6 +85,7 @@ export function provideCredentials(
           clients,
           platform: outsideZone(platform, inject(NgZone)),
           ...(storage && { storage: storage.create() }),
+          ...(storage?.persist && { persist: storage.persist }),
         });
         inject(DestroyRef).onDestroy(() => void store.close());
         return store;

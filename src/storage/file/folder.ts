@@ -73,5 +73,5 @@ export function problemOf(stat: Stats, forbidden: number): 'owner' | 'mode' | un
 
 /** The error for what must not be used. */
 export function refused(path: string, why: string): StorageError {
-  return new StorageError('storage_failed', `Credentials are kept in no such place: ${path} ${why}`);
+  return new StorageError('storage_failed', `Credentials are not kept here: ${path} ${why}`);
 }

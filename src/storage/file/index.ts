@@ -22,13 +22,14 @@ export interface FileStorageOptions {
  * A storage in files, shared by all programs of a machine that run as one user. A resolved write has survived power loss, and at any
  * instant there is the old record or the new one, whole. Tokens are written in the clear: wrap it in `sealed(…)` to have them encrypted.
  *
- * @throws {TypeError} `folder` or `namespace` is no text or empty, or the folder holds a NUL character
+ * @throws {TypeError} `folder` or `namespace` is no text or empty, or the folder begins with `~` or holds a NUL character
  * @throws {StorageError} from every method, `storage_failed`: the disk is full or broken, or the folder is a link, of another owner or
  * open to others; the message says what to type
  */
 export function fileStorage({ folder, namespace = 'rx-credentials', platform = defaultPlatform() }: FileStorageOptions): CredentialStorage {
   assertText(folder, 'folder');
   assertText(namespace, 'namespace');
+  if (/^~($|[\\/])/.test(folder)) throw new TypeError('folder: "~" is not expanded; use join(os.homedir(), …)');
   if (folder.includes('\0')) throw new TypeError('folder must not hold a NUL character');
   return createFileStorage({ folder, namespace, platform });
 }

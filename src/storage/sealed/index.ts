@@ -6,6 +6,7 @@
  * @module
  */
 import { defaultPlatform } from '../../platform/platform.js';
+import { StorageError } from '../../errors.js';
 import type { CredentialStorage, StoredRecord } from '../storage.js';
 import { indexedDBKeys, type KeyPlatform } from './indexeddb-keys.js';
 import { isSealed, kidOf, loadJose, openPart, sealPart, SECRET_PARTS, type SecretPart, type Unjudged } from './jwe.js';
@@ -43,6 +44,10 @@ const MAX_TRIES = 3;
  */
 export function sealed(storage: CredentialStorage, options: SealedStorageOptions = {}): SealedStorage {
   const { write = 'sealed', platform = defaultPlatform() } = options;
+  if (typeof (storage as Partial<CredentialStorage> | undefined)?.open !== 'function')
+    throw new TypeError('sealed: pass a storage first, such as sealed(indexedDBStorage())');
+  if (options.keys !== undefined && typeof (options.keys as Partial<SealingKeys>).current !== 'function')
+    throw new TypeError('sealed: keys must be SealingKeys, such as staticKeys([{ kid, key }])');
   const keys = options.keys ?? defaultKeys(storage.namespace, platform);
   const seals = write !== 'plain';
 
@@ -76,7 +81,9 @@ export function sealed(storage: CredentialStorage, options: SealedStorageOptions
     namespace: storage.namespace,
     ...(!seals && storage.needsSealing && { needsSealing: true }),
     ...(storage.isPartial && { isPartial: true }),
-    open: () => {
+    open: async () => {
+      const { crypto } = platform as { readonly crypto?: Partial<Crypto> };
+      if (!crypto?.subtle) throw new StorageError('crypto_unavailable', 'Sealing needs Web Crypto: use https, or localhost.');
       // On its way: the first token that is opened needs it. Where keys cannot be kept, the first write says so, and the store keeps in memory.
       void keys.list?.().catch(() => undefined);
       return storage.open();

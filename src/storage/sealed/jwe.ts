@@ -55,7 +55,8 @@ export async function sealPart(record: Unjudged, part: SecretPart, { kid, key }:
 export async function openPart(record: Unjudged, part: SecretPart, keys: SealingKeys, crypto: Crypto): Promise<unknown> {
   const jwe = parseJwe(record[part]);
   const key = jwe && (await askingForKeys(() => keys.get(jwe.kid)));
-  if (jwe && !key) throw new StorageError('key_lost', 'The key of a sealed credential is gone; it can never be opened again.');
+  if (jwe && !key)
+    throw new StorageError('key_lost', 'The key that sealed this credential is not among the keys: bring it back, or sign in again.');
   try {
     return JSON.parse(await decrypt(jwe!, canonical(await headerOf(record, part, jwe!.kid, crypto)), key!, crypto));
   } catch {

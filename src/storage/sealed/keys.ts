@@ -5,6 +5,9 @@
  */
 import { isCredentialError, StorageError } from '../../errors.js';
 
+/** Web Crypto's `CryptoKey`, also where a program is compiled without the DOM's types. */
+type CryptoKey = Awaited<ReturnType<typeof globalThis.crypto.subtle.importKey>>;
+
 /** A key for AES-GCM with 256 bits, and the name that sealed records know it by. */
 export interface SealingKey {
   /** Stored in the clear with each record: no secret. A name is never used again for another key. */
