@@ -21,7 +21,7 @@ export function difference(before: CredentialRecord | undefined, after: Credenti
 
 /** True for a reading that was overtaken by what is known already. */
 function isStale(before: CredentialRecord, after: CredentialRecord): boolean {
-  return after.revision < before.revision || after.generation < before.generation;
+  return after.revision < before.revision || (before.state !== 'removed' && after.generation < before.generation);
 }
 
 function sameMetadata(a: CredentialRecord, b: CredentialRecord): boolean {

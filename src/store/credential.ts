@@ -235,7 +235,9 @@ async function usableAccessToken(
   const aheadMs = ledger.remainingMs(entry.id) - defaultGraceMs(token);
   if (aheadMs > 0 && ledger.token(entry.id) === token) {
     const accessToken = Promise.resolve(token.accessToken);
-    entry.live = { accessToken, until: now() + aheadMs, monotonicUntil: monotonicNow() + aheadMs };
+    // Of the entry that is kept up to date: the handle's own may be that of a credential long gone, of the same id.
+    const current = ledger.entry(entry.id);
+    if (current) current.live = { accessToken, until: now() + aheadMs, monotonicUntil: monotonicNow() + aheadMs };
   }
   return token.accessToken;
 }

@@ -14,6 +14,7 @@ import {
   parseStoreRecord,
   STORE_RECORD_ID,
   type CredentialRecord,
+  type OpenRecord,
   type StoreRecord,
 } from '../credential/record.js';
 import { inProcessLocks } from '../platform/in-process-locks.js';
@@ -49,9 +50,21 @@ function isClaimChange(before: CredentialRecord | undefined, after: CredentialRe
   return after.defaultClaim !== (before?.defaultClaim ?? 0) || (after.defaultClaim > 0 && after.state !== before?.state);
 }
 
+/**
+ * How a reading stands to what was known. `anew`: the same id was stored again after its tombstone was swept, and counts from the
+ * beginning; `older`: storage was set back behind our knowledge, and what it holds counts.
+ */
+function relationOf(before: CredentialRecord | undefined, after: CredentialRecord): 'later' | 'overtaken' | 'anew' | 'older' {
+  if (!before) return 'later';
+  const wasRemoved = before.state === 'removed';
+  if (wasRemoved && after.state !== 'removed' && after.storedAt !== before.storedAt) return 'anew';
+  if (after.revision <= before.revision) return 'overtaken';
+  return !wasRemoved && after.generation < before.generation ? 'older' : 'later';
+}
+
 /** Follows the records of a ledger. */
-export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean): Following {
-  const { book, keep, quarantine, read, unsealed } = ledger;
+export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean, dropped: (record: OpenRecord) => void): Following {
+  const { book, keep, quarantine, settled, read, unsealed } = ledger;
   const turns = inProcessLocks();
   let claimsChanged = false;
 
@@ -73,26 +86,31 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
     const before = entry?.record;
     if (after.epoch < book.store.epoch) return forget(id);
     book.quarantined.delete(id);
-    if (before && after.revision <= before.revision) return [];
+    const relation = relationOf(before, after);
+    if (relation === 'overtaken') return [];
     const staysUnreadable = entry?.unreadable?.generation === generation && entry.unreadable.state === state;
     const seen = staysUnreadable ? asUnreadable(after) : after;
-    const fact = difference(before, seen);
+    const fact = difference(relation === 'later' ? before : undefined, seen);
+    const gone: readonly StorageFact[] =
+      relation === 'older' && before ? [{ type: 'token_removed', id, generation: before.generation }] : [];
     keep(seen, storedRevision).unreadable = staysUnreadable ? after : undefined;
     claimsChanged ||= isClaimChange(before, after);
-    return fact ? [fact] : [];
+    return fact ? [...gone, fact] : gone;
   };
   /** What changes when a record is known to be gone. What is left here keeps its claim: nothing is promoted in the place of a default. */
   const forget = (id: string): readonly StorageFact[] => {
     const before = ledger.record(id);
     if (!before) return [];
     keep({ ...before, state: 'removed', secrets: null, claims: null, tags: [], revision: 0, generation: 0 }, 0).unreadable = undefined;
-    if (before.state === 'removed') return []; // a tombstone that somebody swept
+    const isDurable = settled(id);
+    if (before.state === 'removed') return isDurable; // a tombstone that somebody swept
     claimsChanged = true;
-    return [{ type: 'token_removed', id, generation: before.generation + 1 }];
+    return [{ type: 'token_removed', id, generation: before.generation + 1 }, ...isDurable];
   };
   const judge = (id: string, parsed: Parsed): readonly StorageFact[] => {
+    if (book.waiting.has(id)) return []; // the next try to write it finds out what counts
     const entry = ledger.entry(id);
-    if (parsed === undefined) return entry?.storedRevision === 0 ? [] : forget(id); // ours may wait to be written
+    if (parsed === undefined) return forget(id);
     if ('corrupt' in parsed) return quarantine(id, parsed.corrupt);
     return learn(withHeld(entry?.record, parsed, refreshOnly), parsed.revision);
   };
@@ -106,7 +124,9 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
     const entries = [...ledger.entries()];
     const removed = entries.filter(({ record }) => record.epoch < next.epoch).flatMap(({ id }) => forget(id));
     // What was stored after the clear may have been heard of before it.
-    return entries.some(({ record }) => record.epoch >= next.epoch && record.state !== 'removed') ? removed : [{ type: 'cleared' }];
+    return entries.some(({ record }) => record.epoch >= next.epoch && record.state !== 'removed')
+      ? removed
+      : [{ type: 'cleared' }, ...removed.filter(({ type }) => type === 'durable')];
   };
 
   /** A token of ours that another renewed is opened before anyone hears of it: nobody sees a moment without a token. */
@@ -127,7 +147,10 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
   const rereadStore: Following['rereadStore'] = async () => {
     const value = await read((storage) => storage.read(STORE_RECORD_ID));
     const record = parseStoreRecord(value);
-    if (record) tell(learnStore(record), 'elsewhere');
+    if (!record) return value;
+    const lost = [...book.waiting.keys()].map((id) => ledger.record(id)).filter((one) => one && one.epoch < record.epoch && isOpen(one));
+    tell(learnStore(record), 'elsewhere');
+    for (const one of lost) dropped(one as OpenRecord);
     return value;
   };
   const reread: Following['reread'] = (id) =>

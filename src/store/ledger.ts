@@ -65,6 +65,10 @@ export interface Book {
   readonly claimants: Set<string>;
   /** id → why what is stored under it could not be read the last time; so each is reported once. */
   readonly quarantined: Map<string, string>;
+  /** By id of a record that waits to be written (RF-15): the generation that storage had when the first write failed. */
+  readonly waiting: Map<string, number>;
+  /** True if the storage keeps what it takes. */
+  isDurable: boolean;
 }
 
 /** What is known of the records. */
@@ -92,6 +96,10 @@ export interface Ledger {
   /** @throws {StorageError} `key_lost`, `seal_broken` */
   readonly unsealed: (record: CredentialRecord) => Promise<OpenRecord>;
   readonly quarantine: (id: string, reason: string) => readonly StorageFact[];
+  /** Notes that a record does not wait to be written any more. */
+  readonly settled: (id: string) => readonly StorageFact[];
+  /** Forgets that there ever was a record of this id. */
+  readonly drop: (id: string) => void;
   readonly read: <T>(question: (storage: CredentialStorage) => Promise<T>) => Promise<T>;
   readonly write: <T>(command: (storage: CredentialStorage) => Promise<T>) => Promise<T>;
 }
@@ -116,6 +124,8 @@ export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerC
     leftovers: false,
     claimants: new Set(),
     quarantined: new Map(),
+    waiting: new Map(),
+    isDurable: false,
   };
 
   const keep = (record: CredentialRecord, storedRevision: number): Entry => {
@@ -142,6 +152,8 @@ export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerC
     book.quarantined.set(id, reason);
     return [{ type: 'record_quarantined', id, reason }];
   };
+  const settled = (id: string): readonly StorageFact[] =>
+    book.waiting.delete(id) && book.waiting.size === 0 && book.isDurable ? [{ type: 'durable' }] : [];
   const read: Ledger['read'] = (question) => asking(() => question(storageOf()), 'read');
   const write: Ledger['write'] = (command) => asking(() => command(storageOf()), 'written');
 
@@ -199,6 +211,7 @@ export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerC
       return Math.min(entry.record.expiresAt - platform.now(), entry.monotonicExpiresAt - platform.monotonicNow());
     },
     restore: (entries, durable) => {
+      book.isDurable = durable;
       const problems: StorageFact[] = [];
       const parsed: CredentialRecord[] = [];
       for (const { id, value } of entries) {
@@ -235,6 +248,11 @@ export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerC
     openNow,
     unsealed,
     quarantine,
+    settled,
+    drop: (id) => {
+      known.delete(id);
+      book.claimants.delete(id);
+    },
     read,
     write,
   };

@@ -29,6 +29,8 @@ import { createWriting } from './writing.js';
 /** How long after a failed write the next try comes, in milliseconds; doubled up to the last. */
 const FIRST_RETRY_MS = 1_000;
 const LAST_RETRY_MS = 30_000;
+/** How often tombstones that are due are looked for; the first time at the start. */
+const SWEEP_MS = 6 * 60 * 60_000;
 
 /** What a store does once it lives. */
 export interface Living extends Pick<Refresher, 'refresh'>, Pick<Membership, 'setDefault' | 'clear'> {
@@ -51,6 +53,8 @@ export interface Living extends Pick<Refresher, 'refresh'>, Pick<Membership, 'se
   wake(): void;
   /** Resolves when nothing is to be caught up with any more. */
   caughtUp(): Promise<void> | undefined;
+  /** Tries a last time to write what waits. */
+  flush(): Promise<void>;
   close(): void;
 }
 
@@ -69,6 +73,8 @@ export interface LivingContext {
   readonly announce: (record: { readonly id: string; readonly generation: number; readonly revision: number }) => void;
   /** Hears of each credential that is no more, with its last state. */
   readonly onGone: (last: CredentialState) => void;
+  /** True once `close` was called: no question is answered from memory any more. */
+  readonly isClosing: () => boolean;
   /** `close` waits for what is run here. */
   readonly running: <T>(command: Promise<T>) => Promise<T>;
 }
@@ -76,8 +82,9 @@ export interface LivingContext {
 /** Brings a store to life. */
 export function createLiving(context: LivingContext): Living {
   const { ledger, loop, platform, isShared, clientOf } = context;
-  const following = createFollowing(ledger, loop, context.refreshOnly);
-  const writing = createWriting({ ...context, following, dropped: (record) => void forget(clientOf(record), record) });
+  const dropped = (record: OpenRecord): void => void forget(clientOf(record), record);
+  const following = createFollowing(ledger, loop, context.refreshOnly, dropped);
+  const writing = createWriting({ ...context, following, dropped });
   const parts = { ...context, following, writing };
   const refresher = createRefresher(parts);
   const lookup = createLookup();
@@ -87,22 +94,34 @@ export function createLiving(context: LivingContext): Living {
   let catchingUp: Promise<void> | undefined;
   let retryDelayMs = FIRST_RETRY_MS;
   let closed = false;
+  let sweepsAt = platform.monotonicNow() + SWEEP_MS;
+  let sleptAgain = false;
   let frozen = false; // a page that is frozen in the middle of a reading keeps others from writing
 
-  const clock = createClock({ platform, loop, ledger, onWake: () => void retry() });
+  const onWake = (): void => {
+    void retry();
+    if (platform.monotonicNow() < sweepsAt) return;
+    sweepsAt = platform.monotonicNow() + SWEEP_MS;
+    void context.running(membership.sweep()).catch(() => undefined); // what fails is tried again later
+  };
+  const clock = createClock({ platform, loop, ledger, onWake });
   /** What is in memory may be used as long as the clock ticks and nothing is being caught up with. */
   const trustMemory = (): void => {
-    if (!closed) trust.until = catchingUp ? -Infinity : clock.overdueAt();
+    if (!closed) trust.until = catchingUp || frozen || context.isClosing() ? -Infinity : clock.overdueAt();
   };
-  const catchUp = (): Promise<void> => {
-    catchingUp ??= following
-      .reload()
-      .catch(() => undefined) // the next reading tells
-      .finally(() => {
-        catchingUp = undefined;
-        clock.check();
-        trustMemory();
-      });
+  const readAgain = async (): Promise<void> => {
+    do {
+      sleptAgain = false;
+      await following.reload().catch(() => undefined); // the next reading tells
+    } while (sleptAgain);
+  };
+  const catchUp = (slept: boolean): Promise<void> => {
+    sleptAgain ||= slept; // what is being read was read before
+    catchingUp ??= readAgain().finally(() => {
+      catchingUp = undefined;
+      clock.check();
+      trustMemory();
+    });
     trustMemory();
     return catchingUp;
   };
@@ -180,7 +199,9 @@ export function createLiving(context: LivingContext): Living {
     heard: (id, revision) => {
       if (frozen) return;
       const known = id === STORE_RECORD_ID ? ledger.book.store.revision : ledger.entry(id)?.storedRevision;
-      if (known === undefined || typeof revision !== 'number' || revision > known) void following.reread(id).catch(() => undefined);
+      const isGone = ledger.record(id)?.state === 'removed'; // stored anew, it counts from the beginning
+      if (!isGone && known !== undefined && typeof revision === 'number' && revision <= known) return;
+      void (writing.isWaiting(id) ? retry() : following.reread(id)).catch(() => undefined);
     },
     reread: (id) => following.reread(id),
     tidy: async () => {
@@ -188,18 +209,22 @@ export function createLiving(context: LivingContext): Living {
     },
     freeze: () => {
       frozen = isShared();
+      trustMemory();
     },
     wake: () => {
+      const slept = frozen || platform.now() > clock.overdueAt();
       frozen = false;
       clock.check();
-      if (isShared()) void catchUp();
+      if (isShared()) void catchUp(slept);
     },
     caughtUp: () => {
-      if (frozen) void catchUp(); // asked something, so it runs again
+      const slept = frozen;
       frozen = false;
-      if (isShared() && !closed && platform.now() > clock.overdueAt()) void catchUp();
+      if (slept) void catchUp(slept); // asked something, so it runs again
+      if (isShared() && !closed && platform.now() > clock.overdueAt()) void catchUp(false);
       return catchingUp;
     },
+    flush: () => writing.retry().catch(() => undefined),
     close: () => {
       closed = true;
       clock.close();

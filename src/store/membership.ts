@@ -91,7 +91,8 @@ export function createMembership(context: MembershipContext): Membership {
           await writing.updateStore((current) => ({ ...current, epoch: Math.max(current.epoch + 1, epoch), nullClaim: 0 }));
           await writing.sweep((record) => record === null); // what no one can read is forgotten, too
         } catch {
-          await writing.sweep(() => true); // a full disk takes no new epoch, but it lets go of records
+          await writing.sweep(() => true, true); // a full disk takes no new epoch, but it lets go of records
+          writing.giveUp();
           await following.reload();
         }
         await storageOf().sweep?.();
@@ -107,6 +108,7 @@ export function createMembership(context: MembershipContext): Membership {
           const nobody = loop.snapshot().defaultId === null && ledger.book.topClaim > ledger.book.store.nullClaim;
           if (nobody) await writing.updateStore((current) => ({ ...current, nullClaim: ledger.book.topClaim }));
           await writing.sweep(isDue);
+          for (const { id, record } of [...ledger.entries()]) if (isDue(record)) ledger.drop(id);
         }
         await storageOf().sweep?.();
       });

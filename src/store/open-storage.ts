@@ -52,7 +52,7 @@ const DEADLINE_MS = 10_000;
 const REACHES: readonly Reach[] = ['process', 'origin', 'machine'];
 
 /** A guard that waits for `ready` must not wait for ever. */
-function deadlineOf({ setTimer }: Platform): { readonly passed: Promise<never>; cancel(): void } {
+export function deadlineOf({ setTimer }: Platform): { readonly passed: Promise<never>; cancel(): void } {
   let cancel = (): void => undefined;
   const passed = new Promise<never>((_, reject) => {
     const late = new StorageError('storage_failed', `The storage did not open within ${DEADLINE_MS} ms.`);

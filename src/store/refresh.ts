@@ -11,6 +11,7 @@ import { asCredentialError, CredentialError, StorageError } from '../errors.js';
 import { OAuthResponseError } from '../oauth/oauth-response-error.js';
 import type { Grant, OAuth2Client } from '../oauth/client.js';
 import { inProcessLocks } from '../platform/in-process-locks.js';
+import type { Platform } from '../platform/platform.js';
 import { accessTokenIn, refreshTokenIn } from '../oauth/token-response.js';
 import { gone } from './credential.js';
 import { tombstoneOf } from './drafts.js';
@@ -28,6 +29,7 @@ export interface RefreshContext {
   readonly following: Following;
   readonly writing: Writing;
   readonly loop: Loop;
+  readonly platform: Pick<Platform, 'now'>;
   /** True if others write to the same records. */
   readonly isShared: () => boolean;
   readonly withLock: <T>(name: string, run: () => Promise<T>) => Promise<T>;
@@ -60,7 +62,7 @@ export function createRefresher(parts: RefreshContext): Refresher {
     const key = `${request.minValidityMs ?? 'forced'}:${id}`; // E63: only who asks for the same joins
     const running = flights.get(key);
     if (running) return running;
-    const seen = context.ledger.record(id)?.generation ?? 0;
+    const seen = seenOf(context, id);
     const shared = defer(async (): Promise<RefreshOutcome> => {
       try {
         return {
@@ -84,15 +86,27 @@ export function createRefresher(parts: RefreshContext): Refresher {
   };
 }
 
-/** The refresh itself, alone among all tabs. `seen` is the generation the caller knew when it asked. */
-async function refreshLocked(context: Refreshing, id: string, seen: number, request: RefreshRequest): Promise<Token> {
+/** What a caller knew when it asked. */
+interface Seen {
+  readonly generation: number;
+  readonly accessToken: string | undefined;
+  /** Epoch milliseconds. */
+  readonly at: number;
+}
+
+function seenOf({ ledger, platform }: RefreshContext, id: string): Seen {
+  return { generation: ledger.record(id)?.generation ?? 0, accessToken: ledger.token(id)?.accessToken, at: platform.now() };
+}
+
+/** The refresh itself, alone among all tabs. */
+async function refreshLocked(context: Refreshing, id: string, seen: Seen, request: RefreshRequest): Promise<Token> {
   const { ledger, following, loop } = context;
   usable(await following.reread(id));
   if (ledger.book.quarantined.has(id))
     throw new StorageError('storage_failed', 'The stored record cannot be read: no answer could be kept.');
   const record = usable(await ledger.open(id));
   const token = ledger.token(id);
-  if (token && isGoodFor(context, request, record, seen)) return token;
+  if (token && isGoodFor(context, request, token, record.generation, seen)) return token;
   const client = clientFor(context, record);
   loop.dispatch([{ type: 'refresh_started', id, generation: record.generation }], 'here');
   const grant = grantOf(record);
@@ -107,10 +121,16 @@ async function refreshLocked(context: Refreshing, id: string, seen: number, requ
 function isGoodFor(
   { ledger }: RefreshContext,
   { minValidityMs }: RefreshRequest,
-  { id, generation }: CredentialRecord,
-  seen: number,
+  { id, accessToken, issuedAt }: Token,
+  generation: number,
+  seen: Seen,
 ): boolean {
-  return ledger.remainingMs(id) > (minValidityMs ?? 0) && (minValidityMs !== null || generation > seen);
+  const remainingMs = ledger.remainingMs(id);
+  if (minValidityMs !== null && remainingMs > minValidityMs) return true;
+  // Where access tokens are not shared, another's renewal leaves this program the one it had.
+  const isRenewed = generation > seen.generation && accessToken !== seen.accessToken;
+  // One that was asked for since then lasts as long as any that could be had now.
+  return isRenewed && remainingMs > 0 && (minValidityMs === null || issuedAt >= seen.at);
 }
 
 /** What is presented in a refresh, and what the answer is compared with. */
@@ -201,7 +221,8 @@ async function commit(context: RefreshContext, client: OAuth2Client, grant: Gran
     (current) => (holds(current, grant) ? { ...unstaged(current), ...recordFieldsOf(next), generation: current.generation + 1 } : null),
     { keep: true },
   );
-  if (written && context.isShared()) await following.reread(STORE_RECORD_ID); // a clear elsewhere that no message told of
+  // A clear elsewhere that no message told of. Whether or not it can be read now: the token is at hand.
+  if (written && context.isShared()) await following.reread(STORE_RECORD_ID).catch(() => undefined);
   const held = ledger.token(grant.id);
   if (held && held.claims?.sub === grant.claims?.sub) return held; // RF-5: if another token is stored by now, ours is dropped, not revoked: that might end the other one, too
   await revokeQuietly(client, next.refreshToken, 'refresh_token');

@@ -105,13 +105,22 @@ async function revokeRemotely(
 /** Only the access token, which is marked as expired here, so that the next caller gets another one. */
 async function revokeAccessToken(context: RevocationContext, record: OpenRecord): Promise<RevokeResult> {
   const dead = record.secrets?.accessToken;
-  const accessToken = await askServer(context.clientOf(record), dead, 'access_token');
-  await context.writing.updateOpen(record.id, (current) =>
-    current.state === 'active' && current.secrets?.accessToken === dead
-      ? { ...current, expiresAt: 0, generation: current.generation + 1 } // by any clock, also one that is set back
-      : null,
+  // First here: nothing attaches it any more, whatever the server does.
+  await context.writing.updateOpen(
+    record.id,
+    (current) =>
+      current.state === 'active' && current.secrets?.accessToken === dead
+        ? { ...current, expiresAt: 0, generation: current.generation + 1 } // by any clock, also one that is set back
+        : null,
+    { keep: true },
   );
-  return { local: 'kept', refreshToken: NOT_ASKED, accessToken };
+  const deadline = deadlineOf(context.platform);
+  try {
+    const accessToken = await Promise.race([askServer(context.clientOf(record), dead, 'access_token'), deadline.passed]);
+    return { local: 'kept', refreshToken: NOT_ASKED, accessToken };
+  } finally {
+    deadline.cancel();
+  }
 }
 
 async function askServer(

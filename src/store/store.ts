@@ -20,7 +20,7 @@ import { createCredentialFactory, gone, tokenStream, type Credential, type Crede
 import { createLedger } from './ledger.js';
 import type { Living } from './living.js';
 import { createLoop } from './loop.js';
-import { openStorage } from './open-storage.js';
+import { deadlineOf, openStorage } from './open-storage.js';
 import { connect, type Connection, type Listener } from './tabs.js';
 
 /** Options of a store. */
@@ -112,6 +112,7 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
   let connection: Connection | undefined;
   let closing: Promise<void> | undefined;
   const trust = { until: -Infinity };
+  let slept = false; // and nobody was there to catch up
   const early = new Set<string>(); // ids of which something was heard before there was a way to follow it
   const pending = new Set<Promise<unknown>>();
   const handles = new Map<string, Credential>();
@@ -145,9 +146,11 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
             if (handle) factory.retire(handle, last);
             handles.delete(last.id);
           },
+          isClosing: () => closing !== undefined,
           running,
         });
         for (const id of early) living.heard(id);
+        if (slept) living.wake();
         return living;
       },
       () => {
@@ -215,9 +218,13 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
 
   async function start(): Promise<void> {
     const listener: Listener = {
-      heard: (id, revision) => (living ? living.heard(id, revision) : void early.add(id)),
+      heard: (id, revision) => {
+        if (living) return living.heard(id, revision);
+        early.add(id);
+        if (loop.snapshot().status === 'ready') void bring().catch(() => undefined); // it may have failed to load
+      },
       frozen: () => living?.freeze(),
-      woken: () => living?.wake(),
+      woken: () => (living ? living.wake() : void (slept = true)),
     };
     const listen = ({ reach }: StorageCapabilities): void => {
       connection?.close();
@@ -234,11 +241,13 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
     if (error) loop.dispatch([{ type: 'not_durable', code: error.code, message: error.message }], 'here');
     trust.until = Infinity;
     const { defaultId } = loop.snapshot();
-    const isOpen = defaultId === null || (await ledger.open(defaultId).catch(() => null)) !== null;
+    const deadline = deadlineOf(platform);
+    const isOpen = defaultId === null || (await Promise.race([ledger.open(defaultId), deadline.passed]).catch(() => null)) !== null;
+    deadline.cancel();
     const lives = bring();
-    if (changed.length > 0 || error || !isOpen || !isWhole) {
+    if (changed.length > 0 || slept || error || !isOpen || !isWhole) {
       const all = await lives.catch(() => null); // what is known already is not what is true
-      if (all) await Promise.all(changed.map((id) => all.reread(id).catch(() => undefined)));
+      if (all) await Promise.all([all.caughtUp(), ...changed.map((id) => all.reread(id).catch(() => undefined))]);
     }
     void running(lives.then((all) => all.tidy())).catch(() => undefined); // what fails is tried again at the next start
   }
@@ -261,7 +270,8 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
     ready,
     token$: (id) => defer(() => tokenStream(context, id)),
     find$: (query) =>
-      defer(bring).pipe(
+      // Not before: the reducer begins with what the start has found.
+      defer(() => ready.then(bring)).pipe(
         switchMap((all) => all.find$(query)),
         map(handlesOf),
       ),
@@ -303,6 +313,7 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
         await bringing?.catch(() => undefined);
         await living?.caughtUp();
         while (pending.size > 0) await Promise.all([...pending]);
+        await living?.flush();
         connection?.close();
         connection = undefined;
         living?.close();

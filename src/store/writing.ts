@@ -43,10 +43,15 @@ export interface Writing {
   updateOpen(id: string, change: (current: OpenRecord) => RecordDraft | null, options?: ChangeOptions): Promise<CredentialRecord | null>;
   /** The same for the store's own record. */
   updateStore(change: (current: StoreRecord) => Omit<StoreRecord, 'revision'>): Promise<StoreRecord>;
-  /** Removes records of earlier epochs, and of those of this one what is due; `null` stands for a record that cannot be read. */
-  sweep(isDue: (record: CredentialRecord | null) => boolean): Promise<void>;
+  /**
+   * Removes records of earlier epochs, and of those of this one what is due; `null` stands for a record that cannot be read.
+   * The others are told only if no store record tells them.
+   */
+  sweep(isDue: (record: CredentialRecord | null) => boolean, isTold?: boolean): Promise<void>;
   /** Tries again to write what could not be written. */
   retry(): Promise<void>;
+  /** Forgets that anything waits to be written. */
+  giveUp(): void;
   /** True if something, or this record, waits to be written. */
   isWaiting(id?: string): boolean;
 }
@@ -65,23 +70,23 @@ export interface WritingContext {
 
 /** The writes of one store. */
 export function createWriting({ ledger, following, platform, refreshOnly, announce, dropped }: WritingContext): Writing {
-  const { read, write, openNow, unsealed } = ledger;
+  const { read, write, openNow, settled, unsealed } = ledger;
+  const { waiting } = ledger.book;
   const { turns, tell, learn, learnStore, rereadNow, rereadStore } = following;
-  /** By id: the generation that storage had when the first write failed. */
-  const waiting = new Map<string, number>();
 
   const put = (record: CredentialRecord, over: number): Promise<boolean> =>
     write((storage) => storage.write(storedForm(record, refreshOnly), over || 'absent'));
   const written = (record: CredentialRecord, storedRevision = record.revision): CredentialRecord => {
-    const isLast = waiting.delete(record.id) && waiting.size === 0;
-    tell([...learn(record, storedRevision), ...(isLast ? [{ type: 'durable' as const }] : [])], 'here');
+    const isDurable = settled(record.id);
+    tell([...learn(record, storedRevision), ...isDurable], 'here');
     announce(record);
     return record;
   };
   /** In memory until it can be written: what a server gave once it does not give again. */
   const kept = (record: CredentialRecord, over: number, { code, message }: CredentialError): CredentialRecord => {
     if (!waiting.has(record.id)) waiting.set(record.id, over === 0 ? 0 : (ledger.record(record.id)?.generation ?? 0));
-    tell([...learn(record, over), { type: 'not_durable', code, message }], 'here');
+    const facts = learn(record, over);
+    tell(waiting.has(record.id) ? [...facts, { type: 'not_durable', code, message }] : facts, 'here'); // else of an earlier epoch
     return record;
   };
   /** Commits one record and folds what the write means. */
@@ -113,6 +118,9 @@ export function createWriting({ ledger, following, platform, refreshOnly, announ
         const record = await commit(draft, entry, options);
         if (record) return record;
         await rereadNow(id, 'elsewhere');
+        // A damaged record keeps nobody signed in: it makes room for the end of the session.
+        const isEnd = draft.state === 'removed' || draft.state === 'revoking';
+        if (isEnd && ledger.book.quarantined.has(id) && (await write((storage) => storage.remove(id, 'any')))) entry.storedRevision = 0;
         if (waiting.has(id)) await settle(id);
       }
       throw new StorageError('storage_conflict', 'The record is written by others faster than it can be read; try again.');
@@ -121,13 +129,12 @@ export function createWriting({ ledger, following, platform, refreshOnly, announ
   /** One more try for a record that waits; what others wrote meanwhile decides. Runs in the record's turn. */
   const settle = async (id: string): Promise<void> => {
     const entry = ledger.entry(id);
-    if (!entry) return void waiting.delete(id);
+    if (!entry) return tell(settled(id), 'here');
     const { record, storedRevision } = entry;
     if (await put(record, storedRevision)) return void written(record);
     const value = await read((storage) => storage.read(id));
     if (value === undefined || value === null) {
-      waiting.delete(id);
-      entry.storedRevision = storedRevision || 1; // there was one: so it is gone
+      tell(settled(id), 'here');
       if (isOpen(record)) dropped(record);
       return void (await rereadNow(id, 'elsewhere'));
     }
@@ -141,6 +148,12 @@ export function createWriting({ ledger, following, platform, refreshOnly, announ
   const mergedWith = async (stored: CredentialRecord, record: CredentialRecord): Promise<CredentialRecord> => {
     const revision = Math.max(stored.revision, record.revision) + 1;
     const { tags, defaultClaim } = stored;
+    // A sign-out wins over whatever became of the same session meanwhile (RF-13).
+    if (stored.state !== 'removed' && stored.storedAt === record.storedAt) {
+      if (record.state === 'removed')
+        return { ...record, defaultClaim, revision, generation: Math.max(stored.generation + 1, record.generation) };
+      if (record.state === 'revoking') return { ...stored, state: 'revoking', revision };
+    }
     // The token is the one before ours, so only tags or the default changed: ours goes on top.
     if (stored.state === 'active' && stored.generation === waiting.get(record.id)) return { ...record, tags, defaultClaim, revision };
     // Another token, or a sign-out: that counts, ours is dropped. Its generation goes above ours, or it would look like an old one.
@@ -182,7 +195,7 @@ export function createWriting({ ledger, following, platform, refreshOnly, announ
         }
         throw new StorageError('storage_conflict', 'The store record is written by others faster than it can be read; try again.');
       }),
-    sweep: async (isDue) => {
+    sweep: async (isDue, isTold = false) => {
       const { epoch } = ledger.book.store;
       for (const { id, value } of await read((storage) => storage.readAll())) {
         if (id === STORE_RECORD_ID) continue;
@@ -193,12 +206,17 @@ export function createWriting({ ledger, following, platform, refreshOnly, announ
         // Of an earlier epoch goes whatever is there by now: a refresh may have written it again meanwhile.
         const condition = record && record.epoch >= epoch ? record.revision : 'any';
         await turns.withLock(id, () => write((storage) => storage.remove(id, condition)));
+        if (isTold) announce({ id, generation: 0, revision: Number.MAX_SAFE_INTEGER }); // whoever knows it must look
       }
       ledger.book.leftovers = false;
     },
     retry: async () => {
-      for (const id of [...waiting.keys()]) await turns.withLock(id, () => (waiting.has(id) ? settle(id) : Promise.resolve()));
+      // Each for itself: one that cannot be written must not keep the others from it (E62).
+      const tries = [...waiting.keys()].map((id) => turns.withLock(id, () => (waiting.has(id) ? settle(id) : Promise.resolve())));
+      await Promise.allSettled(tries);
+      await Promise.all(tries);
     },
+    giveUp: () => tell([...waiting.keys()].flatMap(settled), 'here'),
     isWaiting: (id) => (id === undefined ? waiting.size > 0 : waiting.has(id)),
   };
 }
