@@ -1,4 +1,4 @@
-// Scratch: findings of a review. Each test fails on the tree it was written for.
+// What a hostile reader broke once.
 import { createCredentialStore } from '../../src/index.js';
 import type { CredentialStorage } from '../../src/storage/storage.js';
 import type { DiskCall } from '../support/fake-disk.js';
