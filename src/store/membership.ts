@@ -156,6 +156,13 @@ export function createMembership(context: MembershipContext): Membership {
     return ids.every((id) => ledger.record(id)?.state === 'revoking');
   }
 
+  /** A tombstone may be what says that nobody is the default. Before its place is taken the store record says so: nothing is promoted. */
+  async function keepNobody(id: string): Promise<void> {
+    const claim = isTombstone(id) ? (ledger.record(id)?.defaultClaim ?? 0) : 0;
+    if (claim <= ledger.book.store.nullClaim) return;
+    await writing.updateStore((current) => ({ ...current, nullClaim: Math.max(current.nullClaim, claim) }));
+  }
+
   function isTombstone(id: string): boolean {
     const entry = ledger.entry(id);
     return entry?.record.state === 'removed' && entry.storedRevision > 0;
@@ -171,6 +178,7 @@ export function createMembership(context: MembershipContext): Membership {
       defaultClaim: isNeeded() ? await reserveClaim() : 0,
       tags,
     });
+    if (draft.defaultClaim === 0) await keepNobody(token.id);
     const written = isTombstone(token.id)
       ? await writing.update(
           token.id,

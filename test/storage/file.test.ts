@@ -294,7 +294,7 @@ describe('what lies in the folder of fileStorage', () => {
       }),
       { numRuns: runs(100, 5_000) },
     );
-  });
+  }, 120_000);
 
   it('E62 pipes, folders and files of a terabyte are unreadable records: nothing waits for them or swallows them', async () => {
     const folder = newFolder();

@@ -217,3 +217,18 @@ describe('the default credential', () => {
     await expect(store.setDefault(credential)).rejects.toMatchObject({ code: 'credential_removed' });
   });
 });
+
+it('nothing is promoted when an id is stored again whose removal made nobody the default', async () => {
+  const { openTab, authority } = createWorld();
+  const { store } = await openTab();
+  const alice = await store.store(authority.signIn({ sub: 'alice' }));
+  const bob = await store.store(authority.signIn({ sub: 'bob', id: 'bob' }));
+  await store.setDefault(bob);
+  await bob.remove();
+  expect(store.snapshot().defaultId).toBeNull();
+  await store.store(authority.signIn({ sub: 'bob', id: 'bob' }));
+  expect(store.snapshot().defaultId).toBeNull();
+  expect((await openTab()).store.snapshot().defaultId).toBeNull();
+  await store.setDefault(alice);
+  expect((await openTab()).store.snapshot().defaultId).toBe(alice.id);
+});
