@@ -1,12 +1,12 @@
 // Shows in a real browser that no update is lost between tabs, whatever their processes see of web storage:
-//   node test/browsers/web-storage.mjs
-// checkWebStorage(tabs) throws at the first failure; an e2e test calls it with tabs of its own.
+//   node test/browsers/web-storage.mjs [--steps 500]
+// checkWebStorage(browser) is for other engines: firefox.mjs and webkit.mjs call it with tabs of their own.
 import assert from 'node:assert/strict';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 import { chromium } from 'playwright-core';
 import { program } from '../../tools/program.mjs';
-import { servePage } from './two-tabs.mjs';
+import { commandLine, inAll, runChecks, servePage, tabsOf } from './two-tabs.mjs';
 
 const CHROMIUM_ARGS = [
   '--no-sandbox',
@@ -18,89 +18,79 @@ const CHROMIUM_ARGS = [
   '--disable-sync',
 ];
 const TABS = 4;
-const STEPS = 500;
 
 /**
  * Runs every check on tabs of one origin and profile.
  *
- * @param tabs.newTab opens a tab: { goto(url), evaluate(fn, arg), close() }
- * @param tabs.duplicate opens a tab with a copy of another's sessionStorage
- * @param tabs.url a page of a secure context
- * @returns what was found, one line each
+ * @param browser.newTab opens a tab: { goto(url), evaluate(fn, arg), close() }
+ * @param browser.duplicate opens a tab with a copy of another's sessionStorage
+ * @param browser.url a page of a secure context; of WebKit by https, or there are no cookies
  */
 export async function checkWebStorage({ newTab, duplicate, url }) {
   const code = await bundle();
   const load = (tab) => tab.evaluate((text) => void (0, eval)(text), code);
-  const open = async () => {
-    const tab = await newTab();
-    await tab.goto(url);
+  const { open, closeAll } = tabsOf(async (original) => {
+    const tab = await (original ? duplicate(original) : newTab());
+    if (!original) await tab.goto(url);
     await load(tab);
     return tab;
-  };
-  const twinOf = async (tab) => {
-    const twin = await duplicate(tab);
-    await load(twin);
-    return twin;
-  };
-  const lines = [];
-  for (const check of [
-    plainLocalStorage,
-    noStepIsLost,
-    killedWriter,
-    removedStaysRemoved,
-    clearedIsGone,
-    twinsShareOneTruth,
-    strangersShareNothing,
-  ]) {
-    lines.push(...(await check(open, twinOf)).map((line) => `ok ${check.name}: ${line}`));
-  }
-  return lines;
+  });
+  const steps = Number(commandLine().values.steps);
+  const tabs = { open, steps, kills: Math.ceil(steps / 50), records: Math.ceil(steps / 10) };
+  await open(); // it stays
+  const checks = [mediumAlone, killedWriter, removedStaysRemoved, clearedIsGone, twinsShareOneTruth, strangersShareNothing].map((check) => [
+    check.name,
+    () => check(tabs),
+  ]);
+  const kinds = ['local', 'indexedDB', 'incoherent', 'cookies'].map((kind) => [`noStepIsLost, ${kind}`, () => noStepIsLost(tabs, kind)]);
+  await runChecks([...checks, ...kinds], closeAll);
 }
 
-/** The control: what localStorage alone does under an exclusive Web Lock. It says whether this browser can show the trouble at all. */
-async function plainLocalStorage(open) {
-  const tabs = await Promise.all(Array.from({ length: TABS }, open));
-  await tabs[0].evaluate(() => localStorage.setItem('plain', '0'));
-  await Promise.all(
-    tabs.map((tab) =>
-      tab.evaluate(async (steps) => {
-        const step = () => localStorage.setItem('plain', String(Number(localStorage.getItem('plain')) + 1));
-        for (let i = 0; i < steps; i++) await navigator.locks.request('plain', step);
-      }, STEPS),
-    ),
-  );
-  const count = Number(await (await open()).evaluate(() => localStorage.getItem('plain')));
-  await Promise.all(tabs.map((tab) => tab.close()));
-  return [`localStorage under a Web Lock alone lost ${TABS * STEPS - count} of ${TABS * STEPS} updates`];
+/** One after the other: WebDriver talks to one tab at a time. */
+async function openAll(open) {
+  const tabs = [];
+  for (let i = 0; i < TABS; i++) tabs.push(await open());
+  return tabs;
+}
+
+/** The control: what each medium alone does under an exclusive Web Lock. It says whether this browser can show the trouble at all. */
+async function mediumAlone({ open, steps }) {
+  const tabs = await openAll(open);
+  const countUp = async (_, times) => {
+    const cookie = () => Number(/(?:^|; )__Host-alone=(\d+)/.exec(document.cookie)?.[1] ?? 0);
+    const step = () => {
+      localStorage.setItem('alone', String(Number(localStorage.getItem('alone')) + 1));
+      document.cookie = `__Host-alone=${cookie() + 1}; Path=/; Secure`;
+    };
+    for (let i = 0; i < times; i++) await navigator.locks.request('alone', step);
+    return [Number(localStorage.getItem('alone')), cookie()];
+  };
+  const counts = await inAll(tabs, countUp, steps);
+  const lines = ['localStorage', 'a cookie'].map((medium, which) => {
+    const count = Math.max(...counts.map((both) => both[which]));
+    return `${medium} under a Web Lock alone lost ${TABS * steps - count} of ${TABS * steps} updates`;
+  });
+  return lines.join('; ');
 }
 
 /** Conditional increments, read again on conflict. */
-async function noStepIsLost(open) {
-  const lines = [];
-  for (const kind of ['local', 'indexedDB', 'incoherent']) {
-    const tabs = await Promise.all(Array.from({ length: TABS }, open));
-    const startedAt = performance.now();
-    const results = await Promise.all(tabs.map((tab) => tab.evaluate(([what, steps]) => lab.countUp(what, steps), [kind, STEPS])));
-    const ms = performance.now() - startedAt;
-    const reader = await open();
-    const counts = await Promise.all([reader, ...tabs].map((tab) => tab.evaluate((what) => lab.count(what), kind)));
-    assert.deepEqual(
-      counts,
-      counts.map(() => TABS * STEPS),
-      `${kind}: an update was lost`,
-    );
-    const conflicts = results.reduce((sum, one) => sum + one, 0);
-    lines.push(`${kind}: 0 of ${TABS * STEPS} lost, ${conflicts} conflicts, ${(ms / TABS / STEPS).toFixed(1)} ms a step`);
-    await Promise.all([reader, ...tabs].map((tab) => tab.close()));
-  }
-  return lines;
+async function noStepIsLost({ open, steps }, kind) {
+  const tabs = await openAll(open);
+  const startedAt = performance.now();
+  const conflicts = await inAll(tabs, (_, [what, times]) => lab.countUp(what, times), [kind, steps]);
+  const ms = performance.now() - startedAt;
+  const counts = await inAll([await open(), ...tabs], (_, what) => lab.count(what), kind);
+  const isWhole = counts.every((count) => count === TABS * steps);
+  assert.ok(isWhole, `of ${TABS * steps} updates ${TABS * steps - counts[0]} are lost: the tabs read ${counts}`);
+  const conflict = conflicts.reduce((sum, one) => sum + one, 0);
+  return `0 of ${TABS * steps} lost, ${conflict} conflicts, ${(ms / TABS / steps).toFixed(1)} ms a step`;
 }
 
 /** A tab that ends in the middle of a write leaves the old record or the new one, and no lock. */
-async function killedWriter(open) {
+async function killedWriter({ open, kills }) {
   const reader = await open();
   await reader.evaluate(() => lab.countUp('local', 1));
-  for (let i = 0; i < 10; i++) {
+  for (let i = 0; i < kills; i++) {
     const victim = await open();
     const before = await reader.evaluate(() => lab.count('local'));
     await victim.evaluate(() => void lab.countUp('local', 1_000_000));
@@ -111,12 +101,12 @@ async function killedWriter(open) {
     assert.equal(await reader.evaluate(async () => (await lab.countUp('local', 1), lab.count('local'))), left + 1);
   }
   await reader.close();
-  return ['10 tabs ended while writing: the record was whole, the next write went through'];
+  return `${kills} tabs ended while writing: the record was whole, the next write went through`;
 }
 
-async function removedStaysRemoved(open) {
+async function removedStaysRemoved({ open, records }) {
   const [a, b] = [await open(), await open()];
-  for (let i = 0; i < 50; i++) {
+  for (let i = 0; i < records; i++) {
     await a.evaluate(() => lab.put('local', 'removed', { i: 1 }));
     assert.deepEqual(await b.evaluate(() => lab.get('local', 'removed')), { id: 'removed', revision: 1, i: 1 });
     assert.equal(await a.evaluate(() => lab.remove('local', 'removed')), true);
@@ -125,45 +115,41 @@ async function removedStaysRemoved(open) {
       ['counter'],
     ]);
   }
-  await Promise.all([a.close(), b.close()]);
-  return ['50 records appeared in the other tab at once, and were gone at once'];
+  return `${records} records appeared in the other tab at once, and were gone at once`;
 }
 
-async function clearedIsGone(open) {
+async function clearedIsGone({ open }) {
   const [a, b] = [await open(), await open()];
   await a.evaluate(() => lab.put('local', 'cleared', {}));
   await b.evaluate(() => localStorage.clear());
   for (const tab of [b, a]) assert.deepEqual(await tab.evaluate(() => lab.ids('local')), []);
   assert.equal(await a.evaluate(() => lab.put('local', 'cleared', { again: true })), true);
   assert.deepEqual(await b.evaluate(() => lab.get('local', 'cleared')), { id: 'cleared', revision: 1, again: true });
-  await Promise.all([a.close(), b.close()]);
-  return ['after localStorage.clear() nothing is left, and writing goes on'];
+  return 'after localStorage.clear() nothing is left, and writing goes on';
 }
 
-async function twinsShareOneTruth(open, twinOf) {
+async function twinsShareOneTruth({ open, steps }) {
   const a = await open();
   await a.evaluate(() => lab.countUp('session', 3));
-  const b = await twinOf(a);
+  const b = await open(a);
   assert.equal(await b.evaluate(() => lab.count('session')), 3);
-  await Promise.all([a, b].map((tab) => tab.evaluate((steps) => lab.countUp('session', steps), STEPS)));
-  for (const tab of [a, b]) assert.equal(await tab.evaluate(() => lab.count('session')), 3 + 2 * STEPS);
+  await inAll([a, b], (_, times) => lab.countUp('session', times), steps);
+  for (const tab of [a, b]) assert.equal(await tab.evaluate(() => lab.count('session')), 3 + 2 * steps);
   assert.equal(await b.evaluate(() => lab.remove('session', 'counter')), true);
   assert.deepEqual(await a.evaluate(() => lab.ids('session')), []);
-  await Promise.all([a.close(), b.close()]);
-  return [`a duplicated tab and its original: 0 of ${2 * STEPS} lost, a removal reaches both`];
+  return `a duplicated tab and its original: 0 of ${2 * steps} lost, a removal reaches both`;
 }
 
-async function strangersShareNothing(open, twinOf) {
+async function strangersShareNothing({ open }) {
   const [a, b] = [await open(), await open()];
   await a.evaluate(() => lab.put('session', 'mine', { secret: 'canary' }));
   assert.deepEqual(await b.evaluate(() => lab.ids('session')), []);
   const found = await b.evaluate(() => lab.everythingInIndexedDB());
   assert.ok(!found.includes('canary'), 'the copy in IndexedDB is readable');
-  const twin = await twinOf(a);
+  const twin = await open(a);
   await a.close();
   assert.deepEqual(await twin.evaluate(() => lab.get('session', 'mine')), { id: 'mine', revision: 1, secret: 'canary' });
-  await Promise.all([b.close(), twin.close()]);
-  return ['another tab of the origin sees no record of a session, and cannot read what lies in IndexedDB'];
+  return 'another tab of the origin sees no record of a session, and cannot read what lies in IndexedDB';
 }
 
 /** The storages as one script, with what the checks do inside a tab. */
@@ -179,6 +165,7 @@ async function bundle() {
 }
 
 const LAB = `
+import { cookieStorage } from './src/storage/cookie/index.ts';
 import { indexedDBStorage } from './src/storage/indexeddb/index.ts';
 import { keyValueStorage } from './src/storage/key-value/index.ts';
 import { webStorage } from './src/storage/web/index.ts';
@@ -187,6 +174,7 @@ const made = {};
 const make = {
   local: () => webStorage('local', { namespace }),
   session: () => webStorage('session', { namespace }),
+  cookies: () => cookieStorage({ namespace }),
   indexedDB: () => indexedDBStorage({ namespace, durability: 'relaxed' }),
   incoherent: () => keyValueStorage(localStorage, { namespace: 'incoherent', reach: 'origin', coherent: false }),
 };
@@ -242,7 +230,7 @@ async function inChromium() {
       await twin.waitForLoadState();
       return twin;
     };
-    for (const line of await checkWebStorage({ newTab: () => context.newPage(), duplicate, url: page.url })) console.log(line);
+    await checkWebStorage({ newTab: () => context.newPage(), duplicate, url: page.url });
   } finally {
     await browser.close();
     page.close();

@@ -113,5 +113,5 @@ describe.each<readonly [string, (storage: CredentialStorage) => CredentialStorag
       }),
       { numRuns: runs(100, 1000) },
     );
-  });
+  }, 300_000);
 });

@@ -132,10 +132,6 @@ async function act(command: Command): Promise<void> {
 async function settle(): Promise<void> {
   await credentials.ready;
   say({ found: await view() });
-  await firstValueFrom(
-    credentials.state$.pipe((states) => states),
-    { defaultValue: null },
-  );
   while (credentials.snapshot().credentials.some(({ status }) => status.activity === 'revoking')) await new Promise(setImmediate);
   say({ settled: await view(), durable: credentials.snapshot().durable, waits });
 }
@@ -143,8 +139,12 @@ async function settle(): Promise<void> {
 let count = 0;
 const chooser = { random: randomFrom(seed), prefix, fresh: () => `${name}-${count++}`, removed };
 const next = async (): Promise<Command> => anyCommand(await view(), chooser);
-const canDo = async (command: Command): Promise<boolean> =>
-  'mark' in command ? false : !('id' in command) || command.id === null || (await view()).credentials[command.id]?.state === 'valid';
+async function canDo(command: Command): Promise<boolean> {
+  const { credentials: all } = await view();
+  if (command.do === 'store')
+    return !(command.id in all) && Object.values(all).every(({ sub, state }) => sub !== command.sub || state !== 'valid');
+  return command.do === 'clear' || command.id === null || all[command.id]?.state === 'valid';
+}
 
 /** Says what it sees whenever that changes, and works between `go` and `rest`. */
 async function liveBeside(): Promise<void> {
@@ -176,14 +176,17 @@ async function liveBeside(): Promise<void> {
   }
 }
 
-await settle();
-if (task === 'beside') await liveBeside();
-if (task === 'script') for (const command of everyCommand(name)) await act(command);
-if (task === 'random') {
-  if (first && (await canDo(first))) await act(first);
-  for (;;) await act(await next());
+async function main(): Promise<void> {
+  await settle();
+  if (task === 'beside') await liveBeside();
+  if (task === 'script') for (const command of everyCommand(name)) await act(command);
+  if (task === 'random') {
+    if (first && (await canDo(first))) await act(first);
+    for (;;) await act(await next());
+  }
+  calls.push([]);
+  await credentials.close();
+  say({ closed: true, calls: calls.map((made) => made.length) });
+  process.exit();
 }
-calls.push([]);
-await credentials.close();
-say({ closed: true, calls: calls.map((made) => made.length) });
-process.exit();
+void main(); // what it throws ends the program

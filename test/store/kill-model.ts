@@ -1,6 +1,7 @@
 // What a store must hold after a command, after a kill in the middle of one, and what may be asked of it next. Shared by the programs that
 // are killed (kill-child.ts) and the tests that judge them. Pure.
-import { createToken, type Token } from '../../src/credential/token';
+import { createToken } from '../../src/credential/create-token';
+import type { Token } from '../../src/credential/token';
 import { CLIENT_ID, ISSUER } from '../support/fake-client';
 
 /** One credential as a program sees it. */
@@ -166,7 +167,8 @@ export function anyCommand(view: View, { random, prefix, fresh, removed }: Choos
   const id = pick(valid);
   const roll = random() * (prefix === '' ? 1 : 0.97);
   if (own.length > 6) return { do: 'remove', id };
-  if (roll < 0.2) return { do: 'store', id: `${prefix}${fresh()}`, sub: lost.length > 0 ? (pick(lost)[1].sub ?? '') : fresh(), mark: fresh(), tags };
+  if (roll < 0.2)
+    return { do: 'store', id: `${prefix}${fresh()}`, sub: lost.length > 0 ? (pick(lost)[1].sub ?? '') : fresh(), mark: fresh(), tags };
   if (roll < 0.5) {
     const shared = Object.keys(view.credentials).filter((one) => one.startsWith('shared'));
     return { do: 'refresh', id: shared.length > 0 && random() < 0.7 ? pick(shared) : id, mark: fresh(), staged: random() < 0.4 };
