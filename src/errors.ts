@@ -32,8 +32,10 @@ export type CredentialErrorCode =
   | 'network_error'
   | 'no_refresh_token'
   | 'oauth_error'
+  | 'renewal_failed'
   | 'response_invalid'
   | 'response_too_large'
+  | 'scope_not_granted'
   | 'seal_broken'
   | 'server_error'
   | 'server_unavailable'
@@ -67,8 +69,10 @@ const CODES: Readonly<Record<CredentialErrorCode, ErrorClass>> = {
   network_error: 'unknown_outcome',
   no_refresh_token: 'needs_user',
   oauth_error: 'configuration',
+  renewal_failed: 'transient',
   response_invalid: 'unknown_outcome',
   response_too_large: 'unknown_outcome',
+  scope_not_granted: 'needs_user',
   seal_broken: 'security',
   server_error: 'unknown_outcome',
   server_unavailable: 'transient',

@@ -5,11 +5,16 @@
  * @module
  */
 import type { CredentialErrorCode, ErrorClass } from '../errors.js';
-import type { CredentialState, SignInReason } from './state.js';
+import type { CredentialState, RefreshFailure, SignInReason, Target } from './state.js';
 
 /** What a record says that is no secret. */
-export interface CredentialFacts extends Omit<CredentialState, 'status' | 'isDefault'> {
+export interface CredentialFacts extends Omit<CredentialState, 'status' | 'isDefault' | 'refreshFailure'> {
   readonly recordState: 'active' | 'needs_sign_in' | 'revoking';
+}
+
+interface Failure {
+  readonly code: CredentialErrorCode;
+  readonly class: ErrorClass;
 }
 
 interface OfCredential {
@@ -36,11 +41,8 @@ export type StorageFact =
   | ({ readonly type: 'refresh_started' | 'expired' } & OfCredential)
   // Near its end, or `valid` again: the clock was ahead and has been set right.
   | ({ readonly type: 'expiring'; readonly token?: 'valid' | 'expiring' } & OfCredential)
-  | ({
-      readonly type: 'refresh_failed' | 'interaction_required';
-      readonly code: CredentialErrorCode;
-      readonly class: ErrorClass;
-    } & OfCredential)
+  | ({ readonly type: 'refresh_failed'; readonly target?: Target } & RefreshFailure & OfCredential)
+  | ({ readonly type: 'interaction_required' } & Failure & OfCredential)
   | { readonly type: 'not_durable'; readonly code: CredentialErrorCode; readonly message: string }
   | { readonly type: 'durable' }
   | { readonly type: 'record_quarantined'; readonly id: string; readonly reason: string };
@@ -56,18 +58,15 @@ type EventOf<Type extends string, Members = unknown> = Type extends string
   ? { readonly type: Type; readonly at: number; readonly origin: EventOrigin } & Members
   : never;
 
-interface Failure {
-  readonly code: CredentialErrorCode;
-  readonly class: ErrorClass;
-}
-
 /** What `events$` emits: ids, generations, codes and reasons; never a token, never a claim (OBS-1). `at` is epoch milliseconds. */
 export type CredentialEvent =
   | EventOf<'restored' | 'cleared' | 'durable'>
   | EventOf<'token_added' | 'token_replaced' | 'metadata_updated' | 'token_removed', OfCredential>
   | EventOf<'refresh_started' | 'expired', OfCredential>
   | EventOf<'expiring', OfCredential & { readonly token?: 'valid' | 'expiring' }>
-  | EventOf<'refresh_failed' | 'interaction_required', OfCredential & Failure>
+  // With a target only that could not be had: less scope or another resource. The credential itself is as it was.
+  | EventOf<'refresh_failed', OfCredential & RefreshFailure & { readonly target?: Target }>
+  | EventOf<'interaction_required', OfCredential & Failure>
   | EventOf<'sign_in_required', OfCredential & { readonly reason: SignInReason | null }>
   | EventOf<'default_changed', { readonly id: string | null }>
   // The message is that of the error, which holds no secret: it says what is wrong and what to do.

@@ -33,3 +33,14 @@ export function nextChangeAfter(lifetime: Lifetime, now: number): number {
   const expiring = expiresAt - defaultGraceMs(lifetime);
   return expiring > now ? expiring : expiresAt;
 }
+
+/** How long before its expiry a token is renewed unasked: 60 s or a quarter of its lifetime, less up to a tenth of that, by `fraction`. */
+export function renewalLeadMs({ issuedAt, expiresAt }: Lifetime, fraction: number): number {
+  if (expiresAt === null) return 0;
+  return Math.min(60_000, Math.max(0, expiresAt - issuedAt) / 4) * (1 - fraction / 10);
+}
+
+/** How long to wait after the nth failure in a row: 1 s, doubled up to five minutes, half as much more or less by `fraction`. */
+export function backoffMs(attempts: number, fraction: number): number {
+  return Math.min(300_000, 1_000 * 2 ** (attempts - 1)) * (0.5 + fraction);
+}

@@ -6,7 +6,9 @@
  */
 import { isPlainObject, stringOr } from './data.js';
 import { normalizeScope } from './scope.js';
-import type { SignInReason } from './state.js';
+import type { SignInReason, Target } from './state.js';
+
+export type { Target };
 import {
   attributesOf,
   isResource,
@@ -36,6 +38,33 @@ export interface StagedAnswer {
   readonly contentType?: string;
   readonly sentAt: number;
   readonly receivedAt: number;
+  /** What was asked for; left out for the token itself. */
+  readonly target?: Target;
+}
+
+/** An access token for a narrower scope or another resource; it lives by the refresh token of its parent. */
+export interface ChildToken extends Target {
+  readonly accessToken: string;
+  readonly tokenType: 'Bearer' | 'DPoP';
+  /** The scope granted. */
+  readonly granted: string;
+  /** Epoch milliseconds. */
+  readonly issuedAt: number;
+  readonly expiresAt: number | null;
+}
+
+/** Says that the refresh token is about to be sent, or was sent and nobody knows what came of it (RF-3). */
+export interface Intent {
+  /** Names the refresh that began. */
+  readonly holder: string;
+  /** How many began with this token. */
+  readonly attempt: number;
+  /** The generation that is sent, or the one that another refresh has put in its place meanwhile. */
+  readonly generation: number;
+  /** When the last of them began, in epoch milliseconds. */
+  readonly startedAt: number;
+  /** When the first did. */
+  readonly since: number;
 }
 
 /** What a sealing storage has in the place of a secret: text that only it can open. */
@@ -44,7 +73,8 @@ export interface SealedText {
 }
 
 /** Secrets as stored: without the access token where only the refresh token is persisted. */
-export type StoredSecrets = Partial<Pick<TokenSecrets, 'accessToken'>> & Omit<TokenSecrets, 'accessToken'>;
+export type StoredSecrets = Partial<Pick<TokenSecrets, 'accessToken'>> &
+  Omit<TokenSecrets, 'accessToken'> & { readonly children?: readonly ChildToken[] };
 
 /** One credential as it is stored. */
 export interface CredentialRecord {
@@ -73,6 +103,7 @@ export interface CredentialRecord {
   /** `null` once there is nothing left to keep: after a definite rejection, or in a tombstone. */
   readonly secrets: StoredSecrets | SealedText | null;
   readonly staged?: StagedAnswer | SealedText;
+  readonly intent?: Intent;
 }
 
 /** A record whose secrets are in the clear. */
@@ -166,10 +197,21 @@ export function parseRecord(value: unknown, id: string): CredentialRecord | { re
     staged: parseStagedOf(value),
   };
   const { counters, times, state, attributes, secrets, staged } = parts;
+  const intent = parseIntent(value['intent']);
   if (!counters || !times || !state || !attributes || !secrets || !staged) {
     return corrupt(`bad_${Object.entries(parts).find(([, part]) => !part)?.[0] ?? 'record'}`);
   }
-  return Object.freeze({ v: RECORD_VERSION, id, ...counters, ...times, ...state, ...attributes, ...secrets, ...staged });
+  return Object.freeze({
+    v: RECORD_VERSION,
+    id,
+    ...counters,
+    ...times,
+    ...state,
+    ...attributes,
+    ...secrets,
+    ...staged,
+    ...(intent && { intent }),
+  });
 }
 
 /** The store record, or `null` if the value is none: then the epoch cannot be known. */
@@ -244,12 +286,40 @@ function parseSecrets(value: unknown): StoredSecrets | SealedText | undefined {
   const { accessToken } = value;
   const refreshToken = stringOr(value['refreshToken'], undefined);
   const idToken = stringOr(value['idToken'], undefined);
+  const children = Array.isArray(value['children']) ? value['children'].map(parseChild).filter((child) => child !== undefined) : [];
   if (accessToken === undefined ? refreshToken === undefined : !isAccessToken(accessToken)) return undefined;
   return Object.freeze({
     ...(isAccessToken(accessToken) && { accessToken }),
     ...(refreshToken !== undefined && { refreshToken }),
     ...(idToken !== undefined && { idToken }),
+    ...(children.length > 0 && { children: Object.freeze(children) }),
   });
+}
+
+/** One that is damaged is had anew: it is no more than a saved request. */
+function parseChild(value: unknown): ChildToken | undefined {
+  if (!isPlainObject(value)) return undefined;
+  const { accessToken, tokenType, granted, issuedAt, expiresAt } = value;
+  const target = parseTarget(value);
+  if (!target || !isAccessToken(accessToken) || typeof granted !== 'string') return undefined;
+  if ((tokenType !== 'Bearer' && tokenType !== 'DPoP') || !isTime(issuedAt) || !(expiresAt === null || isTime(expiresAt))) return undefined;
+  return Object.freeze({ ...target, accessToken, tokenType, granted, issuedAt, expiresAt });
+}
+
+function parseTarget(value: unknown): Target | undefined {
+  if (!isPlainObject(value)) return undefined;
+  const { scope, resource } = value;
+  if (scope !== undefined && typeof scope !== 'string') return undefined;
+  if (resource !== undefined && !isResource(resource)) return undefined;
+  return { ...(scope !== undefined && { scope: normalizeScope(scope) }), ...(resource !== undefined && { resource }) };
+}
+
+/** One that cannot be read says nothing: the token is sent as if none were there. */
+function parseIntent(value: unknown): Intent | undefined {
+  if (!isPlainObject(value)) return undefined;
+  const { holder, attempt, generation, startedAt, since } = value;
+  if (typeof holder !== 'string' || !isCount(attempt) || !isCount(generation) || !isTime(startedAt) || !isTime(since)) return undefined;
+  return Object.freeze({ holder, attempt, generation, startedAt, since });
 }
 
 function parseStaged(value: unknown): StagedAnswer | SealedText | null {
@@ -257,8 +327,9 @@ function parseStaged(value: unknown): StagedAnswer | SealedText | null {
   if (!isPlainObject(value)) return null;
   const { text, sentAt, receivedAt } = value;
   const contentType = stringOr(value['contentType'], undefined);
+  const target = value['target'] === undefined ? undefined : parseTarget(value['target']);
   if (typeof text !== 'string' || !isTime(sentAt) || !isTime(receivedAt)) return null;
-  return Object.freeze({ text, ...(contentType !== undefined && { contentType }), sentAt, receivedAt });
+  return Object.freeze({ text, ...(contentType !== undefined && { contentType }), sentAt, receivedAt, ...(target && { target }) });
 }
 
 /** Nothing counts so far by ones; from a counter at the end of the safe range the next one could not be told (E62). */

@@ -8,8 +8,8 @@ import { assertNever, type CredentialFacts, type StorageAction } from './actions
 import { sameData } from './data.js';
 import { openDraft, type Draft, type Folded } from './draft.js';
 import { validityAt } from './expiry.js';
-import { restored, snapshot, statusOf } from './snapshot.js';
-import type { Activity, CredentialState, CredentialStatus, StoreState } from './state.js';
+import { restored, snapshot } from './snapshot.js';
+import type { Activity, CredentialState, CredentialStatus, RefreshFailure, StoreState } from './state.js';
 
 type AgeAction = { readonly id: string; readonly generation: number; readonly at: number };
 
@@ -52,8 +52,13 @@ function apply(draft: Draft, action: StorageAction): void {
       return draft.reset([], null);
     case 'refresh_started':
       return setStatus(draft, action, ({ token, activity }) => ({ token, activity: activity === 'revoking' ? activity : 'refreshing' }));
-    case 'refresh_failed':
-      return setStatus(draft, action, ({ token, activity }) => ({ token, activity: idleAfter(activity) }));
+    case 'refresh_failed': {
+      const { code, class: errorClass, attempts, nextTryAt } = action;
+      const failure = Object.freeze({ code, class: errorClass, attempts, nextTryAt });
+      const isEnding = draft.get(action.id)?.status.activity === 'revoking';
+      const known = action.target ? undefined : failure;
+      return isEnding ? undefined : setStatus(draft, action, ({ token }) => ({ token, activity: 'idle' }), known);
+    }
     case 'interaction_required':
       return setStatus(draft, action, ({ token, activity }) => ({
         token: token === 'needs_sign_in' ? token : 'needs_interaction',
@@ -84,7 +89,7 @@ function restore(draft: Draft, action: Extract<StorageAction, { type: 'restored'
 function put(draft: Draft, facts: CredentialFacts, at: number): void {
   const before = draft.get(facts.id);
   if (before && facts.generation < before.generation) return;
-  const after = snapshot(facts, statusOf(facts, before, at), draft.defaultId === facts.id);
+  const after = snapshot(facts, before, at, draft.defaultId === facts.id);
   if (!sameData(before, after)) draft.change(before, after);
 }
 
@@ -109,12 +114,14 @@ function setStatus(
   draft: Draft,
   { id, generation }: { readonly id: string; readonly generation: number },
   change: (status: CredentialStatus, credential: CredentialState) => CredentialStatus,
+  failure?: RefreshFailure,
 ): void {
   const before = draft.get(id);
   if (!before || before.generation !== generation) return;
   const status = change(before.status, before);
-  if (status.token === before.status.token && status.activity === before.status.activity) return;
-  draft.change(before, Object.freeze({ ...before, status: Object.freeze(status) }));
+  if (!failure && status.token === before.status.token && status.activity === before.status.activity) return;
+  const refreshFailure = failure ?? before.refreshFailure;
+  draft.change(before, Object.freeze({ ...before, status: Object.freeze(status), refreshFailure }));
 }
 
 /**

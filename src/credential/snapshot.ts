@@ -10,13 +10,13 @@ import type { CredentialState, CredentialStatus, StoreState } from './state.js';
 /** The state that a start begins with. */
 export function restored({ credentials, defaultId, durable, at }: Extract<StorageAction, { type: 'restored' }>): StoreState {
   const known = credentials.some(({ id }) => id === defaultId) ? defaultId : null;
-  const snapshots = credentials.map((facts) => snapshot(facts, statusOf(facts, undefined, at), facts.id === known)).sort(byStoring);
+  const snapshots = credentials.map((facts) => snapshot(facts, undefined, at, facts.id === known)).sort(byStoring);
   const ids = Object.freeze(snapshots.map(({ id }) => id));
   return Object.freeze({ status: 'ready', durable, defaultId: known, ids, credentials: Object.freeze(snapshots) });
 }
 
 /** The status that goes with a record: what is known of a token, and what goes on with it, stays so as long as it is the same one. */
-export function statusOf(facts: CredentialFacts, before: CredentialState | undefined, at: number): CredentialStatus {
+function statusOf(facts: CredentialFacts, before: CredentialState | undefined, at: number): CredentialStatus {
   if (facts.recordState === 'needs_sign_in') return { token: 'needs_sign_in', activity: 'idle' };
   const same = before?.generation === facts.generation && before.status.token !== 'needs_sign_in' ? before.status : undefined;
   const token = same?.token ?? validityAt(facts, at);
@@ -24,9 +24,12 @@ export function statusOf(facts: CredentialFacts, before: CredentialState | undef
   return { token, activity: same && same.activity !== 'revoking' ? same.activity : 'idle' };
 }
 
-/** A frozen snapshot. */
-export function snapshot({ recordState: _, ...facts }: CredentialFacts, status: CredentialStatus, isDefault: boolean): CredentialState {
-  return Object.freeze({ ...facts, status: Object.freeze(status), isDefault });
+/** A frozen snapshot of what a record says; what this program knows of the same token besides stays. */
+export function snapshot(facts: CredentialFacts, before: CredentialState | undefined, at: number, isDefault: boolean): CredentialState {
+  const { recordState: _, ...known } = facts;
+  const isSame = before?.generation === facts.generation && facts.recordState === 'active';
+  const refreshFailure = isSame ? before.refreshFailure : null;
+  return Object.freeze({ ...known, status: Object.freeze(statusOf(facts, before, at)), refreshFailure, isDefault });
 }
 
 /** Order of storing. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { CredentialErrorCode, ErrorClass } from '../errors.js';
 import type { TokenAttributes } from './token.js';
 
 /** Why a user must sign in again. `unreadable`: the tokens are sealed and cannot be opened; what is stored stays as it is. */
@@ -20,6 +21,24 @@ export interface CredentialStatus {
   readonly activity: Activity;
 }
 
+/** What is asked for when it is not the token of the login itself: less scope, or another resource (RFC 6749 §6, RFC 8707 §2.2). */
+export interface Target {
+  /** Scopes separated by blanks, in order; `undefined`: all that were granted. */
+  readonly scope?: string;
+  readonly resource?: string;
+}
+
+/** Why the last refresh failed; the token stays as it was. */
+export interface RefreshFailure {
+  readonly code: CredentialErrorCode;
+  /** What can be done: `transient` and `unknown_outcome` pass by themselves, `configuration` does not. */
+  readonly class: ErrorClass;
+  /** How many have failed in a row, in this program. */
+  readonly attempts: number;
+  /** When the store tries again by itself, in epoch milliseconds; `null`: when it is asked to. */
+  readonly nextTryAt: number | null;
+}
+
 /** What may be known without opening the token. Never a secret. */
 export interface TokenMetadata extends TokenAttributes {
   readonly tags: readonly string[];
@@ -34,6 +53,8 @@ export interface CredentialState extends TokenMetadata {
   readonly status: CredentialStatus;
   /** Set while `status.token` is `needs_sign_in`. */
   readonly reason: SignInReason | null;
+  /** Set from a failed refresh of this program until the token is renewed, here or elsewhere. */
+  readonly refreshFailure: RefreshFailure | null;
   readonly isDefault: boolean;
 }
 

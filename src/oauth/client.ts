@@ -5,7 +5,8 @@
  * @module
  */
 import type { AuthorizationServer } from 'oauth4webapi';
-import type { StagedAnswer } from '../credential/record.js';
+import type { StagedAnswer, Target } from '../credential/record.js';
+import type { OnUnknownOutcome } from '../credential/refresh-protocol.js';
 import { assertScope } from '../credential/scope.js';
 import type { Token } from '../credential/token.js';
 import { defaultPlatform, type Platform } from '../platform/platform.js';
@@ -28,9 +29,31 @@ export interface OAuth2ClientOptions {
   readonly postLogoutRedirectUri?: string;
   /** Signing algorithms an ID token may have. Default `['RS256']`. `none` and HS* are never accepted (IDT-5). */
   readonly idTokenSigningAlgs?: readonly string[];
+  /**
+   * How long this server takes a refresh token again that it has rotated already, in milliseconds. Default 0: unknown. Within that time a
+   * refresh whose answer was lost is just sent again.
+   */
+  readonly reuseLeewayMs?: number;
+  /**
+   * What to do where a program died in the middle of a refresh, and the server may have used up the refresh token. `retry`, the default:
+   * send it again. `defer-until-expiry`: use the access token as long as it lives, then send it again. `reauthenticate`: the user must
+   * sign in; for servers that end all sessions of a user when a refresh token comes twice.
+   */
+  readonly onUnknownOutcome?: OnUnknownOutcome;
+  /**
+   * Gets the next token in another way than by its refresh token, such as a silent authorization; for servers that give no refresh token.
+   * The token must be of the same user. It is asked under the same locks, and what it gives is stored under the same id.
+   */
+  readonly renew?: RenewFunction;
   /** Everything ambient. Default: the platform of this runtime. */
   readonly platform?: Platform;
 }
+
+/**
+ * A way to renew a token, asked with the client that it is a part of. Errors that are no `CredentialError` are taken for passing ones
+ * (`renewal_failed`).
+ */
+export type RenewFunction = (grant: Grant, client: OAuth2Client) => Promise<Token>;
 
 /** What a code exchange needs from the flow that sent the user away. */
 export interface CodeExchange {
@@ -59,13 +82,20 @@ export interface OAuth2Client {
   readonly scope: string;
   readonly redirectUri: string | undefined;
   readonly postLogoutRedirectUri: string | undefined;
+  readonly reuseLeewayMs?: number | undefined;
+  readonly onUnknownOutcome?: OnUnknownOutcome | undefined;
+  readonly renew?: RenewFunction | undefined;
   readonly platform: Platform;
   /** The server's metadata (RFC 8414, OpenID Connect Discovery): fetched once an hour at most, kept a day if it cannot be fetched anew. */
   metadata(): Promise<AuthorizationServer>;
   /** Checks the callback and exchanges its code for a validated token (RFC 6749 §4.1.3, RFC 7636, RFC 9207, OIDC Core §3.1.3.7). */
   exchangeCode(exchange: CodeExchange): Promise<Token>;
-  /** Sends a refresh request (RFC 6749 §6) and returns the raw answer: what was rotated can be made durable before it is judged. */
-  sendRefresh(grant: Grant): Promise<StagedAnswer>;
+  /**
+   * Sends a refresh request (RFC 6749 §6) and returns the raw answer: what was rotated can be made durable before it is judged.
+   *
+   * @param target less scope, or another resource (RFC 8707 §2.2)
+   */
+  sendRefresh(grant: Grant, target?: Target): Promise<StagedAnswer>;
   /** True if judging the answer must ask the server for keys. */
   needsKeys(answer: StagedAnswer): boolean;
   /** Judges an answer: the next token of the same id, keeping all that the answer omits (6749-12, §6.1 of the standards list). */
@@ -108,10 +138,13 @@ export function createOAuth2Client(options: OAuth2ClientOptions): OAuth2Client {
     scope: resolved.scope,
     redirectUri: options.redirectUri,
     postLogoutRedirectUri: options.postLogoutRedirectUri,
+    reuseLeewayMs: options.reuseLeewayMs,
+    onUnknownOutcome: options.onUnknownOutcome,
+    renew: options.renew,
     platform: resolved.platform,
     metadata: async () => (await protocol()).metadata(),
     exchangeCode: async (exchange) => (await protocol()).exchangeCode(exchange),
-    sendRefresh: async (grant) => (await protocol()).sendRefresh(grant),
+    sendRefresh: async (grant, target) => (await protocol()).sendRefresh(grant, target),
     needsKeys: (answer) => ready?.needsKeys(answer) ?? true,
     processRefresh: async (grant, answer) => (await protocol()).processRefresh(grant, answer),
     revoke: async (token, hint) => (await protocol()).revoke(token, hint),
@@ -132,5 +165,16 @@ function resolve(options: OAuth2ClientOptions): ResolvedClientOptions {
   if (refused !== undefined || idTokenSigningAlgs.length === 0) {
     throw new TypeError('idTokenSigningAlgs must name asymmetric algorithms; "none" and HS* prove nothing to a public client');
   }
+  assertRenewal(options);
   return { issuer, clientId, scope: assertScope(scope, 'scope'), idTokenSigningAlgs, platform: options.platform ?? defaultPlatform() };
+}
+
+const ON_UNKNOWN_OUTCOME: readonly unknown[] = ['retry', 'defer-until-expiry', 'reauthenticate'] satisfies OnUnknownOutcome[];
+
+function assertRenewal({ reuseLeewayMs = 0, onUnknownOutcome = 'retry', renew }: OAuth2ClientOptions): void {
+  if (!(typeof reuseLeewayMs === 'number' && reuseLeewayMs >= 0 && reuseLeewayMs <= 86_400_000))
+    throw new TypeError('reuseLeewayMs must be a number of milliseconds, at most a day');
+  if (!ON_UNKNOWN_OUTCOME.includes(onUnknownOutcome))
+    throw new TypeError('onUnknownOutcome must be "retry", "defer-until-expiry" or "reauthenticate"');
+  if (renew !== undefined && typeof renew !== 'function') throw new TypeError('renew must be a function');
 }

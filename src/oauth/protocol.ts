@@ -7,7 +7,7 @@
  */
 import * as oauth from 'oauth4webapi';
 import { isPlainObject, parseJson } from '../credential/data.js';
-import type { StagedAnswer } from '../credential/record.js';
+import type { StagedAnswer, Target } from '../credential/record.js';
 import { createToken } from '../credential/create-token.js';
 import { parseClaims, type IdTokenClaims, type Token, type TokenContext } from '../credential/token.js';
 import { CredentialError, isCredentialError, ProtocolError } from '../errors.js';
@@ -28,7 +28,7 @@ const METADATA_STALE_IF_ERROR_MS = 24 * 60 * 60_000;
 export interface Protocol {
   readonly metadata: () => Promise<oauth.AuthorizationServer>;
   readonly exchangeCode: (exchange: CodeExchange) => Promise<Token>;
-  readonly sendRefresh: (grant: Grant) => Promise<StagedAnswer>;
+  readonly sendRefresh: (grant: Grant, target?: Target) => Promise<StagedAnswer>;
   readonly needsKeys: (answer: StagedAnswer) => boolean;
   readonly processRefresh: (grant: Grant, answer: StagedAnswer) => Promise<Token>;
   readonly revoke: (token: string, hint: 'access_token' | 'refresh_token') => Promise<void>;
@@ -188,16 +188,19 @@ export function createProtocol({ issuer, clientId, idTokenSigningAlgs, platform 
       };
       return tokenOf(answer, { id: randomText(platform, 16), context, sentAt: exchange.sentAt, claims });
     },
-    sendRefresh: async ({ refreshToken }) => {
+    sendRefresh: async ({ refreshToken }, target) => {
       if (refreshToken === undefined)
         throw new CredentialError('no_refresh_token', 'There is no refresh token; the user must sign in.', { issuer });
       const as = await metadata();
       endpoint(as, 'token_endpoint', issuer);
       const { status, text, headers, sentAt, receivedAt } = await exchanging((seen) =>
-        oauth.refreshTokenGrantRequest(as, clientAt(platform.now()), auth, refreshToken, http(TOKEN_LIMITS, seen)),
+        oauth.refreshTokenGrantRequest(as, clientAt(platform.now()), auth, refreshToken, {
+          ...http(TOKEN_LIMITS, seen),
+          ...(target && { additionalParameters: { ...target } }),
+        }),
       );
-      if (status !== 200) throw errorOf({ status, text, headers }, issuer);
-      return { text, contentType: contentTypeOf({ headers }), sentAt, receivedAt };
+      if (status < 200 || status > 299) throw errorOf({ status, text, headers, receivedAt }, issuer); // E56: what any 2xx holds is looked at
+      return { text, contentType: contentTypeOf({ headers }), sentAt, receivedAt, ...(target && { target }) };
     },
     needsKeys: ({ text }) => {
       const body = parseJson(text);

@@ -11,7 +11,17 @@ export function isSecureUrl(url: string, allowLocalhost: boolean): boolean {
   if (username !== '' || password !== '') return false; // fetch refuses these, too
   if (protocol === 'https:') return true;
   if (protocol !== 'http:') return false;
-  return /^127(\.\d{1,3}){3}$/.test(hostname) || hostname === '[::1]' || (allowLocalhost && hostname === 'localhost');
+  return isLoopback(hostname) || (allowLocalhost && hostname === 'localhost');
+}
+
+/** True for addresses that no network is needed for. */
+export function isOnThisMachine(url: string): boolean {
+  const hostname = URL.canParse(url) ? new URL(url).hostname : '';
+  return isLoopback(hostname) || hostname === 'localhost';
+}
+
+function isLoopback(hostname: string): boolean {
+  return /^127(\.\d{1,3}){3}$/.test(hostname) || hostname === '[::1]';
 }
 
 /** True for http to the name `localhost`, whose address is the resolver's affair. */

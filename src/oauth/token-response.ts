@@ -31,8 +31,11 @@ export interface TokenResponse {
 /**
  * The error an answer other than 200 means, by its own JSON and status, never by its texts (6749-9).
  */
-export function errorOf({ status, text, headers }: Pick<Exchange, 'status' | 'text' | 'headers'>, issuer: string): CredentialError {
-  const retryAfterMs = parseRetryAfter(headers.get('retry-after'));
+export function errorOf(
+  { status, text, headers, receivedAt }: Pick<Exchange, 'status' | 'text' | 'headers'> & Partial<Pick<Exchange, 'receivedAt'>>,
+  issuer: string,
+): CredentialError {
+  const retryAfterMs = parseRetryAfter(headers.get('retry-after'), receivedAt);
   const details = { issuer, status, ...(retryAfterMs !== undefined && { retryAfterMs }) };
   if ([408, 425, 429, 503].includes(status)) {
     return new CredentialError('server_unavailable', `The authorization server is not available (status ${status}).`, details);
@@ -110,9 +113,15 @@ export function parseExpiresIn(value: unknown): number | undefined {
   return Math.min(seconds, TEN_YEARS_S);
 }
 
-/** Seconds or an HTTP date, clamped to 1–300 s, in milliseconds. Dates are left to the caller's backoff. */
-function parseRetryAfter(value: string | null): number | undefined {
-  return value !== null && /^\d{1,9}$/.test(value.trim()) ? Math.min(Math.max(Number(value), 1), 300) * 1000 : undefined;
+const HTTP_DATE = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/;
+
+/** Seconds or an HTTP date (RFC 9110 §10.2.3), clamped to 1–300 s, in milliseconds. */
+function parseRetryAfter(value: string | null, receivedAt = NaN): number | undefined {
+  if (value === null) return undefined;
+  const text = value.trim();
+  const at = HTTP_DATE.test(text) ? Date.parse(text) : NaN;
+  const ms = /^\d{1,9}$/.test(text) ? Number(text) * 1000 : at - receivedAt;
+  return Number.isFinite(ms) ? Math.min(Math.max(ms, 1_000), 300_000) : undefined;
 }
 
 /** The refresh token in an answer, whatever else is wrong with it: what the server rotated must not be lost to a later check (E56). */

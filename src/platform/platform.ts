@@ -4,12 +4,14 @@
  *
  * @module
  */
+import { StorageError } from '../errors.js';
 
 /** Runs a callback alone among all who use the same name. The lock ends when the callback's promise settles. */
 export interface Locks {
   /** How far the exclusion reaches: this program, or every tab and worker of an origin. */
   readonly reach: 'process' | 'origin';
-  withLock<T>(name: string, run: () => Promise<T>): Promise<T>;
+  /** `signal` ends the waiting: then it rejects, and `run` is never called. Where that is not possible it may be ignored. */
+  withLock<T>(name: string, run: () => Promise<T>, signal?: AbortSignal): Promise<T>;
 }
 
 /** A broadcast among the tabs of an origin, or the programs of a process. */
@@ -38,6 +40,14 @@ export interface Page {
   cookies?(): string;
   /** Sets one cookie, with its attributes. */
   setCookie?(cookie: string): void;
+  /**
+   * Loads an address in a frame that nobody sees and that runs no script; the frame is gone when the promise settles. Rejects with the
+   * signal's reason.
+   *
+   * @returns the address at which the frame ended; `null`: a page that cannot be read, since it is of another origin, an error page of
+   * the browser, or forbidden to be framed
+   */
+  loadFrame?(url: string, signal: AbortSignal): Promise<string | null>;
 }
 
 /** Everything ambient. All members are functions called late; missing ones mean that the runtime has no such thing. */
@@ -47,13 +57,18 @@ export interface Platform {
   readonly now: () => number;
   /** A clock that never goes back, milliseconds. */
   readonly monotonicNow: () => number;
-  /** Calls back after at least `delayMs` milliseconds, at most 2,147,483,647. Returns the way to cancel. */
-  readonly setTimer: (callback: () => void, delayMs: number) => () => void;
+  /**
+   * Calls back after at least `delayMs` milliseconds, at most 2,147,483,647. Returns the way to cancel. A program does not stay alive for
+   * it unless `isAwaited`: somebody waits for what comes after.
+   */
+  readonly setTimer: (callback: () => void, delayMs: number, isAwaited?: boolean) => () => void;
   readonly crypto: typeof globalThis.crypto; // by this name also where a program is compiled without the DOM's types
   readonly locks?: Locks | undefined;
   readonly openChannel?: ((name: string, onMessage: (message: unknown) => void) => Channel) | undefined;
   /** Calls back on what happens to the page; returns the way to stop. */
   readonly lifecycle?: ((listener: (event: LifecycleEvent) => void) => () => void) | undefined;
+  /** False if the device is certainly offline; true says nothing. */
+  readonly isOnline?: (() => boolean) | undefined;
   readonly page?: Page | undefined;
   /** Databases of the origin; access alone may throw where they are blocked. */
   readonly indexedDB?: (typeof globalThis extends { indexedDB: infer Factory } ? Factory : never) | undefined;
@@ -63,23 +78,25 @@ export interface Platform {
 export function defaultPlatform(): Platform {
   const scope = globalThis;
   const document = 'document' in scope ? scope.document : undefined;
+  let standIn: Locks | undefined;
   return {
     fetch: (input, init) => scope.fetch(input, init),
     now: () => Date.now(),
     monotonicNow: () => scope.performance.now(),
-    setTimer: (callback, delayMs) => {
+    setTimer: (callback, delayMs, isAwaited) => {
       const timer: unknown = scope.setTimeout(callback, delayMs);
-      if (hasUnref(timer)) timer.unref(); // a waiting credential keeps no Node program alive
+      if (!isAwaited && hasUnref(timer)) timer.unref(); // a waiting credential keeps no Node program alive
       return () => scope.clearTimeout(timer as number);
     },
     get crypto() {
       return scope.crypto;
     },
     get locks() {
-      return webLocks(scope.navigator?.locks);
+      return webLocks(scope.navigator?.locks) ?? (standIn ??= 'indexedDB' in scope ? databaseLocks(this) : undefined);
     },
     openChannel: 'BroadcastChannel' in scope ? openBroadcastChannel : undefined,
     lifecycle: document ? (listener) => listenToPage(document, listener) : undefined,
+    isOnline: scope.navigator && 'onLine' in scope.navigator ? () => scope.navigator.onLine : undefined,
     page: document ? pageOf(document) : undefined,
     get indexedDB() {
       return 'indexedDB' in scope ? scope.indexedDB : undefined;
@@ -93,7 +110,25 @@ export function clockSkewSeconds(atMs: number): number {
 }
 
 function webLocks(manager: LockManager | undefined): Locks | undefined {
-  return manager && { reach: 'origin', withLock: async (name, run) => await manager.request(name, run) };
+  if (!manager) return undefined;
+  return {
+    reach: 'origin',
+    // In Node 24 a callback that throws at once, and does not reject, would keep the lock for ever
+    withLock: async (name, run, signal) => await manager.request(name, signal ? { signal } : {}, async () => run()),
+  };
+}
+
+/** For browsers without Web Locks, and pages that are no secure context. The code is loaded when it is needed. */
+function databaseLocks(platform: Platform): Locks {
+  let loaded: Locks | undefined;
+  const load = async (): Promise<Locks> => {
+    const { indexedDBLocks } = await import('./indexeddb-locks.js');
+    return (loaded ??= indexedDBLocks(platform, StorageError));
+  };
+  const failed = (): never => {
+    throw new StorageError('lock_unavailable', 'The locks could not be loaded; try again.', { class: 'transient' });
+  };
+  return { reach: 'origin', withLock: async (...args) => (await load().catch(failed)).withLock(...args) };
 }
 
 function openBroadcastChannel(name: string, onMessage: (message: unknown) => void): Channel {
@@ -105,13 +140,13 @@ function openBroadcastChannel(name: string, onMessage: (message: unknown) => voi
 
 function listenToPage(document: Document, listener: (event: LifecycleEvent) => void): () => void {
   const view = document.defaultView;
-  const isKept = (event: Event): boolean => (event as PageTransitionEvent).persisted; // in the back/forward cache
+  const isBack = (event: Event): boolean => (event as PageTransitionEvent).persisted; // from the back/forward cache
   const wiring: readonly (readonly [EventTarget | null, string, LifecycleEvent, ((event: Event) => boolean)?])[] = [
     [document, 'visibilitychange', 'visible', () => document.visibilityState === 'visible'],
     [document, 'freeze', 'frozen'],
     [document, 'resume', 'resumed'],
-    [view, 'pagehide', 'frozen', isKept],
-    [view, 'pageshow', 'resumed', isKept],
+    [view, 'pagehide', 'frozen'], // to the back/forward cache, or for good
+    [view, 'pageshow', 'resumed', isBack],
     [view, 'online', 'online'],
   ];
   const stops = wiring.map(([target, name, event, counts]) => {
@@ -131,6 +166,7 @@ function pageOf(document: Document): Page {
     localItems: () => orBlocked(() => view()?.localStorage),
     cookies: () => orBlocked(() => document.cookie) ?? '',
     setCookie: (cookie) => void (document.cookie = cookie),
+    loadFrame: async (url, signal) => (await import('./hidden-frame.js')).loadHiddenFrame(document, url, signal),
   };
 }
 

@@ -21,6 +21,11 @@ export function randomText({ crypto }: Pick<Platform, 'crypto'>, byteCount: numb
   return base64url(crypto.getRandomValues(new Uint8Array(byteCount)));
 }
 
+/** A number from 0 up to 1: to spread programs that would act at the same instant. */
+export function randomFraction({ crypto }: Pick<Platform, 'crypto'>): number {
+  return (crypto.getRandomValues(new Uint32Array(1))[0] ?? 0) / 2 ** 32;
+}
+
 /** Bytes as base64url text without padding (RFC 4648 §5). */
 export function base64url(bytes: Uint8Array): string {
   let text = '';

@@ -55,7 +55,7 @@ export interface CredentialStorage {
   /** Removes what is stored under the id if it has the revision named; `'any'` removes whatever it is, unreadable values too. */
   remove(id: string, condition: number | 'any'): Promise<boolean>;
   /** A lock that reaches as far as the storage does. Without it the store uses the platform's. */
-  withLock?<T>(name: string, run: () => Promise<T>): Promise<T>;
+  withLock?<T>(name: string, run: () => Promise<T>, signal?: AbortSignal): Promise<T>;
   /** Calls back with the id after each write of another user of the same storage. Without it the store uses a channel of the platform. */
   watch?(listener: (id: string) => void): () => void;
   /**

@@ -36,10 +36,12 @@ export interface ClockContext {
   readonly ledger: Pick<Ledger, 'remainingMs' | 'entry'>;
   /** Called at each waking, after statuses were compared. */
   readonly onWake: () => void;
+  /** Milliseconds until something else is to be done with a credential. */
+  readonly dueInMs: (credential: CredentialState) => number;
 }
 
 /** The clock of one store; asleep until a credential with a known lifetime comes. */
-export function createClock({ platform, loop, ledger, onWake }: ClockContext): Clock {
+export function createClock({ platform, loop, ledger, onWake, dueInMs }: ClockContext): Clock {
   let wakesAt = Infinity; // monotonic
   let setAt = Infinity; // wall
   let cancel: (() => void) | undefined;
@@ -58,9 +60,10 @@ export function createClock({ platform, loop, ledger, onWake }: ClockContext): C
     cancel = undefined;
     wakesAt = setAt = Infinity;
   };
+  const untilNext = (credential: CredentialState): number => Math.min(untilChange(credential, ledger, platform), dueInMs(credential));
   const arm = (): void => {
     let soonest = Infinity;
-    for (const credential of loop.snapshot().credentials) soonest = Math.min(soonest, untilChange(credential, ledger, platform));
+    for (const credential of loop.snapshot().credentials) soonest = Math.min(soonest, untilNext(credential));
     within(soonest);
   };
   const compare = (): void => {
@@ -78,7 +81,7 @@ export function createClock({ platform, loop, ledger, onWake }: ClockContext): C
   };
   return {
     consider: (credential) => {
-      if (credential) within(untilChange(credential, ledger, platform));
+      if (credential) within(untilNext(credential));
     },
     within,
     check: () => {

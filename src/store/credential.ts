@@ -5,6 +5,7 @@
  */
 import { defer, distinctUntilChanged, from, map, of, switchMap, takeWhile, type Observable } from 'rxjs';
 import { defaultGraceMs } from '../credential/expiry.js';
+import type { CredentialRecord } from '../credential/record.js';
 import type { CredentialState, CredentialStatus, TokenMetadata } from '../credential/state.js';
 import type { IdTokenClaims, Token } from '../credential/token.js';
 import { CredentialError } from '../errors.js';
@@ -29,6 +30,10 @@ export interface AccessTokenOptions {
   readonly minValidityMs?: number;
   /** Renews even a valid token. Default `false`. */
   readonly forceRefresh?: boolean;
+  /** Less scope than was granted, separated by spaces (RFC 6749 §6): an access token that can do no more than that. */
+  readonly scope?: string;
+  /** Another protected resource: an absolute URI (RFC 8707 §2.2). The credential itself keeps its token. */
+  readonly resource?: string;
   /** Ends the waiting, never the refresh. */
   readonly signal?: AbortSignal;
 }
@@ -82,6 +87,8 @@ export interface CredentialContext {
   readonly monotonicNow: () => number;
   /** Until when what is held in memory may be used without asking: not while the store is behind the others, nor after `close`. */
   readonly trust: { until: number };
+  /** Ids of credentials that were used since they were last renewed: these are renewed ahead. */
+  readonly used: Set<string>;
   /** Resolves once storage was read and nothing is to be caught up with. @throws {CredentialError} `store_closed` */
   readonly open: () => Promise<void>;
   /** Runs a command once the store is open; `close` waits for it. @throws {CredentialError} `store_closed` */
@@ -221,13 +228,12 @@ function stateStream({ loop }: CredentialContext, id: string): Observable<Creden
 }
 
 /** The access token after whatever opening and renewal it needs; what is good is at hand for the next reader. */
-async function usableAccessToken(
-  context: CredentialContext,
-  entry: Entry,
-  { minValidityMs, forceRefresh }: AccessTokenOptions,
-): Promise<string> {
+async function usableAccessToken(context: CredentialContext, entry: Entry, options: AccessTokenOptions): Promise<string> {
+  const { minValidityMs, forceRefresh } = options;
   assertDuration(minValidityMs, 'minValidityMs');
   await context.open();
+  if (options.scope !== undefined || options.resource !== undefined)
+    return context.command((living) => living.accessTokenFor(entry.id, options));
   const token = forceRefresh
     ? await context.command((living) => living.refresh(entry.id, { minValidityMs: null }))
     : await currentToken(context, entry.id, minValidityMs);
@@ -244,7 +250,20 @@ async function usableAccessToken(
 
 /** The token if it is good for long enough, else a new one, else the old one as long as it lives. */
 export async function currentToken(context: CredentialContext, id: string, graceMs?: number): Promise<Token> {
-  const { ledger } = context;
+  const { ledger, used } = context;
+  const record = await usableRecord(context, id);
+  clientFor(context, id);
+  used.add(id);
+  const token = ledger.token(id);
+  const minValidityMs = graceMs ?? defaultGraceMs(record);
+  if (token && ledger.remainingMs(id) > minValidityMs) return token;
+  return context.command((living) =>
+    graceMs === undefined ? living.renewedOrHeld(id, minValidityMs) : living.refresh(id, { minValidityMs }),
+  );
+}
+
+/** An active record with its secrets. @throws {CredentialError} `needs_sign_in`, `credential_removed` */
+export async function usableRecord({ ledger }: CredentialContext, id: string): Promise<CredentialRecord> {
   const record = await ledger.open(id).catch((error: unknown) => {
     if (ledger.record(id)?.reason !== 'unreadable') throw error;
     return ledger.record(id); // an event has said why; from now on the answer is the same
@@ -254,17 +273,7 @@ export async function currentToken(context: CredentialContext, id: string, grace
     throw new CredentialError('needs_sign_in', `${what}; the user must sign in again.`, { issuer: record.context.issuer });
   }
   if (record?.state !== 'active') throw gone();
-  clientFor(context, id);
-  const token = ledger.token(id);
-  const minValidityMs = graceMs ?? defaultGraceMs(record);
-  if (token && ledger.remainingMs(id) > minValidityMs) return token;
-  try {
-    return await context.command((living) => living.refresh(id, { minValidityMs }));
-  } catch (error) {
-    const kept = ledger.token(id);
-    if (kept && graceMs === undefined && ledger.remainingMs(id) > 0) return kept;
-    throw error;
-  }
+  return record;
 }
 
 /** The client to ask. @throws {CredentialError} `client_unknown` */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { RECORD_VERSION, recordFieldsOf, type CredentialRecord } from '../credential/record.js';
+import { RECORD_VERSION, recordFieldsOf, type CredentialRecord, type OpenRecord } from '../credential/record.js';
 import type { Token } from '../credential/token.js';
 import type { RecordDraft } from './writing.js';
 
@@ -17,9 +17,8 @@ export function newDraft(
 
 /** The record with another token in its place: same id, tags and default, next generation. */
 export function replacementOf(current: CredentialRecord, token: Token, tags: readonly string[] | undefined): RecordDraft {
-  const { staged: _, ...kept } = current;
   return {
-    ...kept,
+    ...closed(current),
     ...recordFieldsOf(token),
     tags: tags ?? current.tags,
     state: 'active',
@@ -33,6 +32,29 @@ export function replacementOf(current: CredentialRecord, token: Token, tags: rea
  * the claim that keeps the default from moving to another credential (RF-13).
  */
 export function tombstoneOf(current: CredentialRecord): RecordDraft {
-  const { staged: _, ...kept } = current;
-  return { ...kept, state: 'removed', reason: null, tags: [], claims: null, scope: '', secrets: null, generation: current.generation + 1 };
+  return {
+    ...closed(current),
+    state: 'removed',
+    reason: null,
+    tags: [],
+    claims: null,
+    scope: '',
+    secrets: null,
+    generation: current.generation + 1,
+  };
+}
+
+/** The record without anything that was begun and not finished. */
+export function closed<R extends CredentialRecord>({ staged: _, intent: __, ...record }: R): Omit<R, 'staged' | 'intent'> {
+  return record;
+}
+
+/**
+ * The record with what a refresh brought, without what it had begun. Another's intent stays, and speaks of the next generation: a parked
+ * refresh may commit while the next holder of the lock has sent the same token, and nobody knows then which answer lives.
+ */
+export function finished({ staged: _, intent, ...record }: OpenRecord, holder: string | undefined): Omit<OpenRecord, 'staged'> {
+  const generation = record.generation + 1;
+  const isOthers = intent !== undefined && intent.holder !== holder;
+  return { ...record, generation, ...(isOthers && { intent: { ...intent, generation } }) };
 }

@@ -28,9 +28,9 @@ function withOwnAccessToken(
   if (sameGeneration && read.state === 'needs_sign_in')
     return { ...read, state: 'active', reason: null, ...lifetimeOf(before), secrets: held };
   const stored = withoutAccessToken(read, sameGeneration ? held : undefined);
-  const { accessToken } = held;
+  const { accessToken, children } = held;
   if (read.state !== 'active' || accessToken === undefined || !isOfSameUse(before, read) || !isInTheClear(stored.secrets)) return stored;
-  return { ...read, ...lifetimeOf(before), secrets: { ...stored.secrets, accessToken } };
+  return { ...read, ...lifetimeOf(before), secrets: { ...stored.secrets, accessToken, ...(children && { children }) } };
 }
 
 /** A record of which no access token is at hand: it has to be renewed. */
@@ -47,7 +47,7 @@ function isOfSameUse(own: CredentialRecord, read: CredentialRecord): boolean {
 /** Secrets as read, without an access token that was persisted before. */
 function storedOf(read: CredentialRecord['secrets'], held: StoredSecrets | undefined): CredentialRecord['secrets'] {
   if (!isInTheClear(read)) return held ?? read;
-  const { accessToken: _, ...stored } = read;
+  const { accessToken: _, children: __, ...stored } = read;
   return stored;
 }
 
@@ -58,7 +58,7 @@ export function storedForm(record: CredentialRecord, refreshOnly: boolean): Cred
   if (secrets.refreshToken === undefined && record.state === 'active') {
     return { ...record, state: 'needs_sign_in', reason: 'expired', secrets: null }; // nothing is left that outlives this program
   }
-  const { accessToken: _, ...kept } = secrets;
+  const { accessToken: _, children: __, ...kept } = secrets;
   return { ...record, secrets: kept.refreshToken === undefined ? null : kept };
 }
 

@@ -129,11 +129,11 @@ export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerC
   };
 
   const keep = (record: CredentialRecord, storedRevision: number): Entry => {
-    const { id, generation, state, expiresAt, secrets } = record;
+    const { id, state, issuedAt, expiresAt, secrets } = record;
     const before = known.get(id);
     book.topClaim = Math.max(book.topClaim, record.defaultClaim);
     if (record.defaultClaim > 0) book.claimants.add(id);
-    const sameToken = before?.record.generation === generation && before.record.expiresAt === expiresAt;
+    const sameToken = before?.record.issuedAt === issuedAt && before.record.expiresAt === expiresAt;
     const sameSecrets = sameToken && before.record.state === state && holdsTheSame(before.record.secrets, secrets);
     const entry = before ?? ({ id, unreadable: undefined } as Entry);
     known.set(id, entry);

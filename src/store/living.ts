@@ -15,15 +15,17 @@ import type { OAuth2Client, UserInfo } from '../oauth/client.js';
 import type { Platform } from '../platform/platform.js';
 import type { CredentialStorage } from '../storage/storage.js';
 import { createClock } from './clock.js';
-import { clientFor, currentToken, gone, type CredentialContext } from './credential.js';
+import { clientFor, currentToken, gone, type AccessTokenOptions, type CredentialContext } from './credential.js';
 import { tombstoneOf } from './drafts.js';
 import { createFollowing } from './following.js';
 import type { Ledger } from './ledger.js';
 import { createLookup } from './lookup.js';
 import type { Folding, Loop } from './loop.js';
 import { createMembership, type Membership } from './membership.js';
-import { createRefresher, type Refresher } from './refresh.js';
+import { createRefresher, type RefreshRequest, type Renewed } from './refresh.js';
+import { createRenewal } from './renewal.js';
 import { resumeRevocations, revoke, type RevokeResult, type RevokeTarget } from './revocation.js';
+import { accessTokenFor, renewedOrHeld, type ValidTokenContext } from './valid-token.js';
 import { createWriting } from './writing.js';
 
 /** How long after a failed write the next try comes, in milliseconds; doubled up to the last. */
@@ -33,7 +35,13 @@ const LAST_RETRY_MS = 30_000;
 const SWEEP_MS = 6 * 60 * 60_000;
 
 /** What a store does once it lives. */
-export interface Living extends Pick<Refresher, 'refresh'>, Pick<Membership, 'setDefault' | 'clear'> {
+export interface Living extends Pick<Membership, 'setDefault' | 'clear'> {
+  /** The token after a renewal, if one was needed. @throws {CredentialError} why there is none */
+  refresh(id: string, request: RefreshRequest): Promise<Token>;
+  /** The same, but the token at hand if that lives on and the renewal takes long or fails. */
+  renewedOrHeld(id: string, minValidityMs: number): Promise<Token>;
+  /** An access token for less scope or another resource. @throws {CredentialError} */
+  accessTokenFor(id: string, options: AccessTokenOptions): Promise<string>;
   store(token: Token, tags: readonly string[] | undefined, replace: string | undefined): Promise<string>;
   revoke(id: string, target: RevokeTarget): Promise<RevokeResult>;
   remove(id: string): Promise<void>;
@@ -53,6 +61,8 @@ export interface Living extends Pick<Refresher, 'refresh'>, Pick<Membership, 'se
   wake(): void;
   /** Resolves when nothing is to be caught up with any more. */
   caughtUp(): Promise<void> | undefined;
+  /** The store closes: what has not begun waits no longer than a little. */
+  hurry(): void;
   /** Tries a last time to write what waits. */
   flush(): Promise<void>;
   close(): void;
@@ -69,7 +79,9 @@ export interface LivingContext {
   /** True if others write to the same records. */
   readonly isShared: () => boolean;
   readonly clientOf: (record: CredentialRecord) => OAuth2Client | undefined;
-  readonly withLock: <T>(name: string, run: () => Promise<T>) => Promise<T>;
+  readonly withLock: <T>(name: string, run: () => Promise<T>, signal?: AbortSignal) => Promise<T>;
+  /** True if tokens are renewed without being asked for. */
+  readonly renewsAhead: boolean;
   readonly announce: (record: { readonly id: string; readonly generation: number; readonly revision: number }) => void;
   /** Hears of each credential that is no more, with its last state. */
   readonly onGone: (last: CredentialState) => void;
@@ -86,11 +98,12 @@ export function createLiving(context: LivingContext): Living {
   const following = createFollowing(ledger, loop, context.refreshOnly, dropped);
   const writing = createWriting({ ...context, following, dropped });
   const parts = { ...context, following, writing };
-  const refresher = createRefresher(parts);
+  const { trust, used } = context.credentials;
+  const renewal = createRenewal({ ...context, isAhead: context.renewsAhead, used });
+  const refresher = createRefresher({ ...parts, renewal });
   const lookup = createLookup();
   const find = (query: CredentialQuery): readonly string[] => lookup.ids(compileQuery(query), loop.snapshot().credentials);
   const membership = createMembership({ ...parts, find });
-  const { trust } = context.credentials;
   let catchingUp: Promise<void> | undefined;
   let retryDelayMs = FIRST_RETRY_MS;
   let closed = false;
@@ -98,13 +111,25 @@ export function createLiving(context: LivingContext): Living {
   let sleptAgain = false;
   let frozen = false; // a page that is frozen in the middle of a reading keeps others from writing
 
+  /** One that was answered with an error a moment ago is not asked again at once, unless another tab has the token by now. */
+  const renewed = async (id: string, request: RefreshRequest): Promise<Renewed> => {
+    const refusal = renewal.refusal(id, request.minValidityMs === null, request.target);
+    if (!refusal) return refresher.refresh(id, request);
+    await following.reread(id).catch(() => undefined);
+    const token = ledger.token(id);
+    if (request.target || !token || ledger.remainingMs(id) <= (request.minValidityMs ?? Infinity)) throw refusal;
+    return token;
+  };
+  const validToken: ValidTokenContext = { credentials: context.credentials, platform, renew: renewed };
   const onWake = (): void => {
     void retry();
+    const renew = (id: string, minValidityMs: number): Promise<unknown> => context.running(refresher.refresh(id, { minValidityMs }));
+    renewal.run(renew, (id) => clock.consider(lookup.get(id)));
     if (platform.monotonicNow() < sweepsAt) return;
     sweepsAt = platform.monotonicNow() + SWEEP_MS;
     void context.running(membership.sweep()).catch(() => undefined); // what fails is tried again later
   };
-  const clock = createClock({ platform, loop, ledger, onWake });
+  const clock = createClock({ platform, loop, ledger, onWake, dueInMs: (credential) => renewal.dueInMs(credential) });
   /** What is in memory may be used as long as the clock ticks and nothing is being caught up with. */
   const trustMemory = (): void => {
     if (!closed) trust.until = catchingUp || frozen || context.isClosing() ? -Infinity : clock.overdueAt();
@@ -128,6 +153,7 @@ export function createLiving(context: LivingContext): Living {
   const retry = async (): Promise<void> => {
     if (!writing.isWaiting()) return;
     await context.running(writing.retry().catch(() => undefined)); // it waits on
+    refresher.letGo();
     retryDelayMs = writing.isWaiting() ? Math.min(retryDelayMs * 2, LAST_RETRY_MS) : FIRST_RETRY_MS;
     if (writing.isWaiting()) clock.within(retryDelayMs);
   };
@@ -137,15 +163,20 @@ export function createLiving(context: LivingContext): Living {
       const folded = fold(state, actions, (id) => lookup.get(id));
       for (const { before, after } of folded.changes) {
         lookup.update(before, after);
-        if (before && !after) context.onGone(before);
+        if (before && !after) {
+          context.onGone(before);
+          renewal.forget(before.id);
+        }
       }
       for (const action of actions) {
-        if ('credential' in action) clock.consider(lookup.get(action.id));
+        if (action.type === 'token_replaced') renewal.succeeded(action.id);
+        if ('credential' in action || action.type === 'refresh_failed') clock.consider(lookup.get(action.id));
         if (action.type === 'not_durable') clock.within(retryDelayMs);
         // The default's token is at hand, as after a start; what cannot be opened tells of itself.
         if (action.type === 'default_changed' && action.id !== null) void ledger.open(action.id).catch(() => undefined);
       }
       trustMemory();
+      refresher.letGo();
       return folded.state;
     },
   };
@@ -162,7 +193,9 @@ export function createLiving(context: LivingContext): Living {
       if (!isToken(token)) throw new TypeError('store takes a Token: what a flow resumed with, or createToken made');
       return membership.store(token, tags && normalizeTags(tags), replace);
     },
-    refresh: (id, request) => refresher.refresh(id, request),
+    refresh: async (id, request) => (await renewed(id, request)) as Token,
+    renewedOrHeld: (id, minValidityMs) => renewedOrHeld(validToken, id, minValidityMs),
+    accessTokenFor: (id, options) => accessTokenFor(validToken, id, options),
     revoke: async (id, target) => {
       if (!['all', 'access', 'refresh'].includes(target)) throw new TypeError('target must be "all", "access" or "refresh"');
       return revoke(parts, id, target);
@@ -209,9 +242,12 @@ export function createLiving(context: LivingContext): Living {
     },
     freeze: () => {
       frozen = isShared();
+      refresher.freeze();
       trustMemory();
     },
     wake: () => {
+      refresher.resume();
+      renewal.wake();
       const slept = frozen || platform.now() > clock.overdueAt();
       frozen = false;
       clock.check();
@@ -224,9 +260,11 @@ export function createLiving(context: LivingContext): Living {
       if (isShared() && !closed && platform.now() > clock.overdueAt()) void catchUp(false);
       return catchingUp;
     },
+    hurry: () => refresher.hurry(),
     flush: () => writing.retry().catch(() => undefined),
     close: () => {
       closed = true;
+      refresher.close();
       clock.close();
     },
   };

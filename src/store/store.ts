@@ -21,6 +21,7 @@ import { createLedger } from './ledger.js';
 import type { Living } from './living.js';
 import { createLoop } from './loop.js';
 import { deadlineOf, openStorage } from './open-storage.js';
+import type { RenewalOptions } from './renewal.js';
 import { connect, type Connection, type Listener } from './tabs.js';
 
 /** Options of a store. */
@@ -34,6 +35,8 @@ export interface CredentialStoreOptions {
    * renews for its own.
    */
   readonly persist?: 'all' | 'refresh-only';
+  /** When tokens are renewed without being asked for. */
+  readonly renewal?: RenewalOptions;
   /** Everything ambient. Default: the platform of this runtime. */
   readonly platform?: Platform;
 }
@@ -119,10 +122,10 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
 
   const loop = createLoop(platform);
   const ledger = createLedger({ storageOf: () => storage, platform, loop, refreshOnly });
-  const withLock = <T>(name: string, run: () => Promise<T>): Promise<T> => {
+  const withLock = <T>(name: string, run: () => Promise<T>, signal?: AbortSignal): Promise<T> => {
     const locks = storage.withLock ? { withLock: storage.withLock.bind(storage) } : platform.locks;
     if (!locks) throw new StorageError('lock_unavailable', 'This storage needs locks, and the platform has none.');
-    return locks.withLock(`${storage.namespace}:${name}`, run);
+    return locks.withLock(`${storage.namespace}:${name}`, run, signal);
   };
   let living: Living | undefined;
   let bringing: Promise<Living> | undefined;
@@ -135,6 +138,7 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
           loop,
           platform,
           refreshOnly,
+          renewsAhead: options.renewal?.ahead ?? platform.page !== undefined,
           credentials: context,
           storageOf: () => storage,
           isShared: () => shared,
@@ -191,6 +195,7 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
     now: platform.now,
     monotonicNow: platform.monotonicNow,
     trust,
+    used: new Set(),
     open,
     command,
     living: bring,
@@ -311,6 +316,7 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
         await ready.catch(() => undefined);
         trust.until = -Infinity;
         await bringing?.catch(() => undefined);
+        living?.hurry();
         await living?.caughtUp();
         while (pending.size > 0) await Promise.all([...pending]);
         await living?.flush();

@@ -28,6 +28,8 @@ export type RecordDraft = Omit<CredentialRecord, 'revision' | 'changedAt'>;
 export interface ChangeOptions {
   /** Keeps the change in memory where storage fails, and writes it later: for what must not be lost. */
   readonly keep?: boolean;
+  /** Tells nobody: for what no one else can use. */
+  readonly isQuiet?: boolean;
 }
 
 /** All writes of one store. */
@@ -76,10 +78,10 @@ export function createWriting({ ledger, following, platform, refreshOnly, announ
 
   const put = (record: CredentialRecord, over: number): Promise<boolean> =>
     write((storage) => storage.write(storedForm(record, refreshOnly), over || 'absent'));
-  const written = (record: CredentialRecord, storedRevision = record.revision): CredentialRecord => {
+  const written = (record: CredentialRecord, storedRevision = record.revision, isQuiet = false): CredentialRecord => {
     const isDurable = settled(record.id);
     tell([...learn(record, storedRevision), ...isDurable], 'here');
-    announce(record);
+    if (!isQuiet) announce(record);
     return record;
   };
   /** In memory until it can be written: what a server gave once it does not give again. */
@@ -90,12 +92,16 @@ export function createWriting({ ledger, following, platform, refreshOnly, announ
     return record;
   };
   /** Commits one record and folds what the write means. */
-  const commit = async (draft: RecordDraft, entry: Entry | undefined, { keep }: ChangeOptions): Promise<CredentialRecord | null> => {
+  const commit = async (
+    draft: RecordDraft,
+    entry: Entry | undefined,
+    { keep, isQuiet }: ChangeOptions,
+  ): Promise<CredentialRecord | null> => {
     const over = entry?.storedRevision ?? 0;
     const revision = Math.max(over, entry?.record.revision ?? 0) + 1;
     const record: CredentialRecord = Object.freeze({ ...asStored(draft, entry), revision, changedAt: platform.now() });
     try {
-      return (await put(record, over)) ? written(record) : null;
+      return (await put(record, over)) ? written(record, record.revision, isQuiet) : null;
     } catch (error) {
       if (!keep || !(error instanceof StorageError)) throw error;
       if (draft.state === 'removed' && over > 0 && (await removed(record.id, over))) return written(record, 0);
@@ -155,7 +161,10 @@ export function createWriting({ ledger, following, platform, refreshOnly, announ
       if (record.state === 'revoking') return { ...stored, state: 'revoking', revision };
     }
     // The token is the one before ours, so only tags or the default changed: ours goes on top.
-    if (stored.state === 'active' && stored.generation === waiting.get(record.id)) return { ...record, tags, defaultClaim, revision };
+    if (stored.state === 'active' && stored.generation === waiting.get(record.id)) {
+      const intent = stored.intent && { ...stored.intent, generation: record.generation }; // somebody may have sent the token before ours
+      return { ...record, tags, defaultClaim, revision, ...(intent && { intent }) };
+    }
     // Another token, or a sign-out: that counts, ours is dropped. Its generation goes above ours, or it would look like an old one.
     if (stored.state !== 'active' && isOpen(record)) dropped(record);
     const opened = await unsealed(stored).catch(() => stored);

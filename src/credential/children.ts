@@ -1,0 +1,71 @@
+/**
+ * Child tokens: access tokens for less scope or another resource. They are kept in the record of their parent, by whose refresh token
+ * they live, and leave the parent as it is (RFC 6749 §6, RFC 8707 §2.2).
+ *
+ * @module
+ */
+import { CredentialError } from '../errors.js';
+import type { ChildToken, CredentialRecord, StoredSecrets, Target } from './record.js';
+import { assertScope, includesScope, parseScope, sameScope } from './scope.js';
+import { isResource, type Token, type TokenContext } from './token.js';
+
+/** More than this are not kept; the oldest go first. */
+const MAX_CHILDREN = 20;
+
+/**
+ * What a caller asks for, in the form that is compared; `null` if that is the token itself.
+ *
+ * @throws {TypeError} a scope or resource that cannot be sent
+ * @throws {CredentialError} `scope_not_granted`: more than the user has granted; nothing is sent (6749-11)
+ */
+export function targetFor(
+  record: Pick<CredentialRecord, 'scope' | 'context'>,
+  asked: { readonly scope?: string | undefined; readonly resource?: string | undefined },
+): Target | null {
+  const { context } = record;
+  const scope = asked.scope === undefined ? undefined : parseScope(assertScope(asked.scope, 'scope')).toSorted().join(' ');
+  if (scope === '') throw new TypeError('scope must name at least one scope; leave it out for all that were granted');
+  if (asked.resource !== undefined && !isResource(asked.resource)) throw new TypeError('resource must be an absolute URI without fragment');
+  const resource = asked.resource === context.resource ? undefined : asked.resource;
+  if (scope !== undefined && !includesScope(`${record.scope} ${context.scope ?? ''}`, scope)) {
+    throw new CredentialError('scope_not_granted', 'The scope goes beyond what the user has granted; sign in again and ask for it.', {
+      issuer: context.issuer,
+    });
+  }
+  const isWhole = scope === undefined || sameScope(scope, record.scope);
+  if (resource === undefined && isWhole) return null;
+  return { ...(scope !== undefined && { scope }), ...(resource !== undefined && { resource }) };
+}
+
+/** A name for a target: who asks for the same shares a request. */
+export function targetKey(target: Target | null | undefined): string {
+  return target ? `${target.resource ?? ''} ${target.scope ?? ''}` : '';
+}
+
+/** The child that was had for this target. */
+export function childFor(secrets: StoredSecrets | null, target: Target): ChildToken | undefined {
+  return secrets?.children?.find((child) => targetKey(child) === targetKey(target));
+}
+
+/** Children that have not expired, with one more. */
+export function childrenWith(
+  secrets: StoredSecrets | null,
+  now: number,
+  added?: ChildToken,
+): { readonly children?: readonly ChildToken[] } {
+  const living = (secrets?.children ?? []).filter(
+    (child) => (child.expiresAt === null || child.expiresAt > now) && !(added && targetKey(child) === targetKey(added)),
+  );
+  const children = added ? [...living, added].slice(-MAX_CHILDREN) : living;
+  return children.length > 0 ? { children } : {};
+}
+
+/** The child that an answer brought. */
+export function childOf({ accessToken, tokenType, scope, issuedAt, expiresAt }: Token, target: Target): ChildToken {
+  return { ...target, accessToken, tokenType, granted: scope, issuedAt, expiresAt };
+}
+
+/** What is presented, and compared with the answer, where something else than the token itself is asked for. */
+export function narrowed<G extends { readonly scope: string; readonly context: TokenContext }>(grant: G, target: Target | undefined): G {
+  return target ? { ...grant, scope: target.scope ?? grant.scope, context: { ...grant.context, ...target } } : grant;
+}

@@ -1,0 +1,213 @@
+/**
+ * What an answer of the token endpoint means for a record, and what becomes of tokens that nobody will use.
+ *
+ * @module
+ */
+import { childrenWith } from '../credential/children.js';
+import { withFields } from '../credential/create-token.js';
+import {
+  recordFieldsOf,
+  type ChildToken,
+  type CredentialRecord,
+  type OpenRecord,
+  type StagedAnswer,
+  type Target,
+} from '../credential/record.js';
+import type { Ending, OnUnknownOutcome, Results } from '../credential/refresh-protocol.js';
+import { isToken, type Token } from '../credential/token.js';
+import { asCredentialError, CredentialError, ProtocolError } from '../errors.js';
+import type { Grant, OAuth2Client } from '../oauth/client.js';
+import { OAuthResponseError } from '../oauth/oauth-response-error.js';
+import { isOnThisMachine } from '../oauth/secure-url.js';
+import { accessTokenIn, refreshTokenIn } from '../oauth/token-response.js';
+import type { Platform } from '../platform/platform.js';
+import { gone } from './credential.js';
+import { closed, finished, tombstoneOf } from './drafts.js';
+import type { Unwritten } from './refresh-steps.js';
+import type { RecordDraft, Writing } from './writing.js';
+import type { Ledger } from './ledger.js';
+
+/** A request of a dead or parked holder may still be on its way for this long, in milliseconds. */
+const SETTLE_MS = 2_000;
+/** After this long nothing that a holder began is under way any more: three sends of 30 s each, and the pauses between. */
+const EPISODE_MS = 100_000;
+
+/** What is presented in a refresh, and what the answer is compared with. */
+export interface SentGrant extends Grant {
+  readonly generation: number;
+}
+
+export function grantOf({ id, scope, claims, context, secrets, generation }: OpenRecord): SentGrant {
+  return { id, scope, claims, context, refreshToken: secrets?.refreshToken, idToken: secrets?.idToken, generation };
+}
+
+/** True if the record still holds what the request was sent with. */
+export function holds(current: OpenRecord, { refreshToken, generation }: SentGrant): boolean {
+  if (current.state !== 'active' || current.secrets?.refreshToken !== refreshToken) return false;
+  return refreshToken !== undefined || current.generation === generation;
+}
+
+/** True if the record is still of the login that was to be renewed. */
+export function isSameSession(stored: CredentialRecord | undefined, { claims }: Grant): boolean {
+  return stored?.state === 'active' && stored.claims?.sub === claims?.sub;
+}
+
+/** Why no request can be made for a record; `undefined` if one can. */
+export function reasonNotToSend(client: OAuth2Client | undefined, grant: Grant, target: Target | undefined): CredentialError | undefined {
+  if (!client) {
+    return new CredentialError('client_unknown', 'The record belongs to a client that is not configured; nothing is sent for it.');
+  }
+  const { issuer } = client;
+  if (client.renew) {
+    if (!target) return undefined;
+    return new CredentialError(
+      'unsupported',
+      'This client renews by a function of its own, which gets no token for less scope or another resource.',
+      { issuer },
+    );
+  }
+  if (grant.refreshToken !== undefined) return undefined;
+  return new CredentialError('no_refresh_token', 'There is no refresh token; the user must sign in.', { issuer });
+}
+
+/** An answer to this very refresh token that could not be written before. */
+export function unwrittenAnswer(unwritten: Unwritten, { id, refreshToken }: Grant): StagedAnswer | undefined {
+  const found = unwritten.get(id);
+  return found?.sent === refreshToken ? found?.answer : undefined;
+}
+
+/** How long to wait for what a former holder may have sent, in milliseconds. */
+export function settleMs({ intent }: OpenRecord, now: number): number {
+  const ageMs = intent ? now - intent.startedAt : Infinity;
+  return ageMs > EPISODE_MS ? 0 : SETTLE_MS;
+}
+
+/** What to do where nobody knows whether the server has used up the token: a server that is known to take it again is simply asked. */
+export function onUnknownOutcome(
+  { reuseLeewayMs = 0, onUnknownOutcome = 'retry' }: OAuth2Client,
+  { intent }: OpenRecord,
+  now: number,
+): OnUnknownOutcome {
+  return intent && now - intent.since < reuseLeewayMs ? 'retry' : onUnknownOutcome;
+}
+
+/** What a caller is told who must wait until the access token has expired (`defer-until-expiry`). */
+export function deferred({ issuer }: OAuth2Client): CredentialError {
+  const what = 'Nobody knows what came of an earlier refresh; the refresh token is sent again once the access token has expired.';
+  return new CredentialError('network_error', what, { issuer });
+}
+
+/** Fetches what a request needs before anything is written down; resolves with why it must not be sent now. */
+export async function notReady(client: OAuth2Client, { isOnline }: Pick<Platform, 'isOnline'>): Promise<CredentialError | undefined> {
+  const { issuer } = client;
+  if (isOnline?.() === false && !isOnThisMachine(issuer))
+    return new CredentialError('network_error', 'The device is offline; nothing was sent.', { issuer, class: 'transient' });
+  try {
+    if (!client.renew) await client.metadata();
+    return undefined;
+  } catch (error) {
+    return asCredentialError(error, 'network_error', 'What the server says of itself could not be read.');
+  }
+}
+
+/** The token that a function of the application gives. @throws {CredentialError} `renewal_failed`, `timeout` */
+export async function renewedBy(renew: () => Promise<unknown>, issuer: string, { setTimer }: Pick<Platform, 'setTimer'>): Promise<Token> {
+  const given = await new Promise<unknown>((resolve, reject) => {
+    const late = new CredentialError('timeout', 'The function that renews tokens did not answer in time.', { issuer, class: 'transient' });
+    const cancel = setTimer(() => reject(late), EPISODE_MS);
+    const renewing = (async () => renew())();
+    renewing.then(resolve, reject).finally(cancel);
+  });
+  if (isToken(given)) return given;
+  throw new CredentialError('renewal_failed', 'The function that renews tokens must give a Token (createToken makes one).', { issuer });
+}
+
+/** What an error of a request says of the refresh token (`standards.md` §2, "Answer of a refresh"). */
+export function outcomeOf(error: CredentialError): Results['send'] {
+  if (error.class === 'unknown_outcome') return 'outcome_unknown';
+  if (error instanceof OAuthResponseError) {
+    if (error.error === 'invalid_grant') return 'rejected';
+    if (asksForUser(error)) return 'needs_user';
+  }
+  return 'refused';
+}
+
+/** True if the server wants to see the user before it renews. */
+export function asksForUser(error: CredentialError): boolean {
+  return error instanceof OAuthResponseError && /^(interaction|login|consent|account_selection)_required$/.test(error.error);
+}
+
+/** True for failures that say nothing of the answer itself: keys could not be had. */
+export function isTransient({ class: errorClass, code }: CredentialError): boolean {
+  return errorClass === 'transient' || code === 'network_error' || code === 'timeout';
+}
+
+/** A token that a function of the application got, if it is of the same login. @throws {ProtocolError} `token_substitution` */
+export function sameUser(token: Token, { id, context, claims }: Grant, { issuer }: OAuth2Client): Token {
+  const isSame =
+    token.context.issuer === context.issuer && token.context.clientId === context.clientId && (!claims || token.claims?.sub === claims.sub);
+  if (isSame) return token.id === id ? token : withFields(token, { id });
+  throw new ProtocolError('token_substitution', 'The token that was renewed is of another user, client or issuer.', { issuer });
+}
+
+/** The members of a record that a renewed token brings. */
+export function withToken(current: OpenRecord, token: Token, now: number): Partial<OpenRecord> {
+  const fields = recordFieldsOf(token);
+  return { ...fields, secrets: { ...fields.secrets, ...childrenWith(current.secrets, now) } };
+}
+
+/** The members of a record that a child token brings: the parent keeps its access token. */
+export function withChild(current: OpenRecord, { refreshToken }: Token, child: ChildToken, now: number): Partial<OpenRecord> {
+  const { children: _, ...secrets } = current.secrets ?? {};
+  return { secrets: { ...secrets, ...(refreshToken !== undefined && { refreshToken }), ...childrenWith(current.secrets, now, child) } };
+}
+
+/** The record after an answer that was refused but brought another refresh token (E56); `null` if there is nothing to change. */
+function rotatedTo(current: OpenRecord, refreshToken: string | undefined, holder: string | undefined): RecordDraft | null {
+  if (!current.secrets || refreshToken === undefined) return current.staged ? closed(current) : null;
+  return { ...finished(current, holder), secrets: { ...current.secrets, refreshToken } };
+}
+
+/** Gives up an answer that was refused for good, but not the refresh token the server rotated to; an attack ends the credential (IDR-6). */
+export async function salvage(
+  { ledger, writing }: { readonly ledger: Ledger; readonly writing: Writing },
+  client: OAuth2Client,
+  grant: SentGrant,
+  text: string,
+  { code }: CredentialError,
+  holder: string | undefined,
+): Promise<void> {
+  const isAttack = code === 'token_substitution';
+  const rotated = refreshTokenIn(text);
+  const written = await writing.updateOpen(
+    grant.id,
+    (current) => {
+      if (!holds(current, grant)) return null;
+      return isAttack ? tombstoneOf(current) : rotatedTo(current, rotated, holder);
+    },
+    { keep: true },
+  );
+  // RF-5: where the session goes on with another token, what came is dropped: to revoke it might end the other one, too.
+  if (isAttack || !(written || isSameSession(ledger.record(grant.id), grant))) {
+    await revokeQuietly(client, rotated, 'refresh_token');
+    await revokeQuietly(client, accessTokenIn(text), 'access_token');
+  }
+  if (isAttack && written) await revokeQuietly(client, grant.refreshToken, 'refresh_token'); // nobody holds it any more
+}
+
+/** A token nobody will use any more. That the server cannot be reached changes nothing here. */
+export async function revokeQuietly(
+  client: OAuth2Client,
+  token: string | undefined,
+  hint: 'access_token' | 'refresh_token',
+): Promise<void> {
+  if (token !== undefined) await client.revoke(token, hint).catch(() => undefined);
+}
+
+/** What the callers of a refresh that ended without a token are told. What a request failed with says nothing of a sign-out. */
+export function errorOf(ending: Ending, failure: CredentialError | undefined): CredentialError {
+  if (ending === 'failed' && failure) return failure;
+  if (ending !== 'needs_sign_in') return gone();
+  if (failure?.code === ending) return failure;
+  return new CredentialError('needs_sign_in', 'This session has ended; the user must sign in again.');
+}

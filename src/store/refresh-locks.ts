@@ -1,0 +1,186 @@
+/**
+ * The lock of a refresh, and when it is let go: as soon as the refresh has ended; later, if what it brought could not be written yet;
+ * at once, if the page freezes and could keep everybody waiting (RF-16).
+ *
+ * @module
+ */
+import { CredentialError } from '../errors.js';
+import type { Platform } from '../platform/platform.js';
+import type { Writing } from './writing.js';
+
+/** How long a caller waits while another holds the lock: longer than any refresh takes (E9). In steps, since a program may sleep meanwhile. */
+const PATIENCE_STEP_MS = 10_000;
+const PATIENCE_STEPS = 12;
+/** Who waits when the store is closed waits this much longer, in milliseconds. */
+const LAST_PATIENCE_MS = 5_000;
+/** A frozen page runs no timer. If one fires after this long, in milliseconds, the page runs and nobody has said so. */
+const STILL_RUNS_MS = 1_000;
+
+/** What the locks need of the store around them. */
+export interface RefreshLocksContext {
+  readonly withLock: <T>(name: string, run: () => Promise<T>, signal?: AbortSignal) => Promise<T>;
+  readonly writing: Pick<Writing, 'isWaiting'>;
+  readonly platform: Pick<Platform, 'setTimer'>;
+}
+
+/** The locks of one store. */
+export interface RefreshLocks {
+  /**
+   * Runs a refresh alone among all tabs. `isParked` turns true once the lock is gone though the refresh has not ended.
+   *
+   * @throws {CredentialError} `timeout`: another holds the lock for longer than any refresh takes; `lock_unavailable`
+   */
+  alone<T>(id: string, run: (isParked: () => boolean) => Promise<T>): Promise<T>;
+  /** The page is about to stand still: all locks are free, and nothing begins before `resume` (RF-11, RF-16). */
+  freeze(): void;
+  resume(): void;
+  /** Frees the locks that were kept for what had to be written. */
+  letGo(): void;
+  /** The store closes: who has no lock yet waits no longer than five seconds. */
+  hurry(): void;
+  close(): void;
+}
+
+interface Hold {
+  isParked: boolean;
+  /** True once the refresh has ended, and the lock is kept for its record. */
+  isIdle: boolean;
+  readonly release: () => void;
+}
+
+/** Locks that are not held yet. */
+export function createRefreshLocks({ withLock, writing, platform }: RefreshLocksContext): RefreshLocks {
+  const holds = new Map<string, Hold>();
+  let thawing: { readonly done: Promise<void>; readonly end: () => void } | undefined;
+  let cancelThaw = (): void => undefined;
+  const waiting = new Set<Patience>();
+  const pending = new Set<AbortController>(); // a lock that is granted to a frozen page keeps everybody waiting
+
+  const letGo = (): void => {
+    for (const [id, hold] of holds) if (hold.isIdle && !writing.isWaiting(id)) hold.release();
+  };
+  const runUnder = async <T>(hold: Hold, run: (isParked: () => boolean) => Promise<T>): Promise<T> => {
+    hold.isIdle = false;
+    try {
+      return await run(() => hold.isParked);
+    } finally {
+      hold.isIdle = true;
+      letGo();
+    }
+  };
+  const resume = (): void => {
+    cancelThaw();
+    thawing?.end();
+    thawing = undefined;
+  };
+  /** Runs once under the lock; `null`: the page froze before the lock was granted. */
+  const attempt = <T>(
+    id: string,
+    run: (isParked: () => boolean) => Promise<T>,
+    patience: Patience,
+  ): Promise<{ readonly value: T } | null> =>
+    new Promise((resolve, reject) => {
+      const abort = new AbortController();
+      const onAbort = (): void => resolve(null);
+      abort.signal.addEventListener('abort', onAbort);
+      pending.add(abort);
+      patience.onEnd(reject);
+      let isGranted = false;
+      const locked = (): Promise<void> =>
+        new Promise((free) => {
+          isGranted = true;
+          pending.delete(abort);
+          if (abort.signal.aborted || !patience.end()) return free(); // nobody waits for it any more
+          const hold: Hold = {
+            isParked: false,
+            isIdle: false,
+            release: () => {
+              if (holds.get(id) === hold) holds.delete(id);
+              free();
+            },
+          };
+          holds.set(id, hold);
+          runUnder(hold, run).then((value) => resolve({ value }), reject);
+        });
+      withLock(`refresh:${id}`, locked, abort.signal)
+        .catch((error: unknown) => isGranted || reject(error as Error)) // what a browser says of a lock that was granted is no answer
+        .finally(() => pending.delete(abort));
+    });
+  return {
+    alone: async (id, run) => {
+      const patience = startPatience(platform);
+      waiting.add(patience);
+      try {
+        for (;;) {
+          await thawing?.done;
+          const kept = holds.get(id);
+          if (kept) return await runUnder(kept, run); // this store has it still
+          const done = await attempt(id, run, patience);
+          if (done) return done.value;
+        }
+      } finally {
+        waiting.delete(patience);
+        patience.end();
+      }
+    },
+    freeze: () => {
+      for (const hold of holds.values()) {
+        hold.isParked = true;
+        hold.release();
+      }
+      for (const abort of pending) abort.abort();
+      if (thawing) return;
+      let end = (): void => undefined;
+      const done = new Promise<void>((resolve) => (end = resolve));
+      thawing = { done, end };
+      cancelThaw = platform.setTimer(resume, STILL_RUNS_MS);
+    },
+    resume,
+    letGo,
+    hurry: () => {
+      resume();
+      for (const patience of waiting) patience.hurry();
+    },
+    close: () => {
+      resume();
+      for (const hold of holds.values()) hold.release();
+    },
+  };
+}
+
+/** How long a caller waits for the lock. */
+interface Patience {
+  onEnd(giveUp: (error: CredentialError) => void): void;
+  /** The waiting is over; false if it was given up before. */
+  end(): boolean;
+  hurry(): void;
+}
+
+function startPatience(platform: Pick<Platform, 'setTimer'>): Patience {
+  let left = PATIENCE_STEPS;
+  let isOver = false;
+  let giveUp = (_: CredentialError): void => undefined;
+  let cancel = (): void => undefined;
+  const arm = (ms: number): void => {
+    cancel();
+    cancel = platform.setTimer(() => {
+      if (--left > 0) return arm(PATIENCE_STEP_MS);
+      const what = 'Another tab or process has been renewing the token for too long; try again.';
+      giveUp(new CredentialError('timeout', what, { class: 'transient' }));
+    }, ms);
+  };
+  arm(PATIENCE_STEP_MS);
+  return {
+    onEnd: (next) => void (giveUp = next),
+    end: () => {
+      isOver = true;
+      cancel();
+      return left > 0;
+    },
+    hurry: () => {
+      if (isOver || left === 0) return;
+      left = 1;
+      arm(LAST_PATIENCE_MS);
+    },
+  };
+}

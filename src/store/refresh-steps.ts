@@ -1,0 +1,359 @@
+/**
+ * What each step of the refresh protocol does: the hands of `credential/refresh-protocol.ts`.
+ *
+ * @module
+ */
+import { childFor, childOf, narrowed, targetKey } from '../credential/children.js';
+import { isPlainObject, parseJson } from '../credential/data.js';
+import {
+  STORE_RECORD_ID,
+  type ChildToken,
+  type CredentialRecord,
+  type OpenRecord,
+  type StagedAnswer,
+  type Target,
+} from '../credential/record.js';
+import { beginRefresh, next, park, type Found, type Refresh, type Results, type Step } from '../credential/refresh-protocol.js';
+import { isToken, type Token } from '../credential/token.js';
+import { asCredentialError, CredentialError, StorageError } from '../errors.js';
+import type { OAuth2Client } from '../oauth/client.js';
+import type { Platform } from '../platform/platform.js';
+import { randomFraction, randomText } from '../platform/random.js';
+import { closed, finished } from './drafts.js';
+import type { Following } from './following.js';
+import type { Ledger } from './ledger.js';
+import type { Loop } from './loop.js';
+import {
+  deferred,
+  errorOf,
+  grantOf,
+  holds,
+  isSameSession,
+  isTransient,
+  notReady,
+  onUnknownOutcome,
+  outcomeOf,
+  reasonNotToSend,
+  renewedBy,
+  revokeQuietly,
+  salvage,
+  sameUser,
+  settleMs,
+  unwrittenAnswer,
+  withChild,
+  withToken,
+  type SentGrant,
+} from './refresh-answers.js';
+import type { RecordDraft, Writing } from './writing.js';
+
+/** Before the second and the third send, half as much more or less. */
+const PAUSES_MS = [500, 2_000];
+
+/** What a caller asks for. */
+export interface RefreshRequest {
+  /** Send unless the token is good for this many milliseconds more; `null` sends unless another refresh finishes first. */
+  readonly minValidityMs: number | null;
+  /** Less scope or another resource; left out: the token itself. */
+  readonly target?: Target | undefined;
+}
+
+/** What a caller knew when it asked. */
+export interface Seen {
+  readonly generation: number;
+  readonly accessToken: string | undefined;
+  /** Epoch milliseconds. */
+  readonly at: number;
+}
+
+/** What a refresh needs of the store around it. */
+export interface RefreshContext {
+  readonly ledger: Ledger;
+  readonly following: Following;
+  readonly writing: Writing;
+  readonly loop: Loop;
+  readonly platform: Pick<Platform, 'now' | 'monotonicNow' | 'setTimer' | 'crypto' | 'isOnline'>;
+  /** True if others write to the same records. */
+  readonly isShared: () => boolean;
+  /** The client a record belongs to; `undefined` where none is configured: then nothing is ever sent. */
+  readonly clientOf: (record: CredentialRecord) => OAuth2Client | undefined;
+}
+
+/** Answers that could not be written, by id. They are used before anything is sent again. */
+export type Unwritten = Map<string, { readonly sent: string | undefined; readonly answer: StagedAnswer }>;
+
+/** What a refresh gave. */
+export type Renewed = Token | ChildToken;
+
+/** How a refresh ended; `begun` is the generation it had set out to renew, if it came to that. */
+export type RefreshEnd =
+  | { readonly ending: 'served'; readonly renewed: Renewed }
+  | { readonly ending: 'again' }
+  | { readonly ending: 'failed' | 'gone' | 'needs_sign_in'; readonly error: CredentialError; readonly begun: number | undefined };
+
+/** Runs one refresh to its end. The caller has the lock; `isParked` says that it was given up since. */
+export async function runRefresh(
+  context: RefreshContext,
+  unwritten: Unwritten,
+  id: string,
+  seen: Seen,
+  request: RefreshRequest,
+  isParked: () => boolean,
+): Promise<RefreshEnd> {
+  const episode = openEpisode(context, unwritten, id, seen, request);
+  let refresh = beginRefresh(randomText(context.platform, 9));
+  try {
+    while (refresh.step !== 'end') {
+      const result = await episode.steps[refresh.step](refresh);
+      if (isParked()) refresh = park(refresh);
+      refresh = next(refresh, result);
+    }
+  } catch (error) {
+    return { ending: 'failed', error: asCredentialError(error, 'storage_failed', 'The refresh failed.'), begun: episode.begun() };
+  }
+  const { ending } = refresh;
+  if (ending === 'again') return { ending };
+  const renewed = episode.renewed();
+  if (ending === 'served' && renewed) return { ending, renewed };
+  return { ending: ending === 'served' ? 'gone' : ending, error: errorOf(ending, episode.failure()), begun: episode.begun() };
+}
+
+interface Episode {
+  readonly steps: { readonly [S in Step]: (refresh: Refresh) => Promise<Results[S]> };
+  renewed(): Renewed | undefined;
+  failure(): CredentialError | undefined;
+  begun(): number | undefined;
+}
+
+/** The steps of one refresh, and what they hand on to each other. */
+function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, seen: Seen, request: RefreshRequest): Episode {
+  const { ledger, following, writing, loop, platform } = context;
+  const { target } = request;
+  let record: OpenRecord;
+  let client: OAuth2Client;
+  let grant: SentGrant;
+  let answer: StagedAnswer | Token | undefined;
+  let wasWaiting = false; // the answer was there before anything was sent
+  let token: Token | undefined;
+  let renewed: Renewed | undefined;
+  let failure: CredentialError | undefined;
+  let begun: number | undefined;
+
+  const begin = (): void => {
+    if (begun === undefined) loop.dispatch([{ type: 'refresh_started', id, generation: record.generation }], 'here');
+    begun = record.generation;
+  };
+  /** Changes the record if it still holds what was sent, or says that this refresh is under way: then only a parked one wrote in between. */
+  const change = (what: (current: OpenRecord) => RecordDraft | null, me?: string): Promise<CredentialRecord | null> =>
+    writing.updateOpen(id, (current) => (holds(current, grant) || isOf(current, me) ? what(current) : null), { keep: true });
+  const wait = (ms: number): Promise<'waited'> => new Promise((resolve) => platform.setTimer(() => resolve('waited'), ms, true));
+  /** The token or child that is at hand. */
+  const held = (): Renewed | undefined => (target ? childFor(record.secrets, target) : (ledger.token(id) ?? undefined));
+  const remainingMs = (one: Renewed): number =>
+    target ? (one.expiresAt === null ? Infinity : one.expiresAt - platform.now()) : ledger.remainingMs(id);
+  /** What is at hand, if nothing has to be sent for it. */
+  const atHand = (): Renewed | undefined => {
+    const one = held();
+    if (!one) return undefined;
+    const { minValidityMs } = request;
+    const leftMs = remainingMs(one);
+    if (minValidityMs !== null && leftMs > minValidityMs) return one;
+    // Another's renewal: where access tokens are not shared, it leaves this program the one it had.
+    const isRenewed = record.generation > seen.generation && one.accessToken !== seen.accessToken;
+    // One that was asked for since then lasts as long as any that could be had now.
+    return isRenewed && leftMs > 0 && (minValidityMs === null || one.issuedAt >= seen.at) ? one : undefined;
+  };
+
+  const usable = async (): Promise<OpenRecord | 'needs_sign_in' | 'gone'> => {
+    await following.reread(id);
+    const known = ledger.record(id);
+    if (known?.state === 'needs_sign_in') return known.state;
+    if (known?.state !== 'active') return 'gone';
+    if (ledger.book.quarantined.has(id))
+      throw new StorageError('storage_failed', 'The stored record cannot be read: no answer could be kept.');
+    const opened = await ledger.open(id);
+    return opened?.state === 'active' ? opened : 'gone';
+  };
+  const read = async (): Promise<Found> => {
+    const nothing = { serves: false, lives: false, canSend: false, staged: false, intent: null, onUnknownOutcome: 'retry' } as const;
+    const opened = await usable();
+    if (typeof opened === 'string') return { ...nothing, state: opened, generation: 0 };
+    const { generation } = (record = opened);
+    grant = grantOf(record);
+    renewed = atHand();
+    if (renewed) return { ...nothing, state: 'active', generation, serves: true };
+    const asked = context.clientOf(record);
+    failure = reasonNotToSend(asked, grant, target);
+    if (failure || !asked) return { ...nothing, state: 'active', generation };
+    client = asked;
+    answer = record.staged ?? unwrittenAnswer(unwritten, grant);
+    wasWaiting = answer !== undefined;
+    if (wasWaiting) begin();
+    const found: Found = {
+      state: 'active',
+      generation,
+      serves: false,
+      lives: ledger.remainingMs(id) > 0,
+      canSend: true,
+      staged: wasWaiting,
+      intent: record.intent?.holder ?? null,
+      onUnknownOutcome: onUnknownOutcome(client, record, platform.now()),
+    };
+    if (found.intent !== null && found.onUnknownOutcome === 'defer-until-expiry') failure = deferred(client);
+    return found;
+  };
+  const write: Episode['steps']['intend'] = async ({ me }) => {
+    const { generation } = record;
+    const before = record.intent;
+    const attempt = (before?.attempt ?? 0) + 1;
+    const startedAt = platform.now();
+    const since = before?.since ?? startedAt;
+    try {
+      const written = await writing.updateOpen(
+        id,
+        (current) =>
+          holds(current, grant) && current.generation === generation
+            ? { ...current, intent: { holder: me, attempt, generation, startedAt, since } }
+            : null,
+        { isQuiet: true },
+      );
+      return written ? 'written' : 'overtaken';
+    } catch (error) {
+      if (error instanceof StorageError) return 'unwritten'; // a session must not end because the disk is full (RF-15)
+      throw error;
+    }
+  };
+  const send: Episode['steps']['send'] = async () => {
+    try {
+      const { renew, issuer } = client;
+      if (renew) {
+        answer = await renewedBy(() => renew(grant, client), issuer, platform);
+        return 'answered';
+      }
+      answer = await client.sendRefresh(grant, target);
+      unwritten.set(id, { sent: grant.refreshToken, answer }); // until it is committed: what was rotated must not be lost (RF-15)
+      if (isPlainObject(parseJson(answer.text))) return client.needsKeys(answer) ? 'answered_unjudged' : 'answered';
+      unwritten.delete(id);
+      failure = new CredentialError('response_invalid', 'The token response is no JSON object (RFC 6749 §5.1).', { issuer });
+      return 'outcome_unknown';
+    } catch (error) {
+      failure = asCredentialError(error, 'renewal_failed', 'The function that renews tokens failed.');
+      return outcomeOf(failure);
+    }
+  };
+  const judge: Episode['steps']['judge'] = async ({ me }) => {
+    if (answer === undefined) throw new TypeError('no answer');
+    try {
+      token = isToken(answer) ? sameUser(answer, grant, client) : await client.processRefresh(narrowed(grant, answer.target), answer);
+      return 'token';
+    } catch (error) {
+      failure = asCredentialError(error, 'response_invalid', 'The answer could not be processed.');
+      const before = await ledger.open(id);
+      if (isTransient(failure) && before?.staged && holds(before, grant)) return 'not_yet'; // judged again by the next refresh
+      await salvage(context, client, grant, isToken(answer) ? '' : answer.text, failure, wasWaiting ? record.intent?.holder : me);
+      if (!(failure instanceof StorageError)) unwritten.delete(id);
+      return 'refused';
+    }
+  };
+  /** Writes what was given, if the record still holds what was sent; with the child, where it is one. */
+  const put = async (given: Token, me: string): Promise<{ readonly written: boolean; readonly child?: ChildToken | undefined }> => {
+    const holder = wasWaiting ? record.intent?.holder : me; // whose intent has come to its end
+    const answered = targetOf(answer);
+    const child = answered && childOf(given, answered);
+    const now = platform.now();
+    const brought = (current: OpenRecord): Partial<OpenRecord> =>
+      child ? withChild(current, given, child, now) : withToken(current, given, now);
+    const written = await change((current) => ({ ...finished(current, holder), ...brought(current) }), me);
+    unwritten.delete(id);
+    // A clear elsewhere that no message told of. Whether or not it can be read now: the token is at hand.
+    if (written && context.isShared()) await following.reread(STORE_RECORD_ID).catch(() => undefined);
+    return written ? { written: true, child } : { written: false };
+  };
+  /** Makes what was given durable, or finds that the credential ended meanwhile: then it is revoked, never stored (RF-13). */
+  const commit: Episode['steps']['commit'] = async ({ me }) => {
+    if (!token) throw new TypeError('no token');
+    const { written, child } = await put(token, me);
+    const stored = ledger.record(id);
+    if (!isSameSession(stored, grant)) {
+      await revokeQuietly(client, token.refreshToken, 'refresh_token');
+      await revokeQuietly(client, token.accessToken, 'access_token');
+      return stored?.state === 'needs_sign_in' ? 'needs_sign_in' : 'gone';
+    }
+    // RF-5: where another token is stored by now, ours is dropped, not revoked: that might end the other one, too.
+    renewed = served(child);
+    if (!renewed) return 'too_short';
+    return written ? 'committed' : 'superseded';
+  };
+  /** What serves the caller after an answer: that to its own question does, what waited may have expired meanwhile (E18). */
+  const served = (child: ChildToken | undefined): Renewed | undefined => {
+    if (targetKey(targetOf(answer)) !== targetKey(target)) return undefined;
+    const one = target ? child : ledger.token(id);
+    return one && wasWaiting && remainingMs(one) <= (request.minValidityMs ?? 0) ? undefined : (one ?? undefined);
+  };
+
+  return {
+    renewed: () => renewed,
+    failure: () => failure,
+    begun: () => begun,
+    steps: {
+      read,
+      prepare: async () => {
+        begin();
+        failure = await notReady(client, platform);
+        return failure ? 'failed' : 'ready';
+      },
+      settle: () => wait(settleMs(record, platform.now())),
+      pause: ({ sends }) => wait((PAUSES_MS[sends - 1] ?? 0) * (0.5 + randomFraction(platform))),
+      intend: write,
+      send,
+      stage: async () => {
+        if (answer && !isToken(answer)) {
+          const staged = answer;
+          await change((current) => ({ ...current, staged })).catch(() => null);
+        }
+        return 'done';
+      },
+      judge,
+      commit,
+      verify: async () => {
+        const rejection = failure;
+        const found = await read();
+        failure = rejection ?? failure;
+        return found;
+      },
+      dismiss: async ({ reason }) => {
+        const written = await change((current) => ({
+          ...closed(current),
+          state: 'needs_sign_in',
+          reason,
+          secrets: null,
+          generation: current.generation + 1,
+        }));
+        failure = new CredentialError('needs_sign_in', ENDINGS[reason], {
+          issuer: client.issuer,
+          ...(failure && { cause: failure }),
+        });
+        return written ? 'done' : 'overtaken';
+      },
+      retract: async ({ me }) => {
+        await writing.updateOpen(id, (current) => (isOf(current, me) ? closed(current) : null), { isQuiet: true }).catch(() => null);
+        return 'done';
+      },
+      end: () => Promise.reject(new TypeError('the refresh has ended')),
+    },
+  };
+}
+
+const ENDINGS: Readonly<Record<Refresh['reason'], string>> = {
+  rejected: 'The server rejected the refresh token; the user must sign in.',
+  rotation_lost: 'The server has used up the refresh token, and its answer was lost; the user must sign in.',
+};
+
+/** True if the record says that this refresh is under way. */
+function isOf({ state, intent }: CredentialRecord, me: string | undefined): boolean {
+  return state === 'active' && intent !== undefined && intent.holder === me;
+}
+
+/** What an answer was asked for; `undefined`: the token itself. */
+function targetOf(answer: StagedAnswer | Token | undefined): Target | undefined {
+  return answer && !isToken(answer) ? answer.target : undefined;
+}

@@ -1,0 +1,167 @@
+/**
+ * When tokens are renewed without anybody asking, and when after a failure it is tried again.
+ *
+ * @module
+ */
+import { isOpen, type CredentialRecord } from '../credential/record.js';
+import { targetKey } from '../credential/children.js';
+import { backoffMs, renewalLeadMs } from '../credential/expiry.js';
+import type { CredentialState, Target } from '../credential/state.js';
+import { CredentialError } from '../errors.js';
+import type { OAuth2Client } from '../oauth/client.js';
+import type { Platform } from '../platform/platform.js';
+import { randomFraction } from '../platform/random.js';
+import type { Ledger } from './ledger.js';
+import type { Loop } from './loop.js';
+
+/** However short tokens live: none is renewed unasked more often than this, in milliseconds. */
+const MIN_INTERVAL_MS = 5_000;
+/** So many are renewed ahead at a time; the others are looked at a second later. */
+const MAX_AT_ONCE = 4;
+const NEXT_BATCH_MS = 1_000;
+/** Tabs that wake together begin at different instants within this time, in milliseconds. */
+const SPREAD_MS = 500;
+
+/** What a program says of renewal. */
+export interface RenewalOptions {
+  /**
+   * Renews tokens before they expire, without being asked: that of the default, and those that were used since they were last renewed.
+   * Default: `true` in a page, `false` elsewhere. Where it is off, tokens are renewed when they are asked for.
+   */
+  readonly ahead?: boolean;
+}
+
+/** What renewal needs of the store around it. */
+export interface RenewalContext {
+  readonly ledger: Ledger;
+  readonly loop: Loop;
+  readonly platform: Pick<Platform, 'now' | 'monotonicNow' | 'crypto' | 'isOnline'>;
+  readonly isAhead: boolean;
+  /** Ids of credentials that were used since they were last renewed. */
+  readonly used: Set<string>;
+  readonly clientOf: (record: CredentialRecord) => OAuth2Client | undefined;
+}
+
+/** The policy of one store. */
+export interface Renewal {
+  /** Milliseconds until a credential is to be renewed unasked; `Infinity` if it is not. */
+  dueInMs(credential: CredentialState): number;
+  /** Renews what is due; `done` hears of each when it is over. */
+  run(renew: (id: string, minValidityMs: number) => Promise<unknown>, done: (id: string) => void): void;
+  /** The error that a caller gets instead of another request: the last one was answered a moment ago. */
+  refusal(id: string, isForced: boolean, target: Target | undefined): CredentialError | undefined;
+  failed(id: string, error: CredentialError, target: Target | undefined): { readonly attempts: number; readonly nextTryAt: number | null };
+  succeeded(id: string, target?: Target): void;
+  /** The network may be back, or the program has slept: what failed for lack of it is tried again now. */
+  wake(): void;
+  forget(id: string): void;
+}
+
+interface Failure {
+  readonly attempts: number;
+  readonly error: CredentialError;
+  /** Monotonic milliseconds. */
+  readonly retryAt: number;
+}
+
+/** A policy that has seen nothing yet. */
+export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf }: RenewalContext): Renewal {
+  const failures = new Map<string, Failure>();
+  const running = new Set<string>();
+  const leads = new Map<string, { readonly generation: number; readonly fraction: number }>();
+  let notBefore = -Infinity;
+
+  const fractionOf = ({ id, generation }: CredentialState): number => {
+    const known = leads.get(id);
+    if (known?.generation === generation) return known.fraction;
+    const fraction = randomFraction(platform);
+    leads.set(id, { generation, fraction });
+    return fraction;
+  };
+  const isOffline = (): boolean => platform.isOnline?.() === false; // what tells that it is online again wakes the store
+  /** False where nothing could be sent, or nothing would be gained. */
+  const canRenew = ({ id, status, isDefault }: CredentialState): boolean => {
+    const isWanted = isDefault || used.has(id);
+    if (!isWanted || running.has(id) || status.activity === 'revoking') return false;
+    if (status.token === 'needs_sign_in' || status.token === 'needs_interaction') return false;
+    const record = ledger.record(id);
+    const client = record && clientOf(record);
+    if (!client) return false;
+    return client.renew !== undefined || !isOpen(record) || record.secrets?.refreshToken !== undefined;
+  };
+  const dueInMs: Renewal['dueInMs'] = (credential) => {
+    if (!isAhead || isOffline() || !canRenew(credential)) return Infinity;
+    const remainingMs = ledger.remainingMs(credential.id);
+    if (remainingMs === Infinity) return Infinity;
+    const failure = failures.get(keyOf(credential.id, undefined));
+    if (failure && !isPassing(failure.error)) return Infinity; // trying again would change nothing
+    const ageMs = platform.now() - credential.issuedAt; // negative where the clock was set back
+    const restMs = ageMs >= 0 ? MIN_INTERVAL_MS - ageMs : 0;
+    const waitMs = (failure?.retryAt ?? notBefore) - platform.monotonicNow();
+    const turnMs = running.size < MAX_AT_ONCE ? 0 : NEXT_BATCH_MS;
+    return Math.max(remainingMs - renewalLeadMs(credential, fractionOf(credential)), restMs, waitMs, turnMs);
+  };
+  return {
+    dueInMs,
+    run: (renew, done) => {
+      const due = loop.snapshot().credentials.filter((credential) => dueInMs(credential) <= 0);
+      for (const credential of due.slice(0, MAX_AT_ONCE - running.size)) {
+        const { id } = credential;
+        running.add(id);
+        void renew(id, renewalLeadMs(credential, fractionOf(credential)))
+          .then(
+            () => used.delete(id), // until it is used again
+            () => undefined, // an event has said why
+          )
+          .finally(() => {
+            running.delete(id);
+            done(id);
+          });
+      }
+    },
+    refusal: (id, isForced, target) => {
+      const now = platform.monotonicNow();
+      const failure = [keyOf(id, undefined), keyOf(id, target)].map((key) => failures.get(key)).find((one) => one && one.retryAt > now);
+      if (!failure || (isForced && failure.error.retryAfterMs === undefined)) return undefined;
+      const { code, message, issuer, status, class: errorClass } = failure.error;
+      const details = { issuer, status, class: errorClass, retryAfterMs: Math.ceil(failure.retryAt - now), cause: failure.error };
+      return new CredentialError(code, `${message} It is too early to try again.`, details);
+    },
+    failed: (id, error, target) => {
+      const key = keyOf(id, isPassing(error) ? undefined : target);
+      const attempts = (failures.get(key)?.attempts ?? 0) + 1;
+      const delayMs = error.retryAfterMs ?? backoffMs(attempts, randomFraction(platform));
+      failures.set(key, { attempts, error, retryAt: platform.monotonicNow() + delayMs });
+      const credential = loop.stateOf(id);
+      const triesAgain = isAhead && isPassing(error) && credential && (credential.isDefault || used.has(id));
+      return { attempts, nextTryAt: triesAgain ? platform.now() + delayMs : null };
+    },
+    succeeded: (id, target) => {
+      failures.delete(keyOf(id, undefined));
+      failures.delete(keyOf(id, target));
+    },
+    wake: () => {
+      const now = platform.monotonicNow();
+      notBefore = now + SPREAD_MS * randomFraction(platform);
+      for (const [key, failure] of failures) {
+        if (failure.error.retryAfterMs === undefined && isPassing(failure.error))
+          failures.set(key, { ...failure, retryAt: Math.min(failure.retryAt, notBefore) });
+      }
+    },
+    forget: (id) => {
+      for (const key of failures.keys()) if (key.startsWith(keyOf(id, undefined))) failures.delete(key);
+      leads.delete(id);
+      used.delete(id);
+    },
+  };
+}
+
+/** A failure that is about a target is kept apart. */
+function keyOf(id: string, target: Target | undefined): string {
+  return `${id}\u0000${targetKey(target)}`;
+}
+
+/** True for what may be otherwise the next time. */
+export function isPassing({ class: errorClass }: CredentialError): boolean {
+  return errorClass === 'transient' || errorClass === 'unknown_outcome';
+}

@@ -1,0 +1,79 @@
+/**
+ * A token that is good for a while: what is at hand, else a new one, else what is at hand as long as it lives. And access tokens for less
+ * scope or another resource: had when they are first asked for, then kept beside the token they come from.
+ *
+ * @module
+ */
+import { childFor, targetFor } from '../credential/children.js';
+import { defaultGraceMs } from '../credential/expiry.js';
+import { isOpen, type ChildToken } from '../credential/record.js';
+import type { Token } from '../credential/token.js';
+import type { Platform } from '../platform/platform.js';
+import { currentToken, usableRecord, type AccessTokenOptions, type CredentialContext } from './credential.js';
+import type { RefreshRequest, Renewed } from './refresh.js';
+
+/** Who has a token that still lives waits no longer than this for the next one, in milliseconds. */
+const MAX_WAIT_MS = 2_000;
+
+/** What getting tokens needs of the store around it. */
+export interface ValidTokenContext {
+  readonly credentials: CredentialContext;
+  readonly platform: Pick<Platform, 'now' | 'setTimer'>;
+  readonly renew: (id: string, request: RefreshRequest) => Promise<Renewed>;
+}
+
+/** A renewed token, or the one at hand if it lives on and the renewal takes too long or fails. */
+export function renewedOrHeld(
+  { credentials: { ledger }, platform, renew }: ValidTokenContext,
+  id: string,
+  minValidityMs: number,
+): Promise<Token> {
+  const held = (): Token | undefined => (ledger.remainingMs(id) > 0 ? (ledger.token(id) ?? undefined) : undefined);
+  return orHeld(platform, renew(id, { minValidityMs }) as Promise<Token>, held, ledger.remainingMs(id));
+}
+
+/**
+ * The access token for what is asked; that of the credential itself where that is the same (TMB-1: one that can do more never is).
+ *
+ * @throws {TypeError} a scope or resource that cannot be sent
+ * @throws {CredentialError} `scope_not_granted`, or why there is none
+ */
+export async function accessTokenFor(
+  { credentials, platform, renew }: ValidTokenContext,
+  id: string,
+  { scope, resource, minValidityMs, forceRefresh }: AccessTokenOptions,
+): Promise<string> {
+  const record = await usableRecord(credentials, id);
+  const target = targetFor(record, { scope, resource });
+  if (!target) {
+    const token = forceRefresh ? await renew(id, { minValidityMs: null }) : await currentToken(credentials, id, minValidityMs);
+    return token.accessToken;
+  }
+  const remainingMs = ({ expiresAt }: ChildToken): number => (expiresAt === null ? Infinity : expiresAt - platform.now());
+  const held = (): ChildToken | undefined => {
+    const current = credentials.ledger.record(id);
+    const child = current?.state === 'active' && isOpen(current) ? childFor(current.secrets, target) : undefined;
+    return child && remainingMs(child) > 0 ? child : undefined;
+  };
+  const child = held();
+  const graceMs = minValidityMs ?? (child ? defaultGraceMs(child) : 0);
+  if (!forceRefresh && child && remainingMs(child) > graceMs) return child.accessToken;
+  const renewing = renew(id, { minValidityMs: forceRefresh ? null : graceMs, target }) as Promise<ChildToken>;
+  const mayHold = child && !forceRefresh && minValidityMs === undefined;
+  return (await (mayHold ? orHeld(platform, renewing, held, remainingMs(child)) : renewing)).accessToken;
+}
+
+/** What is renewed, or what is held if that takes too long or fails; the renewal goes on. */
+function orHeld<T>({ setTimer }: Pick<Platform, 'setTimer'>, renewing: Promise<T>, held: () => T | undefined, livesMs: number): Promise<T> {
+  if (held() === undefined) return renewing;
+  return new Promise((resolve, reject) => {
+    const settle = (otherwise: () => void): void => {
+      const one = held();
+      if (one === undefined) otherwise();
+      else resolve(one);
+    };
+    const cancel = setTimer(() => settle(() => undefined), Math.min(livesMs / 2, MAX_WAIT_MS), true);
+    // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- it is passed on as it came
+    renewing.then(resolve, (error: unknown) => settle(() => reject(error))).finally(cancel);
+  });
+}
