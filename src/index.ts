@@ -7,6 +7,7 @@ export { createCredentialStore } from './store/store.js';
 export type { CredentialStore, CredentialStoreOptions, StoreOptions } from './store/store.js';
 export type { AccessTokenOptions, Credential, CredentialView } from './store/credential.js';
 export type { ClientName } from './store/clients.js';
+export type { RenewalOptions } from './store/renewal.js';
 export type { RemoteRevocation, RevokeResult, RevokeTarget } from './store/revocation.js';
 export { createToken } from './credential/create-token.js';
 export type { IdTokenClaims, Token, TokenAttributes, TokenContext, TokenFields, TokenSecrets, TokenType } from './credential/token.js';
@@ -15,8 +16,10 @@ export type {
   Activity,
   CredentialState,
   CredentialStatus,
+  RefreshFailure,
   SignInReason,
   StoreState,
+  Target,
   TokenMetadata,
   TokenStatus,
 } from './credential/state.js';
@@ -25,7 +28,16 @@ export { unverifiedClaims } from './credential/unverified.js';
 export type { ClaimValue, CredentialCriteria, CredentialQuery } from './credential/query.js';
 export type { StagedAnswer } from './credential/record.js';
 export { createOAuth2Client } from './oauth/client.js';
-export type { AuthorizationServer, CodeExchange, OAuth2Client, OAuth2ClientOptions, UserInfo } from './oauth/client.js';
+export type {
+  AuthorizationServer,
+  CodeExchange,
+  Grant,
+  OAuth2Client,
+  OAuth2ClientOptions,
+  RenewFunction,
+  UserInfo,
+} from './oauth/client.js';
+export type { OnUnknownOutcome } from './credential/refresh-protocol.js';
 export { memoryStorage } from './storage/memory/index.js';
 export type { MemoryStorageOptions } from './storage/memory/index.js';
 export type { CredentialStorage, StorageCapabilities, StoredEntry, StoredRecord } from './storage/storage.js';

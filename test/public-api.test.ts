@@ -24,7 +24,7 @@ const ENTRIES: Record<string, { readonly load: () => Promise<object>; readonly e
   },
   './flows': {
     load: () => import('rx-credentials/flows'),
-    exports: ['createAuthorizationCodeFlow', 'createSessionLogoutFlow', 'memoryTransactions', 'sessionTransactions'],
+    exports: ['createAuthorizationCodeFlow', 'createSessionLogoutFlow', 'memoryTransactions', 'sessionTransactions', 'silentAuthorization'],
   },
   './http': { load: () => import('rx-credentials/http'), exports: ['createAttachmentPolicy', 'createResourceMatcher'] },
   './storage/cookie': { load: () => import('rx-credentials/storage/cookie'), exports: ['cookieStorage', 'requestJar'] },

@@ -37,6 +37,14 @@ export function targetFor(
   return { ...(scope !== undefined && { scope }), ...(resource !== undefined && { resource }) };
 }
 
+/** @throws {CredentialError} `scope_not_granted`: the server gave less than was asked for (E65) */
+export function assertGranted({ scope, context: { issuer } }: Token, target: Target | undefined): void {
+  if (target?.scope === undefined || includesScope(scope, target.scope)) return;
+  throw new CredentialError('scope_not_granted', 'The server gave less scope than was asked for; sign in again and ask for it.', {
+    issuer,
+  });
+}
+
 /** A name for a target: who asks for the same shares a request. */
 export function targetKey(target: Target | null | undefined): string {
   return target ? `${target.resource ?? ''} ${target.scope ?? ''}` : '';

@@ -42,5 +42,5 @@ export function renewalLeadMs({ issuedAt, expiresAt }: Lifetime, fraction: numbe
 
 /** How long to wait after the nth failure in a row: 1 s, doubled up to five minutes, half as much more or less by `fraction`. */
 export function backoffMs(attempts: number, fraction: number): number {
-  return Math.min(300_000, 1_000 * 2 ** (attempts - 1)) * (0.5 + fraction);
+  return Math.round(Math.min(300_000, 1_000 * 2 ** (attempts - 1)) * (0.5 + fraction));
 }

@@ -106,7 +106,9 @@ const PROTOCOL: { readonly [S in Step]: (at: Refresh, result: Results[S]) => Ref
     if (found.serves) return end(at, 'served');
     if (at.parked) return end(at, 'again');
     if (!found.canSend) return end(at, 'failed');
-    const known = at.generation === found.generation ? at : { ...at, generation: found.generation, sends: 0, inDoubt: false };
+    // On another generation nothing was sent yet, unless a parked refresh has stored it while ours was under way.
+    const anew = { ...at, generation: found.generation, sends: 0, inDoubt: found.intent === at.me };
+    const known = at.generation === found.generation ? at : anew;
     if (found.staged) return { ...known, step: 'judge' };
     if (found.intent === null) return { ...known, step: 'prepare' };
     if (found.intent === at.me) return { ...known, step: 'send' };
@@ -122,7 +124,7 @@ const PROTOCOL: { readonly [S in Step]: (at: Refresh, result: Results[S]) => Ref
   settle: (at) => ({ ...at, step: 'read' }), // its holder may have committed after all
   pause: (at) => ({ ...at, step: 'read' }), // a sign-out needs no lock
   intend: (at, result) => {
-    if (at.parked) return end(at, 'again');
+    if (at.parked) return result === 'written' && !at.inDoubt ? { ...at, step: 'retract', ending: 'again' } : end(at, 'again');
     return { ...at, step: result === 'overtaken' ? 'read' : 'send' };
   },
   send: (before, result) => {

@@ -7,5 +7,7 @@ export { createAuthorizationCodeFlow } from './authorization-code.js';
 export type { AuthorizationCodeFlow, AuthorizationCodeFlowOptions, AuthorizationCodeStartOptions } from './authorization-code.js';
 export { createSessionLogoutFlow } from './session-logout.js';
 export type { LogoutStates, SessionLogoutFlow, SessionLogoutFlowOptions, SessionLogoutStartOptions } from './session-logout.js';
+export { silentAuthorization } from './silent-authorization.js';
+export type { SilentAuthorizationOptions } from './silent-authorization.js';
 export { memoryTransactions, sessionTransactions } from './transactions.js';
 export type { Transaction, TransactionStorage } from './transactions.js';

@@ -28,7 +28,10 @@ export function within<T>(platform: Pick<Platform, 'setTimer'>, limitMs: number,
  */
 export function requireLocks({ locks }: Pick<Platform, 'locks'>): Locks {
   if (locks) return locks;
-  throw new StorageError('lock_unavailable', 'There are no Web Locks here (navigator.locks); they need a secure context.');
+  throw new StorageError(
+    'lock_unavailable',
+    'There are neither Web Locks here (navigator.locks) nor IndexedDB in their place: use https, or a storage that tabs do not share.',
+  );
 }
 
 /**

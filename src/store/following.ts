@@ -50,6 +50,12 @@ function isClaimChange(before: CredentialRecord | undefined, after: CredentialRe
   return after.defaultClaim !== (before?.defaultClaim ?? 0) || (after.defaultClaim > 0 && after.state !== before?.state);
 }
 
+/** Notes that what waited in memory is stored by now; nothing else has changed. */
+function stored(entry: Entry | undefined, { revision }: CredentialRecord, storedRevision: number): readonly StorageFact[] {
+  if (entry?.record.revision === revision) entry.storedRevision = Math.max(entry.storedRevision, storedRevision);
+  return [];
+}
+
 /**
  * How a reading stands to what was known. `anew`: the same id was stored again after its tombstone was swept, and counts from the
  * beginning; `older`: storage was set back behind our knowledge, and what it holds counts.
@@ -87,7 +93,7 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
     if (after.epoch < book.store.epoch) return forget(id);
     book.quarantined.delete(id);
     const relation = relationOf(before, after);
-    if (relation === 'overtaken') return [];
+    if (relation === 'overtaken') return stored(entry, after, storedRevision);
     const staysUnreadable = entry?.unreadable?.generation === generation && entry.unreadable.state === state;
     const seen = staysUnreadable ? asUnreadable(after) : after;
     const fact = difference(relation === 'later' ? before : undefined, seen);

@@ -84,10 +84,11 @@ export function settleMs({ intent }: OpenRecord, now: number): number {
 
 /** What to do where nobody knows whether the server has used up the token: a server that is known to take it again is simply asked. */
 export function onUnknownOutcome(
-  { reuseLeewayMs = 0, onUnknownOutcome = 'retry' }: OAuth2Client,
+  { reuseLeewayMs = 0, onUnknownOutcome = 'retry', renew }: OAuth2Client,
   { intent }: OpenRecord,
   now: number,
 ): OnUnknownOutcome {
+  if (renew) return 'retry'; // a function uses up no refresh token
   return intent && now - intent.since < reuseLeewayMs ? 'retry' : onUnknownOutcome;
 }
 
@@ -183,7 +184,9 @@ export async function salvage(
     grant.id,
     (current) => {
       if (!holds(current, grant)) return null;
-      return isAttack ? tombstoneOf(current) : rotatedTo(current, rotated, holder);
+      if (isAttack) return tombstoneOf(current);
+      // Where the answer was whole and brought no refresh token, the one that was sent lives on.
+      return rotatedTo(current, rotated ?? (code === 'scope_not_granted' ? grant.refreshToken : undefined), holder);
     },
     { keep: true },
   );

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { childFor, childOf, narrowed, targetKey } from '../credential/children.js';
+import { assertGranted, childFor, childOf, narrowed, targetKey } from '../credential/children.js';
 import { isPlainObject, parseJson } from '../credential/data.js';
 import {
   STORE_RECORD_ID,
@@ -211,7 +211,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
       const written = await writing.updateOpen(
         id,
         (current) =>
-          holds(current, grant) && current.generation === generation
+          holds(current, grant) && current.generation === generation && current.intent?.holder === before?.holder
             ? { ...current, intent: { holder: me, attempt, generation, startedAt, since } }
             : null,
         { isQuiet: true },
@@ -244,6 +244,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
     if (answer === undefined) throw new TypeError('no answer');
     try {
       token = isToken(answer) ? sameUser(answer, grant, client) : await client.processRefresh(narrowed(grant, answer.target), answer);
+      assertGranted(token, targetOf(answer));
       return 'token';
     } catch (error) {
       failure = asCredentialError(error, 'response_invalid', 'The answer could not be processed.');

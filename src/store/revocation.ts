@@ -95,7 +95,10 @@ async function revokeRemotely(
     const refreshToken =
       target === 'access' ? NOT_ASKED : await ask(refreshTokenIn(staged) ?? record.secrets?.refreshToken, 'refresh_token');
     const accessToken = target === 'refresh' ? NOT_ASKED : await ask(record.secrets?.accessToken, 'access_token');
-    if (staged !== '' && target !== 'refresh') await ask(accessTokenIn(staged), 'access_token');
+    if (target !== 'refresh') {
+      const others = [accessTokenIn(staged), ...(record.secrets?.children ?? []).map((child) => child.accessToken)];
+      await Promise.all(others.filter((one) => one !== undefined).map((one) => ask(one, 'access_token')));
+    }
     return { refreshToken, accessToken };
   } finally {
     deadline.cancel();

@@ -39,6 +39,8 @@ describe('examples of the documentation', () => {
         'docs/concepts.md',
         'docs/errors.md',
         'docs/queries.md',
+        'docs/refresh.md',
+        'docs/silent-renewal.md',
         'docs/storage.md',
         ...['cookie', 'file', 'indexeddb', 'key-value', 'localforage', 'sealed', 'web', 'writing-your-own'].map(
           (page) => `docs/storage/${page}.md`,

@@ -1,0 +1,43 @@
+/**
+ * Renewal by asking anew, for servers that give no refresh token: the authorization code flow in a frame that nobody sees, with
+ * `prompt=none` (OpenID Connect Core §3.1.2.1). The server answers by its own session; where it wants the user, it says so.
+ *
+ * @module
+ */
+import type { RenewFunction } from '../oauth/client.js';
+
+/** Options of a silent authorization. */
+export interface SilentAuthorizationOptions {
+  /**
+   * Where the frame ends: an address of the page's own origin that the server knows of. What is there needs no script, and runs none.
+   * Default: the client's `redirectUri`.
+   */
+  readonly redirectUri?: string;
+  /** How long the frame may take, in milliseconds. Default 10 000, at most 60 000: all tabs wait for it. */
+  readonly timeoutMs?: number;
+}
+
+const MAX_TIMEOUT_MS = 60_000;
+
+/**
+ * The `renew` of a client whose server gives no refresh token. It leads nobody away and opens no window (E21), and a failure of it ends
+ * no session (E48). Only in pages.
+ *
+ * The function rejects with an `OAuthResponseError` where the server wants the user (`login_required`, `interaction_required`,
+ * `consent_required`, `account_selection_required`: OIDC Core §3.1.2.6), which a store turns into `needs_interaction`. Other rejections:
+ * `timeout` and `renewal_failed` (both transient: the frame came to no end, or to a page that is no answer), `callback_invalid` and
+ * `issuer_mismatch` (RFC 9207), `token_substitution` (another user is signed in at the server now; the credential is kept),
+ * `unsupported` (no page, no redirect URI of the page's origin, no `openid`), and what the code exchange throws, where an unknown outcome
+ * is a transient one.
+ *
+ * @throws {TypeError} an option is wrong
+ */
+export function silentAuthorization({ redirectUri, timeoutMs = 10_000 }: SilentAuthorizationOptions = {}): RenewFunction {
+  if (redirectUri !== undefined && !URL.canParse(redirectUri)) throw new TypeError('redirectUri must be an absolute URL');
+  if (!(typeof timeoutMs === 'number' && timeoutMs >= 1 && timeoutMs <= MAX_TIMEOUT_MS))
+    throw new TypeError(`timeoutMs must be a number of milliseconds from 1 to ${MAX_TIMEOUT_MS}`);
+  return async (grant, client) => {
+    const { authorizeSilently } = await import('./authorize-silently.js');
+    return authorizeSilently(grant, client, { redirectUri: redirectUri ?? client.redirectUri, timeoutMs });
+  };
+}
