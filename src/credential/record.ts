@@ -309,7 +309,7 @@ function parseChild(value: unknown): ChildToken | undefined {
 function parseTarget(value: unknown): Target | undefined {
   if (!isPlainObject(value)) return undefined;
   const { scope, resource } = value;
-  if (scope !== undefined && typeof scope !== 'string') return undefined;
+  if (scope !== undefined && (typeof scope !== 'string' || normalizeScope(scope) === '')) return undefined;
   if (resource !== undefined && !isResource(resource)) return undefined;
   return { ...(scope !== undefined && { scope: normalizeScope(scope) }), ...(resource !== undefined && { resource }) };
 }
@@ -329,6 +329,7 @@ function parseStaged(value: unknown): StagedAnswer | SealedText | null {
   const contentType = stringOr(value['contentType'], undefined);
   const target = value['target'] === undefined ? undefined : parseTarget(value['target']);
   if (typeof text !== 'string' || !isTime(sentAt) || !isTime(receivedAt)) return null;
+  if (value['target'] !== undefined && !target) return null; // nobody knows whose token it holds
   return Object.freeze({ text, ...(contentType !== undefined && { contentType }), sentAt, receivedAt, ...(target && { target }) });
 }
 

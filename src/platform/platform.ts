@@ -121,14 +121,15 @@ function webLocks(manager: LockManager | undefined): Locks | undefined {
 /** For browsers without Web Locks, and pages that are no secure context. The code is loaded when it is needed. */
 function databaseLocks(platform: Platform): Locks {
   let loaded: Locks | undefined;
-  const load = async (): Promise<Locks> => {
-    const { indexedDBLocks } = await import('./indexeddb-locks.js');
-    return (loaded ??= indexedDBLocks(platform, StorageError));
+  return {
+    reach: 'origin',
+    withLock: async (...args) => {
+      const { indexedDBLocks } = await import('./indexeddb-locks.js').catch(() => {
+        throw new StorageError('lock_unavailable', 'The locks could not be loaded; try again.', { class: 'transient' });
+      });
+      return (loaded ??= indexedDBLocks(platform, StorageError)).withLock(...args);
+    },
   };
-  const failed = (): never => {
-    throw new StorageError('lock_unavailable', 'The locks could not be loaded; try again.', { class: 'transient' });
-  };
-  return { reach: 'origin', withLock: async (...args) => (await load().catch(failed)).withLock(...args) };
 }
 
 function openBroadcastChannel(name: string, onMessage: (message: unknown) => void): Channel {

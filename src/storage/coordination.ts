@@ -1,6 +1,6 @@
 /**
- * Which copy of a record is the newest, for media that show a tab old values although a lock is held (localStorage, `RF-2`) or that every
- * tab has a copy of (sessionStorage of a duplicated tab, `RF-14`). IndexedDB has the answer: for each record a count that grows with
+ * Which copy of a record is the newest, for media that show a tab old values although a lock is held (localStorage, cookies, `RF-2`) or that
+ * every tab has a copy of (sessionStorage of a duplicated tab, `RF-14`). IndexedDB has the answer: for each record a count that grows with
  * every write, and a stamp that tells two writes of one count apart. The entry is committed first, by compare-and-set; then the item is
  * written. An item behind its entry is old: it is waited for, or replaced by a copy that lies sealed in the entry.
  *
@@ -41,12 +41,21 @@ export interface Session {
   open(id: string, entry: Entry): Promise<Copy | undefined>;
 }
 
+/** What is peculiar to items that take room from each other, and end by themselves without their entries: cookies. */
+export interface Fleeting {
+  /** The name of one lock for the changes of all records. */
+  readonly lock: string;
+  /** Removes what is part of no item. Called under the lock, when no item is behind its entry. */
+  readonly tidy: () => void;
+}
+
 /** What `coordinated` needs. */
 export interface CoordinationOptions {
   readonly namespace: string;
   /** The database of the entries is called `<namespace>:<area>`. */
-  readonly area: 'local' | 'session' | 'items';
+  readonly area: string;
   readonly items: Items;
+  readonly fleeting?: Fleeting;
   /** The session as it is now; left out where all tabs share the items. */
   readonly session?: (() => Session) | undefined;
   readonly platform: Platform;
@@ -63,7 +72,14 @@ interface Found {
  * Pauses between looks at an item that is behind, about two seconds in all; mostly the first looks suffice. Looks are counted, not time: a
  * tab that was frozen meanwhile has not waited. The first ones pause no longer than a look takes, since timers of hidden tabs are slow.
  */
-const PAUSES_MS = [0, 0, 0, 0, 0, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000] as const;
+const PAUSES_MS: readonly number[] = [0, 0, 0, 0, 0, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000];
+
+/**
+ * An item that ends by itself is missing whenever a browser starts anew; what was written a minute ago is on its way no longer. The first
+ * looks, a quarter of a second in all, are for a tab that was frozen and has just thawed.
+ */
+const OLD_MS = 60_000;
+const PAUSES_OF_OLD_MS = PAUSES_MS.slice(0, 12);
 
 /**
  * Removed records leave an entry for a day. Those of sessions stay as long as the session, since a twin that was frozen has its own copy
@@ -72,13 +88,13 @@ const PAUSES_MS = [0, 0, 0, 0, 0, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000] as c
 const DAY_MS = 86_400_000;
 
 /** A storage over items that may be old; coherent all the same. */
-export function coordinated({ namespace, area, items, session, platform }: CoordinationOptions): CredentialStorage {
+export function coordinated({ namespace, area, items, fleeting, session, platform }: CoordinationOptions): CredentialStorage {
   const entries = database({ name: `${namespace}:${area}`, durability: 'relaxed', platform });
   const prefix = (): string => (session ? `${session().id}:` : '');
   let closed = false;
   /** What was under way when the storage was closed lets go of what it has opened again. */
   const alone = <T>(id: string, run: () => Promise<T>): Promise<T> =>
-    exclusively(platform, `${namespace}:write:${id}`, run).finally(() => closed && entries.close());
+    exclusively(platform, fleeting?.lock ?? `${namespace}:write:${id}`, run).finally(() => closed && entries.close());
 
   const look = async (id: string): Promise<Found> => {
     const key = prefix() + id;
@@ -96,6 +112,10 @@ export function coordinated({ namespace, area, items, session, platform }: Coord
       return true;
     });
   };
+  const pausesFor = ({ entry }: Found): readonly number[] => {
+    if (session) return [];
+    return fleeting && entry && entry.at < platform.now() - OLD_MS ? PAUSES_OF_OLD_MS : PAUSES_MS;
+  };
   /** What a record is, under its lock: nobody writes meanwhile, so an item that stays behind was cleared or lost. */
   const current = async (id: string): Promise<Found> => {
     let seen = await look(id);
@@ -104,8 +124,9 @@ export function coordinated({ namespace, area, items, session, platform }: Coord
       if (copy) await items.set(id, JSON.stringify(copy), false).catch(() => undefined); // no room here: it is still in the entry
       seen = found(copy ?? seen.copy, seen.entry);
     }
-    for (const pauseMs of session ? [] : PAUSES_MS) {
-      if (seen.is !== 'behind') break;
+    for (const pauseMs of pausesFor(seen)) {
+      // A removal that has not arrived here may not have arrived anywhere, and would take what is written now
+      if (seen.is !== 'behind' && !(seen.is === 'gone' && seen.copy)) break;
       if (pauseMs) await new Promise<void>((resolve) => void platform.setTimer(resolve, pauseMs));
       seen = await look(id);
     }
@@ -115,10 +136,8 @@ export function coordinated({ namespace, area, items, session, platform }: Coord
     await commit(id, seen.entry, entry);
     return found(copy, entry);
   };
-  const valueOf = async (id: string, seen: Found): Promise<unknown> => {
-    const settled = seen.is === 'behind' ? await alone(id, () => current(id)) : seen;
-    return settled.is === 'current' ? settled.copy?.value : undefined;
-  };
+  const settled = (id: string, seen: Found): Promise<Found> =>
+    seen.is === 'behind' ? alone(id, () => current(id)) : Promise.resolve(seen);
   /** Commits the entry, then changes the item; an item that cannot be changed leaves everything as it was. */
   const change = async (id: string, seen: Found, next: Entry, changeItem: () => Promise<void>): Promise<boolean> => {
     try {
@@ -128,8 +147,9 @@ export function coordinated({ namespace, area, items, session, platform }: Coord
       throw error;
     }
   };
+  /** Cookies may be shared by hosts, of which each has entries of its own: there a first count is higher than any before, like a clock. */
   const nextAfter = ({ copy, entry }: Found): Omit<Copy, 'value'> & Entry => ({
-    count: Math.max(copy?.count ?? 0, entry?.count ?? 0) + 1,
+    count: Math.max(copy?.count ?? 0, entry?.count ?? 0, fleeting && !copy ? platform.now() : 0) + 1,
     stamp: randomText(platform, 9),
     at: platform.now(),
   });
@@ -140,6 +160,12 @@ export function coordinated({ namespace, area, items, session, platform }: Coord
       const ofRecord = (key: IDBValidKey): key is string => typeof key === 'string' && key.startsWith(mine); // others' may be anything
       return new Map(keys.flatMap((key, i) => (ofRecord(key) ? pairOf(key.slice(mine.length), entryOf(values[i])) : [])));
     });
+
+  const lookAtAll = async (): Promise<ReadonlyMap<string, Found>> => {
+    const stored = await readEntries(prefix());
+    const ids = new Set([...stored.keys(), ...(await items.names())]);
+    return new Map(await Promise.all(Array.from(ids, async (id) => [id, found(copyOf(await items.get(id)), stored.get(id))] as const)));
+  };
 
   const sweep = async (): Promise<void> => {
     const mine = prefix();
@@ -173,21 +199,19 @@ export function coordinated({ namespace, area, items, session, platform }: Coord
       await sweep().catch(() => undefined); // the next start sweeps again
       return { coherent: true, durability: 'relaxed', reach: 'origin' };
     },
-    read: async (id) => valueOf(id, await look(id)),
+    read: async (id) => valueOf(await settled(id, await look(id))),
     readAll: async () => {
-      const stored = await readEntries(prefix());
-      const ids = new Set([...stored.keys(), ...(await items.names())]);
-      const all = await Promise.all(
-        Array.from(ids, async (id): Promise<StoredEntry> => {
-          return { id, value: await valueOf(id, found(copyOf(await items.get(id)), stored.get(id))) };
-        }),
-      );
-      return all.filter(({ value }) => value !== undefined);
+      const all = [...(await lookAtAll())];
+      const isOneWait = fleeting && all.some(([, { is }]) => is === 'behind');
+      const values = isOneWait
+        ? await alone('', () => Promise.all(all.map(([id]) => current(id))))
+        : await Promise.all(all.map(([id, seen]) => settled(id, seen)));
+      return all.map(([id], i): StoredEntry => ({ id, value: valueOf(values[i]) })).filter(({ value }) => value !== undefined);
     },
     write: (record, condition) =>
       alone(record.id, async () => {
         const seen = await current(record.id);
-        if (!conditionHolds(seen.is === 'current' ? seen.copy?.value : undefined, condition)) return false;
+        if (!conditionHolds(valueOf(seen), condition)) return false;
         const next = nextAfter(seen);
         const copy: Copy = { count: next.count, stamp: next.stamp, value: record };
         const sealed = session && { sealed: await session().seal(record.id, copy) };
@@ -196,16 +220,28 @@ export function coordinated({ namespace, area, items, session, platform }: Coord
     remove: (id, condition) =>
       alone(id, async () => {
         const seen = await current(id);
-        if (!conditionHolds(seen.is === 'current' ? seen.copy?.value : undefined, condition)) return false;
+        if (!conditionHolds(valueOf(seen), condition)) return false;
         if (!seen.copy) return true;
         return change(id, seen, { ...nextAfter(seen), isGone: true }, () => items.remove(id));
       }),
+    ...(fleeting && {
+      sweep: () =>
+        alone('', async () => {
+          await Promise.all(Array.from((await lookAtAll()).keys(), current));
+          fleeting.tidy();
+        }),
+    }),
     close: () => {
       closed = true;
       entries.close();
       return Promise.resolve();
     },
   };
+}
+
+/** The record; `undefined` if there is none. */
+function valueOf(found: Found | undefined): unknown {
+  return found?.is === 'current' ? found.copy?.value : undefined;
 }
 
 function found(copy: Copy | undefined, entry: Entry | undefined): Found {

@@ -36,7 +36,7 @@ export interface Database {
    * Runs `work` in one transaction; resolves with its result once the transaction is complete (RF-6), rejects if it was aborted.
    * On a lost connection `work` runs once more, on a new one: an aborted transaction has changed nothing.
    */
-  run<T>(mode: 'readonly' | 'readwrite', work: (records: Records) => Promise<T>): Promise<T>;
+  run<T>(mode: 'readonly' | 'readwrite', work: (records: Records) => Promise<T>, durability?: DatabaseOptions['durability']): Promise<T>;
   close(): void;
 }
 
@@ -48,7 +48,7 @@ export interface DatabaseOptions {
 }
 
 /** A database with out-of-line keys; made when it is first opened. */
-export function database({ name, durability, platform }: DatabaseOptions): Database {
+export function database({ name, durability: usual, platform }: DatabaseOptions): Database {
   let connection: Promise<IDBDatabase> | undefined;
   /** Lets go of this connection; transactions that run on it still end. */
   const drop = (dropped: Promise<IDBDatabase> | undefined): void => {
@@ -66,7 +66,7 @@ export function database({ name, durability, platform }: DatabaseOptions): Datab
   };
   return {
     open: async () => void (await connect()),
-    run: async (mode, work) => {
+    run: async (mode, work, durability = usual) => {
       const first = connect();
       try {
         return await transact(await first, { mode, durability, platform }, work);

@@ -50,8 +50,10 @@ export interface CredentialStorage {
   /**
    * Writes the record in one step if the stored one has the revision named, or if there is none (`'absent'`).
    * Resolves when the write has committed; `false` if the condition did not hold and nothing was written.
+   *
+   * @param isPassing the write must survive the end of the program, but not a loss of power, after which it would mean nothing. May be ignored
    */
-  write(record: StoredRecord, condition: number | 'absent'): Promise<boolean>;
+  write(record: StoredRecord, condition: number | 'absent', isPassing?: boolean): Promise<boolean>;
   /** Removes what is stored under the id if it has the revision named; `'any'` removes whatever it is, unreadable values too. */
   remove(id: string, condition: number | 'any'): Promise<boolean>;
   /** A lock that reaches as far as the storage does. Without it the store uses the platform's. */

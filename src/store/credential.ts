@@ -161,7 +161,8 @@ export function createCredentialFactory(context: CredentialContext): CredentialF
         const instant = now();
         if (instant < live.until && instant < trust.until && monotonicNow() < live.monotonicUntil) return live.accessToken;
       }
-      return abortable(() => usableAccessToken(context, this.#entry, options ?? {}), options?.signal);
+      if (options === undefined) return shared(context, this.#entry);
+      return abortable(() => usableAccessToken(context, this.#entry, options), options.signal);
     }
     async refresh(): Promise<Token> {
       return command((living) => living.refresh(this.id, { minValidityMs: null }));
@@ -225,6 +226,15 @@ function stateStream({ loop }: CredentialContext, id: string): Observable<Creden
     takeWhile((state) => state !== undefined),
     distinctUntilChanged(),
   );
+}
+
+/** One way to the token for all who ask at once without conditions: a thousand callers walk it together. */
+function shared(context: CredentialContext, entry: Entry): Promise<string> {
+  if (entry.asking) return entry.asking;
+  const asking = usableAccessToken(context, entry, {});
+  const clear = (): void => void (entry.asking = undefined);
+  asking.then(clear, clear);
+  return (entry.asking = asking);
 }
 
 /** The access token after whatever opening and renewal it needs; what is good is at hand for the next reader. */

@@ -50,6 +50,8 @@ export interface Entry {
   monotonicExpiresAt: number;
   opening: Promise<OpenRecord> | undefined;
   live: Live | undefined;
+  /** What all who ask for the access token without conditions wait for. */
+  asking: Promise<string> | undefined;
 }
 
 /** What concerns all records. */
@@ -135,7 +137,7 @@ export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerC
     if (record.defaultClaim > 0) book.claimants.add(id);
     const sameToken = before?.record.issuedAt === issuedAt && before.record.expiresAt === expiresAt;
     const sameSecrets = sameToken && before.record.state === state && holdsTheSame(before.record.secrets, secrets);
-    const entry = before ?? ({ id, unreadable: undefined } as Entry);
+    const entry = before ?? ({ id, unreadable: undefined, asking: undefined } as Entry);
     known.set(id, entry);
     return Object.assign(entry, {
       record,

@@ -169,7 +169,10 @@ export function createLiving(context: LivingContext): Living {
         }
       }
       for (const action of actions) {
-        if (action.type === 'token_replaced') renewal.succeeded(action.id);
+        if (action.type === 'token_replaced') {
+          renewal.succeeded(action.id);
+          refresher.look(action.id);
+        }
         if ('credential' in action || action.type === 'refresh_failed') clock.consider(lookup.get(action.id));
         if (action.type === 'not_durable') clock.within(retryDelayMs);
         // The default's token is at hand, as after a start; what cannot be opened tells of itself.

@@ -26,11 +26,14 @@ export interface RefreshLocksContext {
 /** The locks of one store. */
 export interface RefreshLocks {
   /**
-   * Runs a refresh alone among all tabs. `isParked` turns true once the lock is gone though the refresh has not ended.
+   * Runs a refresh alone among all tabs. `isParked` turns true once the lock is gone though the refresh has not ended. Who waits for the
+   * lock is served without it as soon as `early` has something: sending needs a lock, reading does not.
    *
    * @throws {CredentialError} `timeout`: another holds the lock for longer than any refresh takes; `lock_unavailable`
    */
-  alone<T>(id: string, run: (isParked: () => boolean) => Promise<T>): Promise<T>;
+  alone<T>(id: string, run: (isParked: () => boolean) => Promise<T>, early: () => T | undefined): Promise<T>;
+  /** Somebody else has renewed the token. */
+  look(id: string): void;
   /** The page is about to stand still: all locks are free, and nothing begins before `resume` (RF-11, RF-16). */
   freeze(): void;
   resume(): void;
@@ -54,7 +57,7 @@ export function createRefreshLocks({ withLock, writing, platform }: RefreshLocks
   let thawing: { readonly done: Promise<void>; readonly end: () => void } | undefined;
   let cancelThaw = (): void => undefined;
   const waiting = new Set<Patience>();
-  const pending = new Set<AbortController>(); // a lock that is granted to a frozen page keeps everybody waiting
+  const pending = new Map<AbortController, { readonly id: string; readonly look: () => void }>();
 
   const letGo = (): void => {
     for (const [id, hold] of holds) if (hold.isIdle && !writing.isWaiting(id)) hold.release();
@@ -77,13 +80,20 @@ export function createRefreshLocks({ withLock, writing, platform }: RefreshLocks
   const attempt = <T>(
     id: string,
     run: (isParked: () => boolean) => Promise<T>,
+    early: () => T | undefined,
     patience: Patience,
   ): Promise<{ readonly value: T } | null> =>
     new Promise((resolve, reject) => {
       const abort = new AbortController();
       const onAbort = (): void => resolve(null);
       abort.signal.addEventListener('abort', onAbort);
-      pending.add(abort);
+      const look = (): void => {
+        const value = early();
+        if (value === undefined) return;
+        resolve({ value });
+        abort.abort();
+      };
+      pending.set(abort, { id, look });
       patience.onEnd(reject);
       let isGranted = false;
       const locked = (): Promise<void> =>
@@ -107,7 +117,7 @@ export function createRefreshLocks({ withLock, writing, platform }: RefreshLocks
         .finally(() => pending.delete(abort));
     });
   return {
-    alone: async (id, run) => {
+    alone: async (id, run, early) => {
       const patience = startPatience(platform);
       waiting.add(patience);
       try {
@@ -115,7 +125,7 @@ export function createRefreshLocks({ withLock, writing, platform }: RefreshLocks
           await thawing?.done;
           const kept = holds.get(id);
           if (kept) return await runUnder(kept, run); // this store has it still
-          const done = await attempt(id, run, patience);
+          const done = await attempt(id, run, early, patience);
           if (done) return done.value;
         }
       } finally {
@@ -123,12 +133,15 @@ export function createRefreshLocks({ withLock, writing, platform }: RefreshLocks
         patience.end();
       }
     },
+    look: (id) => {
+      for (const waiter of pending.values()) if (waiter.id === id) waiter.look();
+    },
     freeze: () => {
       for (const hold of holds.values()) {
         hold.isParked = true;
         hold.release();
       }
-      for (const abort of pending) abort.abort();
+      for (const abort of pending.keys()) abort.abort(); // a lock that is granted to a frozen page keeps everybody waiting
       if (thawing) return;
       let end = (): void => undefined;
       const done = new Promise<void>((resolve) => (end = resolve));

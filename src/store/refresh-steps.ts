@@ -117,6 +117,15 @@ export async function runRefresh(
   return { ending: ending === 'served' ? 'gone' : ending, error: errorOf(ending, episode.failure()), begun: episode.begun() };
 }
 
+/** True if what is at hand serves who asked: nothing has to be sent. */
+export function isEnough(one: Renewed, leftMs: number, generation: number, seen: Seen, { minValidityMs }: RefreshRequest): boolean {
+  if (minValidityMs !== null && leftMs > minValidityMs) return true;
+  // Another's renewal: where access tokens are not shared, it leaves this program the one it had.
+  const isRenewed = generation > seen.generation && one.accessToken !== seen.accessToken;
+  // One that was asked for since then lasts as long as any that could be had now.
+  return isRenewed && leftMs > 0 && (minValidityMs === null || one.issuedAt >= seen.at);
+}
+
 interface Episode {
   readonly steps: { readonly [S in Step]: (refresh: Refresh) => Promise<Results[S]> };
   renewed(): Renewed | undefined;
@@ -153,14 +162,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
   /** What is at hand, if nothing has to be sent for it. */
   const atHand = (): Renewed | undefined => {
     const one = held();
-    if (!one) return undefined;
-    const { minValidityMs } = request;
-    const leftMs = remainingMs(one);
-    if (minValidityMs !== null && leftMs > minValidityMs) return one;
-    // Another's renewal: where access tokens are not shared, it leaves this program the one it had.
-    const isRenewed = record.generation > seen.generation && one.accessToken !== seen.accessToken;
-    // One that was asked for since then lasts as long as any that could be had now.
-    return isRenewed && leftMs > 0 && (minValidityMs === null || one.issuedAt >= seen.at) ? one : undefined;
+    return one && isEnough(one, remainingMs(one), record.generation, seen, request) ? one : undefined;
   };
 
   const usable = async (): Promise<OpenRecord | 'needs_sign_in' | 'gone'> => {

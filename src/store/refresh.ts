@@ -12,6 +12,7 @@ import { inProcessLocks } from '../platform/in-process-locks.js';
 import { asksForUser } from './refresh-answers.js';
 import { createRefreshLocks, type RefreshLocks } from './refresh-locks.js';
 import {
+  isEnough,
   runRefresh,
   type RefreshContext,
   type RefreshEnd,
@@ -35,7 +36,7 @@ export interface RefresherContext extends RefreshContext {
 type RefreshOutcome = { readonly renewed: Renewed } | { readonly error: CredentialError };
 
 /** All flights of a store. */
-export interface Refresher extends Pick<RefreshLocks, 'freeze' | 'resume' | 'letGo' | 'hurry' | 'close'> {
+export interface Refresher extends Pick<RefreshLocks, 'look' | 'freeze' | 'resume' | 'letGo' | 'hurry' | 'close'> {
   /** @throws {CredentialError} why there is no token that lasts as long as asked for */
   refresh(id: string, request: RefreshRequest): Promise<Renewed>;
 }
@@ -71,11 +72,19 @@ export function createRefresher(context: RefresherContext): Refresher {
     }
     return { error: told };
   };
+  /** What somebody else has renewed while the lock was waited for. */
+  const servedEarly = (id: string, seen: Seen, request: RefreshRequest): RefreshEnd | undefined => {
+    const token = ledger.token(id);
+    const generation = ledger.record(id)?.generation ?? 0;
+    if (request.target || !token || !isEnough(token, ledger.remainingMs(id), generation, seen, request)) return undefined;
+    return { ending: 'served', renewed: token };
+  };
   const fly = async (id: string, seen: Seen, request: RefreshRequest): Promise<RefreshOutcome> => {
     try {
       return await turns.withLock(id, async () => {
         for (;;) {
-          const end = await locks.alone(id, (isParked) => runRefresh(context, unwritten, id, seen, request, isParked));
+          const run = (isParked: () => boolean): Promise<RefreshEnd> => runRefresh(context, unwritten, id, seen, request, isParked);
+          const end = await locks.alone(id, run, () => servedEarly(id, seen, request));
           if (end.ending !== 'again') return settle(id, request, end);
         }
       });
@@ -104,6 +113,7 @@ export function createRefresher(context: RefresherContext): Refresher {
       if ('error' in outcome) throw outcome.error;
       return outcome.renewed;
     },
+    look: (id) => locks.look(id),
     freeze: () => locks.freeze(),
     resume: () => locks.resume(),
     letGo: () => locks.letGo(),

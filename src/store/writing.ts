@@ -76,8 +76,8 @@ export function createWriting({ ledger, following, platform, refreshOnly, announ
   const { waiting } = ledger.book;
   const { turns, tell, learn, learnStore, rereadNow, rereadStore } = following;
 
-  const put = (record: CredentialRecord, over: number): Promise<boolean> =>
-    write((storage) => storage.write(storedForm(record, refreshOnly), over || 'absent'));
+  const put = (record: CredentialRecord, over: number, isPassing = false): Promise<boolean> =>
+    write((storage) => storage.write(storedForm(record, refreshOnly), over || 'absent', isPassing));
   const written = (record: CredentialRecord, storedRevision = record.revision, isQuiet = false): CredentialRecord => {
     const isDurable = settled(record.id);
     tell([...learn(record, storedRevision), ...isDurable], 'here');
@@ -101,7 +101,9 @@ export function createWriting({ ledger, following, platform, refreshOnly, announ
     const revision = Math.max(over, entry?.record.revision ?? 0) + 1;
     const record: CredentialRecord = Object.freeze({ ...asStored(draft, entry), revision, changedAt: platform.now() });
     try {
-      return (await put(record, over)) ? written(record, record.revision, isQuiet) : null;
+      // What only says that something is under way means nothing after a loss of power; a token that waits means everything.
+      const isPassing = isQuiet && !waiting.has(record.id);
+      return (await put(record, over, isPassing)) ? written(record, record.revision, isQuiet) : null;
     } catch (error) {
       if (!keep || !(error instanceof StorageError)) throw error;
       if (draft.state === 'removed' && over > 0 && (await removed(record.id, over))) return written(record, 0);

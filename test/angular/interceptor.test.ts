@@ -215,11 +215,11 @@ describe('credentialsInterceptor', () => {
   it('gives the 401 to the caller when the renewal fails, and keeps the credential', async () => {
     world = createAngularWorld();
     const credential = await world.signIn();
-    world.authority.next(offline());
+    world.authority.next(offline(), offline(), offline());
     const sent = world.get(ORDERS);
     await settle();
     world.server.expectOne(ORDERS).flush(null, REFUSED);
-    await settle();
+    await world.browser.advance(10_000);
     expect(sent.errors).toMatchObject([{ status: 401 }]);
     expect(credential.status.token).toBe('valid');
   });
@@ -240,9 +240,9 @@ describe('credentialsInterceptor', () => {
     world = createAngularWorld();
     await world.signIn();
     world.browser.setClock(world.browser.now() + 3_700_000);
-    world.authority.next(offline());
+    world.authority.next(offline(), offline(), offline());
     const sent = world.get(ORDERS);
-    await settle();
+    await world.browser.advance(10_000);
     world.server.expectNone(ORDERS);
     expect(sent.errors).toMatchObject([{ code: 'network_error' }]);
   });

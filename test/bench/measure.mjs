@@ -39,11 +39,12 @@ export function createBench({ group, core, coreFolder, rounds, report }) {
      * those that a page in a browser has measured.
      *
      * @param {{ name: string, floor: string, times: number, subject: (times: number) => unknown, against: (times: number) => unknown,
-     *   againstTimes?: number, beforeRound?: () => unknown, selfTimed?: boolean, reach?: number, reachOf?: string }} row
+     *   againstTimes?: number, beforeRound?: () => unknown, selfTimed?: boolean, atLeast?: number, reach?: number, reachOf?: string }} row
+     *   `atLeast`: rounds, however few were asked for
      * @returns {Promise<Row>}
      */
-    ratio: async ({ name, floor, reach, reachOf, ...operations }) => {
-      const samples = await samplesOf(rounds, operations);
+    ratio: async ({ name, floor, atLeast = 0, reach, reachOf, ...operations }) => {
+      const samples = await samplesOf(Math.max(atLeast, rounds), operations);
       const row = { group, name, floor, unit: '×', ...medians(samples, ([one, other]) => one / other), reach, reachOf };
       report(row);
       return row;

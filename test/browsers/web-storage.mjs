@@ -38,12 +38,15 @@ export async function checkWebStorage({ newTab, duplicate, url }) {
   const steps = Number(commandLine().values.steps);
   const tabs = { open, steps, kills: Math.ceil(steps / 50), records: Math.ceil(steps / 10) };
   await open(); // it stays
-  const ofTabs = [mediumAlone, killedWriter, removedStaysRemoved, clearedIsGone];
   const ofTwins = [twinsShareOneTruth, strangersShareNothing];
   if (!duplicate) console.log(`not tried, for want of a second tab of one session: ${ofTwins.map(({ name }) => name).join(', ')}`);
-  const checks = [...ofTabs, ...(duplicate ? ofTwins : [])].map((check) => [check.name, () => check(tabs)]);
-  const kinds = ['local', 'indexedDB', 'incoherent', 'cookies'].map((kind) => [`noStepIsLost, ${kind}`, () => noStepIsLost(tabs, kind)]);
-  await runChecks([...checks, ...kinds], closeAll);
+  const checks = [mediumAlone, clearedIsGone, ...(duplicate ? ofTwins : [])].map((check) => [check.name, () => check(tabs)]);
+  const ofKinds = [
+    [noStepIsLost, ['local', 'indexedDB', 'incoherent', 'cookies']],
+    [killedWriter, ['local', 'cookies']],
+    [removedStaysRemoved, ['local', 'cookies']],
+  ].flatMap(([check, kinds]) => kinds.map((kind) => [`${check.name}, ${kind}`, () => check(tabs, kind)]));
+  await runChecks([...checks, ...ofKinds], closeAll);
 }
 
 /** One after the other: WebDriver talks to one tab at a time. */
@@ -87,30 +90,31 @@ async function noStepIsLost({ open, steps }, kind) {
 }
 
 /** A tab that ends in the middle of a write leaves the old record or the new one, and no lock. */
-async function killedWriter({ open, kills }) {
+async function killedWriter({ open, kills }, kind) {
   const reader = await open();
-  await reader.evaluate(() => lab.countUp('local', 1));
+  await reader.evaluate((what) => lab.countUp(what, 1), kind);
   for (let i = 0; i < kills; i++) {
     const victim = await open();
-    const before = await reader.evaluate(() => lab.count('local'));
-    await victim.evaluate(() => void lab.countUp('local', 1_000_000));
-    while ((await reader.evaluate(() => lab.count('local'))) < before + 5 + i); // it is in the middle of it
+    const before = await reader.evaluate((what) => lab.count(what), kind);
+    await victim.evaluate((what) => void lab.countUp(what, 1_000_000), kind);
+    while ((await reader.evaluate((what) => lab.count(what), kind)) < before + 5 + i); // it is in the middle of it
     await victim.close();
-    const left = await reader.evaluate(() => lab.count('local'));
+    const left = await reader.evaluate((what) => lab.count(what), kind);
     assert.ok(left >= before + 5 + i);
-    assert.equal(await reader.evaluate(async () => (await lab.countUp('local', 1), lab.count('local'))), left + 1);
+    assert.equal(await reader.evaluate(async (what) => (await lab.countUp(what, 1), lab.count(what)), kind), left + 1);
   }
   await reader.close();
   return `${kills} tabs ended while writing: the record was whole, the next write went through`;
 }
 
-async function removedStaysRemoved({ open, records }) {
+async function removedStaysRemoved({ open, records }, kind) {
   const [a, b] = [await open(), await open()];
   for (let i = 0; i < records; i++) {
-    await a.evaluate(() => lab.put('local', 'removed', { i: 1 }));
-    assert.deepEqual(await b.evaluate(() => lab.get('local', 'removed')), { id: 'removed', revision: 1, i: 1 });
-    assert.equal(await a.evaluate(() => lab.remove('local', 'removed')), true);
-    const left = await b.evaluate(async () => [(await lab.get('local', 'removed')) ?? null, (await lab.ids('local')).includes('removed')]);
+    await a.evaluate((what) => lab.put(what, 'removed', { i: 1 }), kind);
+    assert.deepEqual(await b.evaluate((what) => lab.get(what, 'removed'), kind), { id: 'removed', revision: 1, i: 1 });
+    assert.equal(await a.evaluate((what) => lab.remove(what, 'removed'), kind), true);
+    const look = async (what) => [(await lab.get(what, 'removed')) ?? null, (await lab.ids(what)).includes('removed')];
+    const left = await b.evaluate(look, kind);
     assert.deepEqual(left, [null, false]);
   }
   return `${records} records appeared in the other tab at once, and were gone at once`;

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { defaultGraceMs, isFresh, nextChangeAfter, validityAt } from '../../src/credential/expiry';
+import { backoffMs, defaultGraceMs, isFresh, nextChangeAfter, renewalLeadMs, validityAt } from '../../src/credential/expiry';
 import { START_MS } from '../support/unit-platform';
 
 const life = (ms: number | null) => ({ issuedAt: START_MS, expiresAt: ms === null ? null : START_MS + ms });
@@ -72,5 +72,46 @@ describe('validityAt and nextChangeAfter', () => {
         if (between < next) expect(validityAt(token, between)).toBe(validityAt(token, now));
       }),
     );
+  });
+});
+
+describe('renewal ahead of expiry', () => {
+  it.each([
+    [24 * 3_600_000, 60_000, 54_000],
+    [3_600_000, 60_000, 54_000],
+    [240_000, 60_000, 54_000],
+    [60_000, 15_000, 13_500],
+    [4_000, 1_000, 900],
+    [0, 0, 0],
+    [-5_000, 0, 0],
+    [null, 0, 0],
+  ])('E43 begins, of a life of %p ms, %p to %p ms before its end', (lifetime, most, least) => {
+    expect(renewalLeadMs(life(lifetime), 0)).toBe(most);
+    expect(renewalLeadMs(life(lifetime), 1)).toBeCloseTo(least, 6);
+    expect(renewalLeadMs(life(lifetime), 0.5)).toBeCloseTo((most + least) / 2, 6);
+  });
+
+  it('E43 never takes more than a quarter of a life, nor more than a minute', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 10 ** 12 }), fc.double({ min: 0, max: 1, noNaN: true }), (lifetime, fraction) => {
+        const leadMs = renewalLeadMs(life(lifetime), fraction);
+        expect(leadMs).toBeLessThanOrEqual(Math.min(60_000, lifetime / 4));
+        expect(leadMs).toBeGreaterThanOrEqual(Math.min(60_000, lifetime / 4) * 0.9 - 1e-6);
+      }),
+    );
+  });
+});
+
+describe('the wait after a failure', () => {
+  it.each([
+    [1, 500, 1_500],
+    [2, 1_000, 3_000],
+    [5, 8_000, 24_000],
+    [9, 128_000, 384_000],
+    [10, 150_000, 450_000],
+    [1_000_000, 150_000, 450_000],
+  ])('E11 after the %dth in a row is %d to %d ms', (attempts, least, most) => {
+    expect(backoffMs(attempts, 0)).toBe(least);
+    expect(backoffMs(attempts, 1)).toBe(most);
   });
 });

@@ -8,6 +8,7 @@ import {
   recordFieldsOf,
   STORE_RECORD_ID,
   tokenOf,
+  type ChildToken,
   type CredentialRecord,
 } from '../../src/credential/record';
 import { createToken } from '../../src/credential/create-token';
@@ -21,6 +22,15 @@ const parsed = (value: unknown, id = 'one'): CredentialRecord => {
   if ('corrupt' in record) throw new Error(`corrupt: ${record.corrupt}`);
   return record;
 };
+const childToken = (changes: Partial<ChildToken> = {}): ChildToken => ({
+  resource: 'https://api.example.com/orders',
+  accessToken: 'canary-child',
+  tokenType: 'Bearer',
+  granted: 'a',
+  issuedAt: START_MS,
+  expiresAt: START_MS + 60_000,
+  ...changes,
+});
 const full = aRecord({
   tags: ['b', 'a'],
   claims: { ...CLAIMS, aud: ['spa'], nonce: 'n', address: { street: ['x', { y: null }] } },
@@ -33,7 +43,15 @@ const full = aRecord({
     acrValues: 'gold',
     maxAge: 0,
   },
-  staged: { text: '{"access_token":"x"}', sentAt: START_MS, receivedAt: START_MS + 5 },
+  secrets: { ...CANARY, children: [childToken(), childToken({ scope: 'a b', expiresAt: null })] },
+  staged: {
+    text: '{"access_token":"x"}',
+    contentType: 'application/json',
+    sentAt: START_MS,
+    receivedAt: START_MS + 5,
+    target: { scope: 'a', resource: 'https://api.example.com/a' },
+  },
+  intent: { holder: 'h', attempt: 2, generation: 1, startedAt: START_MS + 1, since: START_MS },
 });
 
 describe('a stored record', () => {
@@ -67,7 +85,41 @@ describe('a stored record', () => {
     expect(
       Object.isFrozen(record) && Object.isFrozen(record.tags) && Object.isFrozen(record.context) && Object.isFrozen(record.claims),
     ).toBe(true);
-    expect(Object.isFrozen(record.secrets) && Object.isFrozen(record.staged)).toBe(true);
+    expect(Object.isFrozen(record.secrets) && Object.isFrozen(record.staged) && Object.isFrozen(record.intent)).toBe(true);
+  });
+
+  it.each<[string, unknown]>([
+    ['null', null],
+    ['a list', []],
+    ['text', 'h'],
+    ['no holder', { ...full.intent, holder: undefined }],
+    ['a holder that is none', { ...full.intent, holder: 7 }],
+    ['half an attempt', { ...full.intent, attempt: 0.5 }],
+    ['a generation as text', { ...full.intent, generation: '1' }],
+    ['a start of NaN', { ...full.intent, startedAt: NaN }],
+    ['no first start', { ...full.intent, since: undefined }],
+  ])('E62 RF-3 an intent that cannot be read is none, and the record is good: %s', (_, intent) => {
+    const { intent: __, ...rest } = full;
+    expect(parsed({ ...full, intent })).toEqual(rest);
+  });
+
+  it.each<[string, unknown]>([
+    ['null', null],
+    ['text', 'x'],
+    ['no access token', childToken({ accessToken: undefined as never })],
+    ['an access token that breaks out of its header (6750-1)', childToken({ accessToken: 'a\r\nX-Evil: 1' })],
+    ['another token type', childToken({ tokenType: 'mac' as never })],
+    ['a scope that is none', childToken({ scope: 7 as never })],
+    ['a resource that is none', childToken({ resource: 'orders' })],
+    ['no granted scope', childToken({ granted: null as never })],
+    ['an expiry of NaN (E70)', childToken({ expiresAt: NaN })],
+    ['no expiry at all', childToken({ expiresAt: undefined as never })],
+    ['no instant of issue', childToken({ issuedAt: undefined as never })],
+  ])('E62 a child token that cannot be read is none, and harms no other: %s', (_, child) => {
+    const kept = childToken({ scope: 'kept' });
+    expect(parsed({ ...full, secrets: { ...CANARY, children: [child, kept] } }).secrets).toEqual({ ...CANARY, children: [kept] });
+    expect(parsed({ ...full, secrets: { ...CANARY, children: [child] } }).secrets).toEqual(CANARY);
+    expect(parsed({ ...full, secrets: { ...CANARY, children: child } }).secrets).toEqual(CANARY);
   });
 
   it('E37 every token that createToken accepts survives the way through storage', () => {
@@ -163,6 +215,9 @@ describe('E62 what is no record says why and throws nothing', () => {
     ['secrets as text', { ...full, secrets: 'a' }, 'bad_secrets'],
     ['a staged answer without text', { ...full, staged: { sentAt: 1, receivedAt: 2 } }, 'bad_staged'],
     ['a staged answer of null', { ...full, staged: null }, 'bad_staged'],
+    // Else a token that can do less would take the place of the whole one.
+    ['a staged answer to nobody knows what', { ...full, staged: { ...full.staged, target: 7 } }, 'bad_staged'],
+    ['a staged answer for a scope that is none', { ...full, staged: { ...full.staged, target: { scope: 7 } } }, 'bad_staged'],
   ])('%s', (_, value, reason) => {
     expect(parseRecord(value, 'one')).toEqual({ corrupt: reason });
   });
@@ -253,7 +308,7 @@ describe('what a record yields', () => {
 
   it('factsOf holds no secret, no staged answer and no counter of the storage, and nothing of a tombstone', () => {
     const shown = factsOf(full);
-    expect(JSON.stringify(shown)).not.toMatch(/canary|access_token/);
+    expect(JSON.stringify(shown)).not.toMatch(/canary|access_token|holder/);
     expect(Object.keys(shown!).sort()).toEqual(
       [
         'claims',

@@ -3,7 +3,14 @@ import type { CredentialFacts, StorageAction, StorageFact } from '../../src/cred
 import { eventOf } from '../../src/credential/actions';
 import { factsOf, parseRecord, type CredentialRecord } from '../../src/credential/record';
 import { fold as foldAll, reduce, reduceAll } from '../../src/credential/reducer';
-import { credentialState, isSignedIn, UNKNOWN_STATE, type CredentialState, type StoreState } from '../../src/credential/state';
+import {
+  credentialState,
+  isSignedIn,
+  UNKNOWN_STATE,
+  type CredentialState,
+  type RefreshFailure,
+  type StoreState,
+} from '../../src/credential/state';
 import { aRecord, CLAIMS, facts } from '../support/tokens';
 import { START_MS } from '../support/unit-platform';
 import { runs } from '../support/counts';
@@ -13,6 +20,13 @@ const act = (fact: StorageFact, at = NOW): StorageAction => ({ ...fact, at });
 const restored = (credentials: readonly CredentialFacts[] = [], defaultId: string | null = null): StorageAction =>
   act({ type: 'restored', durable: true, credentials, defaultId });
 const fold = (actions: readonly StorageAction[]): StoreState => actions.reduce(reduce, UNKNOWN_STATE);
+const failure = (changes: Partial<RefreshFailure> = {}): RefreshFailure => ({
+  code: 'network_error',
+  class: 'unknown_outcome',
+  attempts: 1,
+  nextTryAt: NOW + 1_000,
+  ...changes,
+});
 const put = (
   type: 'token_added' | 'token_replaced' | 'metadata_updated' | 'sign_in_required',
   changes: Partial<CredentialFacts> = {},
@@ -109,8 +123,8 @@ describe('the state after each action', () => {
   it('metadata_updated to revoking shows it, and nothing but the removal ends it', () => {
     const revoking = fold([restored([facts()]), put('metadata_updated', { recordState: 'revoking' })]);
     expect(statusOf(revoking)).toEqual({ token: 'valid', activity: 'revoking' });
-    const failed = act({ type: 'refresh_failed', id: 'one', generation: 1, code: 'network_error', class: 'unknown_outcome' });
-    expect(reduce(revoking, failed)).toBe(revoking);
+    const failed = act({ type: 'refresh_failed', id: 'one', generation: 1, ...failure() });
+    expect(statusOf(reduce(revoking, failed))).toEqual({ token: 'valid', activity: 'revoking' });
     expect(reduce(revoking, act({ type: 'refresh_started', id: 'one', generation: 1 }))).toBe(revoking);
     expect(isSignedIn(credentialState(revoking, 'one'))).toBe(false);
   });
@@ -135,9 +149,26 @@ describe('the state after each action', () => {
     const state = fold([
       restored([facts()]),
       act({ type: 'refresh_started', id: 'one', generation: 1 }),
-      act({ type: 'refresh_failed', id: 'one', generation: 1, code: 'server_error', class: 'unknown_outcome' }),
+      act({ type: 'refresh_failed', id: 'one', generation: 1, ...failure() }),
     ]);
     expect(statusOf(state)).toEqual({ token: 'valid', activity: 'idle' });
+  });
+
+  it('E11 refresh_failed says why, how often and when it is tried again, each time anew, until the token is renewed', () => {
+    const failed = reduce(two, act({ type: 'refresh_failed', id: 'one', generation: 3, ...failure() }));
+    expect(credentialState(failed, 'one')?.refreshFailure).toEqual(failure());
+    expect(credentialState(failed, 'two')).toBe(credentialState(two, 'two'));
+    const again = failure({ code: 'timeout', attempts: 2, nextTryAt: null });
+    const twice = reduce(failed, act({ type: 'refresh_failed', id: 'one', generation: 3, ...again }));
+    expect(credentialState(twice, 'one')?.refreshFailure).toEqual(again);
+    const started = reduce(twice, act({ type: 'refresh_started', id: 'one', generation: 3 }));
+    const tagged = reduce(started, put('metadata_updated', { generation: 3, tags: ['new'] }));
+    const expired = reduce(tagged, act({ type: 'expired', id: 'one', generation: 3 }, START_MS + 10 ** 9));
+    for (const state of [started, tagged, expired]) expect(credentialState(state, 'one')?.refreshFailure).toEqual(again);
+    for (const type of ['token_replaced', 'metadata_updated'] as const)
+      expect(credentialState(reduce(expired, put(type, { generation: 4 })), 'one')?.refreshFailure).toBeNull();
+    const ended = put('sign_in_required', { generation: 4, recordState: 'needs_sign_in', reason: 'rejected' });
+    expect(credentialState(reduce(expired, ended), 'one')?.refreshFailure).toBeNull();
   });
 
   it('token_removed of the default leaves no default and promotes nobody', () => {
@@ -208,7 +239,8 @@ describe('the same reference if nothing changed', () => {
     ['refresh_started of an older generation', act({ type: 'refresh_started', id: 'one', generation: 2 })],
     ['refresh_started of a newer generation', act({ type: 'refresh_started', id: 'one', generation: 4 })],
     ['refresh_started of what is gone', act({ type: 'refresh_started', id: 'gone', generation: 1 })],
-    ['refresh_failed while idle', act({ type: 'refresh_failed', id: 'one', generation: 3, code: 'timeout', class: 'unknown_outcome' })],
+    ['refresh_failed of an older generation', act({ type: 'refresh_failed', id: 'one', generation: 2, ...failure() })],
+    ['refresh_failed of what is gone', act({ type: 'refresh_failed', id: 'gone', generation: 1, ...failure() })],
     [
       'interaction_required of an older generation',
       act({ type: 'interaction_required', id: 'one', generation: 2, code: 'oauth_error', class: 'needs_user' }),
@@ -323,9 +355,10 @@ describe('replaying', () => {
     fc
       .tuple(fc.constantFrom('refresh_started' as const, 'expiring' as const, 'expired' as const), of)
       .map(([type, one]): StorageFact => ({ type, ...one })),
+    of.map((one): StorageFact => ({ type: 'interaction_required', ...one, code: 'oauth_error', class: 'needs_user' })),
     fc
-      .tuple(fc.constantFrom('refresh_failed' as const, 'interaction_required' as const), of)
-      .map(([type, one]): StorageFact => ({ type, ...one, code: 'oauth_error', class: 'needs_user' })),
+      .tuple(of, fc.integer({ min: 1, max: 9 }))
+      .map(([one, attempts]): StorageFact => ({ type: 'refresh_failed', ...one, ...failure({ attempts }) })),
     fc
       .record({ id, generation, token: fc.constantFrom('valid' as const, 'expiring' as const) })
       .map((one): StorageFact => ({ type: 'expiring', ...one })),
@@ -499,7 +532,7 @@ describe('events', () => {
     { type: 'default_changed', id: null },
     { type: 'cleared' },
     { type: 'expired', id: 'one', generation: 1 },
-    { type: 'refresh_failed', id: 'one', generation: 1, code: 'timeout', class: 'unknown_outcome' },
+    { type: 'refresh_failed', id: 'one', generation: 1, ...failure() },
     { type: 'not_durable', code: 'storage_failed', message: 'no' },
     { type: 'record_quarantined', id: 'x', reason: 'bad_state' },
   ])('$type says all it holds, and where it came from', (fact) => {

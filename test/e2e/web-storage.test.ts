@@ -7,8 +7,6 @@ import { runs } from '../support/counts';
 
 const CHECKS = [
   'mediumAlone',
-  'killedWriter',
-  'removedStaysRemoved',
   'clearedIsGone',
   'twinsShareOneTruth',
   'strangersShareNothing',
@@ -16,6 +14,10 @@ const CHECKS = [
   'noStepIsLost, indexedDB',
   'noStepIsLost, incoherent',
   'noStepIsLost, cookies',
+  'killedWriter, local',
+  'killedWriter, cookies',
+  'removedStaysRemoved, local',
+  'removedStaysRemoved, cookies',
 ];
 
 it('RF-2 RF-5 RF-14 in Chromium four tabs lose no update of web storage or cookies, nor bring back what was removed', async () => {

@@ -8,7 +8,7 @@ import type { Credential } from '../../src/store/credential';
 import { fakeServer, json, type FakeServer } from '../support/fake-server';
 import { refusal } from '../support/oauth';
 import { aToken, tokenFields } from '../support/tokens';
-import { settled, unitPlatform, type UnitPlatform } from '../support/unit-platform';
+import { inTime, settled, unitPlatform, type UnitPlatform } from '../support/unit-platform';
 
 const resources = ['https://api.example.com/v1/'];
 const stores = new Set<CredentialStore>();
@@ -84,9 +84,10 @@ describe('attach', () => {
 
   it('E18 an expired token that cannot be renewed is not sent: the renewal’s error is the answer', async () => {
     const { server, platform, store } = await setUp();
-    server.plan('token', 'offline');
+    server.plan('token', 'offline', 'offline', 'offline');
     platform.advance(600_000);
-    expect(await refusal(createAttachmentPolicy(store, { resources }).attach())).toBeInstanceOf(NetworkError);
+    const attachment = createAttachmentPolicy(store, { resources }).attach();
+    expect(await refusal(inTime(platform, attachment))).toBeInstanceOf(NetworkError);
   });
 
   it('E18 an expired token without a refresh token is not sent', async () => {
@@ -98,9 +99,12 @@ describe('attach', () => {
 
   it('E6 a token that is merely about to expire is sent where it cannot be renewed', async () => {
     const { server, platform, store } = await setUp(aToken({ accessToken: 'access-0' }));
-    server.plan('token', 'offline');
+    server.plan('token', json({ error: 'temporarily_unavailable' }, { status: 400 }));
     platform.advance(599_000);
-    expect((await createAttachmentPolicy(store, { resources }).attach())?.authorization).toBe('Bearer access-0');
+    const policy = createAttachmentPolicy(store, { resources });
+    expect((await policy.attach())?.authorization).toBe('Bearer access-0');
+    expect((await policy.attach())?.authorization).toBe('Bearer access-0'); // too early to ask again
+    expect(server.calls('token')).toHaveLength(1);
   });
 
   it('E26 a token of unknown lifetime is sent and never renewed by the clock', async () => {
@@ -192,10 +196,10 @@ describe('after a 401', () => {
   });
 
   it('E6 E21 a refresh that fails means no retry, and nothing is thrown: the 401 is the answer', async () => {
-    const { server, store, credential } = await setUp();
-    server.plan('token', 'offline');
+    const { server, platform, store, credential } = await setUp();
+    server.plan('token', 'offline', 'offline', 'offline');
     const attachment = await createAttachmentPolicy(store, { resources }).attach();
-    expect(await attachment!.afterUnauthorized(null)).toBeNull();
+    expect(await inTime(platform, attachment!.afterUnauthorized(null))).toBeNull();
     expect(credential.token?.refreshToken).toBe(tokenFields().refreshToken);
   });
 

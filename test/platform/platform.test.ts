@@ -1,7 +1,6 @@
 import { clockSkewSeconds, defaultPlatform, type LifecycleEvent } from '../../src/platform/platform';
 import { settled } from '../support/unit-platform';
 
-const scope = globalThis as Record<string, unknown>;
 /** Puts values over globals for one test. */
 const put = (globals: Record<string, unknown>): void => {
   for (const [name, value] of Object.entries(globals)) {
@@ -9,6 +8,11 @@ const put = (globals: Record<string, unknown>): void => {
     undo.push(() => (before ? Object.defineProperty(globalThis, name, before) : Reflect.deleteProperty(globalThis, name)));
     Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
   }
+};
+/** Takes a global away for one test. */
+const take = (name: string): void => {
+  put({ [name]: undefined });
+  Reflect.deleteProperty(globalThis, name);
 };
 const undo: (() => unknown)[] = [];
 afterEach(() => {
@@ -32,13 +36,15 @@ describe('defaultPlatform', () => {
     put({
       fetch,
       crypto: 'other crypto',
-      navigator: { locks: { request: (name: string, run: () => unknown) => Promise.resolve([name, run()]) } },
+      navigator: { locks: { request: (name: string, options: object, run: () => unknown) => Promise.resolve([name, options, run()]) } },
     });
     expect(await platform.fetch('https://x.example', { method: 'POST' })).toBe('response');
     expect(fetch).toHaveBeenCalledWith('https://x.example', { method: 'POST' });
     expect(platform.crypto).toBe('other crypto');
     expect(platform.locks?.reach).toBe('origin');
-    expect(await platform.locks?.withLock('n', () => Promise.resolve(1))).toEqual(['n', Promise.resolve(1)]);
+    expect(await platform.locks?.withLock('n', () => Promise.resolve(1))).toEqual(['n', {}, Promise.resolve(1)]);
+    const { signal } = new AbortController();
+    expect(await platform.locks?.withLock('n', () => Promise.resolve(1), signal)).toEqual(['n', { signal }, Promise.resolve(1)]);
     jest.spyOn(Date, 'now').mockReturnValue(42);
     expect(platform.now()).toBe(42);
   });
@@ -46,9 +52,23 @@ describe('defaultPlatform', () => {
   it.each<[string, unknown]>([
     ['no navigator', undefined],
     ['a navigator without locks', {}],
-  ])('has no locks where there is %s', (_, navigator) => {
+  ])('has no locks where there is %s and no IndexedDB; where there is, it has locks of the same reach', (_, navigator) => {
     put({ navigator });
+    const platform = defaultPlatform();
+    expect(platform.locks?.reach).toBe('origin');
+    expect(platform.locks).toBe(platform.locks);
+    take('indexedDB');
     expect(defaultPlatform().locks).toBeUndefined();
+  });
+
+  it.each([
+    ['no navigator', undefined, undefined],
+    ['a navigator that does not know', {}, undefined],
+    ['a device that is offline', { onLine: false }, false],
+    ['a device that may be online', { onLine: true }, true],
+  ])('says whether the device is online: %s', (_, navigator, isOnline) => {
+    put({ navigator });
+    expect(defaultPlatform().isOnline?.()).toBe(isOnline);
   });
 
   it('E49 has no page and no lifecycle where there is no document, whatever other globals a server has', () => {
@@ -83,6 +103,8 @@ describe('defaultPlatform', () => {
     put({ setTimeout: () => ({ unref }), clearTimeout: jest.fn() });
     defaultPlatform().setTimer(() => undefined, 1);
     expect(unref).toHaveBeenCalledTimes(1);
+    defaultPlatform().setTimer(() => undefined, 1, true); // somebody waits for what comes after: the program must not end before
+    expect(unref).toHaveBeenCalledTimes(1);
   });
 
   it('a timer of a browser, which is a number, is cancelled by it', () => {
@@ -110,9 +132,7 @@ describe('defaultPlatform', () => {
   });
 
   it('has no channel where there is no BroadcastChannel', () => {
-    const before = scope['BroadcastChannel'];
-    Reflect.deleteProperty(globalThis, 'BroadcastChannel');
-    undo.push(() => Object.defineProperty(globalThis, 'BroadcastChannel', { value: before, configurable: true, writable: true }));
+    take('BroadcastChannel');
     expect(defaultPlatform().openChannel).toBeUndefined();
   });
 });
@@ -157,14 +177,15 @@ describe('in a page', () => {
       document.defaultView.dispatchEvent(Object.assign(new Event('pageshow'), { persisted: false }));
     };
     fire();
-    expect(heard).toEqual(['visible', 'frozen', 'resumed', 'frozen', 'online', 'resumed']);
+    // RF-11: a page that goes for good begins nothing either; one that is loaded anew has not come back.
+    expect(heard).toEqual(['visible', 'frozen', 'resumed', 'frozen', 'frozen', 'online', 'resumed']);
     document.visibilityState = 'hidden';
     document.dispatchEvent(new Event('visibilitychange'));
-    expect(heard).toHaveLength(6);
+    expect(heard).toHaveLength(7);
     stop();
     document.visibilityState = 'visible';
     fire();
-    expect(heard).toHaveLength(6);
+    expect(heard).toHaveLength(7);
   });
 });
 

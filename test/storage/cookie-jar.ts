@@ -1,4 +1,5 @@
 // A browser's cookies as rfc6265bis has them: what it does not like it drops without a word.
+import { IDBFactory } from 'fake-indexeddb';
 
 export interface BrowserJarOptions {
   /** Address of the page. */
@@ -17,6 +18,15 @@ export interface BrowserJar {
   /** A jar of another page in the same browser. */
   readonly at: (url: string) => BrowserJar;
   readonly stored: () => readonly StoredCookie[];
+  /**
+   * A jar of the same page in a process of its own, which keeps a copy of the cookies (Firefox, WebKit): its own changes it sees at once,
+   * those of others after `lag` reads of its own; `Infinity`: only when they are delivered.
+   */
+  readonly inProcess: (lag: number) => BrowserJar;
+  /** What others changed arrives in all processes; `only`: of cookies of these names. */
+  readonly deliver: (only?: (name: string) => boolean) => void;
+  /** The databases of the browser. */
+  readonly indexedDB: IDBFactory;
   /** Every cookie that was written by a page, dropped ones too. */
   readonly written: string[];
   advance(seconds: number): void;
@@ -41,13 +51,15 @@ interface Browser {
   now: number;
   readonly limit: number;
   readonly written: string[];
+  readonly indexedDB: IDBFactory;
+  readonly processes: Browser[];
 }
 
 const MAX_AGE_S = 34_560_000;
 const bytes = (text: string): number => new TextEncoder().encode(text).length;
 
 export function browserJar({ url = 'https://app.example.com/', limit = 180 }: BrowserJarOptions = {}): BrowserJar {
-  return pageIn({ cookies: [], now: 0, limit, written: [] }, new URL(url));
+  return pageIn({ cookies: [], now: 0, limit, written: [], indexedDB: new IDBFactory(), processes: [] }, new URL(url));
 }
 
 function pageIn(browser: Browser, url: URL): BrowserJar {
@@ -72,8 +84,36 @@ function pageIn(browser: Browser, url: URL): BrowserJar {
     at: (other) => pageIn(browser, new URL(other)),
     stored: alive,
     written: browser.written,
+    indexedDB: browser.indexedDB,
+    inProcess: (lag) => processOf(browser, url, lag),
+    deliver: (only) => browser.processes.forEach((copy) => deliver(browser, copy, only)),
     advance: (seconds) => (browser.now += seconds),
   };
+}
+
+function processOf(browser: Browser, url: URL, lag: number): BrowserJar {
+  const copy: Browser = { ...browser };
+  browser.processes.push(copy);
+  const [original, mine] = [pageIn(browser, url), pageIn(copy, url)];
+  let reads = 0;
+  return {
+    ...original,
+    read: () => {
+      if (mine.read() !== original.read() && reads++ >= lag) {
+        deliver(browser, copy);
+        reads = 0;
+      }
+      return mine.read();
+    },
+    write: (cookie) => {
+      original.write(cookie);
+      put(copy, url, cookie, true);
+    },
+  };
+}
+
+function deliver(browser: Browser, copy: Browser, only: (name: string) => boolean = () => true): void {
+  copy.cookies = [...copy.cookies.filter(({ name }) => !only(name)), ...browser.cookies.filter(({ name }) => only(name))];
 }
 
 /** §5.6 and §5.7 of draft-ietf-httpbis-rfc6265bis. */

@@ -1,3 +1,4 @@
+import { IDBFactory } from 'fake-indexeddb';
 import fc from 'fast-check';
 import { StorageError } from '../../src/errors';
 import { inProcessLocks } from '../../src/platform/in-process-locks';
@@ -9,18 +10,28 @@ import { describeStorage } from '../contract/storage-contract';
 import { aRecord, CANARY } from '../support/tokens';
 import { fakePage, unitPlatform } from '../support/unit-platform';
 import { browserJar, type BrowserJar } from './cookie-jar';
+import { tabPlatform } from './web-fakes';
 
 const originLocks = (): Platform['locks'] => ({ ...inProcessLocks(), reach: 'origin' });
 
-/** The platform of a page with these cookies. Pages of one browser share their locks. */
-function pageWith(jar: Pick<BrowserJar, 'read' | 'write'>, locks = originLocks()): Platform {
-  const page: Page = { ...fakePage('https://app.example.com/'), cookies: () => jar.read(), setCookie: (cookie) => jar.write(cookie) };
-  return { ...unitPlatform({ page }), locks };
+/** A page that has these cookies. */
+function pageOf(jar: Pick<BrowserJar, 'read' | 'write'>): Page {
+  return { ...fakePage('https://app.example.com/'), cookies: () => jar.read(), setCookie: (cookie) => jar.write(cookie) };
+}
+
+/** The platform of a page with these cookies. Pages of one browser share their databases and locks. */
+function pageWith(jar: Pick<BrowserJar, 'read' | 'write'> & Partial<BrowserJar>, locks = originLocks()): Platform {
+  return tabPlatform(pageOf(jar), { locks, indexedDB: jar.indexedDB ?? new IDBFactory() });
 }
 
 const onPage = (jar: BrowserJar, options: CookieStorageOptions = {}): CredentialStorage =>
   cookieStorage({ namespace: 'app', platform: pageWith(jar), ...options });
 
+/** The same cookies, as a server has them: of which form they are shows without the copies that tabs need. */
+const onServer = (jar: BrowserJar): CredentialStorage => cookieStorage({ namespace: 'app', jar });
+
+/** Many changes, each with a database of its own. */
+const PATIENCE_MS = 60_000;
 const BASE = '__Host-app.';
 const namesIn = (jar: BrowserJar): string[] => jar.stored().map(({ name }) => name);
 const valueIn = (jar: BrowserJar, name: string): string | undefined => jar.stored().find((one) => one.name === name)?.value;
@@ -34,12 +45,12 @@ const long = (length: number, revision = 1, fill = 'x') => ({ id: 'one', revisio
 
 {
   const [jar, locks] = [browserJar(), originLocks()];
-  const platform = pageWith(jar, locks);
-  describeStorage('cookieStorage in a page', {
-    create: (namespace) => cookieStorage({ namespace, maxAgeS: 3_600, platform }),
+  describeStorage('cookieStorage in a page, every tab in a process of its own', {
+    create: (namespace) => cookieStorage({ namespace, maxAgeS: 3_600, platform: pageWith(jar.inProcess(3), locks) }),
     plant: async (namespace, id, value) => {
       const text = encodeURIComponent(JSON.stringify(value));
       jar.write(`__Host-${namespace}.${id}=${text}; Path=/; Secure`);
+      jar.deliver();
       return text;
     },
   });
@@ -166,7 +177,7 @@ describe('cookieStorage', () => {
   describe('size', () => {
     it('CK-2 around 3,799 to 4,097 bytes every record comes back, no cookie is larger than 3,800, and no byte is wasted', async () => {
       const jar = browserJar();
-      const storage = onPage(jar);
+      const storage = onServer(jar);
       const largest = (): number => Math.max(...jar.stored().map(({ name, value }) => name.length + value.length));
       await storage.write(long(0), 'absent');
       const overhead = largest();
@@ -188,7 +199,7 @@ describe('cookieStorage', () => {
       for (const fill of ['x', 'y', 'z']) {
         for (let length = 3_690; length < 3_750; length++) {
           const jar = browserJar();
-          await onPage(jar).write(long(length, 1, fill), 'absent');
+          await onServer(jar).write(long(length, 1, fill), 'absent');
           const [first] = jar.stored();
           if (first && jar.stored().length === 1) sizes.add(first.name.length + first.value.length);
         }
@@ -198,7 +209,7 @@ describe('cookieStorage', () => {
 
     it('CK-2 a record that shrinks and grows leaves no stale part', async () => {
       const jar = browserJar();
-      const storage = onPage(jar);
+      const storage = onServer(jar);
       let revision = 0;
       for (const [length, cookies] of [
         [7_500, 3],
@@ -220,7 +231,7 @@ describe('cookieStorage', () => {
     it('CK-2 all of them together take at most 8 KiB: what is more is refused with storage_failed, and says how much it is', async () => {
       const jar = browserJar();
       jar.write(`theirs=${'x'.repeat(4_000)}; Path=/`);
-      const storage = onPage(jar);
+      const storage = onServer(jar);
       const header = (): number => jar.read().length + '; '.length - (4_000 + 'theirs=; '.length);
       await storage.write({ ...long(3_000), id: 'two' }, 'absent');
       await storage.write(long(0), 'absent');
@@ -239,13 +250,13 @@ describe('cookieStorage', () => {
     it('CK-2 an id that leaves no room in a cookie is refused', async () => {
       const jar = browserJar();
       const id = 'i'.repeat(3_790);
-      await expect(onPage(jar).write({ id, revision: 1 }, 'absent')).rejects.toThrow('The id of the record is too long');
+      await expect(onServer(jar).write({ id, revision: 1 }, 'absent')).rejects.toThrow('The id of the record is too long');
       expect(jar.stored()).toEqual([]);
     });
 
     it('E37 values are of the shorter form: JSON as it is, but for quotes and commas, or base64url', async () => {
       const jar = browserJar();
-      const storage = onPage(jar);
+      const storage = onServer(jar);
       await storage.write({ id: 'one', revision: 1, sealed: 'eyJ.a-b_c', odd: 'it\'s 100%; "ok"!\\' } as never, 'absent');
       expect(valueIn(jar, `${BASE}one`)).toMatch(
         /^0\.[0-9a-z]+-[0-9a-z]+\.j{'id':'one'!'revision':1!'sealed':'eyJ\.a-b_c'!'odd':'it%27s%20100%25%3B%20%5C'ok%5C'%21%5C%5C'}$/,
@@ -260,7 +271,7 @@ describe('cookieStorage', () => {
 
     it('E37 any id and any text come back, and cookies hold nothing but what RFC 6265 lets them', async () => {
       const jar = browserJar();
-      const storage = onPage(jar);
+      const storage = onServer(jar);
       const text = fc.string({ unit: 'binary', maxLength: 60 });
       await fc.assert(
         fc.asyncProperty(
@@ -283,7 +294,7 @@ describe('cookieStorage', () => {
     });
 
     it('E37 an id with half a character in it is an id', async () => {
-      const storage = onPage(browserJar());
+      const storage = onServer(browserJar());
       const [high, low] = ['\ud83d', '\ude00'].map((id) => ({ id, revision: 1 }));
       await storage.write(high, 'absent');
       await storage.write(low, 'absent');
@@ -316,7 +327,7 @@ describe('cookieStorage', () => {
         if (!isFault) jar.write(cookie);
         else if (fault !== 'the browser drops it') throw new Error('canary: no cookies');
       };
-      const storage = onPage(jar, { platform: pageWith({ read: jar.read, write }) });
+      const storage = onPage(jar, { platform: pageWith({ ...jar, write }) });
       const outcome = await codeOf(to === null ? storage.remove('one', 1) : storage.write(long(to, 2, 'y'), from === null ? 'absent' : 1));
       const found = await onPage(jar).read('one');
       const [old, next] = [from === null ? undefined : long(from), to === null ? undefined : long(to, 2, 'y')];
@@ -337,6 +348,7 @@ describe('cookieStorage', () => {
           expect(namesIn(jar).sort()).toEqual([`${BASE}one`, 'theirs']);
         }
       },
+      PATIENCE_MS,
     );
 
     it.each(SIZES)(
@@ -359,6 +371,7 @@ describe('cookieStorage', () => {
         expect(outcomes).toContain('storage_failed');
         expect(Array.from(outcomes).every((outcome) => outcome === 'storage_failed' || outcome === 'no error')).toBe(true);
       },
+      PATIENCE_MS,
     );
 
     it('CK-2 what the browser pushes out for a record that it then does not keep whole comes back', async () => {
@@ -533,7 +546,7 @@ describe('cookieStorage', () => {
 
     it('E62 ten thousand values that a stranger has set are neither a crash nor a record', async () => {
       let cookie = '';
-      const storage = onPage(browserJar(), { platform: pageWith({ read: () => cookie, write: () => undefined }) });
+      const storage = cookieStorage({ namespace: 'app', jar: { read: () => cookie, write: () => undefined } });
       const value = fc.oneof(
         fc.string({ unit: 'binary' }),
         fc.stringMatching(/^[0-9]\.[0-9a-z]{1,3}-[0-9a-z]{1,7}\.[jb][\w%'!{}:-]*$/),
@@ -554,6 +567,214 @@ describe('cookieStorage', () => {
         { numRuns: 10_000 },
       );
     });
+  });
+});
+
+describe('cookieStorage in several tabs, each of them in a process of its own', () => {
+  const rec = (revision: number, more: object = {}) => ({ id: 'one', revision, ...more });
+  let jar: BrowserJar;
+  let locks: ReturnType<typeof originLocks>;
+  beforeEach(() => {
+    [jar, locks] = [browserJar(), originLocks()];
+  });
+  const tab = (lag = 0, options: CookieStorageOptions = {}, changes: Partial<Platform> = {}) => {
+    const mine = jar.inProcess(lag);
+    const platform = tabPlatform(pageOf(mine), { locks, indexedDB: jar.indexedDB, ...changes });
+    return { jar: mine, platform, storage: cookieStorage({ namespace: 'app', platform, ...options }) };
+  };
+  const waited = (...tabs: readonly ReturnType<typeof tab>[]): number =>
+    tabs.flatMap(({ platform }) => platform.pauses.splice(0)).reduce((sum, ms) => sum + ms, 0);
+  const later = (ms: number): Partial<Platform> => ({ now: () => Date.now() + ms });
+
+  it('RF-2 the control: a process sees old cookies, whatever lock it holds, and its own at once', () => {
+    const [a, b] = [jar.inProcess(0), jar.inProcess(3)];
+    a.write('plain=new; Path=/');
+    expect([1, 2, 3, 4].map(() => b.read())).toEqual(['', '', '', 'plain=new']);
+    b.write('own=1; Path=/');
+    expect(b.read()).toBe('plain=new; own=1');
+  });
+
+  it.each([0, 1, 4, 5, 12])('RF-2 a read waits for what another tab has committed, %i looks long', async (lag) => {
+    const [a, b] = [tab(), tab(lag)];
+    await a.storage.write(rec(1), 'absent');
+    expect(await b.storage.read('one')).toEqual(rec(1));
+    await a.storage.write(rec(2, { text: 'x'.repeat(5_000) }), 1);
+    expect(await b.storage.readAll()).toEqual([{ id: 'one', value: rec(2, { text: 'x'.repeat(5_000) }) }]);
+    await a.storage.write(rec(3), 2);
+    expect(await b.storage.write(rec(3), 2)).toBe(false);
+    expect(await b.storage.write(rec(4), 3)).toBe(true);
+    expect(await a.storage.read('one')).toEqual(rec(4));
+  });
+
+  it('RF-5 E29 four tabs that count up by re-reading on conflict lose no step', async () => {
+    const tabs = [0, 2, 5, 9].map((lag) => tab(lag));
+    await tabs[0]?.storage.write(rec(1, { n: 0 }), 'absent');
+    const up = async ({ storage }: (typeof tabs)[number]): Promise<void> => {
+      for (let steps = 0; steps < 15;) {
+        const { revision, n } = (await storage.read('one')) as { revision: number; n: number };
+        if (await storage.write(rec(revision + 1, { n: n + 1 }), revision)) steps++;
+      }
+    };
+    await Promise.all(tabs.map(up));
+    for (const { storage } of tabs) expect(await storage.read('one')).toEqual(rec(61, { n: 60 }));
+  });
+
+  it('RF-13 what was removed stays removed for a tab that still sees it, also where its predecessor was written more often', async () => {
+    const [a, b] = [tab(), tab(Infinity)];
+    for (let revision = 1; revision <= 3; revision++) await a.storage.write(rec(revision), revision === 1 ? 'absent' : revision - 1);
+    jar.deliver();
+    expect(await b.storage.read('one')).toEqual(rec(3));
+    await a.storage.remove('one', 3);
+    expect(b.jar.read()).not.toBe('');
+    expect(await b.storage.readAll()).toEqual([]);
+    expect(await b.storage.write(rec(4), 3)).toBe(false);
+    expect(await b.storage.write(rec(1, { again: true }), 'absent')).toBe(true);
+    expect(await a.storage.read('one')).toEqual(rec(1, { again: true }));
+  });
+
+  it('RF-13 a removal that is on its way does not take what another tab stores next', async () => {
+    await tab().storage.write(rec(1), 'absent');
+    const sent: string[] = [];
+    const slow = {
+      ...jar,
+      read: () => (sent.length > 0 ? '' : jar.read()),
+      write: (cookie: string) => void (cookie.includes('Max-Age=0') ? sent.push(cookie) : jar.write(cookie)),
+    };
+    const arrive = (): void => sent.splice(0).forEach((cookie) => jar.write(cookie));
+    expect(await cookieStorage({ namespace: 'app', platform: pageWith(slow, locks) }).remove('one', 1)).toBe(true);
+    const setTimer: Platform['setTimer'] = (callback, delayMs) => {
+      if (delayMs < 5_000) setImmediate(() => (arrive(), callback()));
+      return () => undefined;
+    };
+    expect(await tab(0, {}, { setTimer }).storage.write(rec(1, { again: true }), 'absent')).toBe(true);
+    arrive();
+    expect(await tab().storage.read('one')).toEqual(rec(1, { again: true }));
+  });
+
+  it('CK-2 parts that have arrived before their head are waited for, not swept', async () => {
+    const [a, b] = [tab(), tab(12)];
+    const large = rec(2, { text: 'x'.repeat(5_000) });
+    await a.storage.write(rec(1), 'absent');
+    jar.deliver();
+    await a.storage.write(large, 1);
+    jar.deliver((name) => name !== `${BASE}one`);
+    expect(b.jar.read()).toContain(`${BASE}one.`); // what looks as if a tab that ended had left it
+    expect(await b.storage.write({ id: 'two', revision: 1 }, 'absent')).toBe(true);
+    await b.storage.sweep?.();
+    for (const { storage } of [a, b, tab()]) expect(await storage.read('one')).toEqual(large);
+  });
+
+  it('CK-2 nor are those swept that arrive in the middle of a write of another record', async () => {
+    const [a, b] = [tab(), jar.inProcess(12)];
+    const large = rec(2, { text: 'x'.repeat(5_000) });
+    await a.storage.write(rec(1), 'absent');
+    jar.deliver();
+    await a.storage.write(large, 1);
+    const write = (cookie: string): void => {
+      jar.deliver((name) => name !== `${BASE}one`);
+      b.write(cookie);
+    };
+    const other = tab(0, { platform: pageWith({ ...b, write }, locks) });
+    expect(await other.storage.write({ id: 'two', revision: 1 }, 'absent')).toBe(true);
+    for (const { storage } of [a, tab()]) expect(await storage.read('one')).toEqual(large);
+  });
+
+  it('what is current is read without a lock and without a pause', async () => {
+    await tab().storage.write(rec(1), 'absent');
+    const withLock = jest.fn();
+    const b = tab(0, {}, { locks: { reach: 'origin', withLock } });
+    expect(await b.storage.read('one')).toEqual(rec(1));
+    expect(await b.storage.readAll()).toHaveLength(1);
+    expect(withLock).not.toHaveBeenCalled();
+    expect(waited(b)).toBe(0);
+  });
+
+  it('a browser that ended has forgotten its cookies and not its databases: the next start looks for a quarter of a second in all', async () => {
+    const ids = ['@store', 'one', 'two'];
+    for (const id of ids) await tab().storage.write({ id, revision: 1 }, 'absent');
+    for (const id of ids) jar.write(`${BASE}${encodeURIComponent(id)}=; Path=/; Secure; Max-Age=0`);
+    const names: string[] = [];
+    const counting: Platform['locks'] = { reach: 'origin', withLock: (name, run) => (names.push(name), locks.withLock(name, run)) };
+    const next = tab(0, {}, { ...later(61_000), locks: counting });
+    expect(await next.storage.readAll()).toEqual([]);
+    expect(names).toEqual(['app:cookies']);
+    expect(waited(next)).toBe(3 * 254); // of each, at the same time
+    expect(await next.storage.readAll()).toEqual([]);
+    expect(await next.storage.write(rec(1), 'absent')).toBe(true);
+    expect(waited(next)).toBe(0);
+  });
+
+  it('cookies that are missing a moment after they were written are looked for for two seconds', async () => {
+    await tab().storage.write(rec(1), 'absent');
+    jar.write(`${BASE}one=; Path=/; Secure; Max-Age=0`);
+    const next = tab();
+    expect(await next.storage.read('one')).toBeUndefined();
+    expect(waited(next)).toBe(2_022);
+  });
+
+  it('hosts of one domain have databases of their own: what one removed, the other can store again', async () => {
+    const options = { prefix: '__Secure-', domain: 'example.com' } as const;
+    const at = (host: string) => {
+      const mine = jar.at(`https://${host}.example.com/`);
+      return cookieStorage({ ...options, namespace: 'app', platform: tabPlatform(pageOf(mine), { locks, indexedDB: new IDBFactory() }) });
+    };
+    const [a, b] = [at('a'), at('b')];
+    for (let revision = 1; revision <= 3; revision++) await a.write(rec(revision), revision === 1 ? 'absent' : revision - 1);
+    expect(await b.read('one')).toEqual(rec(3));
+    expect(await b.write(rec(4), 3)).toBe(true);
+    expect(await a.remove('one', 4)).toBe(true);
+    expect(await b.read('one')).toBeUndefined();
+    expect(await b.write(rec(1, { again: true }), 'absent')).toBe(true);
+    expect(await a.read('one')).toEqual(rec(1, { again: true }));
+  });
+
+  it('cookies of other attributes are other cookies, and have entries of their own', async () => {
+    const paths = ['/a', '/b'].map((path) => {
+      const platform = tabPlatform(pageOf(jar.at(`https://app.example.com${path}/`)), { locks, indexedDB: jar.indexedDB });
+      return { platform, storage: cookieStorage({ namespace: 'app', prefix: '', path, platform }) };
+    });
+    for (const { storage } of paths) expect(await storage.write(rec(1), 'absent')).toBe(true);
+    for (const { storage, platform } of paths) {
+      expect(await storage.read('one')).toEqual(rec(1));
+      expect(platform.pauses).toEqual([]);
+    }
+  });
+
+  it('RF-15 a write that does not fit leaves the old record, at once and in all tabs', async () => {
+    const [a, b] = [tab(), tab()];
+    await a.storage.write(rec(1), 'absent');
+    expect(await codeOf(a.storage.write(long(9_000, 2), 1))).toBe('storage_failed');
+    for (const { storage } of [a, b]) expect(await storage.read('one')).toEqual(rec(1));
+    expect(waited(a, b)).toBe(0);
+    expect(await b.storage.write(rec(2), 1)).toBe(true);
+  });
+
+  it('a server reads what a page has written, and a page what was written before there were entries', async () => {
+    await onServer(jar).write(rec(1), 'absent');
+    jar.deliver();
+    const a = tab();
+    expect(await a.storage.read('one')).toEqual(rec(1));
+    expect(await a.storage.write(rec(2), 1)).toBe(true);
+    expect(await onServer(jar).read('one')).toEqual(rec(2));
+    expect(await onServer(jar).readAll()).toEqual([{ id: 'one', value: rec(2) }]);
+    expect(await onServer(jar).remove('one', 2)).toBe(true);
+  });
+
+  it('6750-5 E68 in IndexedDB lies nothing of a record but its id', async () => {
+    const a = tab();
+    await a.storage.write(rec(1, { secret: 'canary' }), 'absent');
+    const asked = <T>(request: IDBRequest<T>): Promise<T> => new Promise((resolve) => (request.onsuccess = () => resolve(request.result)));
+    expect((await jar.indexedDB.databases()).map(({ name }) => name)).toEqual(['app:cookies']);
+    const records = (await asked(jar.indexedDB.open('app:cookies'))).transaction('records').objectStore('records');
+    expect(await asked(records.getAllKeys())).toEqual(['one']);
+    const [entry] = (await asked(records.getAll())) as object[];
+    expect(Object.keys(entry ?? {}).sort()).toEqual(['at', 'count', 'stamp']);
+  });
+
+  it('E38 a page without IndexedDB opens none, and says why: storage_failed', async () => {
+    const { storage } = tab(0, {}, { indexedDB: undefined });
+    await expect(storage.open()).rejects.toThrow('IndexedDB is missing here');
+    expect(await codeOf(storage.open())).toBe('storage_failed');
   });
 });
 

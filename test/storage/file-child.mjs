@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync, writeSync } from 'node:fs';
 
 const [, , bundle, json] = process.argv;
 const { createFileStorage, defaultPlatform, hooked } = await import(bundle);
-const { folder, task, rounds = 1, id = 'one', file, at, signal, timing, tells } = JSON.parse(json);
+const { folder, task, rounds = 1, programs = 1, id = 'one', file, at, signal, timing, tells } = JSON.parse(json);
 const say = (what) => writeSync(1, `${JSON.stringify(what)}\n`);
 
 let calls = 0;
@@ -60,15 +60,22 @@ const tasks = {
       if (await storage.write({ id, revision: revision + 1, n: n + 1 }, revision)) i++;
     }
   },
-  /** Counts up a file that only the lock protects. */
+  /**
+   * Adds to a file that only the lock protects: some turns, and more until each of the programs has had one. A program that had forty
+   * times as many while another had none gives up: this one starves.
+   */
   locked: async () => {
-    for (let i = 0; i < rounds; i++) {
+    const seen = new Set();
+    let turns = 0;
+    for (; turns < rounds || (seen.size < programs && turns < 40 * rounds); turns++) {
       await storage.withLock('lock', async () => {
-        const text = readFileSync(file, 'utf8');
+        const text = `${readFileSync(file, 'utf8')}${process.pid}\n`;
         await storage.read(id);
-        writeFileSync(file, `${text}${process.pid}\n`);
+        writeFileSync(file, text);
+        for (const pid of text.trim().split('\n')) seen.add(pid);
       });
     }
+    say({ turns });
   },
   /** One conditional write over revision 2. */
   write: async () => say({ result: await storage.write({ id, revision: 3, by: 'child' }, 2) }),

@@ -1,5 +1,5 @@
-import { offline } from '../support/fake-client.js';
-import { closeAll, codeOf, collect, createWorld, settle } from '../support/fixture.js';
+import { offline, refusal } from '../support/fake-client.js';
+import { closeAll, codeOf, collect, createWorld, inTime, settle } from '../support/fixture.js';
 
 afterEach(closeAll);
 
@@ -128,8 +128,10 @@ describe('the clock', () => {
     const { store } = await openTab();
     const credential = await store.store(authority.signIn({ lifetimeS: 600 }));
     await browser.advance(600_000);
-    authority.next(offline());
-    expect(await codeOf(credential.accessToken())).toBe('network_error');
+    authority.next(offline(), offline(), offline());
+    expect(await codeOf(inTime(browser, credential.accessToken()))).toBe('network_error');
+    expect(await codeOf(credential.accessToken())).toBe('network_error'); // nor while it is too early to try again
+    expect(authority.refreshes).toHaveLength(3);
   });
 
   it('lets an expiring token be used while the renewal fails', async () => {
@@ -138,8 +140,33 @@ describe('the clock', () => {
     const token = authority.signIn({ lifetimeS: 600 });
     const credential = await store.store(token);
     await browser.advance(590_000);
-    authority.next(offline());
+    authority.next(refusal('temporarily_unavailable'));
     expect(await credential.accessToken()).toBe(token.accessToken);
+    expect(await credential.accessToken()).toBe(token.accessToken); // while it is too early to try again
+    expect(authority.refreshes).toHaveLength(1);
+  });
+
+  it.each([
+    ['2 s', 590_000, 2_000],
+    ['half of what is left', 597_000, 1_500],
+  ])('lets an expiring token be used by who has waited %s for the next one, which goes on', async (_, atMs, waitMs) => {
+    const { openTab, authority, browser } = createWorld();
+    const { store } = await openTab();
+    const token = authority.signIn({ lifetimeS: 600 });
+    const credential = await store.store(token);
+    await browser.advance(atMs);
+    authority.hold();
+    const got: string[] = [];
+    const waiting = credential.accessToken().then((accessToken) => got.push(accessToken));
+    const patient = credential.refresh();
+    await browser.advance(waitMs - 1);
+    expect(got).toEqual([]);
+    await browser.advance(1);
+    expect(got).toEqual([token.accessToken]);
+    await waiting;
+    authority.refreshes[0]?.answer();
+    expect((await patient).accessToken).not.toBe(token.accessToken);
+    expect(await credential.accessToken()).toBe(credential.token?.accessToken);
     expect(authority.refreshes).toHaveLength(1);
   });
 

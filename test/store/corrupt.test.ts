@@ -133,7 +133,7 @@ describe('whatever lies in the storage', () => {
   });
 
   it('E62 takes a record with one member changed for good or for bad, and nothing breaks', async () => {
-    const members = ['v', 'id', 'revision', 'generation', 'epoch', 'storedAt', 'changedAt', 'defaultClaim', 'state', 'reason', 'context', 'tags', 'claims', 'tokenType', 'scope', 'issuedAt', 'expiresAt', 'secrets', 'staged']; // prettier-ignore
+    const members = ['v', 'id', 'revision', 'generation', 'epoch', 'storedAt', 'changedAt', 'defaultClaim', 'state', 'reason', 'context', 'tags', 'claims', 'tokenType', 'scope', 'issuedAt', 'expiresAt', 'secrets', 'staged', 'intent']; // prettier-ignore
     const value = fc.oneof(
       fc.anything(JSON_ONLY),
       fc.constantFrom(0, -1, 1e308, Number.MAX_SAFE_INTEGER, '', 'active', 'removed', 'revoking', 'needs_sign_in', null, {}, []),

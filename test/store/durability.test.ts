@@ -183,6 +183,21 @@ describe('RF-15 a disk that takes no writes', () => {
     expect((await (await openTab()).store.with(credential.id))?.token?.isEqual(renewed)).toBe(true);
   });
 
+  it('is no matter any more once what waited is written: the record can be changed as before', async () => {
+    const { openTab, disk, authority, browser } = createWorld();
+    const { store } = await openTab();
+    const credential = await store.store(authority.signIn());
+    const mend = disk.fail(isWrite, full);
+    await credential.refresh();
+    mend();
+    await browser.advance(60_000);
+    await credential.setTags(['new']);
+    const renewed = await credential.refresh();
+    expect(disk.record(credential.id)).toMatchObject({ tags: ['new'], secrets: { refreshToken: renewed.refreshToken } });
+    expect(authority.refreshes).toHaveLength(2);
+    expect(authority.reuses()).toBe(0);
+  });
+
   it('does not cost a sign-in: the credential can be used, and is written later', async () => {
     const { openTab, disk, authority, browser } = createWorld();
     const { store } = await openTab();

@@ -1,6 +1,6 @@
 import { CredentialError } from '../../src/errors.js';
 import { ISSUER, offline, refusal } from '../support/fake-client.js';
-import { closeAll, codeOf, collect, createWorld, settle } from '../support/fixture.js';
+import { closeAll, codeOf, collect, createWorld, inTime, settle } from '../support/fixture.js';
 
 afterEach(closeAll);
 
@@ -11,17 +11,37 @@ describe('a refresh that fails', () => {
   it.each([
     ['the network', offline(), 'network_error'],
     ['a deadline', failure('timeout'), 'timeout'],
+    ['a 500', failure('server_error', 500), 'server_error'],
+    ['an HTML page', 'garbage', 'response_invalid'],
+  ] as const)('RF-7 E6 because of %s is sent three times; then the credential is kept, and the intent with it', async (_, answer, code) => {
+    const { openTab, authority, browser, disk } = createWorld();
+    const { store, newEvents, events } = await openTab();
+    const token = authority.signIn();
+    const credential = await store.store(token);
+    const before = disk.record(credential.id);
+    newEvents();
+    authority.next(answer, answer, answer);
+    expect(await codeOf(inTime(browser, credential.refresh()))).toBe(code);
+    expect(authority.refreshes.map(({ refreshToken }) => refreshToken)).toEqual(Array(3).fill(token.refreshToken));
+    expect(newEvents()).toEqual(['refresh_started', 'refresh_failed']);
+    expect(events.at(-1)).toMatchObject({ id: credential.id, code, class: 'unknown_outcome', attempts: 1, nextTryAt: null });
+    expect(credential.status).toEqual({ token: 'valid', activity: 'idle' });
+    expect(credential.token?.isEqual(token)).toBe(true);
+    const { intent, ...after } = disk.record(credential.id);
+    expect(intent).toMatchObject({ attempt: 1, generation: 1 });
+    expect(after).toEqual({ ...before, revision: 2, changedAt: expect.any(Number) as number });
+  });
+
+  it.each([
     ['a 503', failure('server_unavailable', 503), 'server_unavailable'],
     ['a 429', failure('server_unavailable', 429), 'server_unavailable'],
-    ['a 500', failure('server_error', 500), 'server_error'],
     ['a 4xx without a reason', failure('http_error', 400), 'http_error'],
-    ['an HTML page', 'garbage', 'response_invalid'],
     ['invalid_client', refusal('invalid_client'), 'oauth_error'],
     ['unauthorized_client', refusal('unauthorized_client'), 'oauth_error'],
     ['invalid_scope', refusal('invalid_scope'), 'oauth_error'],
     ['temporarily_unavailable', refusal('temporarily_unavailable'), 'oauth_error'],
     ['an error nobody knows', refusal('surprise'), 'oauth_error'],
-  ] as const)('E6 E7 because of %s keeps the credential, and says so', async (_, answer, code) => {
+  ] as const)('E6 E7 because of %s is sent once; the credential is kept, the intent taken back', async (_, answer, code) => {
     const { openTab, authority, disk } = createWorld();
     const { store, newEvents, events } = await openTab();
     const token = authority.signIn();
@@ -30,33 +50,36 @@ describe('a refresh that fails', () => {
     newEvents();
     authority.next(answer);
     expect(await codeOf(credential.refresh())).toBe(code);
+    expect(authority.refreshes).toHaveLength(1);
     expect(newEvents()).toEqual(['refresh_started', 'refresh_failed']);
-    expect(events.at(-1)).toMatchObject({ id: credential.id, code });
+    expect(events.at(-1)).toMatchObject({ id: credential.id, code, class: answer.class });
     expect(credential.status).toEqual({ token: 'valid', activity: 'idle' });
     expect(credential.token?.isEqual(token)).toBe(true);
-    expect(disk.record(credential.id)).toEqual(before);
+    expect(disk.record(credential.id)).toEqual({ ...before, revision: 3, changedAt: expect.any(Number) as number });
   });
 
   it('E6 E11 is followed by one that works, with the same refresh token', async () => {
-    const { openTab, authority } = createWorld();
+    const { openTab, authority, browser } = createWorld();
     const { store } = await openTab();
     const token = authority.signIn();
     const credential = await store.store(token);
-    authority.next(offline(), failure('server_unavailable', 503));
-    expect(await codeOf(credential.refresh())).toBe('network_error');
-    expect(await codeOf(credential.refresh())).toBe('server_unavailable');
-    await credential.refresh();
-    expect(authority.refreshes.map(({ refreshToken }) => refreshToken)).toEqual(Array(3).fill(token.refreshToken));
-    expect(credential.status).toEqual({ token: 'valid', activity: 'idle' });
+    authority.next(offline(), offline(), offline(), failure('server_unavailable', 503));
+    expect(await codeOf(inTime(browser, credential.refresh()))).toBe('network_error');
+    expect(await codeOf(inTime(browser, credential.refresh()))).toBe('server_unavailable');
+    expect(credential.state.refreshFailure).toMatchObject({ code: 'server_unavailable', attempts: 2 });
+    await inTime(browser, credential.refresh());
+    expect(authority.refreshes.map(({ refreshToken }) => refreshToken)).toEqual(Array(5).fill(token.refreshToken));
+    expect(credential.state).toMatchObject({ status: { token: 'valid', activity: 'idle' }, refreshFailure: null });
   });
 
   it('E11 does not fail or stop the refresh of another credential', async () => {
-    const { openTab, authority } = createWorld();
+    const { openTab, authority, browser } = createWorld();
     const { store } = await openTab();
     const [a, b] = [await store.store(authority.signIn()), await store.store(authority.signIn({ sub: 'bob' }))];
-    authority.next(offline());
-    const outcomes = await Promise.allSettled([a.refresh(), b.refresh()]);
+    authority.next(offline(), {}, offline(), offline()); // the second one is for bob
+    const outcomes = await inTime(browser, Promise.allSettled([a.refresh(), b.refresh()]));
     expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'fulfilled']);
+    expect([a, b].map(({ state }) => state.refreshFailure?.code)).toEqual(['network_error', undefined]);
   });
 
   it('never shows as signed out, not even while it runs', async () => {
@@ -65,9 +88,9 @@ describe('a refresh that fails', () => {
     const credential = await store.store(authority.signIn());
     await browser.advance(3_700_000);
     const [defaults, tokens] = [collect(store.default$), collect(credential.token$)];
-    authority.next(offline());
-    expect(await codeOf(credential.accessToken())).toBe('network_error');
-    await credential.accessToken();
+    authority.next(offline(), offline(), offline());
+    expect(await codeOf(inTime(browser, credential.accessToken()))).toBe('network_error');
+    await inTime(browser, credential.refresh());
     expect(defaults.values).toEqual([credential]);
     expect(tokens.values.map((token) => token?.id)).toEqual([credential.id, credential.id]);
   });

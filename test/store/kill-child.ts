@@ -29,7 +29,7 @@ export interface ChildOptions {
   readonly seed?: number;
   /** What is done first if it can be done. */
   readonly first?: Command;
-  /** Dies before this system call: the how-manieth during the how-manieth command; 0 is the start. */
+  /** Dies before this system call: the how-manieth during the how-manieth command; 0 is the start. Where it has fewer, after the last. */
   readonly dies?: { readonly during: number; readonly before: number };
 }
 
@@ -125,7 +125,7 @@ async function act(command: Command): Promise<void> {
   say({ begin: command });
   await obey(command);
   say({ end: command, view: await view(), waits });
-  if (calls.length - 1 === dies?.during) die(); // it had fewer steps this time
+  if (calls.length - 1 === dies?.during) die(); // likewise
 }
 
 /** Until what an earlier program began to revoke is gone. */
@@ -134,6 +134,7 @@ async function settle(): Promise<void> {
   say({ found: await view() });
   while (credentials.snapshot().credentials.some(({ status }) => status.activity === 'revoking')) await new Promise(setImmediate);
   say({ settled: await view(), durable: credentials.snapshot().durable, waits });
+  if (dies?.during === 0) die(); // it had fewer steps this time
 }
 
 let count = 0;

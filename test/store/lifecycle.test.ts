@@ -7,7 +7,7 @@ import {
   type CredentialStoreOptions,
 } from '../../src/index.js';
 import { offline } from '../support/fake-client.js';
-import { closeAll, codeOf, collect, createWorld, settle } from '../support/fixture.js';
+import { closeAll, codeOf, collect, createWorld, inTime, settle } from '../support/fixture.js';
 
 afterEach(closeAll);
 
@@ -144,11 +144,11 @@ describe('close', () => {
 
 describe('E33 every promise settles', () => {
   it.each<readonly [string, (world: ReturnType<typeof createWorld>) => void, string]>([
-    ['the answer is garbage', ({ authority }) => authority.next('garbage'), 'response_invalid'],
+    ['the answers are garbage', ({ authority }) => authority.next('garbage', 'garbage', 'garbage'), 'response_invalid'],
     [
       'the client throws something odd',
       ({ authority }) => authority.next(Object.assign(new Error('CANARY'), { body: 'CANARY' })),
-      'storage_failed',
+      'renewal_failed',
     ],
     ['reading fails', ({ disk }) => void disk.fail(({ method }) => method === 'read'), 'storage_failed'],
     [
@@ -156,13 +156,13 @@ describe('E33 every promise settles', () => {
       ({ authority }) => authority.setKeys(() => Promise.reject(new TypeError('CANARY'))),
       'response_invalid',
     ],
-    ['the network fails', ({ authority }) => authority.next(offline()), 'network_error'],
+    ['the network fails', ({ authority }) => authority.next(offline(), offline(), offline()), 'network_error'],
   ])('when %s', async (_, breakIt, code) => {
     const world = createWorld();
     const { store } = await world.openTab();
     const credential = await store.store(world.authority.signIn());
     breakIt(world);
-    const error: unknown = await credential.refresh().catch((reason: unknown) => reason);
+    const error: unknown = await inTime(world.browser, credential.refresh()).catch((reason: unknown) => reason);
     expect(error).toMatchObject({ code });
     expect(JSON.stringify(error) + String(error)).not.toContain('CANARY');
     expect(credential.status.activity).toBe('idle');

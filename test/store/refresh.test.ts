@@ -1,6 +1,6 @@
 import { firstValueFrom, retry, take } from 'rxjs';
-import { offline } from '../support/fake-client.js';
-import { closeAll, codeOf, collect, createWorld, settle } from '../support/fixture.js';
+import { offline, refusal } from '../support/fake-client.js';
+import { closeAll, codeOf, collect, createWorld, inTime, settle } from '../support/fixture.js';
 
 afterEach(closeAll);
 
@@ -111,21 +111,34 @@ describe('refresh$', () => {
     const { openTab, authority } = createWorld();
     const { store } = await openTab();
     const credential = await store.store(authority.signIn());
-    authority.next(offline());
+    authority.next(refusal('temporarily_unavailable'));
     const others = [codeOf(credential.refresh()), codeOf(firstValueFrom(credential.refresh$()))];
     const token = await firstValueFrom(credential.refresh$().pipe(retry(1)));
-    expect(await Promise.all(others)).toEqual(['network_error', 'network_error']);
+    expect(await Promise.all(others)).toEqual(['oauth_error', 'oauth_error']);
     expect(token).toBe(credential.token);
     expect(authority.refreshes).toHaveLength(2); // the shared one, and the retry that one caller asked for
+  });
+
+  it('RF-7 whose answer is lost is sent three times for all who share it, and a fourth time for the caller who asks again', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const { store } = await openTab();
+    const credential = await store.store(authority.signIn());
+    authority.next(offline(), offline(), offline());
+    const others = [codeOf(credential.refresh()), codeOf(firstValueFrom(credential.refresh$()))];
+    const token = await inTime(browser, firstValueFrom(credential.refresh$().pipe(retry(1))));
+    expect(await Promise.all(others)).toEqual(['network_error', 'network_error']);
+    expect(token).toBe(credential.token);
+    expect(authority.refreshes).toHaveLength(4);
   });
 
   it('fails for all who share it, each with the same error', async () => {
     const { openTab, authority } = createWorld();
     const { store } = await openTab();
     const credential = await store.store(authority.signIn());
-    authority.next(offline());
+    authority.next(refusal('temporarily_unavailable'));
     const [a, b] = await Promise.all([credential.refresh(), credential.refresh()].map((one) => one.catch((error: unknown) => error)));
     expect(a).toBe(b);
+    expect(a).toMatchObject({ code: 'oauth_error' });
     expect(authority.refreshes).toHaveLength(1);
   });
 });

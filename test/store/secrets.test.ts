@@ -2,7 +2,7 @@
 import { inspect } from 'node:util';
 import type { Credential } from '../../src/index.js';
 import { offline, refusal } from '../support/fake-client.js';
-import { closeAll, collect, createWorld, settle, type Tab, type World } from '../support/fixture.js';
+import { closeAll, collect, createWorld, inTime, settle, type Tab, type World } from '../support/fixture.js';
 
 afterEach(closeAll);
 
@@ -10,7 +10,7 @@ afterEach(closeAll);
 async function life({ authority, browser, disk }: World, a: Tab, b: Tab, seen: (credential: Credential) => void): Promise<unknown[]> {
   const errors: unknown[] = [];
   const attempt = async (command: Promise<unknown> | undefined): Promise<void> => {
-    await command?.catch((error: unknown) => errors.push(error));
+    await inTime(browser, Promise.resolve(command)).catch((error: unknown) => errors.push(error));
     await settle();
   };
   const alice = await a.store.store(authority.signIn({ sub: 'alice' }), { tags: ['work'] });
@@ -22,7 +22,8 @@ async function life({ authority, browser, disk }: World, a: Tab, b: Tab, seen: (
   await attempt(alice.accessToken({ forceRefresh: true }));
   await attempt(bob.refresh()); // client_unknown
   await attempt(alice.userInfo());
-  authority.next(offline(), 'garbage', { access_token: 7 }, refusal('login_required'), new Error(`body: ${authority.secrets.join()}`));
+  authority.next(offline(), offline(), offline(), 'garbage', 'garbage', 'garbage');
+  authority.next({ access_token: 7 }, refusal('login_required'), new Error(`body: ${authority.secrets.join()}`));
   for (let i = 0; i < 5; i++) await attempt(alice.refresh());
   authority.setKeys(() => Promise.reject(offline()));
   await attempt(alice.refresh()); // staged
@@ -85,6 +86,7 @@ describe('OBS-1 no token shows', () => {
       'needs_interaction',
       'needs_sign_in',
       'network_error',
+      'renewal_failed',
       'response_invalid',
       'storage_failed',
       'token_substitution',
@@ -95,7 +97,7 @@ describe('OBS-1 no token shows', () => {
     expect(everything).not.toContain('CANARY');
   });
 
-  it('in a message: it holds the id, the generation and the revision of a record', async () => {
+  it('in a message: it holds the id, the generation and the revision of a record; an intent is told to nobody', async () => {
     const world = createWorld();
     const { store } = await world.openTab();
     const credential = await store.store(world.authority.signIn());
@@ -103,7 +105,7 @@ describe('OBS-1 no token shows', () => {
     await store.setDefault(null);
     expect(world.browser.posts).toEqual([
       { channel: 'app:records', message: { id: credential.id, generation: 1, revision: 1 } },
-      { channel: 'app:records', message: { id: credential.id, generation: 2, revision: 2 } },
+      { channel: 'app:records', message: { id: credential.id, generation: 2, revision: 3 } },
       { channel: 'app:records', message: { id: '@store', generation: 0, revision: 1 } },
     ]);
   });

@@ -24,13 +24,26 @@ describe('an answer that cannot be judged without keys', () => {
     expect(disk.record(credential.id)).toMatchObject({ generation: 2 });
   });
 
-  it('RF-4 is committed with one write where no keys are needed', async () => {
+  it('RF-3 RF-4 is committed with two writes where no keys are needed, the intent and the token, and with three where they are', async () => {
     const { openTab, authority, disk } = createWorld();
     const { store } = await openTab();
     const credential = await store.store(authority.signIn());
-    const writes = disk.calls.filter(({ method }) => method === 'write').length;
-    await credential.refresh();
-    expect(disk.calls.filter(({ method }) => method === 'write')).toHaveLength(writes + 1);
+    const written = async (): Promise<readonly unknown[]> => {
+      const { length } = disk.calls;
+      await credential.refresh();
+      const writes = disk.calls.slice(length).flatMap(({ record }) => (record ? [record] : []));
+      return writes.map(({ generation, intent, staged }) => [generation, intent !== undefined, staged !== undefined]);
+    };
+    expect(await written()).toEqual([
+      [1, true, false],
+      [2, false, false],
+    ]);
+    authority.setKeys(() => Promise.resolve());
+    expect(await written()).toEqual([
+      [2, true, false],
+      [2, true, true],
+      [3, false, false],
+    ]);
   });
 
   it.each([

@@ -1,5 +1,5 @@
-import { offline } from '../support/fake-client.js';
-import { closeAll, createWorld, settle, type Tab, type World } from '../support/fixture.js';
+import { offline, refusal } from '../support/fake-client.js';
+import { closeAll, createWorld, inTime, settle, type Tab, type World } from '../support/fixture.js';
 
 afterEach(closeAll);
 
@@ -54,11 +54,25 @@ describe('tabs', () => {
   it('E58 the second sends for itself when the first has failed', async () => {
     const world = createWorld();
     const [a, b] = await tabsWith(world, 2);
-    world.authority.next(offline());
+    world.authority.next(refusal('temporarily_unavailable'));
     const [first, second] = await Promise.allSettled([a?.credential.refresh(), b?.credential.refresh()]);
     expect([first.status, second.status]).toEqual(['rejected', 'fulfilled']);
     expect(b?.credential.token).not.toBeNull();
     expect(world.authority.refreshes).toHaveLength(2);
+  });
+
+  it('E58 RF-8 the second sends for itself when the first got no answer, once nothing of it is on its way any more', async () => {
+    const world = createWorld();
+    const [a, b] = await tabsWith(world, 2);
+    world.authority.next(offline(), offline(), offline());
+    const both = Promise.allSettled([a?.credential.refresh(), b?.credential.refresh()]);
+    while (world.authority.refreshes.length < 3) await world.browser.advance(100);
+    await world.browser.advance(1_900);
+    expect(world.authority.refreshes).toHaveLength(3);
+    const [first, second] = await inTime(world.browser, both);
+    expect([first.status, second.status]).toEqual(['rejected', 'fulfilled']);
+    expect(world.authority.refreshes).toHaveLength(4);
+    expect(world.authority.reuses()).toBe(0);
   });
 
   it('E58 RF-12 a tab that missed every message refreshes with what is stored, not with what it remembers', async () => {

@@ -2,7 +2,7 @@
 // whole family, so that a refresh too many shows as a lost session. Every token it ever makes holds the word CANARY.
 import { createToken } from '../../src/credential/create-token.js';
 import type { IdTokenClaims, Token } from '../../src/credential/token.js';
-import type { StagedAnswer } from '../../src/credential/record.js';
+import type { StagedAnswer, Target } from '../../src/credential/record.js';
 import { NetworkError, ProtocolError } from '../../src/errors.js';
 import { OAuthResponseError } from '../../src/oauth/oauth-response-error.js';
 import type { Grant, OAuth2Client } from '../../src/oauth/client.js';
@@ -17,6 +17,8 @@ export type Answer = Readonly<Record<string, unknown>> | Error | 'garbage';
 /** A refresh request that has arrived. The server has acted; its answer is on the way. */
 export interface Arrived {
   readonly refreshToken: string;
+  /** What was asked for; `undefined`: the token itself. */
+  readonly target: Target | undefined;
   /** Lets the answer arrive. */
   answer(answer?: Answer): void;
 }
@@ -25,6 +27,8 @@ export interface SignInOptions {
   readonly sub?: string | null;
   /** Seconds; `null`: the server says nothing of it. Default 3,600. */
   readonly lifetimeS?: number | null;
+  /** Default `openid`. */
+  readonly scope?: string;
   readonly refreshable?: boolean;
   readonly id?: string;
   readonly issuer?: string;
@@ -33,7 +37,7 @@ export interface SignInOptions {
 
 /** The server, and the ends of the wires to it. */
 export interface FakeAuthority {
-  client(platform: Platform): OAuth2Client;
+  client(platform: Platform, options?: Partial<Pick<OAuth2Client, 'reuseLeewayMs' | 'onUnknownOutcome' | 'renew'>>): OAuth2Client;
   /** What a flow would resume with. */
   signIn(options?: SignInOptions): Token;
   /** Refresh requests, oldest first. */
@@ -57,6 +61,8 @@ export interface FakeAuthority {
   setUserInfo(userInfo: (accessToken: string) => Promise<void>): void;
   /** The server forgets a refresh token and all of its family. */
   forget(refreshToken: string | undefined): void;
+  /** From now on a used token is taken again, as within a leeway: it gives another one of the same family, and ends nothing. */
+  tolerateReuse(): void;
   /** Refresh tokens the server would still take. */
   liveRefreshTokens(): readonly string[];
   /** How often a refresh token was used again. */
@@ -78,6 +84,7 @@ export function createFakeAuthority(now: () => number): FakeAuthority {
   const answers: Answer[] = [];
   const secrets: string[] = [];
   let held = false;
+  let tolerant = false;
   let count = 0;
   let reuses = 0;
   let judgements = 0;
@@ -94,10 +101,11 @@ export function createFakeAuthority(now: () => number): FakeAuthority {
     for (const [token, of] of families) if (of === family) families.delete(token);
   };
   /** The server's part: rotates, or refuses. */
-  const rotate = (refreshToken: string): Readonly<Record<string, unknown>> | OAuthResponseError => {
-    const family = families.get(refreshToken);
+  const rotate = (refreshToken: string, target: Target | undefined): Readonly<Record<string, unknown>> | OAuthResponseError => {
+    const isReuse = !families.has(refreshToken) && used.has(refreshToken);
+    if (isReuse) reuses++;
+    const family = isReuse && tolerant ? used.get(refreshToken) : families.get(refreshToken);
     if (family === undefined) {
-      if (used.has(refreshToken)) reuses++;
       endFamily(used.get(refreshToken));
       return refusal('invalid_grant');
     }
@@ -105,21 +113,23 @@ export function createFakeAuthority(now: () => number): FakeAuthority {
     used.set(refreshToken, family);
     const rotated = secret('refresh');
     families.set(rotated, family);
-    return { access_token: secret('access'), refresh_token: rotated, expires_in: 3600, token_type: 'Bearer' };
+    const scope = target?.scope !== undefined && { scope: target.scope };
+    return { access_token: secret('access'), refresh_token: rotated, expires_in: 3600, token_type: 'Bearer', ...scope };
   };
-  const sendRefresh = async (grant: Grant): Promise<StagedAnswer> => {
+  const sendRefresh = async (grant: Grant, target?: Target): Promise<StagedAnswer> => {
     const sentAt = now();
     const refreshToken = grant.refreshToken ?? '';
     const planned = answers.shift();
     const deliver = (answer: Answer | undefined): StagedAnswer => {
       if (answer instanceof Error) throw answer;
-      if (answer === 'garbage') return { text: '<html>Bad gateway</html>', sentAt, receivedAt: now() };
+      const answered = (text: string): StagedAnswer => ({ text, sentAt, receivedAt: now(), ...(target && { target }) });
+      if (answer === 'garbage') return answered('<html>Bad gateway</html>');
       if (truth instanceof Error) throw truth;
-      return { text: JSON.stringify({ ...truth, ...answer }), sentAt, receivedAt: now() };
+      return answered(JSON.stringify({ ...truth, ...answer }));
     };
     const failsOnTheWay = planned instanceof Error || planned === 'garbage';
-    const truth = failsOnTheWay ? offline() : rotate(refreshToken); // what fails on the way does not reach the server
-    const late = new Promise<Answer | undefined>((resolve) => refreshes.push({ refreshToken, answer: resolve }));
+    const truth = failsOnTheWay ? offline() : rotate(refreshToken, target); // what fails on the way does not reach the server
+    const late = new Promise<Answer | undefined>((resolve) => refreshes.push({ refreshToken, target, answer: resolve }));
     return deliver(held ? await late : planned);
   };
   const processRefresh = async (grant: Grant, answer: StagedAnswer): Promise<Token> => {
@@ -151,7 +161,7 @@ export function createFakeAuthority(now: () => number): FakeAuthority {
   };
 
   return {
-    client: (platform) => ({
+    client: (platform, options) => ({
       issuer: ISSUER,
       clientId: CLIENT_ID,
       scope: 'openid',
@@ -173,8 +183,9 @@ export function createFakeAuthority(now: () => number): FakeAuthority {
         await userInfo(token.accessToken);
         return { sub: token.claims?.sub ?? '' };
       },
+      ...options,
     }),
-    signIn: ({ sub = 'alice', lifetimeS = 3600, refreshable = true, id, issuer = ISSUER, clientId = CLIENT_ID } = {}) => {
+    signIn: ({ sub = 'alice', lifetimeS = 3600, scope = 'openid', refreshable = true, id, issuer = ISSUER, clientId = CLIENT_ID } = {}) => {
       const refreshToken = refreshable ? secret('refresh') : undefined;
       if (refreshToken !== undefined) families.set(refreshToken, count);
       const claims: IdTokenClaims | null = sub === null ? null : { iss: issuer, sub, aud: clientId, exp: 1, iat: 1 };
@@ -182,11 +193,11 @@ export function createFakeAuthority(now: () => number): FakeAuthority {
         id: id ?? `credential-${++count}`,
         accessToken: secret('access'),
         tokenType: 'Bearer',
-        scope: 'openid',
+        scope,
         issuedAt: now(),
         expiresAt: lifetimeS === null ? null : now() + lifetimeS * 1000,
         claims,
-        context: { issuer, clientId, scope: 'openid' },
+        context: { issuer, clientId, scope },
         ...(refreshToken !== undefined && { refreshToken }),
         ...(claims && { idToken: secret('id') }),
       });
@@ -205,6 +216,7 @@ export function createFakeAuthority(now: () => number): FakeAuthority {
     setRevocation: (next) => void (revocation = next),
     setUserInfo: (next) => void (userInfo = next),
     forget: (refreshToken) => endFamily(families.get(refreshToken ?? '')),
+    tolerateReuse: () => void (tolerant = true),
     liveRefreshTokens: () => [...families.keys()],
     reuses: () => reuses,
     secrets,

@@ -22,6 +22,8 @@ export interface FakePlatform extends Platform {
   readonly delays: readonly number[];
   /** Something happens to the page. */
   emit(event: LifecycleEvent): void;
+  /** The device loses its network, or has it again and says so. */
+  setOnline(isOnline: boolean): void;
 }
 
 /** Tabs of one origin. */
@@ -46,6 +48,9 @@ export interface FakeBrowser {
   forge(channel: string, message: unknown): void;
 }
 
+/** More timers than this at one instant, and the program spins. */
+const MAX_TIMERS_AT_ONCE = 3_000;
+
 /** Everything that does not wait for a gate, a timer or an answer has happened when this resolves. */
 export function settle(): Promise<void> {
   return new Promise((resolve) => (typeof setImmediate === 'function' ? setImmediate(resolve) : setTimeout(resolve, 0)));
@@ -62,9 +67,17 @@ export function createFakeBrowser(startMs = Date.UTC(2026, 0, 1)): FakeBrowser {
   const heldLocks = new Set<string>();
   const queues = new Map<string, Promise<unknown>>();
 
-  const withLock = <T>(name: string, run: () => Promise<T>): Promise<T> => {
+  const withLock = <T>(name: string, run: () => Promise<T>, signal?: AbortSignal): Promise<T> => {
     lockNames.push(name);
+    let isGranted = false;
+    const gaveUp = new Promise<never>((_, reject) => {
+      const giveUp = (): void => void (isGranted || reject(new DOMException('The waiting for the lock was ended.', 'AbortError')));
+      if (signal?.aborted) giveUp();
+      signal?.addEventListener('abort', giveUp);
+    });
     const mine = (queues.get(name) ?? Promise.resolve()).then(async () => {
+      if (signal?.aborted) return gaveUp;
+      isGranted = true; // from now on a signal changes nothing
       heldLocks.add(name);
       try {
         return await run();
@@ -76,7 +89,7 @@ export function createFakeBrowser(startMs = Date.UTC(2026, 0, 1)): FakeBrowser {
       name,
       mine.catch(() => undefined),
     );
-    return mine;
+    return Promise.race([mine, gaveUp]);
   };
   const deliver = (name: string, message: unknown, from?: (message: unknown) => void): void => {
     posts.push({ channel: name, message: structuredClone(message) });
@@ -94,6 +107,8 @@ export function createFakeBrowser(startMs = Date.UTC(2026, 0, 1)): FakeBrowser {
       const delays: number[] = [];
       const listeners = new Set<(event: LifecycleEvent) => void>();
       let channels = 0;
+      let online = true;
+      const emit = (event: LifecycleEvent): void => [...listeners].forEach((listener) => listener(event));
       return {
         fetch: () => Promise.reject(new Error('unplanned request')),
         now: () => monotonic + offset,
@@ -101,7 +116,7 @@ export function createFakeBrowser(startMs = Date.UTC(2026, 0, 1)): FakeBrowser {
         setTimer: (callback, delayMs) => {
           if (!(delayMs >= 0 && delayMs <= 2_147_483_647)) throw new RangeError(`a timer of ${delayMs} ms fires at once`);
           delays.push(delayMs);
-          const timer: Timer = { at: monotonic + delayMs, callback: () => (mine.delete(timer), callback()) };
+          const timer: Timer = { at: Math.ceil(monotonic + delayMs), callback: () => (mine.delete(timer), callback()) };
           timers.add(timer);
           mine.add(timer);
           return () => void (timers.delete(timer), mine.delete(timer));
@@ -118,16 +133,23 @@ export function createFakeBrowser(startMs = Date.UTC(2026, 0, 1)): FakeBrowser {
         lifecycle: (listener) => (listeners.add(listener), () => void listeners.delete(listener)),
         held: () => ({ timers: mine.size, channels, listeners: listeners.size }),
         delays,
-        emit: (event) => [...listeners].forEach((listener) => listener(event)),
+        isOnline: () => online,
+        emit,
+        setOnline: (isOnline) => {
+          online = isOnline;
+          if (isOnline) emit('online');
+        },
       };
     },
     now: () => monotonic + offset,
     advance: async (ms) => {
       const target = monotonic + ms;
-      for (;;) {
+      for (let atOnce = 0; ; atOnce++) {
         await settle();
         const due = [...timers].filter((timer) => timer.at <= target).sort((a, b) => a.at - b.at)[0];
         if (!due) break;
+        if (due.at > monotonic) atOnce = 0;
+        if (atOnce > MAX_TIMERS_AT_ONCE) throw new Error('timers fire again and again, and no time passes');
         monotonic = Math.max(monotonic, due.at);
         timers.delete(due);
         due.callback();

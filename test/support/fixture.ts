@@ -2,6 +2,7 @@
 import type { Observable, Subscription } from 'rxjs';
 import type { CredentialEvent } from '../../src/credential/actions.js';
 import type { CredentialStorage } from '../../src/storage/storage.js';
+import type { Platform } from '../../src/platform/platform.js';
 import { createCredentialStore, type CredentialStore, type CredentialStoreOptions } from '../../src/store/store.js';
 import { createFakeAuthority, type FakeAuthority } from './fake-client.js';
 import { createFakeDisk, type FakeDisk } from './fake-disk.js';
@@ -31,6 +32,9 @@ export interface TabOptions {
   readonly clients?: (platform: FakePlatform) => CredentialStoreOptions['clients'];
   /** Default: the shared disk. */
   readonly storage?: CredentialStorage;
+  readonly options?: Pick<CredentialStoreOptions, 'persist' | 'renewal'>;
+  /** What of the browser's platform is another. */
+  readonly platform?: Partial<Pick<Platform, 'page' | 'crypto' | 'setTimer'>>;
 }
 
 const worlds: World[] = [];
@@ -40,9 +44,9 @@ export function createWorld(): World {
   const browser = createFakeBrowser();
   const disk = createFakeDisk();
   const authority = createFakeAuthority(() => browser.now());
-  const startTab = ({ clients = authority.client, storage = disk.storage() }: TabOptions = {}): Tab => {
-    const platform = browser.openTab();
-    const store = createCredentialStore({ clients: clients(platform), storage, platform });
+  const startTab = ({ clients = authority.client, storage = disk.storage(), options, platform: other }: TabOptions = {}): Tab => {
+    const platform = { ...browser.openTab(), ...other };
+    const store = createCredentialStore({ clients: clients(platform), storage, platform, ...options });
     const events: CredentialEvent[] = [];
     let seen = 0;
     store.events$.subscribe((event) => events.push(event));
@@ -96,6 +100,22 @@ export function collect<T>(source: Observable<T>): { readonly values: readonly T
   let completed = false;
   const subscription: Subscription = source.subscribe({ next: (value) => values.push(value), complete: () => (completed = true) });
   return { values, completed: () => completed, stop: () => subscription.unsubscribe() };
+}
+
+/**
+ * What a promise comes to while time passes, and no more time than it needs: a refresh whose answer is lost is sent three times, with pauses.
+ * Fails if it has not settled after `limitMs`.
+ */
+export async function inTime<T>(browser: FakeBrowser, promise: Promise<T>, limitMs = 10_000): Promise<T> {
+  let settled = false;
+  const note = (): void => void (settled = true);
+  promise.then(note, note);
+  for (let ms = 0; ms < limitMs; ms += 100) {
+    await settle();
+    if (settled) return promise;
+    await browser.advance(100);
+  }
+  throw new Error(`nothing has come of it after ${limitMs} ms`);
 }
 
 /** The code a promise is rejected with; fails if it is not. */

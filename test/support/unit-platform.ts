@@ -83,3 +83,16 @@ export function fakeStorage(): Storage {
 export async function settled(): Promise<void> {
   for (let i = 0; i < 50; i++) await new Promise<void>((resolve) => setImmediate(resolve));
 }
+
+/** What a promise comes to while time passes: a refresh that is not answered is sent three times, with pauses. Fails after 10 s. */
+export async function inTime<T>(platform: UnitPlatform, promise: Promise<T>): Promise<T> {
+  let isSettled = false;
+  const note = (): void => void (isSettled = true);
+  promise.then(note, note);
+  for (let ms = 0; ms < 10_000; ms += 500) {
+    await settled();
+    if (isSettled) return promise;
+    platform.advance(500);
+  }
+  throw new Error('nothing has come of it');
+}

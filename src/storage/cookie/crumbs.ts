@@ -66,14 +66,19 @@ export function entriesOf(cookies: Cookies, base: string): readonly StoredEntry[
   });
 }
 
+/** The record in a value: that of a page lies in a copy (`coordination.ts`), that of a server is the value. */
+export function recordIn(value: unknown): unknown {
+  return typeof value === 'object' && value !== null && 'stamp' in value && 'value' in value ? value.value : value;
+}
+
 /**
- * The cookies of a record, its head last.
+ * The cookies of a value, JSON, the head of them last.
  *
  * @throws {StorageError} `storage_failed`: the id alone is too long for a cookie
  */
-export function crumbsOf(record: { readonly id: string }, base: string): Cookies {
-  const head = base + nameOf(record.id);
-  const text = encode(record);
+export function crumbsOf(id: string, value: unknown, base: string): Cookies {
+  const head = base + nameOf(id);
+  const text = encode(value);
   const check = checkOf(text);
   const short = `0.${check}.${text}`;
   if (head.length + short.length <= MAX_COOKIE_BYTES) return new Map([[head, short]]);
@@ -129,8 +134,8 @@ function checkOf(text: string): string {
 }
 
 /** JSON in the shorter of two forms: percent encoding (j) suits what is ASCII already, base64url (b) the rest. */
-function encode(record: unknown): string {
-  const json = JSON.stringify(record);
+function encode(value: unknown): string {
+  const json = JSON.stringify(value);
   const [readable, compact] = [`j${json.replace(UNSAFE, escaped)}`, `b${base64url(new TextEncoder().encode(json))}`];
   return readable.length <= compact.length ? readable : compact;
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { defaultPlatform, type Platform } from '../../platform/platform.js';
-import { database } from '../database.js';
+import { database, type Records } from '../database.js';
 import { conditionHolds, type CredentialStorage } from '../storage.js';
 
 /** Options of `indexedDBStorage`. */
@@ -38,12 +38,14 @@ export function indexedDBStorage(options: IndexedDBStorageOptions = {}): Credent
         const [ids, values] = await Promise.all([store.getAllKeys(), store.getAll()]); // in the same order
         return ids.map((id, i) => ({ id: id as string, value: values[i] }));
       }),
-    write: (record, condition) =>
-      records.run('readwrite', async (store) => {
+    write: (record, condition, isPassing) => {
+      const write = async (store: Records): Promise<boolean> => {
         if (!conditionHolds(await store.get(record.id), condition)) return false;
         await store.put(record, record.id);
         return true;
-      }),
+      };
+      return records.run('readwrite', write, isPassing ? 'relaxed' : undefined);
+    },
     remove: (id, condition) =>
       records.run('readwrite', async (store) => {
         if (!conditionHolds(await store.get(id), condition)) return false;

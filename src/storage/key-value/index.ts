@@ -6,6 +6,7 @@
 import { inProcessLocks } from '../../platform/in-process-locks.js';
 import { defaultPlatform, type Locks, type Platform } from '../../platform/platform.js';
 import { exclusively, requireLocks } from '../deadline.js';
+import { late } from '../late.js';
 import { conditionHolds, type CredentialStorage } from '../storage.js';
 import { itemsOf, parsed, prefixOf, type KeyValueStore } from './items.js';
 
@@ -63,7 +64,10 @@ export function keyValueStorage(store: KeyValueStore, options: KeyValueStorageOp
   prefixOf(namespace);
   if (!coherent) {
     if (reach !== 'origin') throw new TypeError('coherent: false needs reach: "origin"; within one program every store is coherent.');
-    return incoherent(store, namespace, platform);
+    return late(namespace, async () => {
+      const { coordinated } = await import('../coordination.js');
+      return coordinated({ namespace, area: 'items', items: itemsOf(() => store, namespace), platform });
+    });
   }
   const { locks, listeners } = sharedOf(store);
   const withLock = <T>(name: string, run: () => Promise<T>): Promise<T> =>
@@ -122,22 +126,4 @@ function sharedOf(store: object): Shared {
   const shared = SHARED.get(store) ?? { locks: inProcessLocks(), listeners: new Set() };
   SHARED.set(store, shared);
   return shared;
-}
-
-/** The coordinated storage; its code is loaded when it is opened, since most stores do not need it. */
-function incoherent(store: KeyValueStore, namespace: string, platform: Platform): CredentialStorage {
-  let loading: Promise<CredentialStorage> | undefined;
-  const loaded = (): Promise<CredentialStorage> =>
-    (loading ??= import('../coordination.js').then(({ coordinated }) =>
-      coordinated({ namespace, area: 'items', items: itemsOf(() => store, namespace), platform }),
-    ));
-  return {
-    namespace,
-    open: async () => (await loaded()).open(),
-    read: async (id) => (await loaded()).read(id),
-    readAll: async () => (await loaded()).readAll(),
-    write: async (record, condition) => (await loaded()).write(record, condition),
-    remove: async (id, condition) => (await loaded()).remove(id, condition),
-    close: async () => (await loading)?.close(),
-  };
 }

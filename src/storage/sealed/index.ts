@@ -63,11 +63,11 @@ export function sealed(storage: CredentialStorage, options: SealedStorageOptions
     const opened = parts.map(async (part) => [part, await openPart(fieldsOf(record), part, keys, platform.crypto)] as const);
     return { ...record, ...Object.fromEntries(await Promise.all(opened)) };
   };
-  const writeSealed = async (record: StoredRecord, condition: number | 'absent'): Promise<boolean> => {
+  const writeSealed: CredentialStorage['write'] = async (record, condition, isPassing) => {
     const parts = SECRET_PARTS.filter((part) => fieldsOf(record)[part] != null && !isSealed(fieldsOf(record)[part]));
-    if (parts.length === 0) return storage.write(record, condition);
+    if (parts.length === 0) return storage.write(record, condition, isPassing);
     let { sealedRecord, kid } = await seal(record, parts);
-    const written = await storage.write(sealedRecord, condition);
+    const written = await storage.write(sealedRecord, condition, isPassing);
     // A tab can be frozen between sealing and writing, for days. Meanwhile the key was replaced, and swept, since no record named it yet:
     // what was written after all could never be opened. So who wrote looks again, and seals again with the key that is current by now. A key
     // that is merely replaced counts, too: then no record appears under an old key behind the back of a sweep that has read all records.

@@ -1,0 +1,32 @@
+/**
+ * A storage whose code most programs do not need.
+ *
+ * @module
+ */
+import { StorageError } from '../errors.js';
+import type { CredentialStorage } from './storage.js';
+
+/** A storage that is loaded when it is first asked something. A load that failed is tried again the next time. */
+export function late(
+  namespace: string,
+  load: () => Promise<CredentialStorage>,
+): CredentialStorage & Pick<Required<CredentialStorage>, 'sweep'> {
+  let loading: Promise<CredentialStorage> | undefined;
+  const loaded = (): Promise<CredentialStorage> =>
+    (loading ??= load().catch((error: unknown) => {
+      loading = undefined;
+      throw error instanceof StorageError
+        ? error
+        : new StorageError('storage_failed', 'Code of the storage could not be loaded; try again.');
+    }));
+  return {
+    namespace,
+    open: async () => (await loaded()).open(),
+    read: async (id) => (await loaded()).read(id),
+    readAll: async () => (await loaded()).readAll(),
+    write: async (record, condition) => (await loaded()).write(record, condition),
+    remove: async (id, condition) => (await loaded()).remove(id, condition),
+    sweep: async () => (await loaded()).sweep?.(),
+    close: async () => loading?.then((storage) => storage.close()),
+  };
+}

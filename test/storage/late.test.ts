@@ -1,0 +1,36 @@
+import { StorageError } from '../../src/errors';
+import { late } from '../../src/storage/late';
+import { memoryStorage } from '../../src/storage/memory';
+
+describe('a storage whose code is loaded late', () => {
+  it('BBA-2 is loaded once, when it is first asked something, and not to be closed', async () => {
+    const load = jest.fn(() => Promise.resolve(memoryStorage({ namespace: 'app' })));
+    const storage = late('app', load);
+    await storage.close();
+    expect(load).not.toHaveBeenCalled();
+    expect(await Promise.all([storage.readAll(), storage.write({ id: 'one', revision: 1 }, 'absent')])).toEqual([[], true]);
+    expect(await storage.read('one')).toEqual({ id: 'one', revision: 1 });
+    await storage.sweep();
+    await storage.close();
+    expect(load).toHaveBeenCalledTimes(1);
+  });
+
+  it('E38 code that could not be loaded is storage_failed, says nothing of where it lies, and is loaded again the next time', async () => {
+    let isOffline = true;
+    const storage = late('app', () =>
+      isOffline
+        ? Promise.reject(new TypeError('https://canary.example.com/page.js'))
+        : Promise.resolve(memoryStorage({ namespace: 'app' })),
+    );
+    const error = await storage.open().catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(StorageError);
+    expect(error).toMatchObject({ code: 'storage_failed', message: 'Code of the storage could not be loaded; try again.' });
+    isOffline = false;
+    expect(await storage.open()).toMatchObject({ reach: 'process' });
+  });
+
+  it('E38 an error of the storage itself stays what it is', async () => {
+    const storage = late('app', () => Promise.reject(new StorageError('lock_unavailable', 'No locks.')));
+    expect(await storage.open().catch((reason: unknown) => reason)).toMatchObject({ code: 'lock_unavailable' });
+  });
+});
