@@ -8,6 +8,8 @@ const steps = [
   ['node', ['test/browsers/chromium.mjs']],
   ['node', ['test/browsers/firefox.mjs']],
   ['node', ['test/browsers/webkit.mjs']],
+  ['node', ['test/browsers/torture.mjs', 'firefox', '--rounds', '100']], // Chromium's are among the e2e tests
+  ['node', ['test/browsers/torture.mjs', 'webkit', '--rounds', '100']],
 ];
 
 const failed = steps.filter(([command, args]) => {

@@ -485,6 +485,7 @@ async function holderLost(room: Room, how: 'killed' | 'closed'): Promise<string>
     if (isEarly) await askAndWait(room, others, all);
     const begun = performance.now();
     await (how === 'killed' ? victim.crash?.() : victim.close());
+    if (isEarly) await settling(room, others);
     for (const { releaseServer } of held) releaseServer(); // the server works on for a client that is gone
     await inAll(room, others, () => torture.release('settle', ''));
     if (!isEarly) await inAll(room, others, (subjects) => torture.begin(subjects), all);
@@ -516,6 +517,11 @@ async function granted(room: Room, tabs: readonly Tab[], all: readonly Subject[]
     return first.every(Number.isFinite);
   });
   return first;
+}
+
+/** Resolves once one of these tabs waits for what a former holder may have sent. */
+async function settling(room: Room, tabs: readonly Tab[]): Promise<void> {
+  await until('a tab settles', async () => (await inAll(room, tabs, () => torture.isStopped('settle', ''))).some(Boolean));
 }
 
 function batchesOf({ rounds }: Room, steps: readonly Step[]): number {
@@ -628,6 +634,7 @@ async function holderAway(room: Room, how: 'frozen' | 'navigated'): Promise<stri
     let waitsFrom = Date.now();
     const comeBack = await goAway(room, holder, how);
     const grants = await granted(room, others, all);
+    await settling(room, others);
     for (const { releaseServer } of held) releaseServer(); // its answers wait for a page that stands still
     await inAll(room, others, () => torture.release('settle', ''));
     const answers = await inAll(room, others, (subjects) => torture.answers(subjects), all);

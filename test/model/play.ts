@@ -271,7 +271,7 @@ function afterSignOut(server: RefreshServer, { received, broken }: Observed): vo
 /** Several faults at once, of which no client can know (see `invariants.ts`). */
 function isBeyondAnyClient({ mode, acts }: Script, faults: number): boolean {
   const has = (does: Deed): boolean => acts.some((act) => act.does === does);
-  if (has('fill the disk') && (has('crash') || has('freeze'))) return true;
+  if (has('fill the disk') && faults > 1) return true;
   return mode === 'leeway-latest' && has('freeze') && faults > 1;
 }
 

@@ -71,9 +71,10 @@ export function createStage(random: () => number): Stage {
     if (page.isFrozen()) backlogs.get(page)?.push(arrive);
     else arrive();
   };
-  /** An answer for a page. */
+  /** An answer for a page. What a dead one still asks for is not heard. */
   const answer = <T>(page: Page, effect: () => Promise<T>): Promise<T> =>
     new Promise((resolve, reject) => {
+      if (page.isDead()) return;
       later(effect).then(
         (value) => reach(page, () => resolve(value)),
         (error: Error) => reach(page, () => reject(error)),
@@ -95,6 +96,7 @@ export function createStage(random: () => number): Stage {
   };
   const withLock = <T>(page: Page, name: string, run: () => Promise<T>, signal?: AbortSignal): Promise<T> =>
     new Promise((resolve, reject) => {
+      if (page.isDead()) return;
       const lock = locks.get(name) ?? { holder: null, queue: [] };
       locks.set(name, lock);
       const request: LockRequest = {
@@ -143,6 +145,7 @@ export function createStage(random: () => number): Stage {
       platform: {
         fetch: (input, init = {}) =>
           new Promise((resolve, reject) => {
+            if (life === 'dead') return;
             wire(input instanceof Request ? input.url : input.toString(), init, page).then(
               (response) => reach(page, () => resolve(response)),
               (error: Error) => reach(page, () => reject(error)),
@@ -153,6 +156,7 @@ export function createStage(random: () => number): Stage {
         setTimer: (callback, delayMs, isAwaited = false) => {
           const fire = (): void => void (mine.delete(timer), callback());
           const timer: Timer = { at: monotonic + delayMs, isAwaited, isIdle: () => life !== 'runs', fire };
+          if (life === 'dead') return () => undefined;
           timers.add(timer);
           mine.add(timer);
           return () => void (timers.delete(timer), mine.delete(timer));
@@ -163,6 +167,7 @@ export function createStage(random: () => number): Stage {
           const port = { name, page, hear };
           ports.add(port);
           const post = (message: unknown): void => {
+            if (life === 'dead') return;
             for (const other of ports) {
               const isHeard = other !== port && other.name === name && random() < 0.8; // messages may be lost (RF-12)
               if (isHeard) soon(() => reach(other.page, () => ports.has(other) && other.hear(structuredClone(message))));

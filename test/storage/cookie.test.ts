@@ -2,7 +2,7 @@ import { IDBFactory } from 'fake-indexeddb';
 import fc from 'fast-check';
 import { StorageError } from '../../src/errors';
 import { inProcessLocks } from '../../src/platform/in-process-locks';
-import type { Page, Platform } from '../../src/platform/platform';
+import type { Locks, Page, Platform } from '../../src/platform/platform';
 import { cookieStorage, requestJar, type CookieStorageOptions } from '../../src/storage/cookie';
 import { sealed, staticKeys } from '../../src/storage/sealed';
 import type { CredentialStorage, StoredRecord } from '../../src/storage/storage';
@@ -12,7 +12,7 @@ import { fakePage, unitPlatform } from '../support/unit-platform';
 import { browserJar, type BrowserJar } from './cookie-jar';
 import { tabPlatform } from './web-fakes';
 
-const originLocks = (): Platform['locks'] => ({ ...inProcessLocks(), reach: 'origin' });
+const originLocks = (): Locks => ({ ...inProcessLocks(), reach: 'origin' });
 
 /** A page that has these cookies. */
 function pageOf(jar: Pick<BrowserJar, 'read' | 'write'>): Page {

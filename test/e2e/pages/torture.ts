@@ -58,6 +58,7 @@ const LIFETIME_MS = 600_000;
 const SETTLE_MS = 2_000;
 
 interface Stop {
+  isReached: boolean;
   readonly reached: Promise<void>;
   readonly reach: () => void;
   readonly released: Promise<void>;
@@ -283,9 +284,11 @@ const torture = {
     let [reach, release] = [(): void => undefined, (): void => undefined];
     const reached = new Promise<void>((resolve) => (reach = resolve));
     const released = new Promise<void>((resolve) => (release = resolve));
-    stops.set(`${step} ${id}`, { reached, reach, released, release });
+    const stop: Stop = { isReached: false, reached, reach: () => void (reach(), (stop.isReached = true)), released, release };
+    stops.set(`${step} ${id}`, stop);
   },
   reached: (step: PageStep, id: string): Promise<void> | undefined => stops.get(`${step} ${id}`)?.reached,
+  isStopped: (step: PageStep, id: string): boolean => stops.get(`${step} ${id}`)?.isReached === true,
   release(step: PageStep, id: string): void {
     stops.get(`${step} ${id}`)?.release();
     stops.delete(`${step} ${id}`);
