@@ -3,6 +3,7 @@
 // One line for each scenario; words choose some by name. What is counted, and why: docs/torture.md.
 import { mkdtemp, rm } from 'node:fs/promises';
 import http from 'node:http';
+import { registerHooks } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,7 +11,12 @@ import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
 import { createRefreshServer } from '../support/refresh-server/node.mjs';
 import { engines } from './engines.mjs';
-import { openLab } from './torture-scenarios.ts';
+
+// Node strips the types itself, and finds './torture-lab' as TypeScript does.
+registerHooks({
+  resolve: (specifier, context, next) => next(/^\.\/torture-[a-z]+$/.test(specifier) ? `${specifier}.ts` : specifier, context),
+});
+const { openLab } = await import('./torture-scenarios.ts');
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { rounds: { type: 'string', default: '10' } } });
 const [name, ...words] = positionals;
@@ -19,29 +25,41 @@ if (!engine) throw new Error(`Type: node test/browsers/torture.mjs ${Object.keys
 
 const page = await servePage();
 const browser = await engine.launch();
+const open = () => openLab({ engine: browser, url: page.url, rounds: Number(values.rounds), createRefreshServer, newProfile });
+const newProfile = engine.launchProfile && (() => newProfileOf(engine));
 let lab;
 try {
   console.log(browser.version);
-  const newProfile = engine.launchProfile && (() => newProfileOf(engine));
-  lab = await openLab({ engine: browser, url: page.url, rounds: Number(values.rounds), createRefreshServer, newProfile });
-  for (const scenario of lab.scenarios.filter(({ name }) => words.every((word) => name.includes(word)))) await run(scenario);
+  await browser.newTab(); // some browsers end with their last tab
+  lab = await open();
+  for (const { name } of lab.scenarios.filter(({ name }) => words.every((word) => name.includes(word)))) {
+    lab = (await run(name)) ? lab : await renewed();
+  }
 } finally {
   await browser.close();
   await lab?.close();
   page.close();
 }
 
-async function run(scenario) {
+async function run(name) {
   const begun = performance.now();
   try {
-    const found = await scenario.run();
+    const found = await lab.scenarios.find((one) => one.name === name).run();
     const troubles = await lab.troubles();
     if (troubles.length > 0) throw new Error(`errors that nobody caught in the tabs: ${troubles.join('; ')}`);
-    console.log(`ok ${scenario.name}: ${found} (${((performance.now() - begun) / 1000).toFixed(1)} s)`);
+    console.log(`ok ${name}: ${found} (${((performance.now() - begun) / 1000).toFixed(1)} s)`);
+    return true;
   } catch (error) {
     process.exitCode = 1;
-    console.log(`FAILED ${scenario.name}: ${error.stack}`);
+    console.log(`FAILED ${name}: ${error.stack}`);
+    return false;
   }
+}
+
+/** Tabs and servers that know nothing of what went wrong before. */
+async function renewed() {
+  await lab.close();
+  return open();
 }
 
 /** A profile in a folder of its own, and one browser at a time that uses it. */

@@ -1,15 +1,24 @@
 // A play for real stores: several tabs with one credential, a server in one of its modes, and a list of what users, pages, disks and networks do.
 // What must hold at its end is counted at the server (standards.md §20).
-import { createOAuth2Client, createToken, isCredentialError, createCredentialStore, type CredentialStore } from '../../src/index.js';
+import {
+  createCredentialStore,
+  createOAuth2Client,
+  createToken,
+  isCredentialError,
+  type Credential,
+  type CredentialStore,
+} from '../../src/index.js';
 import { createRefreshServer, seededRandom, type RefreshMode, type RefreshServer } from '../support/refresh-server/index.js';
 import { createStage, type Page, type Stage, type Wire } from './stage.js';
 
 export type Deed = 'refresh' | 'renew' | 'tag' | 'revoke' | 'crash' | 'freeze' | 'wake' | 'fill the disk' | 'free the disk';
 
-/** Something that is done in a tab once so many things have happened. */
+/** Something that is done in a tab. */
 export interface Act {
-  readonly at: number;
-  readonly tab: number;
+  /** How many things happen between the act before and this one. */
+  readonly after: number;
+  /** `holder`: whichever has the lock of the refresh; if none has, nothing is done. */
+  readonly tab: number | 'holder';
   readonly does: Deed;
 }
 
@@ -84,15 +93,11 @@ export async function play(script: Script): Promise<Verdict> {
 
   stage.shuffle();
   const commands: Command[] = [];
-  const acts = [...script.acts].sort((a, b) => a.at - b.at);
-  for (let happened = 0, goesOn = true; goesOn || acts.length > 0; happened++) {
-    while (acts[0] && (acts[0].at <= happened || !goesOn)) {
-      const act = acts.shift();
-      if (act) perform(act, tabs, open, commands, observed);
-      goesOn = true;
-    }
-    goesOn = await stage.step();
+  for (const act of script.acts) {
+    for (let left = act.after; left > 0 && (await stage.step()); left--);
+    perform(act, tabs, stage, open, commands, observed);
   }
+  while (await stage.step());
   for (const { page } of tabs) {
     page.setFull(false);
     page.wake();
@@ -166,10 +171,13 @@ interface Command {
   outcome?: string;
 }
 
-function perform({ tab: place, does }: Act, tabs: Tab[], open: () => Tab, commands: Command[], observed: Observed): void {
-  let tab = tabs[place % tabs.length];
+function perform(act: Act, tabs: Tab[], stage: Stage, open: () => Tab, commands: Command[], observed: Observed): void {
+  const { does } = act;
+  const holder = stage.holderOf('app:refresh:' + ID);
+  const place = act.tab === 'holder' ? tabs.findIndex(({ page }) => page === holder) : act.tab % tabs.length;
+  if (tabs[place]?.page.isDead()) tabs[place] = open(); // started again
+  const tab = tabs[place];
   if (!tab) return;
-  if (tab.page.isDead()) tab = tabs[place % tabs.length] = open(); // started again
   const { page, store } = tab;
   switch (does) {
     case 'crash':
@@ -221,22 +229,26 @@ async function judge({ script, stage, server, observed, commands, open }: Judged
   const asked = commands.filter(({ does }) => does === 'refresh' || does === 'renew').length;
   if (requests > asked + faults) broken.push(`RF-7 ${requests} requests for ${asked} refreshes and ${faults} faults`);
   if (faults === 0 && reuse > 0 && script.mode !== 'keep') broken.push('RF-2 a token was used twice');
-  if (isGone(stage)) {
-    if (!has('freeze') && !has('fill the disk')) afterSignOut(server, observed);
-    return;
-  }
-  if (isBeyondAnyClient(script, faults)) return;
   observed.losses = Infinity; // from here on the network works
-  const { store } = open();
+  const { store } = open(); // which takes up what others have begun
   const credential = await meanwhile(stage, store.with(ID));
-  const isStrict = script.mode.startsWith('strict');
-  const rejected = await meanwhile(stage, codeOf(credential?.refresh()));
-  const reason = credential?.state.reason;
-  if (!credential) broken.push('RF-9 the credential is gone');
-  else if (rejected !== null && (!isStrict || faults === 0)) broken.push(`RF-8 the session is lost: ${rejected}, ${reason}`);
-  else if (rejected !== null && (rejected !== 'needs_sign_in' || reason !== 'rotation_lost'))
-    broken.push(`RF-8 the loss is reported as ${rejected}, ${reason}`);
+  if (credential && !isGone(stage)) {
+    if (!isBeyondAnyClient(script, faults)) await afterAll(credential, script, faults, stage, broken);
+  } else if (!has('revoke')) broken.push('RF-9 the credential is gone');
+  else if (!has('freeze') && !has('fill the disk')) {
+    await stage.exhaust(10_000);
+    afterSignOut(server, observed);
+  }
   await meanwhile(stage, store.close());
+}
+
+/** The session goes on; or it is lost as the server has it, and the user is told so. */
+async function afterAll(credential: Credential, { mode }: Script, faults: number, stage: Stage, broken: string[]): Promise<void> {
+  const code = await meanwhile(stage, codeOf(credential.refresh()));
+  if (code === null) return;
+  const { reason } = credential.state;
+  if (!mode.startsWith('strict') || faults === 0) broken.push(`RF-8 the session is lost: ${code}, ${reason}`);
+  else if (code !== 'needs_sign_in' || reason !== 'rotation_lost') broken.push(`RF-8 the loss is reported as ${code}, ${reason}`);
 }
 
 /** Waits while everything goes on. */

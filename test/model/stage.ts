@@ -33,6 +33,8 @@ export interface Stage {
   later<T>(effect: () => T | Promise<T>): Promise<T>;
   /** Hands something to a page: never if it is dead, when it wakes if it is frozen. */
   reach(page: Page, arrive: () => void): void;
+  /** Which page has a lock. */
+  holderOf(lock: string): Page | undefined;
   /** One thing happens. False if nothing can. */
   step(): Promise<boolean>;
   /** Everything happens, also what is due within so many milliseconds. */
@@ -223,6 +225,7 @@ export function createStage(random: () => number): Stage {
     shuffle: () => void (isShuffled = true),
     later,
     reach,
+    holderOf: (lock) => locks.get(lock)?.holder?.page,
     step: async () => (await takeOne()) || fireNext(Infinity, ({ isAwaited }) => isAwaited),
     exhaust: async (ms) => {
       const until = monotonic + ms;

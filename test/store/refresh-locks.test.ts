@@ -296,6 +296,23 @@ describe('RF-16 a tab that freezes in the middle of a refresh', () => {
     expect((await refreshing).isEqual(a.credential.token ?? (await refreshing))).toBe(true);
   });
 
+  it('stores its late answer while another has the lock: who waits for that is served at once', async () => {
+    const { a, b, tabs, authority, browser, refreshing } = await parked(3);
+    const theirs = b.credential.refresh();
+    const [, , c] = tabs;
+    const waiting = c?.credential.refresh();
+    await browser.advance(2_000);
+    expect(authority.refreshes).toHaveLength(2); // by the frozen one and the one that has the lock
+    authority.refreshes[0]?.answer();
+    const late = await refreshing;
+    expect((await waiting)?.isEqual(late)).toBe(true);
+    expect([...browser.heldLocks]).toEqual([lockOf(a.credential)]);
+    authority.refreshes[1]?.answer();
+    await inTime(browser, theirs);
+    expect(browser.heldLocks.size).toBe(0);
+    expect(b.credential.status.token).toBe('valid');
+  });
+
   it('is not in the way of a third tab: its request for the lock is withdrawn', async () => {
     const world = createWorld();
     const { authority, browser } = world;
