@@ -712,22 +712,6 @@ describe('cookieStorage in several tabs, each of them in a process of its own', 
     expect(waited(next)).toBe(2_022);
   });
 
-  it('hosts of one domain have databases of their own: what one removed, the other can store again', async () => {
-    const options = { prefix: '__Secure-', domain: 'example.com' } as const;
-    const at = (host: string) => {
-      const mine = jar.at(`https://${host}.example.com/`);
-      return cookieStorage({ ...options, namespace: 'app', platform: tabPlatform(pageOf(mine), { locks, indexedDB: new IDBFactory() }) });
-    };
-    const [a, b] = [at('a'), at('b')];
-    for (let revision = 1; revision <= 3; revision++) await a.write(rec(revision), revision === 1 ? 'absent' : revision - 1);
-    expect(await b.read('one')).toEqual(rec(3));
-    expect(await b.write(rec(4), 3)).toBe(true);
-    expect(await a.remove('one', 4)).toBe(true);
-    expect(await b.read('one')).toBeUndefined();
-    expect(await b.write(rec(1, { again: true }), 'absent')).toBe(true);
-    expect(await a.read('one')).toEqual(rec(1, { again: true }));
-  });
-
   it('cookies of other attributes are other cookies, and have entries of their own', async () => {
     const paths = ['/a', '/b'].map((path) => {
       const platform = tabPlatform(pageOf(jar.at(`https://app.example.com${path}/`)), { locks, indexedDB: jar.indexedDB });
