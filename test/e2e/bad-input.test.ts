@@ -177,6 +177,7 @@ it('the demo shows each of these at the press of a button, with its code and in 
   const here = {
     'Wrong issuer': 'issuer_mismatch',
     'Unreachable issuer': 'network_error',
+    'Garbage for a token': 'response_invalid',
     'Maintenance page': 'server_unavailable',
     Offline: 'network_error',
   };
@@ -184,7 +185,7 @@ it('the demo shows each of these at the press of a button, with its code and in 
   for (const [label, code] of Object.entries(here)) {
     await press(page, label);
     await result.getByRole('heading', { name: label }).waitFor();
-    expect(await result.getByTestId('problem-code').innerText()).toBe(code);
+    await result.getByTestId('problem-code').getByText(code, { exact: true }).waitFor();
     expect((await result.getByTestId('problem-effect').innerText()).trim()).toBe(AS_THEY_WERE);
   }
   const callbacks = {

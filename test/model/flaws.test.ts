@@ -9,9 +9,10 @@ import type { Flaw, Machine, Settings } from './world.js';
 function rulesBrokenBy(flawed: Partial<Settings>, expected: string): readonly string[] {
   const broken: string[] = [];
   for (const mode of REFRESH_MODES) {
-    const { violation } = explore({ ...USUAL, ...flawed, mode });
+    const { violation, isFinite } = explore({ ...USUAL, ...flawed, mode });
     if (violation) broken.push(violation.rule);
-    if (violation?.rule === expected) break;
+    else if (!isFinite) broken.push('some run never ends');
+    if (broken.includes(expected)) break;
   }
   return broken;
 }
@@ -94,11 +95,17 @@ const MACHINES: readonly (readonly [title: string, rule: string, machine: Machin
   ],
   [
     'does not use an answer that was staged',
-    'RF-7 a token was sent more than three times in a row',
+    'some run never ends',
     otherwise((to, from, result) =>
       from.step === 'read' && hasFound(result) && result.staged ? MACHINE.next(from, { ...result, staged: false }) : to,
     ),
     { kinds: ['keys'], fetchesKeys: true, asks: 2 },
+  ],
+  [
+    'goes round in circles',
+    'some run never ends',
+    otherwise((to, from) => (from.step === 'pause' || to.step !== 'prepare' ? to : { ...to, step: 'pause' })),
+    { faults: 0 },
   ],
   [
     'gives up after a lost answer',
@@ -114,11 +121,4 @@ function withoutNews(result: Results[Step]): Results[Step] {
 
 it.each(MACHINES)('a machine that %s: %s', (_title, rule, machine, settings) => {
   expect(rulesBrokenBy({ ...settings, machine }, rule)).toContain(rule);
-});
-
-it('a machine that goes round in circles is found', () => {
-  const circling = otherwise((to, from) =>
-    from.step === 'pause' ? { ...from, step: 'read' } : to.step === 'prepare' ? { ...to, step: 'pause' } : to,
-  );
-  expect(explore({ ...USUAL, mode: 'open', faults: 0, machine: circling }).isFinite).toBe(false);
 });

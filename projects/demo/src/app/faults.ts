@@ -8,25 +8,24 @@ export type TokenFault = 'garbage' | 'html' | 'offline';
 
 @Injectable({ providedIn: 'root' })
 export class Faults {
-  #next: TokenFault | null = null;
+  #armed: TokenFault | null = null;
   readonly #browser = defaultPlatform();
   /** The platform of the browser, but for token requests while a fault is armed. */
   readonly platform: Platform = { ...this.#browser, fetch: (input, init) => this.#fetch(input, init) };
 
-  /** Runs `task` with the next token request going wrong. */
+  /** Runs `task` with every token request going wrong: a single one would be sent again, and the refresh go well. */
   async during<T>(fault: TokenFault, task: () => Promise<T>): Promise<T> {
-    this.#next = fault;
+    this.#armed = fault;
     try {
       return await task();
     } finally {
-      this.#next = null;
+      this.#armed = null;
     }
   }
 
   #fetch(input: RequestInfo | URL, init: RequestInit | undefined): Promise<Response> {
-    const fault = isTokenRequest(init) ? this.#next : null;
+    const fault = isTokenRequest(init) ? this.#armed : null;
     if (fault === null) return this.#browser.fetch(input, init);
-    this.#next = null;
     if (fault === 'offline') return Promise.reject(new TypeError('offline'));
     return Promise.resolve(fault === 'html' ? maintenancePage() : garbage());
   }
