@@ -6,6 +6,7 @@ const env = { ...process.env, RXC_LONG: '1' }; // read by test/support/counts.ts
 const steps = [
   ['npm', ['test']],
   ['node', ['test/browsers/chromium.mjs']],
+  ['node', ['test/browsers/locks.mjs']],
   ['node', ['test/browsers/firefox.mjs']],
   ['node', ['test/browsers/webkit.mjs']],
   ['node', ['test/browsers/torture.mjs', 'firefox', '--rounds', '100']], // Chromium's are among the e2e tests

@@ -9,7 +9,7 @@ import {
   type CredentialStore,
 } from '../../src/index.js';
 import { createRefreshServer, seededRandom, type RefreshMode, type RefreshServer } from '../support/refresh-server/index.js';
-import { createStage, type Page, type Stage, type Wire } from './stage.js';
+import { createStage, type Page, type Stage, type StageFlaw, type Wire } from './stage.js';
 
 export type Deed = 'refresh' | 'renew' | 'tag' | 'revoke' | 'crash' | 'freeze' | 'wake' | 'fill the disk' | 'free the disk';
 
@@ -67,10 +67,10 @@ interface Observed {
   losses: number;
 }
 
-/** Plays to the end. */
-export async function play(script: Script): Promise<Verdict> {
+/** Plays to the end. @param flaw the browser is a broken one */
+export async function play(script: Script, flaw?: StageFlaw): Promise<Verdict> {
   const random = seededRandom(script.seed);
-  const stage = createStage(random);
+  const stage = createStage(random, flaw);
   const server = createRefreshServer({
     mode: script.mode,
     leewayMs: 86_400_000,

@@ -53,8 +53,11 @@ interface LockRequest {
   readonly grant: () => void;
 }
 
+/** What a browser would have to break for a play to go wrong. */
+export type StageFlaw = 'grants every lock at once' | 'writes whatever the condition';
+
 /** @param random numbers from 0 to below 1 */
-export function createStage(random: () => number): Stage {
+export function createStage(random: () => number, flaw?: StageFlaw): Stage {
   const disk = createFakeDisk();
   const tasks: (() => void)[] = [];
   const timers = new Set<Timer>();
@@ -99,6 +102,7 @@ export function createStage(random: () => number): Stage {
   const withLock = <T>(page: Page, name: string, run: () => Promise<T>, signal?: AbortSignal): Promise<T> =>
     new Promise((resolve, reject) => {
       if (page.isDead()) return;
+      if (flaw === 'grants every lock at once') return soon(() => reach(page, () => void run().then(resolve, reject)));
       const lock = locks.get(name) ?? { holder: null, queue: [] };
       locks.set(name, lock);
       const request: LockRequest = {
@@ -184,7 +188,12 @@ export function createStage(random: () => number): Stage {
         open: () => answer(page, () => storage.open()),
         read: (id) => answer(page, () => storage.read(id)),
         readAll: () => answer(page, () => storage.readAll()),
-        write: (record, condition) => writing(() => storage.write(record, condition)),
+        write: (record, condition) =>
+          writing(async () => {
+            if (flaw !== 'writes whatever the condition') return storage.write(record, condition);
+            disk.records.set(record.id, structuredClone(record));
+            return true;
+          }),
         remove: (id, condition) => writing(() => storage.remove(id, condition)),
       },
       isDead: () => life === 'dead',

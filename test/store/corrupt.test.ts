@@ -3,6 +3,7 @@ import { firstValueFrom } from 'rxjs';
 import { closeAll, codeOf, collect, createWorld, settle, type World } from '../support/fixture.js';
 import { runs } from '../support/counts.js';
 
+jest.setTimeout(runs(30_000, 600_000)); // a run is a store from its start to its end
 afterEach(closeAll);
 
 const JSON_ONLY = { withDate: false, withBigInt: false, withMap: false, withSet: false, withObjectString: true, maxDepth: 3 } as const;

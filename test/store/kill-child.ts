@@ -34,7 +34,21 @@ export interface ChildOptions {
 }
 
 const { folder, sealed: seals, task, name, prefix = '', seed = 0, first, dies } = JSON.parse(process.argv[2]) as ChildOptions;
-const say = (line: unknown): void => void writeSync(1, `${JSON.stringify(line)}\n`);
+const asleep = new Int32Array(new SharedArrayBuffer(4));
+/** Writes some of the bytes, or none while whoever reads them is busy and the pipe is full. */
+function written(bytes: Uint8Array): number {
+  try {
+    return writeSync(1, bytes);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+    Atomics.wait(asleep, 0, 0, 1);
+    return 0;
+  }
+}
+/** Says a line, at once and whole. */
+const say = (line: unknown): void => {
+  for (let rest = Buffer.from(`${JSON.stringify(line)}\n`); rest.length > 0;) rest = rest.subarray(written(rest));
+};
 setInterval(() => undefined, 2 ** 30); // it ends when it is told to
 
 /** System calls by command, as far as they were made. */

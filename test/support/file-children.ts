@@ -34,14 +34,25 @@ export async function startChild(options: Line, onLine: (line: Line, child: Chil
   return follow(child, onLine);
 }
 
+function parsed(text: string): Line | undefined {
+  try {
+    return JSON.parse(text) as Line;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Listens to a program that was started already. */
 export function follow(child: ChildProcess, onLine: (line: Line, child: ChildProcess) => void = () => undefined): Child {
   running.add(child);
   const lines: Line[] = [];
+  let torn: string | undefined;
   const waiting = new Set<() => void>();
   const reader = createInterface({ input: child.stdout! });
   reader.on('line', (text) => {
-    const line = JSON.parse(text) as Line;
+    if (torn !== undefined) throw new Error(`a line that is none: ${torn}`);
+    const line = parsed(text);
+    if (!line) return void (torn = text); // the last one, of a program that was killed while it wrote: it was not said
     lines.push(line);
     onLine(line, child);
     waiting.forEach((wake) => wake());
@@ -54,6 +65,7 @@ export function follow(child: ChildProcess, onLine: (line: Line, child: ChildPro
       running.delete(child);
       void read.then(() => {
         over = true;
+        if (torn !== undefined && signal === null) reject(new Error(`a line that is none: ${torn}`));
         resolve(signal ?? code);
         waiting.forEach((wake) => wake());
       });
