@@ -113,19 +113,15 @@ export function createProtocol({ issuer, clientId, idTokenSigningAlgs, platform 
     const as = { ...(await metadata()) }; // a copy: oauth4webapi caches keys by identity, we cache them ourselves
     const header = answer.idToken === undefined ? undefined : parseIdTokenHeader(answer.idToken, idTokenSigningAlgs, issuer);
     const client = clientAt(atMs, { ...extra, ...(header && { id_token_signed_response_alg: header.alg }) });
-    const response = Response.json({
-      access_token: answer.accessToken,
-      token_type: 'bearer',
-      ...(answer.idToken !== undefined && { id_token: answer.idToken }),
-    });
+    const idToken = answer.idToken !== undefined && { id_token: answer.idToken };
+    const response = responseOf(jsonOf(JSON.stringify({ access_token: answer.accessToken, token_type: 'bearer', ...idToken })));
     const claims = parseClaims(oauth.getValidatedIdTokenClaims(await process(as, client, response)) ?? null);
     if (!header) return null;
     if (!claims) throw invalid('lacks a claim that is required', issuer);
     checkClaims(claims, clientId, atMs);
     const keyText = await keys.text(header.kid);
     await oauth.validateApplicationLevelSignature(as, response, {
-      [oauth.customFetch]: () =>
-        Promise.resolve(responseOf({ status: 200, headers: new Headers({ 'content-type': 'application/json' }), text: keyText })),
+      [oauth.customFetch]: () => Promise.resolve(responseOf(jsonOf(keyText))),
       [oauth.allowInsecureRequests]: true, // answered from our own cache: nothing is sent
     });
     await checkAccessTokenHash(claims, answer.accessToken, header.alg, platform);
@@ -375,4 +371,9 @@ function asTransient(error: CredentialError): CredentialError {
 function reasonOf(error: unknown): string {
   const known = error instanceof oauth.OperationProcessingError || error instanceof oauth.UnsupportedOperationError;
   return known ? error.message : 'it is malformed';
+}
+
+/** An answer as if it came from a server. */
+function jsonOf(text: string): Pick<Exchange, 'status' | 'headers' | 'text'> {
+  return { status: 200, headers: new Headers({ 'content-type': 'application/json' }), text };
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import { isPlainObject, parseJson } from '../credential/data.js';
+import { retryAfterMs } from '../credential/retry-after.js';
 import { normalizeScope } from '../credential/scope.js';
 import type { TokenType } from '../credential/token.js';
 import { CredentialError, ProtocolError } from '../errors.js';
@@ -35,8 +36,8 @@ export function errorOf(
   { status, text, headers, receivedAt }: Pick<Exchange, 'status' | 'text' | 'headers'> & Partial<Pick<Exchange, 'receivedAt'>>,
   issuer: string,
 ): CredentialError {
-  const retryAfterMs = parseRetryAfter(headers.get('retry-after'), receivedAt);
-  const details = { issuer, status, ...(retryAfterMs !== undefined && { retryAfterMs }) };
+  const waitMs = clampedRetryAfter(headers.get('retry-after'), receivedAt);
+  const details = { issuer, status, ...(waitMs !== undefined && { retryAfterMs: waitMs }) };
   if ([408, 425, 429, 503].includes(status)) {
     return new CredentialError('server_unavailable', `The authorization server is not available (status ${status}).`, details);
   }
@@ -113,15 +114,10 @@ export function parseExpiresIn(value: unknown): number | undefined {
   return Math.min(seconds, TEN_YEARS_S);
 }
 
-const HTTP_DATE = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/;
-
-/** Seconds or an HTTP date (RFC 9110 §10.2.3), clamped to 1–300 s, in milliseconds. */
-function parseRetryAfter(value: string | null, receivedAt = NaN): number | undefined {
-  if (value === null) return undefined;
-  const text = value.trim();
-  const at = HTTP_DATE.test(text) ? Date.parse(text) : NaN;
-  const ms = /^\d{1,9}$/.test(text) ? Number(text) * 1000 : at - receivedAt;
-  return Number.isFinite(ms) ? Math.min(Math.max(ms, 1_000), 300_000) : undefined;
+/** How long to wait, clamped to 1–300 s, in milliseconds. */
+function clampedRetryAfter(value: string | null, receivedAt = NaN): number | undefined {
+  const ms = retryAfterMs(value, receivedAt);
+  return ms === undefined ? undefined : Math.min(Math.max(ms, 1_000), 300_000);
 }
 
 /** The refresh token in an answer, whatever else is wrong with it: what the server rotated must not be lost to a later check (E56). */

@@ -37,7 +37,7 @@ export function requireLocks({ locks }: Pick<Platform, 'locks'>): Locks {
 /**
  * Runs a callback alone among all tabs of the origin. A lock that is granted too late runs nothing: its caller was told of the failure.
  *
- * @throws {StorageError} `lock_unavailable` without Web Locks; `storage_failed` if the lock is not granted within 10 s
+ * @throws {StorageError} `lock_unavailable` without any locks; `storage_failed` if the lock is not granted within 10 s
  */
 export async function exclusively<T>(platform: Pick<Platform, 'setTimer' | 'locks'>, name: string, run: () => Promise<T>): Promise<T> {
   const locks = requireLocks(platform);

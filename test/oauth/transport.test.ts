@@ -261,6 +261,51 @@ describe('text', () => {
     expect((await sent(streamed(new Uint8Array([0xef, 0xbb, 0xbf]), bytes('{}')))).text).toBe('{}');
   });
 
+  /** A body whose end is not said before `end()`. */
+  const unended = (length: number, ...chunks: readonly string[]) => {
+    let end = (): void => undefined;
+    let cancelled = false;
+    const body = new ReadableStream<Uint8Array>({
+      start: (controller) => {
+        for (const chunk of chunks) controller.enqueue(bytes(chunk));
+        end = () => controller.close();
+      },
+      cancel: () => void (cancelled = true),
+    });
+    const response = new Response(body, { headers: { 'content-length': String(length) } });
+    return { answer: answering(() => response), end: () => end(), wasCancelled: () => cancelled };
+  };
+
+  it('an object as long as was declared is whole, though its end is not said yet', async () => {
+    const { answer, end, wasCancelled } = unended(9, '{"a"', ':"b"}');
+    expect((await sent(answer)).text).toBe('{"a":"b"}');
+    end();
+    await settled();
+    expect(wasCancelled()).toBe(false);
+  });
+
+  it.each([
+    ['is cut in the middle, as that of a compressed answer can be', 5, ['{"a":', '"b"}']],
+    ['is no object', 3, ['"a"', ' ']],
+    ['is longer than what was declared', 4, ['{"a":', '"b"}']],
+  ])('HT-5 HT-6 a text that %s is read to its end', async (_what, length, chunks) => {
+    const { answer, end } = unended(length, ...chunks);
+    let text: string | undefined;
+    void sent(answer).then((exchange) => (text = exchange.text));
+    await settled();
+    expect(text).toBeUndefined();
+    end();
+    await settled();
+    expect(text).toBe(chunks.join(''));
+  });
+
+  it('HT-5 what goes on after a whole object is cancelled', async () => {
+    const { answer, wasCancelled } = unended(9, '{"a":"b"}', 'x'.repeat(100));
+    expect((await sent(answer)).text).toBe('{"a":"b"}');
+    await settled();
+    expect(wasCancelled()).toBe(true);
+  });
+
   it('an answer without a body is empty text', async () => {
     expect((await sent(answering(() => new Response(null, { status: 204 })))).text).toBe('');
   });

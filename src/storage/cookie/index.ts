@@ -44,7 +44,7 @@ export interface CookieStorageOptions {
  *
  * @throws {TypeError} the attributes contradict each other, or browsers would refuse them
  * @throws {StorageError} from its methods: `storage_failed` where cookies are blocked, do not fit or were not kept (what was stored before
- * still is), or where a page has no IndexedDB; `lock_unavailable` without Web Locks
+ * still is), or where a page has no IndexedDB; `lock_unavailable` without any locks
  */
 export function cookieStorage(options: CookieStorageOptions = {}): CredentialStorage {
   const { namespace = 'rx-credentials', jar, maxAgeS } = options;

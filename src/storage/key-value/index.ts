@@ -18,7 +18,7 @@ export interface KeyValueStorageOptions {
   readonly namespace?: string;
   /**
    * Who else may use the same items: this program alone (`process`, the default), or every tab and worker of an origin (`origin`), which
-   * needs Web Locks. For more than one program of a machine no lock is known here: use `fileStorage`.
+   * needs locks (`docs/locks.md`). For more than one program of a machine no lock is known here: use `fileStorage`.
    */
   readonly reach?: 'process' | 'origin';
   /**
@@ -49,7 +49,7 @@ const SHARED = new WeakMap<object, Shared>();
  *
  * @throws {TypeError} for an object without the three methods, a namespace that is no well-formed text, or `coherent: false` without
  * reach `origin`
- * @throws {StorageError} from `open`: with reach `origin`, `lock_unavailable` without Web Locks; with `coherent: false`, `storage_failed`
+ * @throws {StorageError} from `open`: with reach `origin`, `lock_unavailable` without any locks; with `coherent: false`, `storage_failed`
  * without IndexedDB
  */
 export function keyValueStorage(store: KeyValueStore, options: KeyValueStorageOptions = {}): CredentialStorage {

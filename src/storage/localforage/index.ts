@@ -31,7 +31,7 @@ const SILENT = 'The database does not answer: another tab blocks it; close other
  * transactions to offer; durability is that of the browser's default, `relaxed`.
  *
  * @throws {StorageError} from `open`: `storage_failed` where IndexedDB is missing, blocked, or does not answer within 5 s,
- * `lock_unavailable` without Web Locks
+ * `lock_unavailable` without any locks
  */
 export function localforageStorage(options: LocalforageStorageOptions = {}): CredentialStorage {
   const { namespace = 'rx-credentials', platform = defaultPlatform() } = options;

@@ -24,7 +24,7 @@ export interface WebStorageOptions {
  * which share one truth, and ends with the last of them. Web storage itself is touched late: looking at it may throw.
  *
  * @throws {TypeError} for another area, or a namespace that is no well-formed text
- * @throws {StorageError} from `open`: `lock_unavailable` without Web Locks; `storage_failed` where web storage or IndexedDB is missing or
+ * @throws {StorageError} from `open`: `lock_unavailable` without any locks; `storage_failed` where web storage or IndexedDB is missing or
  * blocked
  */
 export function webStorage(area: 'local' | 'session', options: WebStorageOptions = {}): CredentialStorage {

@@ -39,7 +39,8 @@ async function prepare({ issuer, clientId, tokens }) {
 
 /** Milliseconds until so many callers have the next token. */
 async function callers(kind, count) {
-  const ask = kind === 'by hand' ? askByHand : () => credentials[kind].accessToken();
+  const ask = kind.startsWith('by hand') ? askByHand : () => credentials[kind].accessToken();
+  byHand.notesIntent = kind.endsWith('with an intent'); // so that whoever comes after a crash knows that the token may be used up (RF-3)
   aheadMs += EXPIRED_MS;
   await stores[kind]?.allIDs(); // a clock that jumps is a program that slept: that it reads everything again then is not measured
   const begin = performance.now();
@@ -76,6 +77,7 @@ function renewByHand() {
     const { database } = byHand;
     const stored = await settled(database.transaction('records').objectStore('records').get('token'));
     if (stored.expiresAt > platform.now()) return (byHand.held = stored).accessToken;
+    if (byHand.notesIntent) await write(database, (records) => records.put({ ...stored, intent: platform.now() }, 'token'), 'relaxed');
     const tokens = await requestTokens(byHand, stored.refreshToken);
     const next = {
       accessToken: tokens.access_token,

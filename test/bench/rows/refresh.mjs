@@ -27,15 +27,14 @@ async function overLoopback(bench) {
   const issuer = `http://127.0.0.1:${http.address().port}`;
   server = createServer(issuer);
   try {
-    const reach = { reach: 1.6, reachOf: 'issue 4' };
-    await measure(bench, { server, fetch: (...args) => fetch(...args), issuer, where: 'server on 127.0.0.1', ...reach });
+    await measure(bench, { server, fetch: (...args) => fetch(...args), issuer, where: 'server on 127.0.0.1' });
   } finally {
     http.closeAllConnections();
     http.close();
   }
 }
 
-async function measure({ core, rounds, ratio, count }, { server, fetch, issuer, where, reach, reachOf }) {
+async function measure({ core, rounds, ratio, count }, { server, fetch, issuer, where }) {
   const platform = { ...core.defaultPlatform(), fetch };
   const clients = { issuer, clientId: 'bench', platform };
   const store = await storeOf(core, [], { clients });
@@ -48,8 +47,6 @@ async function measure({ core, rounds, ratio, count }, { server, fetch, issuer, 
     floor: 'one raw refresh request',
     times: 1,
     againstTimes: 10,
-    reach,
-    reachOf,
     subject: async () => {
       const before = server.tokenRequests;
       const tokens = await Promise.all(Array.from({ length: CALLERS }, () => credential.accessToken()));

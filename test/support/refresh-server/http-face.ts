@@ -71,7 +71,8 @@ async function bring(reply: Reply, request: IncomingMessage, response: ServerRes
   if (reply.kind === 'hang') return;
   if (reply.kind === 'dead') return void request.socket.destroy();
   const { status, headers, text, tail, cors } = reply;
-  response.writeHead(status, { ...headers, ...(cors && CORS) });
+  const whole = tail === undefined && { 'content-length': Buffer.byteLength(text) };
+  response.writeHead(status, { ...headers, ...(cors && CORS), ...whole });
   if (tail === undefined) return void response.end(text);
   await new Promise<void>((resolve) => response.write(text, () => resolve())); // what was promised is on its way before the cut
   if (tail === 'cut') return void request.socket.destroy();
