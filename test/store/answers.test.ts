@@ -1,4 +1,5 @@
 // What a refresh answer leaves out stays: from the wire through the real client into the record, and back after a restart.
+import { createToken, type IdTokenClaims } from '../../src/index.js';
 import { fakeServer, type FakeServer } from '../support/fake-server.js';
 import { closeAll, codeOf, createWorld, type Tab, type World } from '../support/fixture.js';
 
@@ -89,6 +90,25 @@ describe('a refresh answer', () => {
     expect(events.filter((event) => 'id' in event && event.id === credential.id).map((event) => event.type)).toContain('token_removed');
     expect(events.at(-1)).toMatchObject({ type: 'refresh_failed', code: 'token_substitution', class: 'security' });
     expect(JSON.stringify([...world.disk.records])).not.toContain('evil');
+  });
+
+  it.each([
+    ['another user', { sub: 'mallory' }],
+    ['another login of the same user', { sub: 'alice', auth_time: 1_700_000_000 }],
+    ['another nonce', { sub: 'alice', nonce: 'of-somebody-else' }],
+  ])('IDR-5 an answer for %s is known for one where no ID token is stored: the claims of the login are', async (_what, claims) => {
+    const [world, server] = [createWorld(), fakeServer()];
+    const { store } = await open(world, server);
+    const token = world.authority.signIn({ sub: 'alice' });
+    const { id, accessToken, refreshToken = '', tokenType, scope, issuedAt, expiresAt, context } = token;
+    const login = { ...token.claims, nonce: 'of-the-login', auth_time: 1_600_000_000 } as IdTokenClaims;
+    await store.store(createToken({ id, accessToken, refreshToken, tokenType, scope, issuedAt, expiresAt, context, claims: login }));
+    await store.close();
+    expect(world.disk.record(token.id)['secrets']).not.toHaveProperty('idToken');
+    const credential = (await (await open(world, server)).store.with(token.id))!;
+    server.plan('token', { access_token: 'evil-access', token_type: 'Bearer', id_token: await server.idToken(claims) });
+    server.plan('revocation', new Response(null), new Response(null));
+    expect(await codeOf(credential.refresh())).toBe('token_substitution');
   });
 
   it('E54 asks for discovery and keys once, not at each refresh', async () => {
