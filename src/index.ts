@@ -23,7 +23,7 @@ export type {
   TokenMetadata,
   TokenStatus,
 } from './credential/state.js';
-export type { CredentialEvent, EventOrigin } from './credential/actions.js';
+export type { CredentialEvent, EventOrigin, ResourceChallenge } from './credential/actions.js';
 export { unverifiedClaims } from './credential/unverified.js';
 export type { ClaimValue, CredentialCriteria, CredentialQuery } from './credential/query.js';
 export type { StagedAnswer } from './credential/record.js';

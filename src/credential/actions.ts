@@ -23,6 +23,20 @@ interface OfCredential {
   readonly generation: number;
 }
 
+/** What a resource server asks for instead of the token it was sent. What it says was validated and cut; it may still ask too much. */
+export interface ResourceChallenge {
+  /** RFC 6750 §3.1: more scope; RFC 9470 §3: a login that is stronger or more recent. */
+  readonly error: 'insufficient_scope' | 'insufficient_user_authentication';
+  /** The resource of the allow-list that asks. */
+  readonly resource: string;
+  /** Scopes, separated by blanks. */
+  readonly scope?: string;
+  /** Authentication context classes in order of preference, separated by blanks; for `acrValues` of a sign-in. */
+  readonly acrValues?: string;
+  /** Seconds since the user last logged in, at most; for `maxAge` of a sign-in. */
+  readonly maxAge?: number;
+}
+
 /** One fact, without its time. */
 export type StorageFact =
   | {
@@ -43,6 +57,7 @@ export type StorageFact =
   | ({ readonly type: 'expiring'; readonly token?: 'valid' | 'expiring' } & OfCredential)
   | ({ readonly type: 'refresh_failed'; readonly target?: Target } & RefreshFailure & OfCredential)
   | ({ readonly type: 'interaction_required' } & Failure & OfCredential)
+  | ({ readonly type: 'challenged' } & ResourceChallenge & OfCredential)
   | { readonly type: 'not_durable'; readonly code: CredentialErrorCode; readonly message: string }
   | { readonly type: 'durable' }
   | { readonly type: 'record_quarantined'; readonly id: string; readonly reason: string };
@@ -67,6 +82,8 @@ export type CredentialEvent =
   // With a target only that could not be had: less scope or another resource. The credential itself is as it was.
   | EventOf<'refresh_failed', OfCredential & RefreshFailure & { readonly target?: Target }>
   | EventOf<'interaction_required', OfCredential & Failure>
+  // At most one a minute for the same thing, whatever the resource server says.
+  | EventOf<'challenged', OfCredential & ResourceChallenge>
   | EventOf<'sign_in_required', OfCredential & { readonly reason: SignInReason | null }>
   | EventOf<'default_changed', { readonly id: string | null }>
   // The message is that of the error, which holds no secret: it says what is wrong and what to do.

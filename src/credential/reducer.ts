@@ -68,6 +68,7 @@ function apply(draft: Draft, action: StorageAction): void {
       return age(draft, action, action.token);
     case 'expired':
       return age(draft, action, 'expired');
+    case 'challenged':
     case 'durable':
     case 'not_durable':
       return void (draft.durable = action.type === 'durable');

@@ -4,6 +4,11 @@
  * @module
  */
 export { createAttachmentPolicy } from './attachment.js';
-export type { Attachment, AttachmentOptions, AttachmentPolicy } from './attachment.js';
+export type { Attachment, AttachmentOptions, AttachmentPolicy, RequestOptions, ResourceAnswer } from './attachment.js';
+export { parseChallenges } from './challenges.js';
+export type { AuthenticationChallenge } from './challenges.js';
+export type { CredentialChoice } from './choice.js';
+export { createFetch } from './fetch.js';
+export type { FetchOptions } from './fetch.js';
 export { createResourceMatcher } from './resources.js';
-export type { ResourceMatcher } from './resources.js';
+export type { ProtectedResource, ResourceMatcher, ResourceRequest } from './resources.js';

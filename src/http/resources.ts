@@ -1,57 +1,155 @@
 /**
- * Which requests may carry a token: an allow-list of parsed URLs, compared by origin and then by path on a segment boundary
+ * Which requests may carry a token, and which: an allow-list of parsed URLs, compared by origin and then by path on a segment boundary
  * (6750-2, E14 to E17). Off the list, and with no list, nothing is attached.
  *
  * @module
  */
+import { isPlainObject } from '../credential/data.js';
+import { assertScope } from '../credential/scope.js';
+import { isResource } from '../credential/token.js';
+import { assertChoice, type CredentialChoice } from './choice.js';
 
-/** One place that tokens may be sent to. */
-interface Resource {
+/** A place that tokens may be sent to, and what goes there. */
+export interface ProtectedResource {
+  /**
+   * Absolute https URL (http for this machine), without query and fragment. `https://api.example.com/v1/` and `https://api.example.com/v1`
+   * both mean that path and what lies below.
+   */
+  readonly url: string;
+  /** Only requests by these methods, in any case; left out: by all. */
+  readonly methods?: readonly string[];
+  /** Whose token; left out: that of the default. */
+  readonly credential?: CredentialChoice;
+  /** Scopes the request needs, separated by blanks: a token with just these is sent, if more was granted (RFC 6749 §6). */
+  readonly scope?: string;
+  /** The resource the token must be for, if it is not that of the login: an absolute URI (RFC 8707 §2). */
+  readonly resource?: string;
+}
+
+/** A request as far as the list is concerned. */
+export interface ResourceRequest {
+  readonly url: string;
+  readonly method: string;
+}
+
+/** The entry that covers a request: of several the one with the longest path, then one that names methods. `null`: no token may go there. */
+export type ResourceMatcher = (request: ResourceRequest) => ProtectedResource | null;
+
+interface Place {
+  readonly resource: ProtectedResource;
   readonly origin: string;
   /** Ends in `/`. */
   readonly path: string;
+  /** In upper case; `null`: all. */
+  readonly methods: ReadonlySet<string> | null;
 }
 
-/** True if a token may go to this URL. */
-export type ResourceMatcher = (url: string) => boolean;
+/** The entries of one origin, by path. */
+interface Site {
+  readonly places: Map<string, Place[]>;
+  /** Length of the longest path. */
+  longest: number;
+}
+
+/** A question with its answer. */
+interface Asked extends ResourceRequest {
+  readonly base: string | undefined;
+  readonly found: ProtectedResource | null;
+}
 
 /**
- * The allow-list as a function. `https://api.example.com/v1/` and `https://api.example.com/v1` both mean that path and what lies below.
+ * The allow-list as a function. What it costs does not depend on how many entries there are.
  *
- * @param resources absolute https URLs (http for this machine), without query and fragment
+ * @param resources URLs, or objects that say more
  * @param baseUrl what relative request URLs are relative to; without it they never match
  * @throws {TypeError} an entry that is no such URL
  */
-export function createResourceMatcher(resources: readonly string[], baseUrl?: () => string | undefined): ResourceMatcher {
-  const allowed = resources.map(parseResource);
-  return (url) => {
-    const parsed = parse(url, baseUrl?.());
-    return parsed !== null && allowed.some((resource) => resource.origin === parsed.origin && isBelow(parsed.pathname, resource.path));
+export function createResourceMatcher(
+  resources: readonly (string | ProtectedResource)[],
+  baseUrl?: () => string | undefined,
+): ResourceMatcher {
+  const sites = new Map<string, Site>();
+  for (const place of resources.map(placeOf)) addTo(sites, place);
+  const find = (url: string, method: string, base: string | undefined): ProtectedResource | null => {
+    const target = parse(url, base);
+    const site = target && sites.get(target.origin);
+    return site ? longestOf(site, target.pathname, method) : null;
+  };
+  // Who asks whether a request is covered asks again at once what goes with it.
+  let last: Asked | undefined;
+  return ({ url, method }) => {
+    const base = baseUrl?.();
+    if (last?.url !== url || last.method !== method || last.base !== base) last = { url, method, base, found: find(url, method, base) };
+    return last.found;
   };
 }
 
-function parseResource(resource: string): Resource {
-  const url = parse(resource, undefined);
+function addTo(sites: Map<string, Site>, place: Place): void {
+  const site = sites.get(place.origin) ?? { places: new Map<string, Place[]>(), longest: 0 };
+  sites.set(place.origin, site);
+  site.longest = Math.max(site.longest, place.path.length);
+  const list = [...(site.places.get(place.path) ?? []), place];
+  site.places.set(
+    place.path,
+    list.sort((a, b) => Number(a.methods === null) - Number(b.methods === null)),
+  );
+}
+
+/** The entry whose path is the longest that the request lies below; a path ends at a slash. */
+function longestOf({ places, longest }: Site, pathname: string, method: string): ProtectedResource | null {
+  // Servers differ in how they read encoded separators: such a URL may mean something above a path
+  const path = hasEncodedSeparator(pathname) ? '/' : `${pathname}/`;
+  for (let end = path.lastIndexOf('/', longest - 1); end >= 0; end = end === 0 ? -1 : path.lastIndexOf('/', end - 1)) {
+    const place = places.get(path.slice(0, end + 1))?.find(({ methods }) => methods?.has(method.toUpperCase()) ?? true);
+    if (place) return place.resource;
+  }
+  return null;
+}
+
+function placeOf(entry: unknown): Place {
+  const resource = (typeof entry === 'string' ? { url: entry } : entry) as ProtectedResource;
+  if (!isPlainObject(resource) || typeof resource.url !== 'string') throw new TypeError('resources must be URLs, or objects with a url');
+  const { origin, pathname } = placeUrl(resource.url);
+  assertMembers(resource);
+  return {
+    resource: Object.freeze({ ...resource }),
+    origin,
+    path: pathname.endsWith('/') ? pathname : `${pathname}/`,
+    methods: resource.methods ? new Set(resource.methods.map((method) => method.toUpperCase())) : null,
+  };
+}
+
+function placeUrl(text: string): URL {
+  const url = parse(text, undefined);
   if (!url) throw new TypeError('resources must be absolute http(s) URLs without user, query and fragment');
-  if (resource.includes('*')) throw new TypeError('resources are no patterns: a path means itself and all below it (E14)');
+  if (text.includes('*')) throw new TypeError('resources are no patterns: a path means itself and all below it (E14)');
   if (url.search !== '' || url.hash !== '') throw new TypeError('resources must have no query and no fragment');
   const local = url.hostname === 'localhost' || url.hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(url.hostname);
   if (url.protocol === 'http:' && !local) throw new TypeError('resources must be https; http is for this machine only');
   if (hasEncodedSeparator(url.pathname)) throw new TypeError('resources must not hold encoded slashes, back-slashes or dots');
-  return { origin: url.origin, path: url.pathname.endsWith('/') ? url.pathname : `${url.pathname}/` };
+  return url;
+}
+
+function assertMembers({ methods, credential, scope, resource }: ProtectedResource): void {
+  if (methods !== undefined && !(Array.isArray(methods) && methods.length > 0 && methods.every((one) => typeof one === 'string')))
+    throw new TypeError('methods of a resource must be a list such as ["GET", "HEAD"]; leave it out for all');
+  if (credential !== undefined) assertChoice(credential);
+  if (scope !== undefined && assertScope(scope, 'scope of a resource') === '')
+    throw new TypeError('scope of a resource must name at least one scope; leave it out for all that were granted');
+  if (resource !== undefined && !isResource(resource))
+    throw new TypeError('resource of a resource must be an absolute URI without fragment');
 }
 
 /** As fetch and XMLHttpRequest will parse it; `null` for what is no http(s) URL, or carries a user. */
-function parse(url: string, baseUrl: string | undefined): URL | null {
-  if (!URL.canParse(url, baseUrl)) return null;
-  const parsed = new URL(url, baseUrl);
-  const web = parsed.protocol === 'https:' || parsed.protocol === 'http:';
-  return web && parsed.username === '' && parsed.password === '' ? parsed : null;
-}
-
-/** Servers differ in how they read encoded separators: below a path, such a URL may mean something above it. */
-function isBelow(pathname: string, path: string): boolean {
-  return (pathname === path.slice(0, -1) || pathname.startsWith(path)) && (path === '/' || !hasEncodedSeparator(pathname));
+function parse(text: string, baseUrl: string | undefined): URL | null {
+  let url: URL;
+  try {
+    url = new URL(text, baseUrl);
+  } catch {
+    return null;
+  }
+  const web = url.protocol === 'https:' || url.protocol === 'http:';
+  return web && url.username === '' && url.password === '' ? url : null;
 }
 
 function hasEncodedSeparator(pathname: string): boolean {

@@ -5,6 +5,7 @@
  */
 import { defer, distinctUntilChanged, from, map, of, switchMap, takeWhile, type Observable } from 'rxjs';
 import { defaultGraceMs } from '../credential/expiry.js';
+import type { ResourceChallenge } from '../credential/actions.js';
 import type { CredentialRecord } from '../credential/record.js';
 import type { CredentialState, CredentialStatus, TokenMetadata } from '../credential/state.js';
 import type { IdTokenClaims, Token } from '../credential/token.js';
@@ -30,6 +31,11 @@ export interface AccessTokenOptions {
   readonly minValidityMs?: number;
   /** Renews even a valid token. Default `false`. */
   readonly forceRefresh?: boolean;
+  /**
+   * The access token that a resource server has just refused (401): renewed, unless another is at hand already. Where a renewal failed a
+   * moment ago, its error is given once more, and nothing is sent.
+   */
+  readonly refused?: string;
   /** Less scope than was granted, separated by spaces (RFC 6749 §6): an access token that can do no more than that. */
   readonly scope?: string;
   /** Another protected resource: an absolute URI (RFC 8707 §2.2). The credential itself keeps its token. */
@@ -69,6 +75,8 @@ export interface Credential extends CredentialView {
   refreshIfNeeded(graceMs?: number): Promise<Token>;
   /** Replaces all tags. @throws {TypeError} not a list of non-empty strings */
   setTags(tags: readonly string[]): Promise<void>;
+  /** For adapters: what a resource server asks for becomes an event, `challenged`; nothing is asked of anybody. */
+  reportChallenge(challenge: ResourceChallenge): void;
   /** Asks the server for the user's claims (OpenID Connect Core §5.3). */
   userInfo(): Promise<UserInfo>;
   /** Revokes at the server (RFC 7009) and removes here, whatever the server answers; `'access'` removes only if there is no refresh token. */
@@ -178,6 +186,10 @@ export function createCredentialFactory(context: CredentialContext): CredentialF
     async setTags(tags: readonly string[]): Promise<void> {
       return command((living) => living.setTags(this.id, tags));
     }
+    reportChallenge(challenge: ResourceChallenge): void {
+      const { id, generation } = this.state;
+      loop.dispatch([{ type: 'challenged', id, generation, ...challenge }], 'here');
+    }
     async userInfo(): Promise<UserInfo> {
       await context.open();
       return (await context.living()).userInfo(this.id); // no command: `close` does not wait for it
@@ -239,10 +251,10 @@ function shared(context: CredentialContext, entry: Entry): Promise<string> {
 
 /** The access token after whatever opening and renewal it needs; what is good is at hand for the next reader. */
 async function usableAccessToken(context: CredentialContext, entry: Entry, options: AccessTokenOptions): Promise<string> {
-  const { minValidityMs, forceRefresh } = options;
+  const { minValidityMs, forceRefresh, scope, resource, refused } = options;
   assertDuration(minValidityMs, 'minValidityMs');
   await context.open();
-  if (options.scope !== undefined || options.resource !== undefined)
+  if (scope !== undefined || resource !== undefined || refused !== undefined)
     return context.command((living) => living.accessTokenFor(entry.id, options));
   const token = forceRefresh
     ? await context.command((living) => living.refresh(entry.id, { minValidityMs: null }))

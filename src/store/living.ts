@@ -113,11 +113,13 @@ export function createLiving(context: LivingContext): Living {
 
   /** One that was answered with an error a moment ago is not asked again at once, unless another tab has the token by now. */
   const renewed = async (id: string, request: RefreshRequest): Promise<Renewed> => {
-    const refusal = renewal.refusal(id, request.minValidityMs === null, request.target);
+    const { minValidityMs, target, refused } = request;
+    const refusal = renewal.refusal(id, minValidityMs === null && refused === undefined, target);
     if (!refusal) return refresher.refresh(id, request);
     await following.reread(id).catch(() => undefined);
     const token = ledger.token(id);
-    if (request.target || !token || ledger.remainingMs(id) <= (request.minValidityMs ?? Infinity)) throw refusal;
+    const leastMs = minValidityMs ?? (refused === undefined ? Infinity : 0);
+    if (target || !token || token.accessToken === refused || ledger.remainingMs(id) <= leastMs) throw refusal;
     return token;
   };
   const validToken: ValidTokenContext = { credentials: context.credentials, platform, renew: renewed };

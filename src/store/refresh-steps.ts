@@ -55,6 +55,8 @@ export interface RefreshRequest {
   readonly minValidityMs: number | null;
   /** Less scope or another resource; left out: the token itself. */
   readonly target?: Target | undefined;
+  /** The access token that a resource server refused: any other serves. */
+  readonly refused?: string | undefined;
 }
 
 /** What a caller knew when it asked. */
@@ -118,7 +120,14 @@ export async function runRefresh(
 }
 
 /** True if what is at hand serves who asked: nothing has to be sent. */
-export function isEnough(one: Renewed, leftMs: number, generation: number, seen: Seen, { minValidityMs }: RefreshRequest): boolean {
+export function isEnough(
+  one: Renewed,
+  leftMs: number,
+  generation: number,
+  seen: Seen,
+  { minValidityMs, refused }: RefreshRequest,
+): boolean {
+  if (refused !== undefined) return leftMs > 0 && one.accessToken !== refused;
   if (minValidityMs !== null && leftMs > minValidityMs) return true;
   // Another's renewal: where access tokens are not shared, it leaves this program the one it had.
   const isRenewed = generation > seen.generation && one.accessToken !== seen.accessToken;

@@ -93,7 +93,8 @@ export function createRefresher(context: RefresherContext): Refresher {
     }
   };
   const flight = (id: string, request: RefreshRequest): Observable<RefreshOutcome> => {
-    const key = `${request.minValidityMs ?? 'forced'} ${id} ${targetKey(request.target)}`; // E63: only who asks for the same joins
+    const how = request.refused === undefined ? (request.minValidityMs ?? 'forced') : `not ${request.refused}`;
+    const key = `${how} ${id} ${targetKey(request.target)}`; // E63: only who asks for the same joins
     const running = flights.get(key);
     if (running) return running;
     const seen: Seen = {

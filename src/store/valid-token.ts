@@ -6,7 +6,7 @@
  */
 import { childFor, targetFor } from '../credential/children.js';
 import { defaultGraceMs } from '../credential/expiry.js';
-import { isOpen, type ChildToken } from '../credential/record.js';
+import { isOpen, type ChildToken, type Target } from '../credential/record.js';
 import type { Token } from '../credential/token.js';
 import type { Platform } from '../platform/platform.js';
 import { currentToken, usableRecord, type AccessTokenOptions, type CredentialContext } from './credential.js';
@@ -38,29 +38,37 @@ export function renewedOrHeld(
  * @throws {TypeError} a scope or resource that cannot be sent
  * @throws {CredentialError} `scope_not_granted`, or why there is none
  */
-export async function accessTokenFor(
+export async function accessTokenFor(context: ValidTokenContext, id: string, options: AccessTokenOptions): Promise<string> {
+  const { credentials, renew } = context;
+  const { minValidityMs, forceRefresh, refused } = options;
+  const target = targetFor(await usableRecord(credentials, id), options);
+  if (target) return (await childToken(context, id, target, options)).accessToken;
+  if (forceRefresh) return (await renew(id, { minValidityMs: null })).accessToken;
+  const { accessToken } = await currentToken(credentials, id, minValidityMs);
+  return accessToken === refused ? (await renew(id, { minValidityMs: null, refused })).accessToken : accessToken;
+}
+
+async function childToken(
   { credentials, platform, renew }: ValidTokenContext,
   id: string,
-  { scope, resource, minValidityMs, forceRefresh }: AccessTokenOptions,
-): Promise<string> {
-  const record = await usableRecord(credentials, id);
-  const target = targetFor(record, { scope, resource });
-  if (!target) {
-    const token = forceRefresh ? await renew(id, { minValidityMs: null }) : await currentToken(credentials, id, minValidityMs);
-    return token.accessToken;
-  }
+  target: Target,
+  { minValidityMs, forceRefresh = false, refused }: AccessTokenOptions,
+): Promise<ChildToken> {
   const remainingMs = ({ expiresAt }: ChildToken): number => (expiresAt === null ? Infinity : expiresAt - platform.now());
   const held = (): ChildToken | undefined => {
     const current = credentials.ledger.record(id);
     const child = current?.state === 'active' && isOpen(current) ? childFor(current.secrets, target) : undefined;
     return child && remainingMs(child) > 0 ? child : undefined;
   };
+  const renewed = (request: RefreshRequest): Promise<ChildToken> => renew(id, { ...request, target }) as Promise<ChildToken>;
   const child = held();
-  const graceMs = minValidityMs ?? (child ? defaultGraceMs(child) : 0);
-  if (!forceRefresh && child && remainingMs(child) > graceMs) return child.accessToken;
-  const renewing = renew(id, { minValidityMs: forceRefresh ? null : graceMs, target }) as Promise<ChildToken>;
-  const mayHold = child && !forceRefresh && minValidityMs === undefined;
-  return (await (mayHold ? orHeld(platform, renewing, held, remainingMs(child)) : renewing)).accessToken;
+  if (!child) return renewed({ minValidityMs: forceRefresh ? null : (minValidityMs ?? 0) });
+  if (forceRefresh) return renewed({ minValidityMs: null });
+  if (child.accessToken === refused) return renewed({ minValidityMs: null, refused });
+  const graceMs = minValidityMs ?? defaultGraceMs(child);
+  if (remainingMs(child) > graceMs) return child;
+  const renewing = renewed({ minValidityMs: graceMs });
+  return minValidityMs === undefined ? orHeld(platform, renewing, held, remainingMs(child)) : renewing;
 }
 
 /** What is renewed, or what is held if that takes too long or fails; the renewal goes on. */

@@ -2,7 +2,15 @@ import { Component, EnvironmentInjector, inject, runInInjectionContext } from '@
 import { TestBed } from '@angular/core/testing';
 import { provideRouter, RedirectCommand, Router } from '@angular/router';
 import { RouterTestingHarness } from '@angular/router/testing';
-import { provideCredentials, CredentialStore, requireCredential, withStorage } from 'rx-credentials-angular';
+import {
+  CredentialStore,
+  credentialStoreToken,
+  provideCredentials,
+  requireCredential,
+  withName,
+  withStorage,
+} from 'rx-credentials-angular';
+import type { MissingCredential, RequireCredentialOptions } from 'rx-credentials-angular';
 import { refusal } from '../support/fake-client.js';
 import { createWorld, settle, type World } from '../support/fixture.js';
 
@@ -12,8 +20,10 @@ class Orders {}
 class SignIn {}
 
 let world: World;
+let found: MissingCredential[];
 beforeEach(() => {
   world = createWorld();
+  found = [];
   const platform = world.browser.openTab();
   TestBed.configureTestingModule({
     providers: [
@@ -21,9 +31,22 @@ beforeEach(() => {
         world.authority.client(platform),
         withStorage(() => world.disk.storage()),
       ),
+      provideCredentials(world.authority.client(world.browser.openTab()), withName('admin')),
       provideRouter([
         { path: 'orders', component: Orders, canMatch: [requireCredential({ orElse: '/sign-in?from=orders' })] },
         { path: 'activated', component: Orders, canActivate: [requireCredential({ orElse: '/sign-in' })] },
+        {
+          path: 'wanted',
+          component: Orders,
+          canMatch: [
+            requireCredential({ orElse: ({ returnTo }) => inject(Router).createUrlTree(['/sign-in'], { queryParams: { returnTo } }) }),
+          ],
+        },
+        {
+          path: 'parent',
+          canActivateChild: [requireCredential({ scopes: 'orders:read', orElse: (missing) => (found.push(missing), '/sign-in') })],
+          children: [{ path: 'child', component: Orders }],
+        },
         { path: 'hidden', component: Orders, canMatch: [requireCredential()] },
         { path: 'hidden', component: SignIn },
         { path: 'sign-in', component: SignIn },
@@ -32,8 +55,8 @@ beforeEach(() => {
   });
 });
 
-const guarded = (options?: { orElse?: string }): Promise<unknown> =>
-  runInInjectionContext(TestBed.inject(EnvironmentInjector), () => Promise.resolve(requireCredential(options)() as Promise<unknown>));
+const guarded = (options?: RequireCredentialOptions): Promise<unknown> =>
+  runInInjectionContext(TestBed.inject(EnvironmentInjector), () => requireCredential(options)());
 
 describe('requireCredential', () => {
   it('waits until storage was read', async () => {
@@ -100,6 +123,90 @@ describe('requireCredential', () => {
     expect(await guarded()).toBe(false);
     answer();
     await revoking;
+  });
+
+  it('by tags takes any credential that has all of them', async () => {
+    const store = TestBed.inject(CredentialStore);
+    await store.store(world.authority.signIn());
+    expect(await guarded({ tags: 'work' })).toBe(false);
+    const other = await store.store(world.authority.signIn({ sub: 'bob' }), { tags: ['work', 'home'] });
+    expect(other.state.isDefault).toBe(false);
+    expect([await guarded({ tags: 'work' }), await guarded({ tags: ['home', 'work'] }), await guarded({ tags: ['work', 'play'] })]).toEqual(
+      [true, true, false],
+    );
+    world.authority.next(refusal('invalid_grant'));
+    await other.refresh().catch(() => undefined);
+    expect(await guarded({ tags: 'work' })).toBe(false);
+  });
+
+  it.each<[NonNullable<RequireCredentialOptions['scopes']>, boolean]>([
+    ['orders:read', true],
+    ['orders:read openid', true],
+    [['openid', 'orders:read'], true],
+    [[], true],
+    ['', true],
+    ['orders:write', false],
+    ['orders', false],
+    [['openid', 'orders:write'], false],
+  ])('by scopes %j, of which openid and orders:read were granted: %s', async (scopes, expected) => {
+    await TestBed.inject(CredentialStore).store(world.authority.signIn({ scope: 'openid orders:read' }));
+    expect(await guarded({ scopes })).toBe(expected);
+  });
+
+  it('tags and scopes must be those of one credential', async () => {
+    const store = TestBed.inject(CredentialStore);
+    await store.store(world.authority.signIn({ scope: 'openid orders:read' }));
+    await store.store(world.authority.signIn({ sub: 'bob' }), { tags: ['work'] });
+    expect(await guarded({ tags: 'work', scopes: 'orders:read' })).toBe(false);
+  });
+
+  it('gives a function the address that was wanted; it runs in an injection context and may answer with a UrlTree', async () => {
+    const harness = await RouterTestingHarness.create('/wanted?page=2#end');
+    expect(harness.routeNativeElement?.textContent).toBe('sign in');
+    expect(TestBed.inject(Router).parseUrl(TestBed.inject(Router).url).queryParams).toEqual({ returnTo: '/wanted?page=2#end' });
+  });
+
+  it('guards children, and says who is signed in without the scope', async () => {
+    const harness = await RouterTestingHarness.create('/parent/child');
+    expect(TestBed.inject(Router).url).toBe('/sign-in');
+    const store = TestBed.inject(CredentialStore);
+    const credential = await store.store(world.authority.signIn());
+    await harness.navigateByUrl('/parent/child?a=1');
+    expect(found).toEqual([
+      { returnTo: '/parent/child', credential: null },
+      { returnTo: '/parent/child?a=1', credential: credential.state },
+    ]);
+    await credential.remove();
+    await store.store(world.authority.signIn({ scope: 'orders:read' }));
+    await harness.navigateByUrl('/parent/child');
+    expect(harness.routeNativeElement?.textContent).toContain('orders');
+  });
+
+  it('of a store with a name asks that store', async () => {
+    await TestBed.inject(CredentialStore).store(world.authority.signIn());
+    expect(await guarded({ store: 'admin' })).toBe(false);
+    await TestBed.inject(credentialStoreToken('admin')).store(world.authority.signIn());
+    expect(await guarded({ store: 'admin' })).toBe(true);
+  });
+
+  it('RF-15 waits no longer than ten seconds for a storage that never opens', async () => {
+    const gate = world.disk.hold(({ method }) => method === 'open');
+    let answer: unknown = 'none yet';
+    const asking = guarded({ orElse: '/sign-in' }).then((result) => (answer = result));
+    await gate.reached;
+    await world.browser.advance(9_000);
+    expect(answer).toBe('none yet');
+    await world.browser.advance(1_000);
+    await asking;
+    expect(answer).toBeInstanceOf(RedirectCommand);
+    gate.open();
+  });
+
+  it('never navigates by itself and asks no server', async () => {
+    const navigate = jest.spyOn(TestBed.inject(Router), 'navigateByUrl');
+    await guarded({ orElse: '/sign-in' });
+    expect(navigate).not.toHaveBeenCalled();
+    expect(world.authority.refreshes).toHaveLength(0);
   });
 
   it('needs an injection context', async () => {

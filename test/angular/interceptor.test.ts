@@ -1,7 +1,19 @@
-import { HttpContext, HttpContextToken, type HttpRequest } from '@angular/common/http';
+import {
+  HttpContext,
+  HttpContextToken,
+  HttpErrorResponse,
+  httpResource,
+  withInterceptors,
+  type HttpInterceptorFn,
+  type HttpRequest,
+} from '@angular/common/http';
+import { signal } from '@angular/core';
+import { TestBed } from '@angular/core/testing';
+import { credentialsInterceptor, withRefresh } from 'rx-credentials-angular';
+import { throwError } from 'rxjs';
 import { offline, refusal } from '../support/fake-client.js';
 import { settle } from '../support/fixture.js';
-import { API, createAngularWorld, endAngularWorld, type AngularWorld } from '../support/angular-world.js';
+import { API, createAngularWorld, createAngularWorldOf, endAngularWorld, type AngularWorld } from '../support/angular-world.js';
 
 let world: AngularWorld;
 afterEach(() => endAngularWorld(world));
@@ -285,5 +297,133 @@ describe('credentialsInterceptor', () => {
     request.flush(null);
     answer();
     await revoking;
+  });
+
+  it.each<[string, unknown]>([
+    ['nothing', null],
+    ['an object', { a: 1 }],
+    ['a text', 'a=1'],
+    ['form data', new FormData()],
+    ['parameters', new URLSearchParams('a=1')],
+    ['a blob', new Blob(['a'])],
+    ['bytes', new ArrayBuffer(1)],
+  ])('6750-4 sends a body again that is %s', async (_, body) => {
+    world = createAngularWorld();
+    await world.signIn();
+    const bodies: unknown[] = [];
+    world.http.post(ORDERS, body).subscribe((answer) => bodies.push(answer));
+    await settle();
+    world.server.expectOne(ORDERS).flush(null, REFUSED);
+    await settle();
+    const retried = world.server.expectOne(ORDERS);
+    expect(retried.request.body).toBe(body);
+    retried.flush('ok');
+    expect(bodies).toEqual(['ok']);
+  });
+
+  it('6750-4 does not send a stream again: the 401 is the answer, the next request has the new token', async () => {
+    world = createAngularWorld();
+    const credential = await world.signIn();
+    const errors: unknown[] = [];
+    world.http.post(ORDERS, new ReadableStream()).subscribe({ error: (error: unknown) => errors.push(error) });
+    await settle();
+    const refused = world.server.expectOne(ORDERS);
+    refused.flush(null, REFUSED);
+    await settle();
+    world.server.expectNone(ORDERS);
+    expect(errors).toMatchObject([{ status: 401 }]);
+    world.get(ORDERS);
+    await settle();
+    const next = world.server.expectOne(ORDERS);
+    expect(authorizationOf(next)).toBe(`Bearer ${credential.token?.accessToken}`);
+    expect(authorizationOf(next)).not.toBe(authorizationOf(refused));
+    next.flush(null);
+  });
+
+  it('E20 fails with a timeout where a token does not come; the renewal goes on', async () => {
+    world = createAngularWorld();
+    const credential = await world.signIn();
+    world.browser.setClock(world.browser.now() + 3_700_000);
+    world.authority.hold();
+    const sent = world.get(ORDERS);
+    await world.browser.advance(29_000);
+    expect(sent.errors).toEqual([]);
+    await world.browser.advance(1_000);
+    expect(sent.errors).toMatchObject([{ code: 'timeout' }]);
+    world.server.expectNone(ORDERS);
+    world.authority.refreshes[0]?.answer();
+    await settle();
+    expect(credential.status.token).toBe('valid');
+    expect(world.authority.reuses()).toBe(0);
+  });
+
+  it('RF-10 E20 leaves no timer behind for a request that is unsubscribed while it waits', async () => {
+    world = createAngularWorld();
+    const credential = await world.signIn();
+    world.browser.setClock(world.browser.now() + 3_700_000);
+    world.authority.hold();
+    const idle = world.platform.held().timers;
+    const waiting = world.get(ORDERS);
+    await settle();
+    const other = world.get(ORDERS);
+    await settle();
+    waiting.unsubscribe();
+    other.unsubscribe();
+    world.authority.refreshes[0]?.answer();
+    await settle();
+    expect(credential.status.token).toBe('valid');
+    expect(world.authority.refreshes).toHaveLength(1);
+    expect(world.platform.held().timers).toBe(idle);
+    world.server.expectNone(ORDERS);
+  });
+
+  it('RF-10 a httpResource that changes its mind cancels its request, never the refresh', async () => {
+    world = createAngularWorld();
+    const credential = await world.signIn();
+    world.browser.setClock(world.browser.now() + 3_700_000);
+    world.authority.hold();
+    const page = signal(1);
+    const orders = TestBed.runInInjectionContext(() => httpResource<string>(() => `${ORDERS}?page=${page()}`));
+    TestBed.tick();
+    await settle();
+    page.set(2);
+    TestBed.tick();
+    await settle();
+    expect(world.authority.refreshes).toHaveLength(1);
+    world.authority.refreshes[0]?.answer();
+    await settle();
+    world.server.expectNone(`${ORDERS}?page=1`);
+    const request = world.server.expectOne(`${ORDERS}?page=2`);
+    expect(authorizationOf(request)).toBe(`Bearer ${credential.token?.accessToken}`);
+    request.flush('second page');
+    await settle();
+    expect(orders.value()).toBe('second page');
+    expect(world.authority.reuses()).toBe(0);
+  });
+
+  it('sends once more after the pause a server asks for, if that is wanted', async () => {
+    world = createAngularWorldOf({ features: [withRefresh({ retryAfterMaxMs: 5_000 })] });
+    await world.signIn();
+    const sent = world.get(ORDERS);
+    await settle();
+    world.server.expectOne(ORDERS).flush(null, { status: 503, statusText: 'busy', headers: { 'Retry-After': '3' } });
+    await world.browser.advance(2_900);
+    world.server.expectNone(ORDERS);
+    await world.browser.advance(200);
+    world.server.expectOne(ORDERS).flush('ok');
+    expect(sent.bodies).toEqual(['ok']);
+  });
+
+  it('HT-3 does not renew for the 401 of another place, to which a redirect has led', async () => {
+    const urls = ['https://elsewhere.example.com/', `${API}moved`];
+    const redirected: HttpInterceptorFn = () => throwError(() => new HttpErrorResponse({ status: 401, url: urls.shift() ?? '' }));
+    world = createAngularWorldOf({ http: [withInterceptors([credentialsInterceptor, redirected])] });
+    await world.signIn();
+    const sent = world.get(ORDERS);
+    await settle();
+    expect([sent.errors, world.authority.refreshes.length]).toMatchObject([[{ url: 'https://elsewhere.example.com/' }], 0]);
+    world.get(ORDERS);
+    await settle();
+    expect(world.authority.refreshes).toHaveLength(1); // within the list it counts
   });
 });

@@ -1,7 +1,9 @@
 // The three engines behind one interface, `Engine` and `Tab` of torture-scenarios.ts: Chromium and Firefox by puppeteer, WebKitGTK by plain WebDriver.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { appendFile } from 'node:fs/promises';
 import net from 'node:net';
+import { join } from 'node:path';
 import puppeteer from 'puppeteer-core';
 import { program } from '../../tools/program.mjs';
 
@@ -11,7 +13,7 @@ const LONGEST_CALL_MS = 120_000;
 /** `launch` starts a browser with a new profile; `launchProfile` one with the profile of a folder and these pages. */
 export const engines = {
   chromium: { launch: () => launchChromium(), launchProfile: launchChromiumProfile },
-  firefox: { launch: launchFirefox },
+  firefox: { launch: () => launchFirefox(), launchProfile: launchFirefoxProfile },
   webkit: { launch: launchWebKit },
 };
 
@@ -30,17 +32,22 @@ async function launchChromium(options = {}) {
     cachesPages: true,
     newTab: async () => chromiumTab(browser, await browser.newPage()),
     close: () => browser.close(),
-    kill: async () => {
-      const chromium = browser.process();
-      const gone = once(chromium, 'exit');
-      chromium.kill('SIGKILL');
-      await gone;
-    },
+    kill: () => killed(browser),
   };
 }
 
+async function killed(browser) {
+  const program = browser.process();
+  const gone = once(program, 'exit');
+  program.kill('SIGKILL');
+  await gone;
+}
+
 async function launchChromiumProfile(folder, urls) {
-  const engine = await launchChromium({ userDataDir: folder });
+  return withPages(await launchChromium({ userDataDir: folder }), urls);
+}
+
+async function withPages(engine, urls) {
   const tabs = await Promise.all(urls.map(engine.newTab));
   await Promise.all(tabs.map((tab, i) => tab.goto(urls[i])));
   return { ...engine, tabs };
@@ -77,7 +84,7 @@ function leaving(page) {
 
 // ---- Firefox
 
-async function launchFirefox() {
+async function launchFirefox(options) {
   const browser = await puppeteer.launch({
     browser: 'firefox',
     executablePath: program('firefox'),
@@ -88,8 +95,9 @@ async function launchFirefox() {
       'dom.timeout.enable_budget_timer_throttling': false,
     },
     protocolTimeout: LONGEST_CALL_MS,
+    ...options,
   });
-  const context = await browser.createBrowserContext();
+  const context = options ? browser.defaultBrowserContext() : await browser.createBrowserContext();
   return {
     version: await browser.version(),
     isParallel: true,
@@ -104,7 +112,13 @@ async function launchFirefox() {
       };
     },
     close: () => browser.close(),
+    kill: () => killed(browser),
   };
+}
+
+async function launchFirefoxProfile(folder, urls) {
+  await appendFile(join(folder, 'user.js'), ''); // puppeteer keeps a copy of it while it has one of its own, and fails if there is none
+  return withPages(await launchFirefox({ userDataDir: folder }), urls);
 }
 
 // ---- WebKitGTK, on a display of its own

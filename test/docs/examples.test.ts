@@ -36,12 +36,16 @@ describe('examples of the documentation', () => {
       new Set([
         'README.md',
         'docs/angular.md',
+        'docs/axios.md',
         'docs/concepts.md',
         'docs/errors.md',
+        'docs/http.md',
+        'docs/plain-rxjs.md',
         'docs/queries.md',
         'docs/refresh.md',
         'docs/silent-renewal.md',
         'docs/storage.md',
+        ...['call-two-apis', 'protect-a-route', 'tests', 'two-accounts', 'unauthorized'].map((page) => `docs/angular/${page}.md`),
         ...['cookie', 'file', 'indexeddb', 'key-value', 'localforage', 'sealed', 'web', 'writing-your-own'].map(
           (page) => `docs/storage/${page}.md`,
         ),

@@ -1,21 +1,27 @@
-import { createToken } from '../../src/credential/create-token';
-import type { Token } from '../../src/credential/token';
-import { NetworkError } from '../../src/errors';
-import { createAttachmentPolicy } from '../../src/http/attachment';
-import { memoryStorage } from '../../src/storage/memory';
-import { createCredentialStore, type CredentialStore } from '../../src/store/store';
-import type { Credential } from '../../src/store/credential';
-import { fakeServer, json, type FakeServer } from '../support/fake-server';
-import { refusal } from '../support/oauth';
-import { aToken, tokenFields } from '../support/tokens';
-import { inTime, settled, unitPlatform, type UnitPlatform } from '../support/unit-platform';
+import type { ResourceChallenge } from '../../src/credential/actions.js';
+import { createToken } from '../../src/credential/create-token.js';
+import type { Token } from '../../src/credential/token.js';
+import { NetworkError } from '../../src/errors.js';
+import { createAttachmentPolicy, type Attachment, type AttachmentOptions, type AttachmentPolicy } from '../../src/http/attachment.js';
+import type { ProtectedResource } from '../../src/http/resources.js';
+import { memoryStorage } from '../../src/storage/memory/index.js';
+import { createCredentialStore, type CredentialStore } from '../../src/store/store.js';
+import type { Credential } from '../../src/store/credential.js';
+import { fakeServer, json, type FakeServer } from '../support/fake-server.js';
+import { ISSUER, offline, type SignInOptions } from '../support/fake-client.js';
+import { closeAll, codeOf, createWorld, inTime as afterTime, settle, type Tab, type World } from '../support/fixture.js';
+import { refusal } from '../support/oauth.js';
+import { aToken, tokenFields } from '../support/tokens.js';
+import { inTime, settled, unitPlatform, type UnitPlatform } from '../support/unit-platform.js';
 
-const resources = ['https://api.example.com/v1/'];
+const API = 'https://api.example.com/v1/';
+const GET = { url: `${API}orders`, method: 'GET' };
 const stores = new Set<CredentialStore>();
 afterEach(async () => {
   const open = [...stores];
   stores.clear();
   await Promise.all(open.map((store) => store.close()));
+  await closeAll();
 });
 
 interface SetUp {
@@ -23,94 +29,150 @@ interface SetUp {
   readonly platform: UnitPlatform;
   readonly store: CredentialStore;
   readonly credential: Credential;
+  readonly policy: AttachmentPolicy;
 }
 
 /** A real store in front of a fake server, with one token that has ten minutes to live. */
-async function setUp(token: Token = aToken()): Promise<SetUp> {
+async function setUp(token: Token = aToken(), options: Partial<AttachmentOptions> = {}): Promise<SetUp> {
   const server = fakeServer();
   const platform = unitPlatform({ fetch: server.fetch });
   const store = createCredentialStore({ clients: { issuer: server.issuer, clientId: 'spa' }, platform });
   stores.add(store);
-  return { server, platform, store, credential: await store.store(token) };
+  const policy = createAttachmentPolicy(store, { resources: [API], platform, ...options });
+  return { server, platform, store, policy, credential: await store.store(token) };
 }
 const renewed = (n: number) => ({ access_token: `access-${n}`, token_type: 'bearer', expires_in: 600, refresh_token: `refresh-${n}` });
 
+interface SignedIn extends World, Tab {
+  readonly credential: Credential;
+  readonly policy: AttachmentPolicy;
+}
+
+/** A tab with one credential whose token is valid for an hour. */
+async function signedIn(options: Partial<AttachmentOptions> = {}, signIn: SignInOptions = {}): Promise<SignedIn> {
+  const world = createWorld();
+  const tab = await world.openTab();
+  const credential = await tab.store.store(world.authority.signIn(signIn));
+  tab.newEvents();
+  return {
+    ...world,
+    ...tab,
+    credential,
+    policy: createAttachmentPolicy(tab.store, { resources: [API], platform: tab.platform, ...options }),
+  };
+}
+
+async function attached(policy: AttachmentPolicy, ...args: Partial<Parameters<AttachmentPolicy['attach']>>): Promise<Attachment> {
+  const attachment = await policy.attach(args[0] ?? GET, args[1]);
+  if (!attachment) throw new Error('nothing was attached');
+  return attachment;
+}
+const answer = (status: number, headers: Readonly<Record<string, string>> = {}): Parameters<Attachment['retryOf']>[0] => ({
+  status,
+  header: (name) => new Headers(headers).get(name),
+});
+const REFUSED = answer(401, { 'WWW-Authenticate': 'Bearer error="invalid_token"' });
+const challenge = (error: string, rest = '', status = error === 'insufficient_scope' ? 403 : 401): ReturnType<typeof answer> =>
+  answer(status, { 'WWW-Authenticate': `Bearer error="${error}"${rest}` });
+const MORE = challenge('insufficient_scope', ', scope="orders:write"');
+const bearer = (token: string): string => `Bearer ${token}`;
+
 describe('attach', () => {
   it('6750-1 is a header value of the token’s own type', async () => {
-    const { store } = await setUp(aToken({ accessToken: 'access-0' }));
-    expect((await createAttachmentPolicy(store, { resources }).attach())?.authorization).toBe('Bearer access-0');
+    const { policy } = await setUp(aToken({ accessToken: 'access-0' }));
+    expect((await attached(policy)).authorization).toBe('Bearer access-0');
   });
 
+  it.each(['a b', 'a\r\nb', 'a\nX-Evil: 1', 'ä', 'a\u007f', '', '\u0000'])(
+    '6750-1 a token that would break the header is none: %j',
+    (accessToken) => {
+      expect(() => aToken({ accessToken })).toThrow(TypeError);
+    },
+  );
+
   it('E22 a DPoP token is never sent as Bearer', async () => {
-    const { store } = await setUp(aToken({ tokenType: 'DPoP' }));
-    expect(await refusal(createAttachmentPolicy(store, { resources }).attach())).toMatchObject({ code: 'unsupported' });
+    const { policy } = await setUp(aToken({ tokenType: 'DPoP' }));
+    expect(await refusal(policy.attach(GET))).toMatchObject({ code: 'unsupported' });
+  });
+
+  it('6750-2 is nothing off the list, and nothing is asked of anybody', async () => {
+    const { policy, platform } = await setUp(aToken({ accessToken: 'access-0' }));
+    platform.advance(600_000); // it would have to be renewed
+    for (const url of ['https://api.example.com.evil.test/v1/', 'https://api.example.com/v2/', '/v1/orders', 'about:blank', ''])
+      expect(await policy.attach({ url, method: 'GET' })).toBeNull();
   });
 
   it('is nothing while nobody is signed in', async () => {
-    const { store, credential } = await setUp();
-    const policy = createAttachmentPolicy(store, { resources });
+    const { store, credential, policy } = await setUp();
     await store.setDefault(null);
-    expect(await policy.attach()).toBeNull();
+    expect(await policy.attach(GET)).toBeNull();
     await store.setDefault(credential);
-    expect(await policy.attach()).not.toBeNull();
+    expect(await policy.attach(GET)).not.toBeNull();
     await credential.remove();
-    expect(await policy.attach()).toBeNull();
+    expect(await policy.attach(GET)).toBeNull();
   });
 
   it('E7 is nothing once the server has rejected the refresh token', async () => {
-    const { server, store, credential } = await setUp();
+    const { server, credential, policy } = await setUp();
     server.plan('token', json({ error: 'invalid_grant' }, { status: 400 }));
     expect(await refusal(credential.refresh())).toMatchObject({ code: 'needs_sign_in' });
-    expect(await createAttachmentPolicy(store, { resources }).attach()).toBeNull();
+    expect(await policy.attach(GET)).toBeNull();
   });
 
   it('7009-5 is nothing while the credential is being revoked', async () => {
-    const { server, store, credential, platform } = await setUp();
+    const { server, credential, platform, policy } = await setUp();
     server.plan('revocation', 'hang');
     const revoking = credential.revoke('refresh');
     while (credential.status.activity !== 'revoking') await new Promise((resolve) => setImmediate(resolve));
-    expect(await createAttachmentPolicy(store, { resources }).attach()).toBeNull();
+    expect(await policy.attach(GET)).toBeNull();
     while (platform.timers().length < 2) await new Promise((resolve) => setImmediate(resolve));
     platform.advance(5_000);
     await revoking;
   });
 
   it('E18 an expired token is renewed first', async () => {
-    const { server, platform, store } = await setUp();
+    const { server, platform, policy } = await setUp();
     server.plan('token', renewed(1));
     platform.advance(600_000);
-    expect((await createAttachmentPolicy(store, { resources }).attach())?.authorization).toBe('Bearer access-1');
+    expect((await attached(policy)).authorization).toBe('Bearer access-1');
+  });
+
+  it('E40 tolerance shortens a life: a token with 29 of 600 seconds left is renewed, one with 31 is sent', async () => {
+    const { server, platform, policy } = await setUp(aToken({ accessToken: 'access-0' }));
+    platform.advance(569_000);
+    expect((await attached(policy)).authorization).toBe('Bearer access-0');
+    server.plan('token', renewed(1));
+    platform.advance(2_000);
+    expect((await attached(policy)).authorization).toBe('Bearer access-1');
   });
 
   it('E18 an expired token that cannot be renewed is not sent: the renewal’s error is the answer', async () => {
-    const { server, platform, store } = await setUp();
+    const { server, platform, policy } = await setUp();
     server.plan('token', 'offline', 'offline', 'offline');
     platform.advance(600_000);
-    const attachment = createAttachmentPolicy(store, { resources }).attach();
-    expect(await refusal(inTime(platform, attachment))).toBeInstanceOf(NetworkError);
+    expect(await refusal(inTime(platform, policy.attach(GET)))).toBeInstanceOf(NetworkError);
   });
 
   it('E18 an expired token without a refresh token is not sent', async () => {
     const { refreshToken: _, ...fields } = tokenFields();
-    const { platform, store } = await setUp(createToken(fields));
+    const { platform, policy } = await setUp(createToken(fields));
     platform.advance(600_000);
-    expect(await refusal(createAttachmentPolicy(store, { resources }).attach())).toMatchObject({ code: 'no_refresh_token' });
+    expect(await refusal(policy.attach(GET))).toMatchObject({ code: 'no_refresh_token' });
   });
 
   it('E6 a token that is merely about to expire is sent where it cannot be renewed', async () => {
-    const { server, platform, store } = await setUp(aToken({ accessToken: 'access-0' }));
+    const { server, platform, policy } = await setUp(aToken({ accessToken: 'access-0' }));
     server.plan('token', json({ error: 'temporarily_unavailable' }, { status: 400 }));
     platform.advance(599_000);
-    const policy = createAttachmentPolicy(store, { resources });
-    expect((await policy.attach())?.authorization).toBe('Bearer access-0');
-    expect((await policy.attach())?.authorization).toBe('Bearer access-0'); // too early to ask again
+    expect((await attached(policy)).authorization).toBe('Bearer access-0');
+    expect((await attached(policy)).authorization).toBe('Bearer access-0'); // too early to ask again
     expect(server.calls('token')).toHaveLength(1);
   });
 
   it('E26 a token of unknown lifetime is sent and never renewed by the clock', async () => {
-    const { server, platform, store } = await setUp(aToken({ accessToken: 'access-0', expiresAt: null }));
+    const { server, platform, policy } = await setUp(aToken({ accessToken: 'access-0', expiresAt: null }));
     platform.advance(10 * 365 * 24 * 3_600_000);
-    expect((await createAttachmentPolicy(store, { resources }).attach())?.authorization).toBe('Bearer access-0');
+    expect((await attached(policy)).authorization).toBe('Bearer access-0');
     expect(server.calls()).toEqual([]);
   });
 
@@ -119,52 +181,264 @@ describe('attach', () => {
     const memory = memoryStorage();
     let open = (): void => undefined;
     const gate = new Promise<void>((resolve) => (open = resolve));
-    const storage = { ...memory, open: () => gate.then(() => memory.open()) };
+    const platform = unitPlatform({ fetch: server.fetch });
     const store = createCredentialStore({
       clients: { issuer: server.issuer, clientId: 'spa' },
-      storage,
-      platform: unitPlatform({ fetch: server.fetch }),
+      storage: { ...memory, open: () => gate.then(() => memory.open()) },
+      platform,
     });
-    const policy = createAttachmentPolicy(store, { resources });
+    const policy = createAttachmentPolicy(store, { resources: [API], platform });
     let answered = false;
-    const attachment = policy.attach().finally(() => (answered = true));
+    const attachment = policy.attach(GET).finally(() => (answered = true));
     await settled();
     expect(answered).toBe(false);
     open();
     expect(await attachment).toBeNull();
     await store.close();
-    expect(await refusal(policy.attach())).toMatchObject({ code: 'store_closed' });
+    expect(await refusal(policy.attach(GET))).toMatchObject({ code: 'store_closed' });
+  });
+
+  it('is nothing where the default belongs to a client that is not configured, unless the request names it', async () => {
+    const { authority, store, platform } = await signedIn();
+    const foreign = await store.store(authority.signIn({ clientId: 'another', sub: 'bob' }), { tags: ['foreign'] });
+    await store.setDefault(foreign);
+    const policy = createAttachmentPolicy(store, { resources: [API], platform });
+    expect(await policy.attach(GET)).toBeNull();
+    expect(await codeOf(policy.attach(GET, { credential: foreign.id }))).toBe('client_unknown');
+  });
+
+  it('E13 two requests by the same object know nothing of each other', async () => {
+    const { policy, authority } = await signedIn();
+    const request = Object.freeze({ ...GET });
+    const first = await attached(policy, request);
+    const again = await first.retryOf(REFUSED);
+    expect(await again?.retryOf(answer(200))).toBeNull();
+    const second = await attached(policy, request);
+    expect(second.authorization).toBe(again?.authorization);
+    expect((await second.retryOf(REFUSED))?.authorization).not.toBe(second.authorization); // the retry of the other was not its own
+    expect(authority.refreshes).toHaveLength(2);
   });
 });
 
-describe('after a 401', () => {
-  it('6750-4 a burst of 50 is one refresh, and every request gets the new token', async () => {
-    const { server, store } = await setUp();
-    const policy = createAttachmentPolicy(store, { resources });
-    const attachments = await Promise.all(Array.from({ length: 50 }, () => policy.attach()));
-    server.plan('token', renewed(1));
-    const next = await Promise.all(attachments.map((one) => one!.afterUnauthorized('Bearer error="invalid_token"')));
-    expect(new Set(next.map((one) => one?.authorization))).toEqual(new Set(['Bearer access-1']));
-    expect(server.calls('token')).toHaveLength(1);
+describe('E20 waiting for a token', () => {
+  const expired = { lifetimeS: 1 } as const;
+
+  it('ends after 30 seconds as `timeout`; the renewal goes on, and the next request has its token', async () => {
+    const { policy, authority, browser, credential } = await signedIn({}, expired);
+    await browser.advance(2_000);
+    authority.hold();
+    const waiting = codeOf(policy.attach(GET));
+    await browser.advance(29_999);
+    let over = false;
+    void waiting.then(() => (over = true));
+    await settle();
+    expect(over).toBe(false);
+    await browser.advance(1);
+    expect(await waiting).toBe('timeout');
+    authority.refreshes[0]?.answer();
+    await settle();
+    expect((await attached(policy)).authorization).toBe(bearer(credential.token?.accessToken ?? ''));
+    expect(authority.refreshes).toHaveLength(1);
   });
 
-  it('6750-4 who was refused with an older token gets the current one, without a refresh', async () => {
-    const { server, store, credential } = await setUp();
-    const policy = createAttachmentPolicy(store, { resources });
-    const late = await policy.attach();
-    server.plan('token', renewed(1));
-    await credential.refresh();
-    expect((await late!.afterUnauthorized(null))?.authorization).toBe('Bearer access-1');
-    expect(server.calls('token')).toHaveLength(1);
+  it('is transient, and says what to do', async () => {
+    const { policy, authority, browser } = await signedIn({ waitMs: 10 }, expired);
+    await browser.advance(2_000);
+    authority.hold();
+    const failing = refusal(policy.attach(GET));
+    await browser.advance(10);
+    expect((await failing).toJSON()).toEqual({
+      name: 'CredentialError',
+      code: 'timeout',
+      class: 'transient',
+      message: 'There was no token for the request in time; the renewal goes on.',
+    });
+    authority.refreshes[0]?.answer();
+    await settle();
   });
 
-  it('6750-4 the next try can be refused in its turn: that is a refresh of its own', async () => {
-    const { server, store } = await setUp();
-    server.plan('token', renewed(1), renewed(2));
-    const first = await createAttachmentPolicy(store, { resources }).attach();
-    const second = await first!.afterUnauthorized(null);
-    expect((await second!.afterUnauthorized(null))?.authorization).toBe('Bearer access-2');
-    expect(server.calls('token').map(({ form }) => form.get('refresh_token'))).toEqual([tokenFields().refreshToken, 'refresh-1']);
+  it('is one time for all: what the choice took is not there for the token', async () => {
+    const late = new Promise<null>(() => undefined);
+    const { policy, browser } = await signedIn({ waitMs: 5_000, resources: [{ url: API, credential: () => late }] });
+    const waiting = codeOf(policy.attach(GET));
+    await browser.advance(5_000);
+    expect(await waiting).toBe('timeout');
+  });
+
+  it('may be as long as one likes', async () => {
+    const { policy, platform } = await signedIn({ waitMs: Infinity });
+    await attached(policy);
+    expect(Math.max(...platform.delays)).toBe(2_147_483_647);
+  });
+
+  it('ends with the caller’s own reason; the refresh goes on', async () => {
+    const { policy, authority, browser, credential } = await signedIn({}, expired);
+    await browser.advance(2_000);
+    authority.hold();
+    const leaving = new AbortController();
+    const waiting = policy.attach(GET, { signal: leaving.signal });
+    await settle();
+    const reason = new Error('navigated');
+    leaving.abort(reason);
+    await expect(waiting).rejects.toBe(reason);
+    authority.refreshes[0]?.answer();
+    await settle();
+    expect(credential.status.token).toBe('valid');
+  });
+
+  it('does not begin where the caller has left already: nothing is asked', async () => {
+    const { policy, authority, browser } = await signedIn({}, expired);
+    await browser.advance(2_000);
+    const reason = new Error('gone');
+    await expect(policy.attach(GET, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+    expect(authority.refreshes).toHaveLength(0);
+  });
+
+  it('leaves no timer and no listener behind', async () => {
+    const { policy, platform } = await signedIn();
+    const { signal } = new AbortController();
+    const added = jest.spyOn(signal, 'addEventListener');
+    const removed = jest.spyOn(signal, 'removeEventListener');
+    const { timers } = platform.held();
+    for (let i = 0; i < 10; i++) await policy.attach(GET, { signal });
+    expect(platform.held().timers).toBe(timers);
+    expect([added.mock.calls.length, removed.mock.calls.length]).toEqual([10, 10]);
+  });
+
+  it('E12 who is signed out meanwhile sends nothing', async () => {
+    const { policy, authority, browser, credential } = await signedIn({}, expired);
+    await browser.advance(2_000);
+    authority.hold();
+    const waiting = codeOf(policy.attach(GET));
+    await settle();
+    await credential.remove();
+    authority.refreshes[0]?.answer();
+    expect(await waiting).toBe('credential_removed');
+    expect(await policy.attach(GET)).toBeNull();
+  });
+
+  it('E12 and so does who waits while the store is closed', async () => {
+    const { policy, authority, browser, store } = await signedIn({}, expired);
+    await browser.advance(2_000);
+    authority.hold();
+    const waiting = policy.attach(GET).then(
+      (attachment) => attachment?.authorization,
+      (error: unknown) => error,
+    );
+    await settle();
+    const closing = store.close();
+    authority.refreshes[0]?.answer();
+    await closing;
+    expect(await waiting).toBe(bearer(authority.secrets.findLast((one) => one.startsWith('access')) ?? '')); // `close` lets it finish
+    expect(await codeOf(policy.attach(GET))).toBe('store_closed');
+  });
+});
+
+describe('6750-4 after a 401', () => {
+  it('a burst of 50 is one refresh and 50 retries', async () => {
+    const { authority, policy } = await signedIn();
+    const attachments = await Promise.all(Array.from({ length: 50 }, () => attached(policy)));
+    const next = await Promise.all(attachments.map((one) => one.retryOf(REFUSED)));
+    const fresh = authority.secrets.findLast((one) => one.startsWith('access'));
+    expect(next.map((one) => one?.authorization)).toEqual(Array<string>(50).fill(bearer(fresh ?? '')));
+    expect(authority.refreshes).toHaveLength(1);
+  });
+
+  it('a burst that arrives one by one is one refresh still', async () => {
+    const { authority, policy } = await signedIn();
+    const attachments = await Promise.all(Array.from({ length: 50 }, () => attached(policy)));
+    for (const one of attachments) expect((await one.retryOf(REFUSED))?.authorization).not.toBe(one.authorization);
+    expect(authority.refreshes).toHaveLength(1);
+  });
+
+  it('who was refused with an older token gets the current one, without a refresh', async () => {
+    const { authority, policy, credential } = await signedIn();
+    const late = await attached(policy);
+    const token = await credential.refresh();
+    expect((await late.retryOf(REFUSED))?.authorization).toBe(bearer(token.accessToken));
+    expect(authority.refreshes).toHaveLength(1);
+  });
+
+  it('a second 401 goes to the caller', async () => {
+    const { authority, policy } = await signedIn();
+    const second = await (await attached(policy)).retryOf(REFUSED);
+    expect(await second?.retryOf(REFUSED)).toBeNull();
+    expect(authority.refreshes).toHaveLength(1);
+  });
+
+  it('401 for ever is one token request a minute, however many requests there are', async () => {
+    const { authority, policy, browser } = await signedIn();
+    const once = async (): Promise<number> => {
+      let tries = 0;
+      for (let next: Attachment | null = await attached(policy); next; next = await next.retryOf(REFUSED)) tries++;
+      return tries;
+    };
+    expect(await once()).toBe(2);
+    for (let i = 0; i < 100; i++) expect(await once()).toBe(1);
+    expect(authority.refreshes).toHaveLength(1);
+    await browser.advance(60_000);
+    for (let i = 0; i < 100; i++) await once();
+    expect(authority.refreshes).toHaveLength(2);
+  });
+
+  it('401 for ever of two servers is one token request a minute for each', async () => {
+    const OTHER = 'https://other.example/';
+    const { authority, policy } = await signedIn({ resources: [API, OTHER] });
+    for (let i = 0; i < 50; i++) {
+      for (const url of [GET.url, OTHER]) {
+        for (let next: Attachment | null = await attached(policy, { url, method: 'GET' }); next; next = await next.retryOf(REFUSED));
+      }
+    }
+    expect(authority.refreshes).toHaveLength(2);
+  });
+
+  it('401 for ever to requests that cannot be sent again is a bounded number of token requests, too', async () => {
+    const { authority, policy } = await signedIn();
+    for (let i = 0; i < 50; i++) {
+      expect(await (await attached(policy, GET, { mayRetry: false })).retryOf(REFUSED)).toBeNull();
+      await settle();
+    }
+    expect(authority.refreshes).toHaveLength(1);
+  });
+
+  it('a token endpoint that gives the same token again is asked once a minute', async () => {
+    const { authority, policy, credential } = await signedIn();
+    const { accessToken } = credential.token ?? {};
+    for (let i = 0; i < 20; i++) {
+      authority.next({ access_token: accessToken });
+      expect(await (await attached(policy)).retryOf(REFUSED)).toBeNull();
+    }
+    expect(authority.refreshes).toHaveLength(1);
+  });
+
+  it('a token endpoint that is down is not asked for each request', async () => {
+    const { authority, policy, browser } = await signedIn();
+    authority.next(offline(), offline(), offline());
+    expect(await afterTime(browser, (await attached(policy)).retryOf(REFUSED))).toBeNull();
+    const asked = authority.refreshes.length;
+    for (let i = 0; i < 20; i++) expect(await (await attached(policy)).retryOf(REFUSED)).toBeNull();
+    expect(authority.refreshes).toHaveLength(asked);
+  });
+
+  it('what one server refuses for ever does not keep another from its retry', async () => {
+    const OTHER = 'https://other.example/';
+    const { authority, policy } = await signedIn({ resources: [API, OTHER] });
+    for (let next: Attachment | null = await attached(policy); next; next = await next.retryOf(REFUSED));
+    const other = await attached(policy, { url: OTHER, method: 'GET' });
+    expect((await other.retryOf(REFUSED))?.authorization).not.toBe(other.authorization);
+    expect(authority.refreshes).toHaveLength(2);
+  });
+
+  it('a request that cannot be sent again gets its answer at once; who comes after has the new token', async () => {
+    const { authority, policy, browser } = await signedIn();
+    authority.hold();
+    const upload = await attached(policy, { url: GET.url, method: 'POST' }, { mayRetry: false });
+    expect(await upload.retryOf(REFUSED)).toBeNull();
+    await settle();
+    authority.refreshes[0]?.answer();
+    await browser.advance(0);
+    expect((await attached(policy)).authorization).not.toBe(upload.authorization);
+    expect(authority.refreshes).toHaveLength(1);
   });
 
   it.each([
@@ -175,71 +449,520 @@ describe('after a 401', () => {
     'Bearer error="invalid_token"',
     'bearer ERROR=invalid_token, error_description="expired"',
     'Negotiate, Bearer error="invalid_token"',
-  ])('6750-4 the challenge %j is about the token: it is renewed', async (challenge) => {
-    const { server, store } = await setUp();
-    server.plan('token', renewed(1));
-    const attachment = await createAttachmentPolicy(store, { resources }).attach();
-    expect((await attachment!.afterUnauthorized(challenge))?.authorization).toBe('Bearer access-1');
+    'Basic realm="x", Bearer',
+    '"\\', // nothing at all
+    `Bearer ${'x'.repeat(9_000)}`, // longer than what is read
+  ])('the challenge %j is about the token: it is renewed', async (header) => {
+    const { policy } = await signedIn();
+    const first = await attached(policy);
+    const next = await first.retryOf({ status: 401, header: (name) => (name === 'WWW-Authenticate' ? header : null) });
+    expect(next?.authorization).not.toBe(first.authorization);
+    expect(next).not.toBeNull();
   });
 
   it.each([
-    'Bearer error="insufficient_scope", scope="admin"',
-    'Bearer error=insufficient_scope',
-    'Bearer realm="x", error = "insufficient_user_authentication"',
+    'Basic realm="x"',
+    'Negotiate',
     'DPoP error="use_dpop_nonce"',
     'Bearer error="invalid_request"',
-  ])('6750-4 the challenge %j is not about the token: no refresh, no retry', async (challenge) => {
-    const { server, store } = await setUp();
-    const attachment = await createAttachmentPolicy(store, { resources }).attach();
-    expect(await attachment!.afterUnauthorized(challenge)).toBeNull();
-    expect(server.calls()).toEqual([]);
+    'Bearer realm="error=invalid_token", error="other"',
+  ])('the challenge %j is not about the token: no refresh, no retry', async (header) => {
+    const { authority, policy } = await signedIn();
+    expect(await (await attached(policy)).retryOf(answer(401, { 'WWW-Authenticate': header }))).toBeNull();
+    expect(authority.refreshes).toHaveLength(0);
+  });
+
+  it.each([200, 204, 302, 400, 404, 407, 419, 500, 502])('the status %d says nothing of the token', async (status) => {
+    const { authority, policy } = await signedIn({ retryAfterMaxMs: 60_000 });
+    const one = await attached(policy);
+    expect(await one.retryOf(answer(status, { 'WWW-Authenticate': 'Bearer error="invalid_token"', 'Retry-After': '1' }))).toBeNull();
+    expect(authority.refreshes).toHaveLength(0);
+  });
+
+  it.each([null, 'Bearer', 'Bearer error="invalid_token"'])('a 403 with %j is no reason to renew', async (header) => {
+    const { authority, policy } = await signedIn();
+    const one = await attached(policy);
+    expect(await one.retryOf({ status: 403, header: () => header })).toBeNull();
+    expect(authority.refreshes).toHaveLength(0);
   });
 
   it('E6 E21 a refresh that fails means no retry, and nothing is thrown: the 401 is the answer', async () => {
-    const { server, platform, store, credential } = await setUp();
+    const { server, platform, policy, credential } = await setUp();
     server.plan('token', 'offline', 'offline', 'offline');
-    const attachment = await createAttachmentPolicy(store, { resources }).attach();
-    expect(await inTime(platform, attachment!.afterUnauthorized(null))).toBeNull();
+    const attachment = await attached(policy);
+    expect(await inTime(platform, attachment.retryOf(REFUSED))).toBeNull();
     expect(credential.token?.refreshToken).toBe(tokenFields().refreshToken);
   });
 
-  it('a refresh that yields the very same access token means no retry', async () => {
-    const { server, store } = await setUp();
-    server.plan('token', { ...renewed(1), access_token: tokenFields().accessToken });
-    const attachment = await createAttachmentPolicy(store, { resources }).attach();
-    expect(await attachment!.afterUnauthorized(null)).toBeNull();
-    expect(server.calls('token')).toHaveLength(1);
+  it('E20 a refresh that takes too long means no retry', async () => {
+    const { authority, policy, browser } = await signedIn({ waitMs: 3_000 });
+    authority.hold();
+    const waiting = (await attached(policy)).retryOf(REFUSED);
+    await settle();
+    await browser.advance(3_000);
+    expect(await waiting).toBeNull();
+    authority.refreshes[0]?.answer();
+    await settle();
+  });
+
+  it('the caller’s own end is passed on', async () => {
+    const { authority, policy } = await signedIn();
+    authority.hold();
+    const leaving = new AbortController();
+    const waiting = (await attached(policy, GET, { signal: leaving.signal })).retryOf(REFUSED);
+    await settle();
+    const reason = new Error('left');
+    leaving.abort(reason);
+    await expect(waiting).rejects.toBe(reason);
+    authority.refreshes[0]?.answer();
+    await settle();
   });
 
   it('E12 a credential that was removed meanwhile is not attached again', async () => {
-    const { server, store, credential } = await setUp();
-    const attachment = await createAttachmentPolicy(store, { resources }).attach();
+    const { authority, policy, credential } = await signedIn();
+    const attachment = await attached(policy);
     await credential.remove();
-    expect(await attachment!.afterUnauthorized(null)).toBeNull();
-    expect(server.calls()).toEqual([]);
+    expect(await attachment.retryOf(REFUSED)).toBeNull();
+    expect(authority.refreshes).toHaveLength(0);
+  });
+
+  it('E12 nor after the store was closed', async () => {
+    const { policy, store } = await signedIn();
+    const attachment = await attached(policy);
+    await store.close();
+    expect(await attachment.retryOf(REFUSED)).toBeNull();
+  });
+
+  it('without a refresh token there is no retry, and nothing is sent', async () => {
+    const { authority, policy } = await signedIn({}, { refreshable: false });
+    expect(await (await attached(policy)).retryOf(REFUSED)).toBeNull();
+    expect(authority.refreshes).toHaveLength(0);
+  });
+});
+
+describe('STEP-1 STEP-2 a resource server that asks for more', () => {
+  const LOGIN = challenge('insufficient_user_authentication', ', acr_values="gold silver", max_age=300, scope="pay"');
+
+  it('STEP-1 is an event with what it asks for; no refresh, no retry', async () => {
+    const { authority, policy, events, credential } = await signedIn();
+    const { generation } = credential.state;
+    expect(await (await attached(policy)).retryOf(LOGIN)).toBeNull();
+    expect(events.filter(({ type }) => type === 'challenged')).toEqual([
+      {
+        type: 'challenged',
+        id: credential.id,
+        generation,
+        at: expect.any(Number) as number,
+        origin: 'here',
+        resource: API,
+        error: 'insufficient_user_authentication',
+        acrValues: 'gold silver',
+        maxAge: 300,
+        scope: 'pay',
+      },
+    ]);
+    expect(authority.refreshes).toHaveLength(0);
+  });
+
+  it('6750-4 403 insufficient_scope reports the scope', async () => {
+    const { policy, events } = await signedIn();
+    expect(await (await attached(policy)).retryOf(MORE)).toBeNull();
+    expect(events.at(-1)).toMatchObject({ type: 'challenged', error: 'insufficient_scope', scope: 'orders:write', resource: API });
+  });
+
+  it.each([
+    ['max_age="-1"', {}],
+    ['max_age="1e3"', {}],
+    ['max_age="99999999999"', {}],
+    ['max_age="9999999999"', {}],
+    ['max_age="0"', { maxAge: 0 }],
+    ['max_age=" 5"', {}],
+    [`acr_values="${'x'.repeat(1_001)}"`, {}],
+    [`acr_values="${'x'.repeat(1_000)}"`, { acrValues: 'x'.repeat(1_000) }],
+    ['acr_values="a\\"b"', {}],
+    ['acr_values=""', {}],
+    ['scope="a  b"', { scope: 'a b' }],
+    ['error_description="see <script>"', {}],
+  ])('STEP-1 only what is in order is passed on: %s', async (params, passed) => {
+    const asked: ResourceChallenge[] = [];
+    const { policy } = await signedIn({ stepUp: (one) => (asked.push(one), false) });
+    await (await attached(policy)).retryOf(challenge('insufficient_user_authentication', `, ${params}`));
+    expect(asked).toEqual([{ error: 'insufficient_user_authentication', resource: API, ...passed }]);
+  });
+
+  it('STEP-2 is the application’s to answer: one retry with the token it brought', async () => {
+    const asked: unknown[] = [];
+    const { authority, policy, store, credential } = await signedIn({
+      stepUp: async (...args) => {
+        asked.push(args);
+        await store.store(authority.signIn({ scope: 'openid orders:write' }), { replace: credential });
+        return true;
+      },
+    });
+    const first = await attached(policy);
+    const next = await first.retryOf(MORE);
+    expect(next?.authorization).toBe(bearer((await store.getDefault())?.token?.accessToken ?? ''));
+    expect(next?.authorization).not.toBe(first.authorization);
+    expect(asked).toEqual([[{ error: 'insufficient_scope', scope: 'orders:write', resource: API }, credential]]);
+    expect(await next?.retryOf(answer(200))).toBeNull();
+  });
+
+  it('STEP-2 is asked once for 50 at the same time, and each is tried once more', async () => {
+    let prompts = 0;
+    let finish = (_: boolean): void => undefined;
+    const { policy, events } = await signedIn({ stepUp: () => (prompts++, new Promise((resolve) => (finish = resolve))) });
+    const attachments = await Promise.all(Array.from({ length: 50 }, () => attached(policy)));
+    const retries = Promise.all(attachments.map((one) => one.retryOf(MORE)));
+    await settle();
+    finish(true);
+    expect((await retries).filter((one) => one !== null)).toHaveLength(50);
+    expect(prompts).toBe(1);
+    expect(events.filter(({ type }) => type === 'challenged')).toHaveLength(1);
+  });
+
+  it('STEP-2 a hostile server prompts once a minute, whatever is tried', async () => {
+    let prompts = 0;
+    const { policy, browser } = await signedIn({ stepUp: () => (prompts++, true) });
+    let tries = 0;
+    for (let i = 0; i < 50; i++)
+      for (let next: Attachment | null = await attached(policy); next; next = await next.retryOf(i % 2 ? MORE : LOGIN)) tries++;
+    expect([prompts, tries]).toEqual([1, 51]);
+    await browser.advance(60_000);
+    for (let next: Attachment | null = await attached(policy); next; next = await next.retryOf(MORE)) tries++;
+    expect([prompts, tries]).toEqual([2, 53]);
+  });
+
+  it('STEP-2 the minute begins when the user is done, however long that took', async () => {
+    let prompts = 0;
+    let finish = (_: boolean): void => undefined;
+    const { policy, browser } = await signedIn({ stepUp: () => (prompts++, new Promise((resolve) => (finish = resolve))) });
+    const first = (await attached(policy)).retryOf(MORE);
+    await browser.advance(300_000);
+    const second = (await attached(policy)).retryOf(MORE); // joins
+    await settle();
+    expect(prompts).toBe(1);
+    finish(true);
+    expect([await first, await second].map((one) => one !== null)).toEqual([true, true]);
+    await browser.advance(59_999);
+    expect(await (await attached(policy)).retryOf(MORE)).toBeNull();
+    expect(prompts).toBe(1);
+  });
+
+  it('STEP-2 who was sent before a step-up and refused after it has the better token without a prompt', async () => {
+    let prompts = 0;
+    const { authority, policy, store, credential } = await signedIn({
+      stepUp: async () => {
+        prompts++;
+        await store.store(authority.signIn(), { replace: credential });
+        return true;
+      },
+    });
+    const [first, slow] = [await attached(policy), await attached(policy)];
+    const better = await first.retryOf(MORE);
+    expect((await slow.retryOf(MORE))?.authorization).toBe(better?.authorization);
+    expect(prompts).toBe(1);
+  });
+
+  it('STEP-2 a step-up that fails is the error of those who waited, and nobody else’s', async () => {
+    const error = new Error('the window was closed');
+    let prompts = 0;
+    const { policy } = await signedIn({
+      stepUp: async () => {
+        prompts++;
+        await settle();
+        throw error;
+      },
+    });
+    const [one, two] = [await attached(policy), await attached(policy)];
+    const both = await Promise.allSettled([one.retryOf(MORE), two.retryOf(MORE)]);
+    expect(both).toEqual([
+      { status: 'rejected', reason: error },
+      { status: 'rejected', reason: error },
+    ]);
+    expect(await (await attached(policy)).retryOf(MORE)).toBeNull();
+    expect(prompts).toBe(1);
+  });
+
+  it('a step-up that is refused leaves the answer to the caller', async () => {
+    const { policy } = await signedIn({ stepUp: () => false });
+    expect(await (await attached(policy)).retryOf(MORE)).toBeNull();
+  });
+
+  it('mayRetry: false the application is asked, the request is not sent again', async () => {
+    let prompts = 0;
+    const { policy } = await signedIn({ stepUp: () => (prompts++, true) });
+    expect(await (await attached(policy, GET, { mayRetry: false })).retryOf(MORE)).toBeNull();
+    expect(prompts).toBe(1);
+  });
+
+  it('the caller’s own end ends the waiting for it', async () => {
+    const { policy } = await signedIn({ stepUp: () => new Promise<boolean>(() => undefined) });
+    const leaving = new AbortController();
+    const waiting = (await attached(policy, GET, { signal: leaving.signal })).retryOf(MORE);
+    await settle();
+    const reason = new Error('left');
+    leaving.abort(reason);
+    await expect(waiting).rejects.toBe(reason);
+  });
+
+  it('a request is renewed once, stepped up once and delayed once: then the answer is the caller’s', async () => {
+    const { policy, browser } = await signedIn({ stepUp: () => true, retryAfterMaxMs: 1_000 });
+    const answers = [REFUSED, MORE, answer(503, { 'Retry-After': '1' }), REFUSED, MORE, answer(429, { 'Retry-After': '1' })];
+    let tries = 0;
+    let next: Attachment | null = await attached(policy);
+    for (const one of answers) {
+      if (!next) break;
+      tries++;
+      next = await afterTime(browser, next.retryOf(one));
+    }
+    expect([next, tries]).toEqual([null, 4]);
+  });
+});
+
+describe('429 and 503 with Retry-After', () => {
+  it.each([429, 503])('%d goes to the caller, unless the application says otherwise', async (status) => {
+    const { policy } = await signedIn();
+    const one = await attached(policy);
+    for (const value of ['0', '1', 'Thu, 01 Jan 1970 00:00:00 GMT'])
+      expect(await one.retryOf(answer(status, { 'Retry-After': value }))).toBeNull();
+  });
+
+  it.each([429, 503])('%d is tried once more when the time has come, and once only', async (status) => {
+    const { policy, browser } = await signedIn({ retryAfterMaxMs: 5_000 });
+    const refused = answer(status, { 'Retry-After': '5' });
+    const one = await attached(policy);
+    const waiting = one.retryOf(refused);
+    let over = false;
+    void waiting.then(() => (over = true));
+    await browser.advance(4_999);
+    expect(over).toBe(false);
+    await browser.advance(1);
+    const next = await waiting;
+    expect(next?.authorization).toBe(one.authorization);
+    expect(await next?.retryOf(refused)).toBeNull();
+  });
+
+  it('a date counts, too', async () => {
+    const { policy, browser } = await signedIn({ retryAfterMaxMs: 5_000 });
+    const soon = new Date(browser.now() + 3_000).toUTCString();
+    const waiting = (await attached(policy)).retryOf(answer(503, { 'Retry-After': soon }));
+    await browser.advance(3_000);
+    expect(await waiting).not.toBeNull();
+  });
+
+  it.each(['6', '99999999999', 'soon', '', '-1', '1.5', 'Wed, 01 Jan 2098 00:00:00 GMT'])(
+    'longer than allowed, or unreadable: %j',
+    async (value) => {
+      const { policy } = await signedIn({ retryAfterMaxMs: 5_000 });
+      expect(await (await attached(policy)).retryOf(answer(503, { 'Retry-After': value }))).toBeNull();
+    },
+  );
+
+  it('is nothing for a request that cannot be sent again', async () => {
+    const { policy } = await signedIn({ retryAfterMaxMs: 5_000 });
+    const one = await attached(policy, GET, { mayRetry: false });
+    expect(await one.retryOf(answer(503, { 'Retry-After': '1' }))).toBeNull();
+  });
+
+  it('sends the token of then: one that expires meanwhile is renewed', async () => {
+    const { policy, browser, authority } = await signedIn({ retryAfterMaxMs: 60_000 }, { lifetimeS: 60 });
+    const waiting = (await attached(policy)).retryOf(answer(503, { 'Retry-After': '60' }));
+    await browser.advance(60_000);
+    expect((await waiting)?.authorization).toBe(bearer(authority.secrets.findLast((one) => one.startsWith('access')) ?? ''));
+    expect(authority.refreshes).toHaveLength(1);
+  });
+
+  it('ends with the caller, and leaves no timer', async () => {
+    const { policy, platform } = await signedIn({ retryAfterMaxMs: 60_000 });
+    const leaving = new AbortController();
+    const { timers } = platform.held();
+    const waiting = (await attached(policy, GET, { signal: leaving.signal })).retryOf(answer(503, { 'Retry-After': '60' }));
+    await settle();
+    const reason = new Error('left');
+    leaving.abort(reason);
+    await expect(waiting).rejects.toBe(reason);
+    expect(platform.held().timers).toBe(timers);
+  });
+});
+
+describe('whose token', () => {
+  async function three() {
+    const world = await signedIn();
+    const { authority, store } = world;
+    const alice = world.credential;
+    const bob = await store.store(authority.signIn({ sub: 'bob', scope: 'openid pay' }), { tags: ['billing', 'b'] });
+    const carol = await store.store(authority.signIn({ sub: 'carol', scope: 'openid pay' }), { tags: ['billing', 'c'] });
+    const policyOf = (...resources: (string | ProtectedResource)[]) =>
+      createAttachmentPolicy(store, { resources, platform: world.platform });
+    const ownerOf = async (policy: AttachmentPolicy, ...args: Parameters<typeof policy.attach>): Promise<string | null> => {
+      const attachment = await policy.attach(...args);
+      const owner = [alice, bob, carol].find((one) => bearer(one.token?.accessToken ?? '') === attachment?.authorization);
+      return attachment && String(owner?.claims?.sub);
+    };
+    return { ...world, alice, bob, carol, policyOf, ownerOf };
+  }
+
+  it('is the default’s; where a resource says otherwise, that one’s', async () => {
+    const { policyOf, ownerOf, bob, carol } = await three();
+    const policy = policyOf(
+      API,
+      { url: 'https://id.example/', credential: bob.id },
+      { url: 'https://tag.example/', credential: 'c' },
+      { url: 'https://criteria.example/', credential: { sub: 'carol' } },
+      { url: 'https://function.example/', credential: ({ method }) => (method === 'POST' ? carol : { tags: 'b' }) },
+      { url: 'https://late.example/', credential: async () => bob.id },
+      { url: 'https://none.example/', credential: () => null },
+      { url: 'https://nobody.example/', credential: 'nobody' },
+    );
+    const ask = (host: string, method = 'GET') => ownerOf(policy, { url: `https://${host}.example/`, method });
+    expect(await ownerOf(policy, GET)).toBe('alice');
+    expect(await Promise.all(['id', 'tag', 'criteria', 'function', 'late', 'none', 'nobody'].map((host) => ask(host)))).toEqual([
+      'bob',
+      'carol',
+      'carol',
+      'bob',
+      'bob',
+      null,
+      null,
+    ]);
+    expect(await ask('function', 'POST')).toBe('carol');
+  });
+
+  it('of several that match the default goes first, then the oldest', async () => {
+    const { policyOf, ownerOf, store, carol } = await three();
+    const policy = policyOf({ url: API, credential: 'billing' });
+    expect(await ownerOf(policy, GET)).toBe('bob');
+    await store.setDefault(carol);
+    expect(await ownerOf(policy, GET)).toBe('carol');
+  });
+
+  it('a request’s own choice goes before that of the resource', async () => {
+    const { policyOf, ownerOf, alice, bob, carol } = await three();
+    const policy = policyOf({ url: API, credential: bob.id });
+    expect(await ownerOf(policy, GET, { credential: carol.id })).toBe('carol');
+    expect(await ownerOf(policy, GET, { credential: { sub: 'alice' } })).toBe('alice');
+    expect(await ownerOf(policy, GET, { credential: () => alice })).toBe('alice');
+    expect(await ownerOf(policy, GET, { credential: () => null })).toBeNull();
+  });
+
+  it('a request that names a credential which is not here fails; nothing is sent without a token', async () => {
+    const { policyOf, bob } = await three();
+    const policy = policyOf(API);
+    expect(await codeOf(policy.attach(GET, { credential: 'nobody' }))).toBe('needs_sign_in');
+    expect(await codeOf(policy.attach(GET, { credential: { sub: 'mallory' } }))).toBe('needs_sign_in');
+    await bob.remove();
+    expect(await codeOf(policy.attach(GET, { credential: bob.id }))).toBe('needs_sign_in');
+  });
+
+  it('6750-2 a request’s choice opens no place that is off the list', async () => {
+    const { policyOf, bob } = await three();
+    expect(await policyOf(API).attach({ url: 'https://evil.test/v1/', method: 'GET' }, { credential: bob.id })).toBeNull();
+  });
+
+  it('a retry is with the token of the same credential', async () => {
+    const { policyOf, alice, bob, authority } = await three();
+    const one = await attached(policyOf(API), GET, { credential: bob.id });
+    const next = await one.retryOf(REFUSED);
+    expect(next?.authorization).toBe(bearer(bob.token?.accessToken ?? ''));
+    expect(authority.refreshes).toHaveLength(1);
+    expect(alice.token?.accessToken).toContain('CANARY');
+  });
+
+  it.each([1, '', null, [], true])('%j is no choice: a TypeError', async (credential) => {
+    const { policy, store } = await signedIn();
+    const wrong = { credential: credential as never };
+    await expect(policy.attach(GET, wrong)).rejects.toThrow(TypeError);
+    expect(() => createAttachmentPolicy(store, { resources: [{ url: API, ...wrong }] })).toThrow(TypeError);
+  });
+
+  it('what a choice throws the request fails with', async () => {
+    const { policyOf } = await three();
+    const error = new Error('no idea');
+    const policy = policyOf({
+      url: API,
+      credential: () => {
+        throw error;
+      },
+    });
+    await expect(policy.attach(GET)).rejects.toBe(error);
+  });
+});
+
+describe('which token', () => {
+  it('a resource’s methods: others go without', async () => {
+    const { policy } = await signedIn({ resources: [{ url: API, methods: ['get', 'HEAD'] }] });
+    const ask = async (method: string) => (await policy.attach({ url: GET.url, method })) !== null;
+    expect(await Promise.all(['GET', 'get', 'HEAD', 'POST', 'DELETE', ''].map(ask))).toEqual([true, true, true, false, false, false]);
+  });
+
+  it('TMB-1 a resource’s scope: a token that can do no more, and after a 401 another of that kind', async () => {
+    const resources = [{ url: API, scope: 'orders:read' }, 'https://other.example/'];
+    const { policy, authority, credential } = await signedIn({ resources }, { scope: 'openid orders:read orders:write' });
+    const whole = credential.token?.accessToken ?? '';
+    const one = await attached(policy);
+    expect(one.authorization).not.toBe(bearer(whole));
+    expect((await attached(policy)).authorization).toBe(one.authorization);
+    expect((await attached(policy, { url: 'https://other.example/', method: 'GET' })).authorization).toBe(bearer(whole));
+    const next = await one.retryOf(REFUSED);
+    expect([one.authorization, bearer(whole)]).not.toContain(next?.authorization);
+    expect(authority.refreshes.map(({ target }) => target)).toEqual([{ scope: 'orders:read' }, { scope: 'orders:read' }]);
+    expect(credential.token?.accessToken).toBe(whole);
+  });
+
+  it('a resource of RFC 8707: a token for it', async () => {
+    const resource = 'https://api.example.com/';
+    const { policy, authority } = await signedIn({ resources: [{ url: API, resource }] });
+    await attached(policy);
+    expect(authority.refreshes.map(({ target }) => target)).toEqual([{ resource }]);
+  });
+
+  it('6749-11 a scope that was not granted is an error, and nothing is sent', async () => {
+    const { policy, authority } = await signedIn({ resources: [{ url: API, scope: 'admin' }] });
+    expect(await codeOf(policy.attach(GET))).toBe('scope_not_granted');
+    expect(authority.refreshes).toHaveLength(0);
   });
 });
 
 describe('the policy', () => {
   it('E15 with no resources covers nothing', async () => {
-    const { store } = await setUp();
-    expect(createAttachmentPolicy(store, { resources: [] }).covers('https://api.example.com/v1/')).toBe(false);
-    expect(createAttachmentPolicy(store, { resources }).covers('https://api.example.com/v1/')).toBe(true);
+    const { store, policy } = await signedIn();
+    expect(createAttachmentPolicy(store, { resources: [] }).covers(GET)).toBe(false);
+    expect(policy.covers(GET)).toBe(true);
   });
 
   it('takes relative addresses from its base', async () => {
-    const { store } = await setUp();
-    const policy = createAttachmentPolicy(store, { resources: ['https://app.example.com/api'], baseUrl: () => 'https://app.example.com/' });
-    expect([policy.covers('/api/x'), policy.covers('/x')]).toEqual([true, false]);
-  });
-
-  it('a wrong resource is a TypeError at once', async () => {
-    const { store } = await setUp();
-    expect(() => createAttachmentPolicy(store, { resources: ['api'] })).toThrow(TypeError);
+    const { policy } = await signedIn({ resources: ['https://app.example.com/api'], baseUrl: () => 'https://app.example.com/' });
+    expect(['/api/x', '/x'].map((url) => policy.covers({ url, method: 'GET' }))).toEqual([true, false]);
   });
 
   it('E19 the token endpoint is not covered by itself', async () => {
-    const { server, store } = await setUp();
-    expect(createAttachmentPolicy(store, { resources }).covers(`${server.issuer}/token`)).toBe(false);
+    const { policy } = await signedIn();
+    expect(policy.covers({ url: `${ISSUER}/token`, method: 'POST' })).toBe(false);
+  });
+
+  it.each<[string, unknown]>([
+    ['a wrong resource', { resources: ['api'] }],
+    ['a list that is none', { resources: API }],
+    ['no list', {}],
+    ['a negative time', { resources: [], waitMs: -1 }],
+    ['a time that is no number', { resources: [], waitMs: '5' }],
+    ['no number', { resources: [], retryAfterMaxMs: NaN }],
+  ])('%s is a TypeError at once', async (_, options) => {
+    const { store } = await signedIn();
+    expect(() => createAttachmentPolicy(store, options as AttachmentOptions)).toThrow(TypeError);
+  });
+
+  it('HT-9 no error of it holds a token', async () => {
+    const { policy, browser, authority, store } = await signedIn({ waitMs: 10 }, { lifetimeS: 1 });
+    await browser.advance(2_000);
+    authority.hold();
+    const failing = refusal(policy.attach(GET));
+    await browser.advance(10);
+    const errors = [await failing, await refusal(policy.attach(GET, { credential: 'nobody' }))];
+    authority.refreshes[0]?.answer();
+    await settle();
+    await store.close();
+    errors.push(await refusal(policy.attach(GET)));
+    for (const error of errors) expect(`${error.stack} ${JSON.stringify(error)}`).not.toContain('CANARY');
   });
 });

@@ -3,6 +3,8 @@ import { createAttachmentPolicy } from '../../src/http/attachment.js';
 import { ISSUER, offline, refusal } from '../support/fake-client.js';
 import { closeAll, codeOf, collect, createWorld, settle, type World } from '../support/fixture.js';
 
+const RESOURCE = 'https://api.example.com/';
+
 afterEach(closeAll);
 
 const never = (): Promise<void> => new Promise(() => undefined);
@@ -64,7 +66,7 @@ describe('revoke', () => {
         expect(await codeOf(command())).toBe('credential_removed');
     }
     for (const { store } of [a, b])
-      expect(await createAttachmentPolicy(store, { resources: ['https://api.example.com/'] }).attach()).toBeNull();
+      expect(await createAttachmentPolicy(store, { resources: [RESOURCE] }).attach({ url: RESOURCE, method: 'GET' })).toBeNull();
     expect(world.authority.refreshes).toHaveLength(0);
     await server.answer();
     await server.answer();

@@ -210,7 +210,7 @@ function judge({ mode, server, sessions }: Ground, kind: Place['kind'], { mishap
   if (refusals > 0) {
     expect(STRICT).toContain(mode);
     expect(inTheMiddle).toBeGreaterThan(0);
-    expect(refusals).toBe(1); // and nobody asked again
+    expect(refusals).toBeLessThanOrEqual(inTheMiddle); // whoever hears of it asks no more; who died before may have been refused, too
     for (const end of ends) expect(end).toMatchObject({ over: 'needs_sign_in', reason: 'rotation_lost' });
     return true;
   }

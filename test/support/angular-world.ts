@@ -1,9 +1,12 @@
 // An Angular application over a fake browser, disk and authorization server.
-import type { HttpContext } from '@angular/common/http';
 import { HttpClient, provideHttpClient, withInterceptors } from '@angular/common/http';
+import type { HttpContext, HttpFeature, HttpFeatureKind } from '@angular/common/http';
 import { HttpTestingController, provideHttpClientTesting } from '@angular/common/http/testing';
 import { TestBed } from '@angular/core/testing';
+import type { EnvironmentProviders, Provider } from '@angular/core';
 import { CredentialStore, credentialsInterceptor, provideCredentials, withResources, withStorage } from 'rx-credentials-angular';
+import type { CredentialsFeature } from 'rx-credentials-angular';
+import type { ProtectedResource } from 'rx-credentials/http';
 import type { FakeDisk } from './fake-disk.js';
 import type { FakeAuthority, SignInOptions } from './fake-client.js';
 import type { FakeBrowser, FakePlatform } from './fake-platform.js';
@@ -31,7 +34,20 @@ export interface Sent {
   unsubscribe(): void;
 }
 
+export interface AngularWorldOptions {
+  readonly resources?: readonly (string | ProtectedResource)[];
+  readonly features?: readonly CredentialsFeature[];
+  readonly providers?: readonly (Provider | EnvironmentProviders)[];
+  /** Default: the interceptor function. */
+  readonly http?: readonly HttpFeature<HttpFeatureKind>[];
+}
+
 export function createAngularWorld(...resources: readonly string[]): AngularWorld {
+  return createAngularWorldOf(resources.length > 0 ? { resources } : {});
+}
+
+export function createAngularWorldOf(options: AngularWorldOptions): AngularWorld {
+  const { resources = [API], features = [], providers = [], http: httpFeatures = [withInterceptors([credentialsInterceptor])] } = options;
   const { authority, browser, disk } = createWorld();
   const platform = browser.openTab();
   TestBed.configureTestingModule({
@@ -39,10 +55,12 @@ export function createAngularWorld(...resources: readonly string[]): AngularWorl
       provideCredentials(
         authority.client(platform),
         withStorage(() => disk.storage()),
-        withResources(...(resources.length > 0 ? resources : [API])),
+        withResources(...resources),
+        ...features,
       ),
-      provideHttpClient(withInterceptors([credentialsInterceptor])),
+      provideHttpClient(...httpFeatures),
       provideHttpClientTesting(),
+      ...providers,
     ],
   });
   const http = TestBed.inject(HttpClient);

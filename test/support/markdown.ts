@@ -14,12 +14,12 @@ export interface Example {
   readonly runs: boolean;
 }
 
-/** Every TypeScript block of README.md, CONTRIBUTING.md, docs/ and docs/storage/. */
+/** Every TypeScript block of README.md, CONTRIBUTING.md, docs/, docs/angular/ and docs/storage/. */
 export function examples(): readonly Example[] {
   const pages = [
     'README.md',
     'CONTRIBUTING.md',
-    ...['docs', 'docs/storage'].flatMap((folder) =>
+    ...['docs', 'docs/angular', 'docs/storage'].flatMap((folder) =>
       readdirSync(join(ROOT, folder))
         .filter((name) => name.endsWith('.md'))
         .map((name) => `${folder}/${name}`),

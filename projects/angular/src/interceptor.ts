@@ -1,40 +1,77 @@
 /**
- * Attaches tokens to the requests of `HttpClient` that go to a resource of the allow-list, and retries once after a 401 that a
- * renewed token can mend.
+ * Attaches tokens to the requests of `HttpClient` that go to a resource of the allow-list, and sends again what another token can mend.
  *
  * @module
  */
 import { HttpErrorResponse } from '@angular/common/http';
-import type { HttpEvent, HttpHandlerFn, HttpInterceptorFn, HttpRequest } from '@angular/common/http';
-import { inject } from '@angular/core';
-import type { Attachment } from 'rx-credentials/http';
-import { catchError, from, switchMap, throwError } from 'rxjs';
+import type { HttpEvent, HttpHandler, HttpHandlerFn, HttpInterceptor, HttpInterceptorFn, HttpRequest } from '@angular/common/http';
+import { inject, Injectable } from '@angular/core';
+import type { Attachment, AttachmentPolicy } from 'rx-credentials/http';
+import { catchError, defer, from, switchMap, tap, throwError } from 'rxjs';
 import type { Observable } from 'rxjs';
-import { ATTACHMENT_POLICY } from './providers';
+import { choiceOf } from './request-context';
+import { ATTACHMENT_POLICIES } from './stores';
 
 /**
  * For `provideHttpClient(withInterceptors([credentialsInterceptor]))`. Requests off the list, and those that carry an `Authorization`
  * header of their own, pass untouched. While nobody is signed in, requests go without a token. A token that expired and cannot be
  * renewed is never sent: the request fails with the `CredentialError` of the renewal.
+ *
+ * Of several stores the first one whose list covers the request attaches.
  */
-export const credentialsInterceptor: HttpInterceptorFn = (request, next) => {
-  const policy = inject(ATTACHMENT_POLICY);
-  if (!policy.covers(request.url) || request.headers.has('Authorization')) return next(request);
-  return from(policy.attach()).pipe(switchMap((attachment) => (attachment ? sendWith(attachment, request, next) : next(request))));
-};
+export const credentialsInterceptor: HttpInterceptorFn = (request, next) => intercepted(inject(ATTACHMENT_POLICIES), request, next);
 
-/** The first try, and the only retry: what was tried is known by where we are, no mark travels with the request (E13). */
-function sendWith(attachment: Attachment, request: HttpRequest<unknown>, next: HttpHandlerFn): Observable<HttpEvent<unknown>> {
-  return next(withAuthorization(request, attachment)).pipe(
+/** The same as a class: `{ provide: HTTP_INTERCEPTORS, useClass: CredentialsInterceptor, multi: true }` and `withInterceptorsFromDi()`. */
+@Injectable()
+export class CredentialsInterceptor implements HttpInterceptor {
+  readonly #policies = inject(ATTACHMENT_POLICIES);
+
+  intercept(request: HttpRequest<unknown>, next: HttpHandler): Observable<HttpEvent<unknown>> {
+    return intercepted(this.#policies, request, (handled) => next.handle(handled));
+  }
+}
+
+function intercepted(
+  policies: readonly AttachmentPolicy[],
+  request: HttpRequest<unknown>,
+  next: HttpHandlerFn,
+): Observable<HttpEvent<unknown>> {
+  const { credential, isSentOnce } = choiceOf(request.context);
+  if (credential === null || request.headers.has('Authorization')) return next(request);
+  const asked = { url: request.urlWithParams, method: request.method };
+  const policy = policies.find((one) => one.covers(asked));
+  if (!policy) return next(request);
+  return defer(() => {
+    const left = new AbortController();
+    const options = { credential, mayRetry: !isSentOnce && !isStream(request.body), signal: left.signal };
+    return from(policy.attach(asked, options)).pipe(
+      switchMap((attachment) => (attachment ? sentWith(attachment, policy, request, next) : next(request))),
+      tap({ unsubscribe: () => left.abort() }), // ends the waiting, never the refresh
+    );
+  });
+}
+
+/** The tries after the first come from `retryOf`: no mark travels with the request (E13). */
+function sentWith(
+  attachment: Attachment,
+  policy: AttachmentPolicy,
+  request: HttpRequest<unknown>,
+  next: HttpHandlerFn,
+): Observable<HttpEvent<unknown>> {
+  return next(request.clone({ setHeaders: { Authorization: attachment.authorization } })).pipe(
     catchError((error: unknown) => {
-      if (!(error instanceof HttpErrorResponse) || error.status !== 401) return throwError(() => error);
-      return from(attachment.afterUnauthorized(error.headers.get('WWW-Authenticate'))).pipe(
-        switchMap((renewed) => (renewed ? next(withAuthorization(request, renewed)) : throwError(() => error))),
+      if (!(error instanceof HttpErrorResponse)) return throwError(() => error);
+      const { status, headers, url } = error;
+      const isElsewhere = url !== null && !policy.covers({ url, method: request.method }); // a redirect led there, without the token
+      if (isElsewhere) return throwError(() => error);
+      return from(attachment.retryOf({ status, header: (name) => headers.get(name) })).pipe(
+        switchMap((again) => (again ? sentWith(again, policy, request, next) : throwError(() => error))),
       );
     }),
   );
 }
 
-function withAuthorization(request: HttpRequest<unknown>, { authorization }: Attachment): HttpRequest<unknown> {
-  return request.clone({ setHeaders: { Authorization: authorization } });
+/** What is read while it is sent cannot be sent again; everything else that `HttpClient` takes can. */
+function isStream(body: unknown): boolean {
+  return typeof body === 'object' && body !== null && ('getReader' in body || Symbol.asyncIterator in body);
 }

@@ -1,107 +1,136 @@
 /**
- * Wiring: one store for the application, made when it is first injected.
+ * Wiring: one store for each `provideCredentials`, made when it is first injected.
  *
  * @module
  */
-import { DOCUMENT } from '@angular/common';
-import { DestroyRef, inject, InjectionToken, makeEnvironmentProviders, NgZone } from '@angular/core';
+import { DestroyRef, inject, Injector, makeEnvironmentProviders, NgZone, runInInjectionContext } from '@angular/core';
 import type { EnvironmentProviders } from '@angular/core';
-import { createCredentialStore, defaultPlatform } from 'rx-credentials';
-import { createAttachmentPolicy } from 'rx-credentials/http';
-import type { AttachmentPolicy } from 'rx-credentials/http';
+import { createCredentialStore, defaultPlatform, isCredentialError, memoryStorage } from 'rx-credentials';
 import type {
   CredentialStorage,
   CredentialStore as CredentialStoreType,
   CredentialStoreOptions,
+  OAuth2Client,
   OAuth2ClientOptions,
   Platform,
 } from 'rx-credentials';
-
-/** The store of the application: `inject(CredentialStore)`. */
-export const CredentialStore = new InjectionToken<CredentialStoreType>('rx-credentials CredentialStore');
-/** The type behind the token of the same name. */
-export type CredentialStore = CredentialStoreType;
-
-/** @internal The policy of the environment that provides the store: a child environment has its own. */
-export const ATTACHMENT_POLICY = new InjectionToken<AttachmentPolicy>('rx-credentials attachment policy');
+import { createAttachmentPolicy } from 'rx-credentials/http';
+import type { AttachmentPolicy } from 'rx-credentials/http';
+import { injectBaseUrl } from './base-url';
+import { featureSet, logEvent } from './features';
+import type { CredentialsFeature, FeatureSet } from './features';
+import { createSignInFlows } from './sign-in-flow';
+import { ATTACHMENT_POLICIES, CREDENTIALS_OVERRIDES, STORE_NAMES, tokensOf } from './stores';
+import type { StoreSetup, StoreTokens } from './stores';
 
 /** What `provideCredentials` configures: the clients whose tokens are kept. */
 export type CredentialsConfig = CredentialStoreOptions['clients'];
 
-/** A part of the configuration that is given by a `with…` function. */
-export type CredentialsFeature =
-  | { readonly kind: 'storage'; readonly create: () => CredentialStorage; readonly persist?: 'all' | 'refresh-only' }
-  | { readonly kind: 'resources'; readonly resources: readonly string[] };
+type ConfigFactory = () => CredentialsConfig;
 
 /**
- * Where records live. The factory runs in an injection context when the store is first injected.
- * Without this feature tokens are kept in memory and are gone on reload.
- *
- * @param options.persist `'refresh-only'`: access tokens stay in memory, each tab and each start renews for its own; default `'all'`
- */
-export function withStorage(
-  create: () => CredentialStorage,
-  options: { readonly persist?: 'all' | 'refresh-only' } = {},
-): CredentialsFeature {
-  return { kind: 'storage', create, ...options };
-}
-
-/**
- * Where `credentialsInterceptor` may send tokens: absolute URLs, matched by origin and then by path on a segment boundary.
- * Without this feature no request carries a token.
- */
-export function withResources(...resources: readonly string[]): CredentialsFeature {
-  return { kind: 'resources', resources };
-}
-
-/**
- * Provides the store. Nothing is read or asked before the store is injected; bootstrap neither waits for it nor fails with it.
+ * Provides a store. Nothing is read or asked before the store is injected, or a request goes to a resource; bootstrap neither waits for it
+ * nor fails with it. In the providers of a route: a store for that route, closed when its environment is destroyed.
  *
  * @param config one client or several, or a factory that runs in an injection context
- * @throws {TypeError} the same feature twice
+ * @throws {TypeError} the same feature twice, or features that contradict each other or the configuration
  */
 export function provideCredentials(
-  config: OAuth2ClientOptions | CredentialsConfig | (() => CredentialsConfig),
+  config: OAuth2ClientOptions | CredentialsConfig | ConfigFactory,
   ...features: readonly CredentialsFeature[]
 ): EnvironmentProviders {
-  const kinds = new Set(features.map(({ kind }) => kind));
-  if (kinds.size < features.length) throw new TypeError('provideCredentials was given the same feature twice');
-  const storage = features.find((feature) => feature.kind === 'storage');
-  const resources = features.find((feature) => feature.kind === 'resources');
+  const set = featureSet(features);
+  if (typeof config !== 'function') assertOnePlatform(config, set);
+  const name = set.withName?.name ?? '';
+  const tokens = tokensOf(name);
   return makeEnvironmentProviders([
-    {
-      provide: ATTACHMENT_POLICY,
-      useFactory: (): AttachmentPolicy => {
-        const document = inject(DOCUMENT);
-        return createAttachmentPolicy(inject(CredentialStore), { resources: resources?.resources ?? [], baseUrl: () => document.baseURI });
-      },
-    },
-    {
-      provide: CredentialStore,
-      useFactory: (): CredentialStoreType => {
-        const clients = typeof config === 'function' ? config() : config;
-        const platform = [clients].flat().find((client) => client.platform)?.platform ?? defaultPlatform();
-        const store = createCredentialStore({
-          clients,
-          platform: outsideZone(platform, inject(NgZone)),
-          ...(storage && { storage: storage.create() }),
-          ...(storage?.persist && { persist: storage.persist }),
-        });
-        inject(DestroyRef).onDestroy(() => void store.close());
-        return store;
-      },
-    },
+    { provide: tokens.setup, useFactory: () => setupOf(config, set) },
+    { provide: tokens.store, useFactory: () => createStore(name, tokens, set) },
+    { provide: tokens.flows, useFactory: () => createSignInFlows() },
+    { provide: tokens.policy, useFactory: () => createPolicy(tokens, set) },
+    { provide: STORE_NAMES, useValue: name, multi: true },
+    { provide: ATTACHMENT_POLICIES, useFactory: () => [...new Set(inject(STORE_NAMES))].map((one) => inject(tokensOf(one).policy)) },
   ]);
 }
 
+function setupOf(config: CredentialsConfig | ConfigFactory, set: FeatureSet): StoreSetup {
+  const overrides = inject(CREDENTIALS_OVERRIDES, { optional: true });
+  const clients = [typeof config === 'function' ? config() : config].flat() as readonly (OAuth2ClientOptions | OAuth2Client)[];
+  assertOnePlatform(clients, set);
+  const platform = outsideZone(
+    overrides?.platform ?? set.withPlatform?.platform() ?? clients.find((client) => client.platform)?.platform ?? defaultPlatform(),
+    inject(NgZone),
+  );
+  return { platform, clients: overrides ? clients.map((client) => overrides.client(client)) : clients };
+}
+
+function createStore(name: string, tokens: StoreTokens, set: FeatureSet): CredentialStoreType {
+  const overrides = inject(CREDENTIALS_OVERRIDES, { optional: true });
+  const { clients, platform } = inject(tokens.setup);
+  const storage = overrides?.storage(name) ?? (set.withStorage && storageOf(set.withStorage.create));
+  const options: CredentialStoreOptions = {
+    clients,
+    platform,
+    renewal: { ahead: set.withRefresh?.refresh.ahead ?? (overrides ? false : undefined) },
+    persist: set.withStorage?.persist,
+    storage,
+  };
+  const store = inject(NgZone).runOutsideAngular(() => createCredentialStore(options));
+  inject(DestroyRef).onDestroy(() => void store.close());
+  overrides?.made(name, store);
+  const { withLogger } = set;
+  if (withLogger) store.events$.subscribe((event) => logEvent(withLogger.logger, name, event)); // completes with the store
+  return store;
+}
+
+/** Asks for the store when there is a request for it: so that what makes the store may use `HttpClient`. */
+function createPolicy(tokens: StoreTokens, set: FeatureSet): AttachmentPolicy {
+  const injector = inject(Injector);
+  const baseUrl = injectBaseUrl();
+  const store = (): CredentialStoreType => injector.get(tokens.store);
+  const platform = (): Platform => injector.get(tokens.setup).platform;
+  const { withStepUp } = set;
+  return createAttachmentPolicy(
+    { getDefault: () => store().getDefault(), with: (id) => store().with(id), find: (query) => store().find(query) },
+    {
+      resources: set.withResources?.resources ?? [],
+      baseUrl,
+      platform: {
+        now: () => platform().now(),
+        monotonicNow: () => platform().monotonicNow(),
+        setTimer: (...args) => platform().setTimer(...args),
+      },
+      ...set.withRefresh?.refresh,
+      ...(withStepUp && { stepUp: (...args) => runInInjectionContext(injector, () => withStepUp.stepUp(...args)) }),
+    },
+  );
+}
+
+/** The storage; what the browser forbids is found out by the store, which says so and goes on in memory (E38). */
+function storageOf(create: () => CredentialStorage): CredentialStorage {
+  try {
+    return create();
+  } catch (error) {
+    const isForbidden = isCredentialError(error) || (typeof DOMException === 'function' && error instanceof DOMException);
+    if (!isForbidden) throw error; // a mistake of the program
+    return { ...memoryStorage(), open: () => Promise.reject(error) };
+  }
+}
+
+function assertOnePlatform(clients: CredentialsConfig, set: FeatureSet): void {
+  if (set.withPlatform && [clients].flat().some((client) => client.platform && !('sendRefresh' in client)))
+    throw new TypeError('provideCredentials was given withPlatform and a client with a platform of its own');
+}
+
 /**
- * The platform with its timers and listeners outside the zone (E44): a waiting credential keeps no application unstable, and a tick
- * repaints nothing by itself. What changes reaches views through signals.
+ * The platform with its timers, listeners and requests outside the zone (E44): a waiting credential keeps no application unstable, and a
+ * tick repaints nothing by itself. What changes reaches views through signals.
  */
 function outsideZone(platform: Platform, zone: NgZone): Platform {
   const { openChannel, lifecycle } = platform;
   const members: Partial<Platform> = {
-    setTimer: (callback, delayMs) => zone.runOutsideAngular(() => platform.setTimer(callback, delayMs)),
+    fetch: (input, init) => zone.runOutsideAngular(() => platform.fetch(input, init)),
+    setTimer: (callback, delayMs, isAwaited) => zone.runOutsideAngular(() => platform.setTimer(callback, delayMs, isAwaited)),
     ...(openChannel && { openChannel: (name, onMessage) => zone.runOutsideAngular(() => openChannel(name, onMessage)) }),
     ...(lifecycle && { lifecycle: (listener) => zone.runOutsideAngular(() => lifecycle(listener)) }),
   };

@@ -3,9 +3,19 @@
  *
  * @module
  */
-export { CredentialStore, provideCredentials, withResources, withStorage } from './providers';
-export type { CredentialsConfig, CredentialsFeature } from './providers';
-export { injectAuthorizationCodeFlow, injectDefaultCredential, injectSessionLogoutFlow } from './inject';
-export { credentialsInterceptor } from './interceptor';
+export { CredentialStore, credentialStoreToken, CREDENTIALS_OVERRIDES as ɵCREDENTIALS_OVERRIDES } from './stores';
+export type { CredentialsOverrides as ɵCredentialsOverrides, StoreChoice } from './stores';
+export { provideCredentials } from './providers';
+export type { CredentialsConfig } from './providers';
+export { withLogger, withName, withPlatform, withRefresh, withResources, withStepUp, withStorage } from './features';
+export type { CredentialsFeature, CredentialsLogger, RefreshOptions, StepUp } from './features';
+export { injectCredentials, injectCredentialStatus, injectDefaultCredential, injectSessionLogoutFlow, injectToken } from './inject';
+export type { CredentialId } from './inject';
+export { completeSignIn, injectAuthorizationCodeFlow, injectSignInFailure } from './sign-in';
+export type { CompleteSignInOptions, SignInFailure } from './sign-in';
+export type { SignInFlow, SignInStartOptions } from './sign-in-flow';
+export { CredentialsInterceptor, credentialsInterceptor } from './interceptor';
+export { noCredential, noRetry, useCredential } from './request-context';
 export { requireCredential } from './guard';
-export type { RequireCredentialOptions } from './guard';
+export type { CredentialGuard, MissingCredential, RequireCredentialOptions } from './guard';
+export type { Destination, DestinationOf } from './redirect';

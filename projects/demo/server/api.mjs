@@ -9,7 +9,8 @@ const ORDERS = [
 ];
 
 /**
- * Starts the API: `/v1/orders` (GET, POST) wants an access token with the scope `api:read`, `/public` none; `/log` answers what was asked so far.
+ * Starts the API: `/v1/orders` (GET, POST) wants an access token with the scope `api:read`, `/public` none; `/log` answers what was asked so far. POST `/faults` with
+ * `{ "refuse": true }`: no token is good enough any more.
  *
  * @param options.port 0 lets the system choose; default 0
  * @param options.issuer the authorization server that vouches for tokens
@@ -18,6 +19,7 @@ const ORDERS = [
  */
 export async function startApi({ port = 0, host = '127.0.0.1', issuer, introspectionClient, allowedOrigins = [] }) {
   let log = [];
+  let refuse = false;
   const introspect = createIntrospection(issuer, introspectionClient);
   const server = createServer((request, response) => {
     answer(request, response).catch((error) => {
@@ -32,13 +34,17 @@ export async function startApi({ port = 0, host = '127.0.0.1', issuer, introspec
     allowOrigin(request, response, allowedOrigins);
     if (request.method === 'OPTIONS') return preflight(response);
     if (pathname === '/log') return sendJson(response, 200, log);
+    if (pathname === '/faults') {
+      if (request.method === 'POST') refuse = JSON.parse(await readText(request)).refuse === true;
+      return sendJson(response, 200, { refuse });
+    }
     const token = bearerToken(request);
     // Noted when the answer leaves, in whatever way.
     response.once('finish', () => {
       log.push({ method: request.method, path: pathname, status: response.statusCode, tokenTail: tail(token) });
       if (log.length > MAX_LOG_ENTRIES) log.shift();
     });
-    return route({ request, response, pathname, token, introspect });
+    return route({ request, response, pathname, token, introspect: refuse ? () => ({ active: false }) : introspect });
   }
 
   const origin = `http://${host}:${await listen(server, { port, host })}`;

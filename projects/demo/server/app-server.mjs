@@ -96,7 +96,7 @@ function securityHeaders(config) {
     "object-src 'none'",
     "base-uri 'self'",
     "form-action 'self'",
-    "frame-ancestors 'none'",
+    "frame-ancestors 'self'", // the page of eight tabs
   ];
   return {
     'Content-Security-Policy': policy.join('; '),

@@ -4,7 +4,7 @@ import { createRefreshServer } from '../../support/refresh-server/node.mjs';
 
 const TABS = 8;
 const ROUNDS = 40;
-const RESTARTS = 20;
+const RESTARTS = 40;
 const KILLS = 5;
 const STAGGER_MS = 15;
 const EXPIRED_MS = 3_600_000;

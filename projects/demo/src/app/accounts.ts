@@ -54,7 +54,8 @@ export class Accounts {
 
   /** Where the user wanted to go when they were asked to sign in. Nothing but a page of ours. */
   takeDestination(): string {
-    return takeItem(WANTED_KEY) === 'orders' ? '/orders' : '/';
+    const wanted = takeItem(WANTED_KEY) ?? '';
+    return ['orders', 'tabs'].includes(wanted) ? `/${wanted}` : '/';
   }
 
   /** Where a sign-in of this tab that is finished would come back to a second time. */

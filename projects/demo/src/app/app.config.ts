@@ -23,6 +23,13 @@ const routes: Routes = [
     loadComponent: () => import('./pages/orders').then(({ Orders }) => Orders),
     title: 'Orders · rx-credentials',
   },
+  {
+    path: 'tabs',
+    canMatch: [requireCredential({ orElse: '/?wanted=tabs' })],
+    loadComponent: () => import('./pages/tabs').then(({ Tabs }) => Tabs),
+    title: 'Eight tabs · rx-credentials',
+  },
+  { path: 'tab', loadComponent: () => import('./pages/tab').then(({ Tab }) => Tab), title: 'Tab · rx-credentials' },
   { path: '**', redirectTo: '' },
 ];
 

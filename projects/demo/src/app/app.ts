@@ -1,4 +1,4 @@
-import { ChangeDetectionStrategy, Component, computed, inject } from '@angular/core';
+import { ChangeDetectionStrategy, Component, computed, DOCUMENT, inject } from '@angular/core';
 import { RouterLink, RouterLinkActive, RouterOutlet } from '@angular/router';
 import type { IsActiveMatchOptions } from '@angular/router';
 import { isSignedIn } from 'rx-credentials';
@@ -13,24 +13,27 @@ import { nameOf } from './words';
   imports: [RouterOutlet, RouterLink, RouterLinkActive, StatusBar, Avatar],
   changeDetection: ChangeDetectionStrategy.OnPush,
   template: `
-    <header class="top">
-      <div class="wrap row">
-        <a class="brand" routerLink="/">rx<span>-</span>credentials</a>
-        <nav aria-label="Pages">
-          <a routerLink="/" routerLinkActive="here" [routerLinkActiveOptions]="exactPath" ariaCurrentWhenActive="page">Credentials</a>
-          <a routerLink="/orders" routerLinkActive="here" ariaCurrentWhenActive="page">Orders</a>
-        </nav>
-        <p class="who" data-testid="who">
-          @if (user(); as user) {
-            <app-avatar [name]="name()" [seed]="user.claims?.sub ?? user.id" size="small" /> <span>{{ name() }}</span>
-          } @else if (user() === null) {
-            <span class="muted">{{ state().credentials.length > 0 ? 'no default' : 'signed out' }}</span>
-          }
-        </p>
-      </div>
-    </header>
-    <app-status-bar />
-    <main class="wrap" id="main"><router-outlet /></main>
+    @if (!isFrame) {
+      <header class="top">
+        <div class="wrap row">
+          <a class="brand" routerLink="/">rx<span>-</span>credentials</a>
+          <nav aria-label="Pages">
+            <a routerLink="/" routerLinkActive="here" [routerLinkActiveOptions]="exactPath" ariaCurrentWhenActive="page">Credentials</a>
+            <a routerLink="/orders" routerLinkActive="here" ariaCurrentWhenActive="page">Orders</a>
+            <a routerLink="/tabs" routerLinkActive="here" ariaCurrentWhenActive="page">Eight tabs</a>
+          </nav>
+          <p class="who" data-testid="who">
+            @if (user(); as user) {
+              <app-avatar [name]="name()" [seed]="user.claims?.sub ?? user.id" size="small" /> <span>{{ name() }}</span>
+            } @else if (user() === null) {
+              <span class="muted">{{ state().credentials.length > 0 ? 'no default' : 'signed out' }}</span>
+            }
+          </p>
+        </div>
+      </header>
+      <app-status-bar />
+    }
+    <main [class.wrap]="!isFrame" [class.bare]="isFrame" id="main"><router-outlet /></main>
   `,
   styles: `
     .top {
@@ -89,6 +92,9 @@ import { nameOf } from './words';
     main {
       padding-block: 1.25rem 4rem;
     }
+    main.bare {
+      padding: 0;
+    }
     @media (max-width: 32rem) {
       .row {
         justify-content: space-between;
@@ -105,6 +111,8 @@ import { nameOf } from './words';
   `,
 })
 export class App {
+  /** One of the eight tabs: it has no room for more than its page. */
+  protected readonly isFrame = inject(DOCUMENT).location.pathname === '/tab';
   /** Home is home, whatever the query says. */
   protected readonly exactPath: IsActiveMatchOptions = {
     paths: 'exact',

@@ -1,5 +1,5 @@
 /** Answers no authorization server should give, put in the way of the real one. Everything ambient of a store is passed in, so this needs no trick. */
-import { Injectable } from '@angular/core';
+import { Injectable, signal } from '@angular/core';
 import { defaultPlatform } from 'rx-credentials';
 import type { Platform } from 'rx-credentials';
 
@@ -8,35 +8,40 @@ export type TokenFault = 'garbage' | 'html' | 'offline';
 
 @Injectable({ providedIn: 'root' })
 export class Faults {
-  #armed: TokenFault | null = null;
+  #passing: TokenFault | null = null;
   readonly #browser = defaultPlatform();
+  /** What goes wrong with every token request until it is set to `null`. */
+  readonly lasting = signal<TokenFault | null>(null);
+  /** Requests for another token that this page has made, in whatever way they ended. */
+  readonly refreshes = signal(0);
   /** The platform of the browser, but for token requests while a fault is armed. */
   readonly platform: Platform = { ...this.#browser, fetch: (input, init) => this.#fetch(input, init) };
 
   /** Runs `task` with every token request going wrong: a single one would be sent again, and the refresh go well. */
   async during<T>(fault: TokenFault, task: () => Promise<T>): Promise<T> {
-    this.#armed = fault;
+    this.#passing = fault;
     try {
       return await task();
     } finally {
-      this.#armed = null;
+      this.#passing = null;
     }
   }
 
   #fetch(input: RequestInfo | URL, init: RequestInit | undefined): Promise<Response> {
-    const fault = isTokenRequest(init) ? this.#armed : null;
+    const grantType = grantTypeOf(init);
+    if (grantType === 'refresh_token') this.refreshes.update((count) => count + 1);
+    const fault = grantType === null ? null : (this.#passing ?? this.lasting());
     if (fault === null) return this.#browser.fetch(input, init);
     if (fault === 'offline') return Promise.reject(new TypeError('offline'));
     return Promise.resolve(fault === 'html' ? maintenancePage() : garbage());
   }
 }
 
-function isTokenRequest(init: RequestInit | undefined): boolean {
-  return init?.body !== undefined && init.body !== null && new URLSearchParams(bodyText(init.body)).has('grant_type');
-}
-
-function bodyText(body: BodyInit): string {
-  return body instanceof URLSearchParams ? body.toString() : typeof body === 'string' ? body : '';
+/** `null` for what is no token request (RFC 6749 §4). */
+function grantTypeOf(init: RequestInit | undefined): string | null {
+  const { body } = init ?? {};
+  const form = body instanceof URLSearchParams || typeof body === 'string' ? new URLSearchParams(body) : null;
+  return form?.get('grant_type') ?? null;
 }
 
 function maintenancePage(): Response {

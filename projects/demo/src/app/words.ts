@@ -92,6 +92,8 @@ export function eventInWords(event: CredentialEvent): string {
       return 'A refresh failed; the credential is kept';
     case 'interaction_required':
       return 'The server asks for the user';
+    case 'challenged':
+      return event.error === 'insufficient_scope' ? 'The API asks for more scope' : 'The API asks for another login';
     case 'default_changed':
       return event.id === null ? 'Nobody is the default now' : 'This credential is the default now';
     case 'not_durable':

@@ -8,6 +8,7 @@ import { injectFocusRescue } from '../focus';
 import { ApiPanel } from '../parts/api-panel';
 import { CredentialList } from '../parts/credential-list';
 import { EventPanel } from '../parts/event-panel';
+import { NetworkPanel } from '../parts/network-panel';
 import { SignInForm } from '../parts/sign-in-form';
 import { TroublePanel } from '../parts/trouble-panel';
 import { Warnings } from '../parts/warnings';
@@ -15,7 +16,7 @@ import { StatusLine } from '../status';
 
 @Component({
   selector: 'app-home',
-  imports: [ApiPanel, CredentialList, EventPanel, SignInForm, TroublePanel, Warnings],
+  imports: [ApiPanel, CredentialList, EventPanel, NetworkPanel, SignInForm, TroublePanel, Warnings],
   changeDetection: ChangeDetectionStrategy.OnPush,
   template: `
     <app-warnings />
@@ -48,6 +49,7 @@ import { StatusLine } from '../status';
         <app-credential-list />
         <div class="side">
           <app-api-panel />
+          <app-network-panel />
           <app-event-panel />
         </div>
       </div>
@@ -110,7 +112,7 @@ export class Home {
   protected readonly refusal = computed(() => {
     const { credentials, defaultId } = this.state();
     if (!this.#query()?.has(WANTED) || !this.#known()) return null;
-    if (credentials.length === 0) return 'Sign in first: orders are for people who are signed in.';
+    if (credentials.length === 0) return 'Sign in first: that page is for people who are signed in.';
     if (defaultId === null) return 'No credential is the default: press Make default on one.';
     const ended = credentials.some(({ id, status }) => id === defaultId && status.token === 'needs_sign_in');
     return ended ? 'The default credential is signed out: press Sign in again on it, or Make default on another.' : null;

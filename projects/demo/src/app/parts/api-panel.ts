@@ -1,6 +1,6 @@
-import { HttpClient, HttpErrorResponse } from '@angular/common/http';
+import { HttpClient, HttpContext, HttpErrorResponse } from '@angular/common/http';
 import { ChangeDetectionStrategy, Component, computed, inject, signal } from '@angular/core';
-import { injectDefaultCredential } from 'rx-credentials-angular';
+import { injectCredentials, injectDefaultCredential, noCredential, useCredential } from 'rx-credentials-angular';
 import { firstValueFrom } from 'rxjs';
 import { DEMO_CONFIG } from '../config';
 import { StatusLine } from '../status';
@@ -22,6 +22,10 @@ interface Answer {
 
 const SHOWN_REQUESTS = 6;
 
+/** Choices beside the credentials themselves. */
+const DEFAULT = 'default';
+const NOBODY = 'nobody';
+
 /** Calls the API with the default credential, and shows what arrived there. */
 @Component({
   selector: 'app-api-panel',
@@ -40,6 +44,15 @@ export class ApiPanel {
     const user = this.#user();
     return user ? nameOf(user) : null;
   });
+  readonly #credentials = injectCredentials();
+  protected readonly choices = computed(() => [
+    { value: DEFAULT, label: this.user() === null ? 'the default: nobody' : `the default: ${this.user()}` },
+    ...(this.#credentials() ?? []).map((credential) => ({ value: credential.id, label: nameOf(credential) })),
+    { value: NOBODY, label: 'nobody: without a token' },
+  ]);
+  readonly #chosen = signal(DEFAULT);
+  /** For whom the next call goes out: a credential that was removed meanwhile is no choice any more. */
+  protected readonly choice = computed(() => (this.choices().some(({ value }) => value === this.#chosen()) ? this.#chosen() : DEFAULT));
   protected readonly answer = signal<Answer | null>(null);
   /** Newest first, as the API saw them. */
   protected readonly log = signal<readonly ApiRequest[]>([]);
@@ -48,10 +61,12 @@ export class ApiPanel {
   protected call(url: string): void {
     if (this.calling()) return;
     this.calling.set(true);
-    const withoutToken = this.#user() === null;
+    const choice = this.choice();
+    const withoutToken = choice === NOBODY || (choice === DEFAULT && this.#user() === null);
+    const context = choice === DEFAULT ? new HttpContext() : choice === NOBODY ? noCredential() : useCredential(choice);
     const ask = async (): Promise<string> => {
       try {
-        const response = await firstValueFrom(this.#http.get<{ readonly tokenTail: string | null }>(url, { observe: 'response' }));
+        const response = await firstValueFrom(this.#http.get<{ readonly tokenTail: string | null }>(url, { observe: 'response', context }));
         const { status, body } = response;
         this.answer.set({ status, body: JSON.stringify(body, null, 2), tokenTail: body?.tokenTail ?? null });
         return body?.tokenTail
@@ -70,8 +85,12 @@ export class ApiPanel {
     void this.#status.run(ask, (error) => {
       const problem = inWords(error);
       const refused = withoutToken && error instanceof HttpErrorResponse && error.status === 401;
-      return refused ? { ...problem, detail: 'No token went out; make a credential the default.' } : problem;
+      return refused ? { ...problem, detail: 'No token went out; choose a credential, or make one the default.' } : problem;
     });
+  }
+
+  protected choose(value: string): void {
+    this.#chosen.set(value);
   }
 
   protected spoil(): void {

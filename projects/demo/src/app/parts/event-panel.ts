@@ -16,25 +16,27 @@ import { eventInWords } from '../words';
       <p class="muted"><code>credentials.events$</code>, newest first</p>
     </header>
     <!-- Focusable, because it scrolls. -->
-    <ol class="events" role="log" aria-label="Events of the store" tabindex="0" data-testid="events">
-      @for (entry of entries(); track entry.key) {
-        @let event = entry.event;
-        <li [attr.data-type]="event.type">
-          <time>{{ event.at | date: 'HH:mm:ss' }}</time>
-          <code class="type" [class]="tone(event)">{{ event.type }}</code>
-          <span class="words">
-            {{ words(event) }}
-            @if (code(event); as code) {
-              <code class="badge bad">{{ code }}</code>
-            }
-          </span>
-          <code class="id muted">{{ id(event) }}</code>
-          <span class="origin muted">{{ event.origin }}</span>
-        </li>
-      } @empty {
-        <li class="muted">Nothing has happened yet.</li>
-      }
-    </ol>
+    <div class="events" role="log" aria-label="Events of the store" tabindex="0" data-testid="events">
+      <ol>
+        @for (entry of entries(); track entry.key) {
+          @let event = entry.event;
+          <li [attr.data-type]="event.type">
+            <time>{{ event.at | date: 'HH:mm:ss' }}</time>
+            <code class="type" [class]="tone(event)">{{ event.type }}</code>
+            <span class="words">
+              {{ words(event) }}
+              @if (code(event); as code) {
+                <code class="badge bad">{{ code }}</code>
+              }
+            </span>
+            <code class="id muted">{{ id(event) }}</code>
+            <span class="origin muted">{{ event.origin }}</span>
+          </li>
+        } @empty {
+          <li class="muted">Nothing has happened yet.</li>
+        }
+      </ol>
+    </div>
   `,
   styleUrl: './event-panel.css',
 })
@@ -52,7 +54,7 @@ export class EventPanel {
 
   protected tone({ type }: CredentialEvent): string {
     if (type === 'token_added' || type === 'token_replaced') return 'good';
-    if (type === 'expiring' || type === 'expired' || type === 'interaction_required') return 'warn';
+    if (type === 'expiring' || type === 'expired' || type === 'interaction_required' || type === 'challenged') return 'warn';
     return ['refresh_failed', 'sign_in_required', 'record_quarantined', 'not_durable'].includes(type) ? 'bad' : '';
   }
 }

@@ -1,0 +1,93 @@
+/**
+ * Where the configuration of an application stands: followed from its main file.
+ *
+ * @module
+ */
+import { posix } from 'node:path';
+import { SchematicsException, type Tree } from '@angular-devkit/schematics';
+import { readWorkspace } from '@schematics/angular/utility';
+import ts from 'typescript';
+import { callsOf, localName, parse } from './source.js';
+
+/** An object literal of type `ApplicationConfig` in a file. */
+export interface AppConfig {
+  readonly source: ts.SourceFile;
+  readonly config: ts.ObjectLiteralExpression;
+}
+
+const DOCS = 'See docs/ng-add.md of rx-credentials. Nothing was changed.';
+
+/**
+ * The path of an application's main file.
+ *
+ * @param name default: the only application of the workspace
+ * @throws {SchematicsException} no such application, or several and no name
+ */
+export async function mainFileOf(tree: Tree, name: string | undefined): Promise<string> {
+  const { projects } = await readWorkspace(tree);
+  const applications = Array.from(projects).filter(([key, { extensions }]) =>
+    name === undefined ? extensions['projectType'] === 'application' : key === name,
+  );
+  const [found, another] = applications;
+  if (!found)
+    throw new SchematicsException(`There is no ${name === undefined ? 'application' : `project "${name}"`} here. Nothing was changed.`);
+  if (another) throw new SchematicsException('There are several applications: name one with --project. Nothing was changed.');
+  const [key, project] = found;
+  const options = project.targets.get('build')?.options;
+  const path = options?.['browser'] ?? options?.['main'] ?? posix.join(project.sourceRoot ?? posix.join(project.root, 'src'), 'main.ts');
+  if (typeof path !== 'string' || !tree.exists(path)) throw new SchematicsException(`"${key}" has no main file. ${DOCS}`);
+  return path;
+}
+
+/**
+ * The configuration that the main file bootstraps with.
+ *
+ * @throws {SchematicsException} an application of NgModules, or one whose configuration cannot be followed
+ */
+export function appConfigOf(tree: Tree, mainFile: string): AppConfig {
+  const source = parse(mainFile, tree.readText(mainFile));
+  const bootstrap = localName(source, 'bootstrapApplication', '@angular/platform-browser');
+  const [call] = bootstrap === undefined ? [] : callsOf(source, bootstrap);
+  if (!call) throw new SchematicsException(withoutBootstrap(source));
+  const config = call.arguments[1];
+  const found = config && resolve(tree, source, config);
+  if (!found)
+    throw new SchematicsException(`The second argument of bootstrapApplication in ${mainFile} is no object that can be followed. ${DOCS}`);
+  return found;
+}
+
+function withoutBootstrap({ fileName, text }: ts.SourceFile): string {
+  if (!text.includes('bootstrapModule')) return `There is no call of bootstrapApplication in ${fileName}. ${DOCS}`;
+  return (
+    `${fileName} bootstraps an NgModule, which this command does not edit. Add provideCredentials(…) and ` +
+    `provideHttpClient(withInterceptors([credentialsInterceptor])) to the providers of the root module by hand. ${DOCS}`
+  );
+}
+
+function resolve(tree: Tree, source: ts.SourceFile, config: ts.Expression): AppConfig | undefined {
+  if (ts.isObjectLiteralExpression(config)) return { source, config };
+  if (ts.isIdentifier(config)) return resolveName(tree, source, config.text);
+  if (ts.isSatisfiesExpression(config) || ts.isAsExpression(config)) return resolve(tree, source, config.expression);
+  const merge = localName(source, 'mergeApplicationConfig', '@angular/core');
+  const [call] = merge === undefined ? [] : callsOf(config, merge);
+  const [first] = call?.arguments ?? [];
+  return first && resolve(tree, source, first);
+}
+
+/** A constant of the file, or of a file that it imports by a relative path. */
+function resolveName(tree: Tree, source: ts.SourceFile, name: string): AppConfig | undefined {
+  const declaration = source.statements
+    .flatMap((statement) => (ts.isVariableStatement(statement) ? statement.declarationList.declarations : []))
+    .find((variable) => ts.isIdentifier(variable.name) && variable.name.text === name);
+  if (declaration) return declaration.initializer && resolve(tree, source, declaration.initializer);
+  for (const { moduleSpecifier, importClause } of source.statements.filter(ts.isImportDeclaration)) {
+    const bindings = importClause?.namedBindings;
+    if (!bindings || !ts.isNamedImports(bindings) || !ts.isStringLiteral(moduleSpecifier)) continue;
+    const element = bindings.elements.find((candidate) => candidate.name.text === name);
+    const path = element && `${posix.join(posix.dirname(source.fileName), moduleSpecifier.text).replace(/\.(js|ts)$/, '')}.ts`;
+    if (element && path && moduleSpecifier.text.startsWith('.') && tree.exists(path)) {
+      return resolveName(tree, parse(path, tree.readText(path)), (element.propertyName ?? element.name).text);
+    }
+  }
+  return undefined;
+}

@@ -1,0 +1,34 @@
+/**
+ * `ng add rx-credentials-angular`.
+ *
+ * @module
+ */
+import { chain, SchematicsException, type Rule } from '@angular-devkit/schematics';
+import { addDependency, ExistingBehavior } from '@schematics/angular/utility';
+import { appConfigOf, mainFileOf } from './bootstrap.js';
+import { configured } from './configure.js';
+import { checkOptions, type NgAddOptions } from './options.js';
+import { dependencies } from './versions.js';
+
+/**
+ * Provides a store and the interceptor in the application's configuration, and adds the packages it imports.
+ *
+ * @throws {SchematicsException} a configuration that this command cannot edit; then nothing is changed
+ */
+export function ngAdd(options: NgAddOptions): Rule {
+  return async (tree, { logger }) => {
+    checkOptions(options);
+    const appConfig = appConfigOf(tree, await mainFileOf(tree, options.project));
+    const { fileName, text } = appConfig.source;
+    const edited = configured(appConfig, options);
+    if (edited === undefined) throw new SchematicsException(`The providers in ${fileName} are no list. Nothing was changed.`);
+    if (edited === text) logger.info(`${fileName} provides credentials already; it was left as it is.`);
+    else {
+      tree.overwrite(fileName, edited);
+      logger.info(
+        `${fileName}: look at the issuer, the client id and the addresses there. Tokens are kept in memory until you add withStorage(…).`,
+      );
+    }
+    return chain(Object.entries(dependencies()).map(([name, range]) => addDependency(name, range, { existing: ExistingBehavior.Skip })));
+  };
+}

@@ -1,0 +1,93 @@
+/**
+ * Reading and editing TypeScript sources: a handful of pure functions over its syntax tree.
+ *
+ * @module
+ */
+import ts from 'typescript';
+
+/** Text that goes in before the character at `at`. */
+export interface Insertion {
+  readonly at: number;
+  readonly text: string;
+}
+
+export function parse(path: string, text: string): ts.SourceFile {
+  return ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true);
+}
+
+/** The text with all insertions; those of one place in their order. Lines end as they do in the text. */
+export function insertAll(text: string, insertions: readonly Insertion[]): string {
+  const inOrder = insertions.toSorted((one, other) => one.at - other.at);
+  const starts = [0, ...inOrder.map(({ at }) => at)];
+  const ended = (inserted = ''): string => (text.includes('\r\n') ? inserted.replaceAll('\n', '\r\n') : inserted);
+  return starts.map((start, i) => ended(inOrder[i - 1]?.text) + text.slice(start, starts[i + 1])).join('');
+}
+
+/** Under which name a file knows an export of a module; `undefined` where it does not import it as a value. */
+export function localName(source: ts.SourceFile, name: string, module: string): string | undefined {
+  return namedImports(source, module)
+    .flatMap(({ elements }) => elements)
+    .find((element) => !element.isTypeOnly && (element.propertyName ?? element.name).text === name)?.name.text;
+}
+
+/** Lets the file import the names: into an import of that module that is there, else a line of its own after the last import. */
+export function importing(source: ts.SourceFile, names: readonly string[], module: string): Insertion[] {
+  const missing = names.filter((name) => localName(source, name, module) === undefined);
+  if (missing.length === 0) return [];
+  const [there] = namedImports(source, module);
+  if (there) return appending(source, there.elements, missing);
+  const imports = source.statements.filter(ts.isImportDeclaration);
+  const quote = imports[0]?.moduleSpecifier.getText(source)[0] ?? "'";
+  const line = `import { ${missing.join(', ')} } from ${quote}${module}${quote};`;
+  const last = imports.at(-1);
+  return [last ? { at: behindComments(source, last.end), text: `\n${line}` } : { at: 0, text: `${line}\n\n` }];
+}
+
+/** The calls in a node of a function that the file knows as `name`, the outer before the inner. */
+export function callsOf(node: ts.Node, name: string): ts.CallExpression[] {
+  const isCall = ts.isCallExpression(node) && ts.isIdentifier(node.expression) && node.expression.text === name;
+  const inner: ts.CallExpression[] = [];
+  node.forEachChild((child) => void inner.push(...callsOf(child, name)));
+  return isCall ? [node, ...inner] : inner;
+}
+
+/** Whether the name stands anywhere in the node. */
+export function mentions(node: ts.Node, name: string): boolean {
+  return (ts.isIdentifier(node) && node.text === name) || (node.forEachChild((child) => mentions(child, name) || undefined) ?? false);
+}
+
+/** Further members behind the last one of a list: on lines of their own if the first one has one, else on its line. */
+export function appending(source: ts.SourceFile, list: ts.NodeArray<ts.Node>, members: readonly string[]): Insertion[] {
+  const [first] = list;
+  if (!first) return [{ at: list.pos, text: members.join(', ') }];
+  const { end, hasTrailingComma = false } = list;
+  const comma = hasTrailingComma ? '' : ',';
+  if (!source.text.slice(first.pos, first.getStart(source)).includes('\n')) return [{ at: end, text: `${comma} ${members.join(', ')}` }];
+  const lead = `\n${indentOf(source, first)}`;
+  const lines = lead + members.join(`,${lead}`) + (hasTrailingComma ? ',' : '');
+  return [
+    { at: end, text: comma },
+    { at: behindComments(source, end), text: lines },
+  ];
+}
+
+/** What stands before the first word of the node's line. */
+export function indentOf(source: ts.SourceFile, node: ts.Node): string {
+  const { line } = source.getLineAndCharacterOfPosition(node.getStart(source));
+  return /^[ \t]*/.exec(source.text.slice(source.getPositionOfLineAndCharacter(line, 0)))?.[0] ?? '';
+}
+
+/** Behind the comments that follow on the same line. */
+function behindComments({ text }: ts.SourceFile, at: number): number {
+  return ts.getTrailingCommentRanges(text, at)?.at(-1)?.end ?? at;
+}
+
+function namedImports(source: ts.SourceFile, module: string): ts.NamedImports[] {
+  return source.statements.flatMap((statement) => {
+    if (!ts.isImportDeclaration(statement) || !ts.isStringLiteral(statement.moduleSpecifier)) return [];
+    const { importClause } = statement;
+    const bindings = importClause?.namedBindings;
+    const isOfValues = statement.moduleSpecifier.text === module && !/^import\s+type\b/.test(statement.getText(source));
+    return isOfValues && bindings && ts.isNamedImports(bindings) ? [bindings] : [];
+  });
+}

@@ -1,0 +1,128 @@
+/**
+ * The parts of a store's configuration: one `with…` function each.
+ *
+ * @module
+ */
+import type { Credential, CredentialEvent, CredentialStorage, Platform, ResourceChallenge } from 'rx-credentials';
+import { createResourceMatcher } from 'rx-credentials/http';
+import type { ProtectedResource } from 'rx-credentials/http';
+
+/** Options of `withRefresh`. */
+export interface RefreshOptions {
+  /** Renews tokens before they expire, without being asked for. Default: `true` in a browser, `false` on a server. */
+  readonly ahead?: boolean;
+  /** How long a request waits for a token, in milliseconds; then it fails with `timeout`, and the renewal goes on. Default 30,000. */
+  readonly waitMs?: number;
+  /** After 429 or 503 with `Retry-After` of at most this many milliseconds, a request is sent once more. Default 0: it is not. */
+  readonly retryAfterMaxMs?: number;
+}
+
+/** Gets a better token where an API asks for one. `true`: the request is sent once more. */
+export type StepUp = (challenge: ResourceChallenge, credential: Credential) => boolean | Promise<boolean>;
+
+/** Where events are written. `console` is one. */
+export interface CredentialsLogger {
+  debug(message: string, event: CredentialEvent): void;
+  warn(message: string, event: CredentialEvent): void;
+}
+
+/** A part of the configuration that is given by a `with…` function. */
+export type CredentialsFeature =
+  | { readonly kind: 'withStorage'; readonly create: () => CredentialStorage; readonly persist?: 'all' | 'refresh-only' }
+  | { readonly kind: 'withResources'; readonly resources: readonly (string | ProtectedResource)[] }
+  | { readonly kind: 'withRefresh'; readonly refresh: RefreshOptions }
+  | { readonly kind: 'withStepUp'; readonly stepUp: StepUp }
+  | { readonly kind: 'withLogger'; readonly logger: CredentialsLogger }
+  | { readonly kind: 'withPlatform'; readonly platform: () => Platform }
+  | { readonly kind: 'withName'; readonly name: string };
+
+/** Features by kind. */
+export type FeatureSet = { readonly [Kind in CredentialsFeature['kind']]?: Extract<CredentialsFeature, { readonly kind: Kind }> };
+
+/**
+ * Where records live. The factory runs in an injection context when the store is first injected.
+ * Without this feature tokens are kept in memory and are gone on reload.
+ *
+ * @param options.persist `'refresh-only'`: access tokens stay in memory, each tab and each start renews for its own; default `'all'`
+ */
+export function withStorage(
+  create: () => CredentialStorage,
+  options: { readonly persist?: 'all' | 'refresh-only' } = {},
+): CredentialsFeature {
+  assertFunction('withStorage', create);
+  return { kind: 'withStorage', create, ...options };
+}
+
+/**
+ * Where `credentialsInterceptor` may send tokens: absolute URLs, matched by origin and then by path on a segment boundary; as objects they
+ * say by which methods, whose token and for which scope. Without this feature no request carries a token.
+ *
+ * @throws {TypeError} what is no such URL
+ */
+export function withResources(...resources: readonly (string | ProtectedResource)[]): CredentialsFeature {
+  createResourceMatcher(resources);
+  return { kind: 'withResources', resources };
+}
+
+/** When tokens are renewed, and how long requests wait. @throws {TypeError} what is no number of milliseconds */
+export function withRefresh(refresh: RefreshOptions): CredentialsFeature {
+  const { ahead = true, ...times } = refresh;
+  if (typeof ahead !== 'boolean') throw new TypeError('withRefresh: ahead must be true or false');
+  for (const [name, ms = 0] of Object.entries(times))
+    if (!(typeof ms === 'number' && ms >= 0)) throw new TypeError(`withRefresh: ${name} must be a number of milliseconds`);
+  return { kind: 'withRefresh', refresh };
+}
+
+/**
+ * What happens where an API asks for more scope or another login (RFC 6750 §3.1, RFC 9470). The function runs in an injection context, once
+ * for all requests that ask for the same, once a minute at most. Without this feature there is an event, `challenged`, and the answer goes
+ * to the caller.
+ */
+export function withStepUp(stepUp: StepUp): CredentialsFeature {
+  assertFunction('withStepUp', stepUp);
+  return { kind: 'withStepUp', stepUp };
+}
+
+/** Writes each event with its type: no event holds a token or a claim. Default: to the console. */
+export function withLogger(logger: CredentialsLogger = console): CredentialsFeature {
+  for (const level of ['debug', 'warn'] as const)
+    if (typeof logger[level] !== 'function') throw new TypeError(`withLogger: ${level} must be a function`);
+  return { kind: 'withLogger', logger };
+}
+
+/** Clock, timers, network, locks and page of the store. The function runs in an injection context when the store is first injected. */
+export function withPlatform(platform: () => Platform): CredentialsFeature {
+  assertFunction('withPlatform', platform);
+  return { kind: 'withPlatform', platform };
+}
+
+/** One of several stores: `inject(credentialStoreToken(name))`, and `{ store: name }` wherever a store is meant. */
+export function withName(name: string): CredentialsFeature {
+  if (typeof name !== 'string' || name === '') throw new TypeError('withName takes a non-empty text');
+  return { kind: 'withName', name };
+}
+
+function assertFunction(feature: string, value: unknown): void {
+  if (typeof value !== 'function') throw new TypeError(`${feature} takes a function`);
+}
+
+/** @throws {TypeError} a feature twice, or two that contradict each other */
+export function featureSet(features: readonly CredentialsFeature[]): FeatureSet {
+  const set = new Map<CredentialsFeature['kind'], CredentialsFeature>();
+  for (const feature of features) {
+    if (set.has(feature.kind)) throw new TypeError(`provideCredentials was given ${feature.kind} twice`);
+    set.set(feature.kind, feature);
+  }
+  if (set.has('withStepUp') && !set.has('withResources'))
+    throw new TypeError('provideCredentials was given withStepUp without withResources');
+  return Object.fromEntries(set);
+}
+
+/** What somebody should see to. */
+const WARNING = /failed|required|challenged|not_durable|quarantined/;
+
+/** Writes one event. */
+export function logEvent(logger: CredentialsLogger, name: string, event: CredentialEvent): void {
+  const level = WARNING.test(event.type) ? 'warn' : 'debug';
+  logger[level](`[rx-credentials${name && ` ${name}`}] ${event.type}`, event);
+}

@@ -1,0 +1,34 @@
+/**
+ * Where guards send the user.
+ *
+ * @module
+ */
+import { EnvironmentInjector, inject, runInInjectionContext } from '@angular/core';
+import { RedirectCommand, Router } from '@angular/router';
+import type { NavigationBehaviorOptions, UrlTree } from '@angular/router';
+
+/** Where to: a path of the application, or what the router understands. */
+export type Destination = string | UrlTree | RedirectCommand;
+
+/** A destination, or a function that finds one and runs in an injection context. */
+export type DestinationOf<T> = string | ((argument: T) => Destination);
+
+/** Makes redirects for the router. Paths are gone to in the manner that is given. */
+export type Redirect = <T>(to: DestinationOf<T>, argument: T, manner?: NavigationBehaviorOptions) => UrlTree | RedirectCommand;
+
+/** For guards, which have no injection context any more once they have waited. */
+export function injectRedirect(): Redirect {
+  const router = inject(Router);
+  const injector = inject(EnvironmentInjector);
+  return (to, argument, manner) => {
+    const destination = typeof to === 'string' ? to : runInInjectionContext(injector, () => to(argument));
+    return typeof destination === 'string' ? new RedirectCommand(router.parseUrl(destination), manner) : destination;
+  };
+}
+
+/** The address that is being navigated to, as a path of the application. */
+export function injectWantedPath(): string {
+  const router = inject(Router);
+  const wanted = router.getCurrentNavigation()?.extractedUrl;
+  return wanted ? router.serializeUrl(wanted) : router.url;
+}

@@ -1,0 +1,45 @@
+/**
+ * What a request says of its credential. Only the choice is in the context: what was tried with it never is (E13).
+ *
+ * @module
+ */
+import { HttpContext, HttpContextToken } from '@angular/common/http';
+import type { CredentialChoice } from 'rx-credentials/http';
+
+/** Whose token; `null`: nobody's; `undefined`: what the resource says. */
+const CHOICE = new HttpContextToken<CredentialChoice | null | undefined>(() => undefined);
+const SENT_ONCE = new HttpContextToken<boolean>(() => false);
+
+/**
+ * Whose token goes with a request: an id, a tag, criteria, or a function of the request. If there is no such credential, the request fails
+ * with `needs_sign_in`. Off the allow-list nothing is attached all the same.
+ *
+ * @param context one to build upon; it is not changed
+ */
+export function useCredential(choice: CredentialChoice, context?: HttpContext): HttpContext {
+  return copyOf(context).set(CHOICE, choice);
+}
+
+/** The request goes as it is: no token, no waiting, no retry. */
+export function noCredential(context?: HttpContext): HttpContext {
+  return copyOf(context).set(CHOICE, null);
+}
+
+/** The request is sent once, whatever the answer. A 401 renews the token for those that come after. */
+export function noRetry(context?: HttpContext): HttpContext {
+  return copyOf(context).set(SENT_ONCE, true);
+}
+
+/** What a context says. Asked without `get` alone, which would write the defaults into it. */
+export function choiceOf(context: HttpContext): { readonly credential: CredentialChoice | null | undefined; readonly isSentOnce: boolean } {
+  return {
+    credential: context.has(CHOICE) ? context.get(CHOICE) : undefined,
+    isSentOnce: context.has(SENT_ONCE) && context.get(SENT_ONCE),
+  };
+}
+
+function copyOf(context?: HttpContext): HttpContext {
+  const copy = new HttpContext();
+  for (const key of context?.keys() ?? []) copy.set(key, context?.get(key));
+  return copy;
+}

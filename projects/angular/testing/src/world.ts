@@ -1,0 +1,214 @@
+/**
+ * Everything around the stores of a test.
+ *
+ * @module
+ */
+import type { Injector } from '@angular/core';
+import { CredentialError, createCredentialStore, memoryStorage, NetworkError, OAuthResponseError } from 'rx-credentials';
+import type { Credential, CredentialStorage, CredentialStore, OAuth2Client, OAuth2ClientOptions, Platform } from 'rx-credentials';
+import { credentialStoreToken } from 'rx-credentials-angular';
+import type { StoreChoice, ɵCredentialsOverrides } from 'rx-credentials-angular';
+import { createTestClient } from './client';
+import type { PendingRefresh } from './client';
+import { CredentialsTestingController } from './controller';
+import type { RefreshMatch, TestRefresh, TestSignInOptions } from './controller';
+import { createTestPlatform } from './platform';
+import type { TestPlatform } from './platform';
+import { createTokenMaker } from './tokens';
+import type { TestCredential, TokenMaker } from './tokens';
+
+const later = globalThis.setTimeout; // also where a test replaces the timers of the program
+/** After so many turns of the event loop everything has happened that waits for nothing but promises. */
+const TURNS = 5;
+
+/** One for each injector: what tests steer, and what stores are given. */
+export class TestWorld extends CredentialsTestingController implements ɵCredentialsOverrides {
+  readonly platform: Platform;
+  readonly #time: TestPlatform;
+  readonly #tokens: TokenMaker;
+  readonly #clients: OAuth2Client[] = [];
+  readonly #storages = new Map<string, CredentialStorage>();
+  readonly #stores = new Map<string, CredentialStore>();
+  readonly #tabs: CredentialStore[] = [];
+  readonly #answers: (TestCredential | CredentialError)[] = [];
+  readonly #seeds: readonly TestCredential[];
+  #seeding: Promise<void> | undefined;
+  #refreshes: readonly TestRefresh[] = [];
+
+  readonly #injector: Injector;
+
+  constructor(injector: Injector, seeds: readonly TestCredential[], startMs: number) {
+    super();
+    this.#injector = injector;
+    this.#seeds = seeds;
+    this.#time = createTestPlatform(startMs);
+    this.platform = this.#time.platform;
+    this.#tokens = createTokenMaker(() => this.now());
+  }
+
+  client(given: OAuth2ClientOptions | OAuth2Client): OAuth2Client {
+    const client = createTestClient(given, {
+      platform: this.platform,
+      tokens: this.#tokens,
+      arrived: (refresh) => (this.#refreshes = [...this.#refreshes, this.#refreshOf(refresh)]),
+      signIn: () => this.#answers.shift() ?? {},
+    });
+    this.#clients.push(client);
+    return client;
+  }
+
+  storage(name: string): CredentialStorage {
+    const known = this.#storages.get(name);
+    if (known) return known;
+    const memory = memoryStorage({ namespace: `test:${name}` });
+    const storage: CredentialStorage = {
+      ...memory,
+      open: async () => {
+        if (name === '') await (this.#seeding ??= this.#seed(memory));
+        return { coherent: true, durability: 'relaxed', reach: 'process' };
+      },
+    };
+    this.#storages.set(name, storage);
+    return storage;
+  }
+
+  made(name: string, store: CredentialStore): void {
+    this.#stores.set(name, store);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#tabs.map((tab) => tab.close()));
+  }
+
+  override now(): number {
+    return this.platform.now();
+  }
+
+  override async tick(ms = 0): Promise<void> {
+    if (!(ms >= 0)) throw new TypeError('tick takes milliseconds, 0 or more');
+    await this.#settled();
+    await this.#time.advance(ms, turn);
+    await this.#settled();
+  }
+
+  override async expire(credential: Credential | string): Promise<void> {
+    const { expiresAt } = typeof credential === 'string' ? this.#stateOf(credential) : credential.state;
+    if (expiresAt === null) throw new Error('the token of this credential has no end: the server gave no lifetime');
+    await this.tick(Math.max(0, expiresAt - this.now()) + 1);
+  }
+
+  override async signIn({ tags, ...credential }: TestCredential = {}, options: TestSignInOptions = {}): Promise<Credential> {
+    const store = this.#store(options);
+    const stored = await store.store(this.#tokens.signedIn(store.client(options.client), credential), tags ? { tags } : {});
+    await this.#settled();
+    return stored;
+  }
+
+  override nextSignIn(answer: TestCredential | CredentialError): void {
+    this.#answers.push(answer);
+  }
+
+  override async openTab({ store }: StoreChoice = {}): Promise<CredentialStore> {
+    this.#store({ store }); // whose clients are configured then
+    const { platform } = this;
+    const tab = createCredentialStore({ clients: this.#clients, storage: this.storage(store ?? ''), platform, renewal: { ahead: false } });
+    this.#tabs.push(tab);
+    await tab.ready;
+    await this.#settled();
+    return tab;
+  }
+
+  override expectRefresh(match?: RefreshMatch): TestRefresh {
+    const found = this.#refreshes.filter((refresh) => isMatch(refresh, match));
+    const [first] = found;
+    if (!first || found.length > 1)
+      throw new Error(`expected one refresh${described(match)}, found ${found.length === 0 ? 'none' : found.length}${this.#open()}`);
+    this.#refreshes = this.#refreshes.filter((refresh) => refresh !== first);
+    return first;
+  }
+
+  override expectNoRefresh(match?: RefreshMatch): void {
+    const { length } = this.#refreshes.filter((refresh) => isMatch(refresh, match));
+    if (length > 0) throw new Error(`expected no refresh${described(match)}, found ${length}${this.#open()}`);
+  }
+
+  override verify(): void {
+    if (this.#refreshes.length > 0) throw new Error(`expected no more refreshes, found ${this.#refreshes.length}${this.#open()}`);
+  }
+
+  /** Stores what is there from the beginning. */
+  async #seed(storage: CredentialStorage): Promise<void> {
+    const [client] = this.#clients;
+    if (!client || this.#seeds.length === 0) return;
+    const { platform } = this;
+    const store = createCredentialStore({ clients: this.#clients, storage, platform, renewal: { ahead: false } });
+    for (const { tags, ...credential } of this.#seeds) await store.store(this.#tokens.signedIn(client, credential), tags ? { tags } : {});
+    await store.close();
+  }
+
+  /** What stores do without anybody's help has been done. */
+  async #settled(): Promise<void> {
+    for (const store of [...this.#stores.values(), ...this.#tabs]) {
+      await store.ready;
+      await store.find({}).catch(() => undefined); // all of the store has been loaded then, or it is closed
+    }
+    for (let turns = 0; turns < TURNS; turns++) await turn();
+  }
+
+  #refreshOf({ grant, target, answer, fail }: PendingRefresh): TestRefresh {
+    const { issuer } = grant.context;
+    return {
+      credentialId: grant.id,
+      scope: target?.scope,
+      resource: target?.resource,
+      flush: (tokens = {}) => (answer(tokens), this.#settled()),
+      fail: (error) => (fail(errorOf(error, issuer)), this.#settled()),
+    };
+  }
+
+  #store({ store: name }: StoreChoice): CredentialStore {
+    const store = this.#injector.get(credentialStoreToken(name), null);
+    if (!store)
+      throw new Error(`there is no store${name === undefined ? '' : ` "${name}"`}: provideCredentials is not among the providers`);
+    return store;
+  }
+
+  #stateOf(id: string): { readonly expiresAt: number | null } {
+    const states = [...this.#stores.values()].flatMap((store) => store.snapshot().credentials);
+    const state = states.find((one) => one.id === id);
+    if (!state) throw new Error(`there is no credential "${id}"; there are: ${states.map((one) => one.id).join(', ') || 'none'}`);
+    return state;
+  }
+
+  #open(): string {
+    return this.#refreshes.length === 0 ? '' : `; sent and not answered: ${this.#refreshes.map(nameOf).join(', ')}`;
+  }
+}
+
+/** One turn of the event loop. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => later(resolve, 0));
+}
+
+function isMatch(refresh: TestRefresh, match: RefreshMatch | undefined): boolean {
+  if (match === undefined) return true;
+  if (typeof match === 'string') return refresh.credentialId === match;
+  if (typeof match === 'function') return match(refresh);
+  return (['credentialId', 'scope', 'resource'] as const).every((name) => match[name] === undefined || match[name] === refresh[name]);
+}
+
+function described(match: RefreshMatch | undefined): string {
+  if (match === undefined || typeof match === 'function') return match ? ' that matches the function' : '';
+  return ` of ${typeof match === 'string' ? match : JSON.stringify(match)}`;
+}
+
+function nameOf({ credentialId, scope, resource }: TestRefresh): string {
+  const wanted = [scope, resource].filter((one) => one !== undefined);
+  return wanted.length === 0 ? credentialId : `${credentialId} (${wanted.join(' ')})`;
+}
+
+function errorOf(error: string | CredentialError | undefined, issuer: string): CredentialError {
+  if (error instanceof CredentialError) return error;
+  if (error === undefined) return new NetworkError('network_error', 'The network is down.', { issuer });
+  return new OAuthResponseError({ error }, 'oauth_error', { issuer, status: 400 });
+}

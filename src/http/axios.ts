@@ -1,0 +1,154 @@
+/**
+ * Tokens for axios.
+ *
+ * @module
+ */
+import axios, {
+  AxiosHeaders,
+  CanceledError,
+  getAdapter,
+  isAxiosError,
+  type AxiosAdapter,
+  type AxiosResponse,
+  type InternalAxiosRequestConfig,
+} from 'axios';
+import { createAttachmentPolicy, type Attachment, type AttachmentOptions } from './attachment.js';
+import { isReplayable } from './bodies.js';
+import type { StoreOfCredentials } from './choice.js';
+import { isCredentialHeader } from './redirects.js';
+import { createResourceMatcher } from './resources.js';
+
+/** A request interceptor. */
+export type CredentialsInterceptor = (config: InternalAxiosRequestConfig) => InternalAxiosRequestConfig;
+
+type Config = InternalAxiosRequestConfig;
+
+/** True for a request that does not belong to the resource a token was attached for. */
+type LeavesResource = (url: string, method: string) => boolean;
+
+/** How one try ended. */
+interface Tried {
+  /** What the caller gets of it. @throws what the adapter failed with */
+  readonly result: () => AxiosResponse;
+  /** The answer, if there was one: also of a status that counts as an error. */
+  readonly response: AxiosResponse | undefined;
+  /** True if a redirect led where the token did not go. */
+  readonly isElsewhere: boolean;
+}
+
+/**
+ * For `instance.interceptors.request.use(credentialsInterceptor(store, options))`. Attaches tokens to requests on the list when they are
+ * sent, after all other interceptors; requests with `auth` or an `Authorization` header of their own pass as they are. Neither answers
+ * nor errors show the token in their `config`. Where axios follows redirects itself, as in Node, one that leaves its resource carries no
+ * token; elsewhere the runtime drops it where the origin changes.
+ *
+ * @throws {TypeError} a wrong option
+ */
+export function credentialsInterceptor(store: StoreOfCredentials, options: AttachmentOptions): CredentialsInterceptor {
+  const policy = createAttachmentPolicy(store, options);
+  const match = createResourceMatcher(options.resources, options.baseUrl);
+  /** The adapters that are made here: a request that is sent again by its `config` is not wrapped twice. */
+  const ours = new WeakSet<AxiosAdapter>();
+
+  const sendWith = async (given: Config['adapter'], config: Config): Promise<AxiosResponse> => {
+    const bare = changed(config, { adapter: given });
+    const send = getAdapter(given ?? axios.defaults.adapter, bare);
+    const request = { url: axios.getUri(bare), method: bare.method ?? 'GET' };
+    const resource = match(request);
+    if (!resource || bare.auth || bare.headers.has('Authorization')) return send(bare);
+    const signal = signalOf(bare);
+    const leaves: LeavesResource = (url, method) => match({ url, method }) !== resource;
+    const own = { mayRetry: isReplayable(bare.data), signal };
+    let attachment: Attachment | null = await orCanceled(signal, bare, policy.attach(request, own));
+    if (!attachment) return send(bare);
+    for (;;) {
+      const { response, isElsewhere, result } = await tried(send, bare, attachment, leaves);
+      const retry: Promise<Attachment | null> = response && !isElsewhere ? attachment.retryOf(answerOf(response)) : Promise.resolve(null);
+      const end = (error: Error): never => {
+        discard(response);
+        throw error;
+      };
+      attachment = await orCanceled(signal, bare, retry).catch(end);
+      if (!attachment) return result();
+      discard(response);
+    }
+  };
+  return (config) => {
+    const given = config.adapter;
+    if (typeof given === 'function' && ours.has(given)) return config;
+    const adapter: AxiosAdapter = (final) => sendWith(given, final);
+    ours.add(adapter);
+    return changed(config, { adapter });
+  };
+}
+
+/** The same request with other members; what it inherits, or does not, stays as it is. */
+function changed(config: Config, members: { readonly [K in keyof Config]?: Config[K] | undefined }): Config {
+  return Object.assign(Object.create(Object.getPrototypeOf(config) as object | null) as Config, config, members);
+}
+
+/** Sends once. Neither the answer nor the error keeps the token in its `config`. */
+async function tried(send: AxiosAdapter, bare: Config, { authorization }: Attachment, leaves: LeavesResource): Promise<Tried> {
+  let isElsewhere = false;
+  const { beforeRedirect } = bare;
+  const config = changed(bare, {
+    headers: new AxiosHeaders(bare.headers).set('Authorization', authorization),
+    beforeRedirect: (options, ...rest) => {
+      const headers = options['headers'] as Record<string, unknown>;
+      if (leaves(String(options['href']), String(options['method'])))
+        for (const name of Object.keys(headers)) if (isCredentialHeader(name)) delete headers[name];
+      isElsewhere ||= !Object.keys(headers).some((name) => name.toLowerCase() === 'authorization');
+      beforeRedirect?.(options, ...rest);
+    },
+  });
+  /** A browser tells where a redirect has led. */
+  const cameFromElsewhere = (response: AxiosResponse | undefined): boolean => {
+    const { responseURL } = (response?.request ?? {}) as { readonly responseURL?: unknown };
+    return typeof responseURL === 'string' && responseURL !== '' && leaves(responseURL, bare.method ?? 'GET');
+  };
+  try {
+    const response = await send(config);
+    response.config = bare;
+    return { response, result: () => response, isElsewhere: isElsewhere || cameFromElsewhere(response) };
+  } catch (error) {
+    if (!isAxiosError(error)) throw error;
+    error.config = bare;
+    const { response } = error;
+    if (response) response.config = bare;
+    const fail = (): never => {
+      throw error;
+    };
+    return { response, result: fail, isElsewhere: isElsewhere || cameFromElsewhere(response) };
+  }
+}
+
+function answerOf({ status, headers }: AxiosResponse): Parameters<Attachment['retryOf']>[0] {
+  const all = AxiosHeaders.from(headers as Record<string, string>);
+  return {
+    status,
+    header: (name) => {
+      const value = all.get(name);
+      return value === undefined || value === null ? null : [value].flat().join(', ');
+    },
+  };
+}
+
+function signalOf({ signal, cancelToken }: Config): AbortSignal | undefined {
+  return (signal as AbortSignal | undefined) ?? cancelToken?.toAbortSignal();
+}
+
+/** What the caller ended is axios's own error. */
+async function orCanceled<T>(signal: AbortSignal | undefined, config: Config, waited: Promise<T>): Promise<T> {
+  try {
+    return await waited;
+  } catch (error) {
+    throw signal?.aborted ? new CanceledError(undefined, config) : error;
+  }
+}
+
+/** Nobody reads it: its connection is free again. */
+function discard(response: AxiosResponse | undefined): void {
+  const data = response?.data as { destroy?: () => void; cancel?: () => Promise<void> } | null | undefined; // if it is a stream
+  if (typeof data?.destroy === 'function') data.destroy();
+  else if (typeof data?.cancel === 'function') data.cancel().catch(() => undefined);
+}

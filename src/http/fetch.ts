@@ -1,0 +1,171 @@
+/**
+ * `fetch` with tokens: the same signature, the same answers.
+ *
+ * @module
+ */
+import { CredentialError } from '../errors.js';
+import { defaultPlatform } from '../platform/platform.js';
+import { createAttachmentPolicy, type Attachment, type AttachmentOptions, type RequestOptions } from './attachment.js';
+import { isReplayable } from './bodies.js';
+import type { StoreOfCredentials } from './choice.js';
+import { hopOf, withoutCredentials, type Hop, type Redirectable } from './redirects.js';
+
+/** Options of `createFetch`. */
+export interface FetchOptions extends AttachmentOptions {
+  /** What sends. Default: the `fetch` of this runtime. */
+  readonly fetch?: typeof fetch;
+  /**
+   * Who follows redirects of requests that carry a token. `by-hand`: at most five, and each is looked up in the list anew, so that a token
+   * goes nowhere else; not possible in browsers. `platform`: the runtime, which drops the token where the origin changes. Default:
+   * `platform` in browsers, else `by-hand`. A request with `redirect: 'error'` or `'manual'` of its own keeps it.
+   */
+  readonly redirects?: 'platform' | 'by-hand';
+}
+
+/** A request as it goes out, the token apart. */
+interface Outgoing extends Redirectable {
+  readonly input: string | URL | Request;
+  readonly init: RequestInit;
+  readonly options: RequestOptions;
+}
+
+/**
+ * A `fetch` that attaches tokens to requests on the list, and passes all others on as they are: also those that carry an `Authorization`
+ * header of their own, and all while nobody is signed in. A request whose body is a stream, or that is a `Request` with a body, is never
+ * sent twice: its 401 goes to the caller. Rejects as `fetch` does, or with the `CredentialError` that says why there is no token.
+ *
+ * @throws {TypeError} a wrong option
+ */
+export function createFetch(store: StoreOfCredentials, options: FetchOptions): typeof fetch {
+  const policy = createAttachmentPolicy(store, options);
+  const { redirects = isBrowser() ? 'platform' : 'by-hand', fetch: send = defaultPlatform().fetch } = options;
+  if (redirects !== 'platform' && redirects !== 'by-hand') throw new TypeError('redirects must be "platform" or "by-hand"');
+
+  /** True for the answer of another place, to which the runtime was led: the token did not go there. */
+  const isElsewhere = ({ redirected, url }: Response, method: string): boolean => redirected && !policy.covers({ url, method });
+  /** Sends until the answer is the caller's. */
+  const exchange = async (request: Outgoing, attachment: Attachment | null, how?: RequestInit): Promise<Response> => {
+    for (let current = attachment; ;) {
+      const headers = current ? withAuthorization(request.headers, current) : request.headers;
+      const response = await send(request.input, { ...request.init, ...how, ...(headers && { headers }) });
+      current = current && mayConcernToken(response) && !isElsewhere(response, request.method) ? await retryOf(current, response) : null;
+      if (!current) return response;
+    }
+  };
+  /** The same, through redirects: each is a request of its own (HT-3). */
+  const following = async (first: Outgoing, attachment: Attachment): Promise<Response> => {
+    let request = first;
+    let current: Attachment | null = attachment;
+    for (let hops = 0; ; hops++) {
+      const response = await exchange(request, current, { redirect: 'manual' });
+      if (response.type === 'opaqueredirect')
+        throw new CredentialError(
+          'unexpected_redirect',
+          'A browser does not show where a redirect leads; leave the option "redirects" out.',
+        );
+      const hop = orDiscard(response, () => hopOf(response, request, hops));
+      if (!hop) return hops === 0 ? response : Object.defineProperty(response, 'redirected', { value: true });
+      discard(response);
+      const isKept = hop.isSameOrigin && policy.covers(hop);
+      request = hopped(request, hop, isKept ? hop.headers : withoutCredentials(hop.headers));
+      current = policy.covers(hop) ? await policy.attach(hop, request.options) : null;
+    }
+  };
+  return async (input, init) => {
+    const request = outgoing(input, init);
+    if (!policy.covers(request) || hasAuthorization(request.headers)) return send(input, init);
+    const attachment = await policy.attach(request, request.options);
+    if (!attachment) return send(input, init);
+    const redirect = request.init.redirect ?? (isRequest(request.input) ? request.input.redirect : 'follow');
+    return redirects === 'by-hand' && redirect === 'follow' ? following(request, attachment) : exchange(request, attachment);
+  };
+}
+
+/** What `fetch` would make of its arguments. */
+function outgoing(input: string | URL | Request, init: RequestInit = {}): Outgoing {
+  if (isRequest(init)) return outgoing(new Request(input, init)); // its members are not its own
+  const from = isRequest(input) ? input : undefined;
+  const body = init.body ?? from?.body;
+  const signal = init.signal === undefined ? from?.signal : init.signal;
+  const mayRetry = isReplayable(body);
+  return {
+    input,
+    init,
+    url: from?.url ?? (input as string | URL).toString(),
+    method: init.method ?? from?.method ?? 'GET',
+    headers: init.headers ?? from?.headers,
+    body,
+    mayRetry,
+    options: { signal, mayRetry },
+  };
+}
+
+/** The request that follows from a redirect. */
+function hopped(request: Outgoing, { url, method, body }: Hop, headers: HeadersInit | undefined): Outgoing {
+  const mayRetry = isReplayable(body);
+  const init = { ...initOf(request), method, body: body ?? null };
+  return { input: url, init, url, method, headers, body, mayRetry, options: { ...request.options, mayRetry } };
+}
+
+/** What a request was made with, for another address. */
+function initOf({ input, init }: Outgoing): RequestInit {
+  if (!isRequest(input)) return init;
+  const { cache, credentials, integrity, keepalive, mode, referrer, referrerPolicy, signal } = input;
+  return { cache, credentials, integrity, keepalive, mode, referrer, referrerPolicy, signal, ...init };
+}
+
+function isRequest(input: string | URL | Request | RequestInit): input is Request {
+  return typeof input === 'object' && 'clone' in input;
+}
+
+function hasAuthorization(headers: HeadersInit | undefined): boolean {
+  if (headers === undefined) return false;
+  if (Symbol.iterator in headers) return new Headers(headers).has('authorization');
+  return Object.keys(headers).some((name) => name.toLowerCase() === 'authorization');
+}
+
+function withAuthorization(headers: HeadersInit | undefined, { authorization }: Attachment): HeadersInit {
+  if (headers === undefined) return { authorization };
+  if (!(Symbol.iterator in headers)) return { ...headers, authorization };
+  const all = new Headers(headers);
+  all.set('authorization', authorization);
+  return all;
+}
+
+/** False for most: then there is nothing to wait for. */
+function mayConcernToken({ status }: Response): boolean {
+  return status === 401 || status === 403 || status === 429 || status === 503;
+}
+
+/** What goes with the next try; the answer that it makes up for is let go of. */
+async function retryOf(attachment: Attachment, response: Response): Promise<Attachment | null> {
+  try {
+    const again = await attachment.retryOf({ status: response.status, header: (name) => response.headers.get(name) });
+    if (again) discard(response);
+    return again;
+  } catch (error) {
+    discard(response);
+    throw error;
+  }
+}
+
+function orDiscard<T>(response: Response, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    discard(response);
+    throw error;
+  }
+}
+
+/** Nobody reads it: its connection is free again. */
+function discard(response: Response): void {
+  void response.body?.cancel().catch(() => undefined);
+}
+
+declare const WorkerGlobalScope: unknown;
+
+/** True in pages and in their workers: there, a redirect cannot be followed by hand. */
+function isBrowser(): boolean {
+  return defaultPlatform().page !== undefined || typeof WorkerGlobalScope !== 'undefined';
+}

@@ -1,0 +1,113 @@
+/**
+ * Tokens for plain RxJS programs: `ajax` and `fromFetch`.
+ *
+ * @module
+ */
+import { catchError, from, Observable, switchMap, throwError, type ObservableInput } from 'rxjs';
+import { ajax, type AjaxConfig, type AjaxError, type AjaxResponse } from 'rxjs/ajax';
+import { createAttachmentPolicy, type Attachment, type AttachmentOptions, type AttachmentPolicy } from './attachment.js';
+import { isReplayable } from './bodies.js';
+import type { StoreOfCredentials } from './choice.js';
+import { createFetch, type FetchOptions } from './fetch.js';
+
+/** What `createAjax` makes: an address or a configuration, as `ajax` takes them. Each subscription is a request. */
+export type Ajax = <T>(urlOrConfig: string | AjaxConfig) => Observable<AjaxResponse<T>>;
+
+/**
+ * An `ajax` of RxJS that attaches tokens to requests on the list, and passes all others on as they are: also those with an
+ * `Authorization` header or a user of their own. Unsubscribing ends the waiting and the request, never a refresh.
+ *
+ * @throws {TypeError} a wrong option
+ */
+export function createAjax(store: StoreOfCredentials, options: AttachmentOptions): Ajax {
+  const policy = createAttachmentPolicy(store, options);
+  return <T>(urlOrConfig: string | AjaxConfig) => {
+    const config: AjaxConfig = typeof urlOrConfig === 'string' ? { url: urlOrConfig } : urlOrConfig;
+    const request = { url: config.url, method: config.method ?? 'GET' };
+    if (!policy.covers(request) || hasOwn(config)) return ajax<T>(config);
+    const mayRetry = isReplayable(config.body);
+    return whileWanted((signal) =>
+      from(policy.attach(request, { mayRetry, signal })).pipe(
+        switchMap((attachment) => (attachment ? sendWith<T>(config, attachment, policy) : ajax<T>(config))),
+      ),
+    );
+  };
+}
+
+/** Options of a request of `createFromFetch`. */
+export interface FromFetchInit<T> extends RequestInit {
+  /** What becomes of the answer; as long as that runs, unsubscribing ends the request. */
+  readonly selector?: (response: Response) => ObservableInput<T>;
+}
+
+/** What `createFromFetch` makes: the arguments of `fetch`, as `fromFetch` takes them. Each subscription is a request. */
+export interface FromFetch {
+  <T>(input: string | URL | Request, init: FromFetchInit<T> & Required<Pick<FromFetchInit<T>, 'selector'>>): Observable<T>;
+  (input: string | URL | Request, init?: RequestInit): Observable<Response>;
+}
+
+/**
+ * A `fromFetch` of RxJS that attaches tokens as `createFetch` does. Unsubscribing ends the waiting and the request, never a refresh.
+ *
+ * @throws {TypeError} a wrong option
+ */
+export function createFromFetch(store: StoreOfCredentials, options: FetchOptions): FromFetch {
+  const send = createFetch(store, options);
+  return <T>(input: string | URL | Request, { selector, ...init }: FromFetchInit<T> = {}) =>
+    whileWanted<T | Response>((signal) => {
+      const theirs = init.signal === undefined && typeof input === 'object' && 'signal' in input ? input.signal : init.signal;
+      const response = from(send(input, { ...init, signal: theirs ? AbortSignal.any([signal, theirs]) : signal }));
+      return selector ? response.pipe(switchMap(selector)) : response;
+    });
+}
+
+/** A stream with a signal that is aborted when its subscriber leaves early. */
+function whileWanted<T>(run: (signal: AbortSignal) => Observable<T>): Observable<T> {
+  return new Observable((subscriber) => {
+    const leaving = new AbortController();
+    let isOver = false; // an answer may still be read when the stream has completed
+    const over = (): void => void (isOver = true);
+    const subscription = run(leaving.signal).subscribe({
+      next: (value) => subscriber.next(value),
+      error: (error: unknown) => (over(), subscriber.error(error)),
+      complete: () => (over(), subscriber.complete()),
+    });
+    return () => {
+      if (!isOver) leaving.abort();
+      subscription.unsubscribe();
+    };
+  });
+}
+
+function sendWith<T>(config: AjaxConfig, attachment: Attachment, policy: AttachmentPolicy): Observable<AjaxResponse<T>> {
+  return ajax<T>({ ...config, createXHR: () => authorized(config.createXHR?.() ?? new XMLHttpRequest(), attachment) }).pipe(
+    catchError((error: unknown) => {
+      if (!isAjaxError(error)) return throwError(() => error);
+      const { status, xhr } = error;
+      const isElsewhere = xhr.responseURL && !policy.covers({ url: xhr.responseURL, method: config.method ?? 'GET' }); // after a redirect
+      if (isElsewhere) return throwError(() => error);
+      return from(attachment.retryOf({ status, header: (name) => xhr.getResponseHeader(name) })).pipe(
+        switchMap((again) => (again ? sendWith<T>(config, again, policy) : throwError(() => error))),
+      );
+    }),
+  );
+}
+
+/** Sets the header late: RxJS shows the configuration in answers and errors, and the token is not for them (HT-9). */
+function authorized(xhr: XMLHttpRequest, { authorization }: Attachment): XMLHttpRequest {
+  const send = xhr.send.bind(xhr);
+  xhr.send = (body) => {
+    xhr.setRequestHeader('Authorization', authorization);
+    send(body);
+  };
+  return xhr;
+}
+
+function hasOwn({ headers = {}, user }: AjaxConfig): boolean {
+  return user !== undefined || Object.keys(headers).some((name) => name.toLowerCase() === 'authorization');
+}
+
+/** An answer with a status; a time that ran out has none. */
+function isAjaxError(error: unknown): error is AjaxError {
+  return error instanceof Error && error.name === 'AjaxError' && 'xhr' in error;
+}

@@ -1,0 +1,201 @@
+import { Component } from '@angular/core';
+import { TestBed } from '@angular/core/testing';
+import { provideRouter, Router } from '@angular/router';
+import { RouterTestingHarness } from '@angular/router/testing';
+import {
+  completeSignIn,
+  CredentialStore,
+  injectAuthorizationCodeFlow,
+  injectSignInFailure,
+  provideCredentials,
+} from 'rx-credentials-angular';
+import type { CompleteSignInOptions, SignInFailure } from 'rx-credentials-angular';
+import { createWorld, type World } from '../support/fixture.js';
+import { refusal } from '../support/fake-client.js';
+import type { CodeExchange, OAuth2Client, Platform } from '../../src/index.js';
+
+@Component({ template: 'orders' })
+class Orders {}
+@Component({ template: 'home {{ failure?.code }} {{ failure?.returnTo }}' })
+class Home {
+  readonly failure = injectSignInFailure();
+}
+
+let world: World;
+let exchanges: CodeExchange[];
+let answer: () => Promise<never> | undefined;
+let items: Map<string, string>;
+
+/** The session storage of a tab. */
+function sessionItems(): Storage {
+  return {
+    getItem: (key: string) => items.get(key) ?? null,
+    setItem: (key: string, value: string) => void items.set(key, value),
+    removeItem: (key: string) => void items.delete(key),
+    key: (index: number) => [...items.keys()][index] ?? null,
+    get length() {
+      return items.size;
+    },
+    clear: () => items.clear(),
+  };
+}
+
+interface ApplicationOptions {
+  readonly options?: CompleteSignInOptions;
+  /** Default: there is one. */
+  readonly hasPage?: boolean;
+}
+
+function application({ options = {}, hasPage = true }: ApplicationOptions = {}): void {
+  const tab = world.browser.openTab();
+  const page = { url: () => 'https://app.example.com/', replaceUrl: () => undefined, sessionItems };
+  const platform: Platform = hasPage ? { ...tab, page } : tab;
+  const client: OAuth2Client = {
+    ...world.authority.client(platform),
+    metadata: () => Promise.resolve({ issuer: 'https://id.example.com', authorization_endpoint: 'https://id.example.com/authorize' }),
+    exchangeCode: async (exchange) => {
+      exchanges.push(exchange);
+      await answer();
+      return world.authority.signIn();
+    },
+  };
+  TestBed.resetTestingModule();
+  TestBed.configureTestingModule({
+    providers: [
+      provideCredentials(client),
+      provideRouter([
+        { path: '', component: Home },
+        { path: 'orders', component: Orders },
+        { path: 'failed', component: Home },
+        { path: 'callback', canActivate: [completeSignIn(options)], component: Orders },
+      ]),
+    ],
+  });
+}
+
+/** The address that the server sends the user back to. */
+async function begin(returnTo?: string): Promise<string> {
+  const flow = TestBed.runInInjectionContext(() => injectAuthorizationCodeFlow());
+  const url = await flow.start(returnTo === undefined ? {} : { returnTo });
+  expect(url.href).not.toContain('orders'); // the server does not learn where the user was
+  return `code=abc&state=${url.searchParams.get('state')}`;
+}
+
+beforeEach(() => {
+  world = createWorld();
+  exchanges = [];
+  answer = () => undefined;
+  items = new Map();
+  application();
+});
+
+describe('completeSignIn', () => {
+  it('stores the credential and goes to where the sign-in began, also after the page was left', async () => {
+    const answered = await begin('/orders?page=2#end');
+    application({ options: { tags: ['work'] } }); // the page is loaded anew
+    const harness = await RouterTestingHarness.create(`/callback?${answered}`);
+    expect([TestBed.inject(Router).url, harness.routeNativeElement?.textContent]).toEqual(['/orders?page=2#end', 'orders']);
+    expect(TestBed.inject(CredentialStore).snapshot().credentials).toMatchObject([{ tags: ['work'], isDefault: true }]);
+    expect(exchanges).toHaveLength(1);
+    expect([...items.values()].join()).not.toContain('/orders'); // used once
+  });
+
+  it.each([
+    [{}, '/'],
+    [{ home: '/orders' }, '/orders'],
+  ])('goes home if nothing else was wanted: %j', async (options, home) => {
+    application({ options });
+    await RouterTestingHarness.create(`/callback?${await begin()}`);
+    expect(TestBed.inject(Router).url).toBe(home);
+  });
+
+  it('goes home where there is no session storage to keep what was wanted', async () => {
+    application({ hasPage: false });
+    await RouterTestingHarness.create(`/callback?${await begin('/orders')}`);
+    expect(TestBed.inject(Router).url).toBe('/');
+    expect(TestBed.inject(CredentialStore).snapshot().credentials).toHaveLength(1);
+  });
+
+  it('leaves no history entry with the code', async () => {
+    const harness = await RouterTestingHarness.create('/orders');
+    const replaced: unknown[] = [];
+    TestBed.inject(Router).events.subscribe(() => {
+      const { extras } = TestBed.inject(Router).getCurrentNavigation() ?? {};
+      if (extras?.replaceUrl) replaced.push(TestBed.inject(Router).getCurrentNavigation()?.extractedUrl.toString());
+    });
+    await harness.navigateByUrl(`/callback?${await begin('/orders?back=1')}`);
+    expect(new Set(replaced)).toEqual(new Set(['/orders?back=1']));
+  });
+
+  it.each([
+    'https://evil.example.com/',
+    '//evil.example.com',
+    '/\\evil.example.com',
+    '/\t/evil.example.com',
+    '/./\\evil',
+    '/ord\ners',
+    'orders',
+    '',
+    'javascript:alert(1)',
+  ])('9700-1 begins no sign-in that would end at %j', async (returnTo) => {
+    await expect(begin(returnTo)).rejects.toThrow(TypeError);
+    await expect(begin(returnTo)).rejects.toThrow(/returnTo/);
+  });
+
+  it.each(['https://evil.example.com/', '//evil.example.com', '/\\evil.example.com', 7, null, ['/orders']])(
+    '9700-1 goes home where somebody has put %j into the session storage',
+    async (path) => {
+      const answered = await begin('/orders');
+      for (const [key, value] of items) if (value.includes('/orders')) items.set(key, value.replace('"/orders"', JSON.stringify(path)));
+      await RouterTestingHarness.create(`/callback?${answered}`);
+      expect(TestBed.inject(Router).url).toBe('/');
+    },
+  );
+
+  it.each(['garbage', '{"a":1}', '[1,[2],"x"]'])('survives %s in the session storage', async (garbage) => {
+    const answered = await begin('/orders');
+    for (const [key, value] of items) if (value.includes('/orders')) items.set(key, garbage);
+    await RouterTestingHarness.create(`/callback?${answered}`);
+    expect(TestBed.inject(Router).url).toBe('/');
+    expect(TestBed.inject(CredentialStore).snapshot().credentials).toHaveLength(1);
+  });
+
+  it('keeps no more than twenty sign-ins that were never finished', async () => {
+    for (let i = 0; i < 30; i++) await begin(`/orders?${i}`);
+    const kept = [...items.values()].find((value) => value.includes('/orders')) ?? '';
+    expect(Object.keys(JSON.parse(kept) as object)).toHaveLength(20);
+  });
+
+  it('goes home for somebody who came by hand: nothing is exchanged', async () => {
+    await RouterTestingHarness.create('/callback');
+    expect([TestBed.inject(Router).url, exchanges]).toEqual(['/', []]);
+  });
+
+  it('goes home with the reason if it failed', async () => {
+    answer = () => Promise.reject(refusal('invalid_grant'));
+    const harness = await RouterTestingHarness.create(`/callback?${await begin('/orders')}`);
+    expect(harness.routeNativeElement?.textContent).toBe('home oauth_error /orders');
+    expect(TestBed.inject(CredentialStore).snapshot().credentials).toEqual([]);
+  });
+
+  it.each<[string, CompleteSignInOptions['failure'], string]>([
+    ['a path', '/failed', '/failed'],
+    [
+      'a function',
+      ({ code, returnTo }: SignInFailure) => `/failed?code=${code}&to=${encodeURIComponent(returnTo)}`,
+      '/failed?code=callback_state_unknown&to=%2F',
+    ],
+  ])('goes to %s if it failed', async (_, failure, url) => {
+    application({ options: { failure: failure as string } });
+    await RouterTestingHarness.create('/callback?code=abc&state=unknown');
+    expect(TestBed.inject(Router).url).toBe(url);
+  });
+
+  it('E51 says nothing of an error that is not ours', async () => {
+    answer = () => Promise.reject(new Error('code=CANARY'));
+    const seen: SignInFailure[] = [];
+    application({ options: { failure: (failure) => (seen.push(failure), '/') } });
+    await RouterTestingHarness.create(`/callback?${await begin('/orders')}`);
+    expect(seen).toEqual([{ code: 'unknown', message: 'The sign-in could not be completed.', returnTo: '/orders' }]);
+  });
+});

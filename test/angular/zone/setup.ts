@@ -1,0 +1,2 @@
+import { setupZoneTestEnv } from 'jest-preset-angular/setup-env/zone';
+setupZoneTestEnv({ errorOnUnknownElements: true, errorOnUnknownProperties: true });

@@ -1,0 +1,264 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { linkedConsumer, type Consumer } from './consumer';
+import { openStage, syntaxErrors, type Files, type Stage } from './schematics';
+
+jest.setTimeout(60_000);
+
+const CONFIG = '/src/app/app.config.ts';
+const OPTIONS = {
+  issuer: 'https://id.shop.example',
+  clientId: 'shop',
+  scope: 'openid orders',
+  apiUrl: 'https://api.shop.example/v1/',
+  redirectUri: 'https://shop.example/callback',
+};
+
+let consumer: Consumer;
+let stage: Stage;
+beforeAll(async () => {
+  consumer = await linkedConsumer();
+  stage = openStage(consumer);
+});
+afterAll(() => {
+  stage.close();
+  consumer.remove();
+});
+
+/** A configuration whose providers are the given text. */
+function appConfig(imports: string, providers: string): Files {
+  return {
+    [CONFIG]: `import type { ApplicationConfig } from '@angular/core';\n${imports}\n\nexport const appConfig: ApplicationConfig = {\n  providers: [${providers}],\n};\n`,
+  };
+}
+
+/** The configuration after one run, which must be TypeScript. */
+async function added(files: Files, options = OPTIONS): Promise<string> {
+  const { stages, error } = await stage.play({ files, runs: [options, options] });
+  expect(error).toBeUndefined();
+  const text = stages[1]?.[CONFIG] ?? '';
+  expect(syntaxErrors(text)).toEqual([]);
+  expect(stages[2]).toEqual(stages[1]); // again: nothing changes
+  return text;
+}
+
+describe.each([
+  ['zoneless, with a router', { routing: true, zoneless: true }],
+  ['with zone.js', { routing: true, zoneless: false }],
+  ['without a router', { routing: false }],
+  ['with server rendering', { routing: true, ssr: true }],
+  ['minimal, of inline files', { minimal: true, inlineTemplate: true, inlineStyle: true }],
+])('a fresh application of the CLI, %s', (_, application) => {
+  test('gets a store, a client with the interceptor, and the packages; nothing else changes', async () => {
+    const { stages, tasks, logs, error } = await stage.play({ application, runs: [OPTIONS] });
+    const [before = {}, after = {}] = stages;
+    expect(error).toBeUndefined();
+    const text = after[CONFIG] ?? '';
+    expect(syntaxErrors(text)).toEqual([]);
+    expect(text).toContain(`    provideCredentials(
+      {
+        issuer: 'https://id.shop.example',
+        clientId: 'shop',
+        scope: 'openid orders',
+        redirectUri: 'https://shop.example/callback',
+      },
+      withResources('https://api.shop.example/v1/'),
+    ),
+    provideHttpClient(withInterceptors([credentialsInterceptor]))`);
+    expect(text).toContain("import { provideCredentials, withResources, credentialsInterceptor } from 'rx-credentials-angular';");
+    expect(text).toContain("import { provideHttpClient, withInterceptors } from '@angular/common/http';");
+    const changed = Object.keys(after).filter((path) => after[path] !== before[path]);
+    expect(changed.sort()).toEqual(['/package.json', CONFIG]);
+    const { dependencies } = JSON.parse(after['/package.json'] ?? '') as { dependencies: Files };
+    expect(dependencies).toMatchObject({ 'rx-credentials': '^0.1.0', 'rx-credentials-angular': '^0.1.0' });
+    expect(tasks).toEqual([['node-package']]);
+    expect(logs.join()).toContain('look at the issuer');
+  });
+
+  test('a second run, also with other options, changes nothing and installs nothing', async () => {
+    const { stages, tasks, logs } = await stage.play({ application, runs: [OPTIONS, { ...OPTIONS, clientId: 'other' }] });
+    expect(stages).toHaveLength(3);
+    expect(stages[2]).toEqual(stages[1]);
+    expect(tasks[1]).toEqual([]);
+    expect(logs.at(-1)).toContain('provides credentials already');
+  });
+});
+
+test('without options, as with --skip-confirmation where nobody answers, the placeholders of the schema are written', async () => {
+  const { stages } = await stage.play({ runs: [{}] });
+  const text = stages[1]?.[CONFIG] ?? '';
+  for (const word of [
+    'https://id.example.com',
+    'my-application',
+    'openid profile offline_access',
+    'https://api.example.com/',
+    'http://localhost:4200/callback',
+  ]) {
+    expect(text).toContain(`'${word}'`);
+  }
+});
+
+test('the example of docs/ng-add.md is what a fresh application gets', async () => {
+  const page = readFileSync(join(__dirname, '../../docs/ng-add.md'), 'utf8');
+  const [, example = ''] = /```typescript\n([^]*?)```/.exec(page) ?? [];
+  const { stages } = await stage.play({ application: { routing: true }, runs: [{}] });
+  expect(formatted(example)).toBe(formatted(stages[1]?.[CONFIG] ?? 'nothing'));
+});
+
+describe('a configuration that has provideHttpClient', () => {
+  test.each([
+    ['without features', `provideHttpClient()`, 'provideHttpClient', 'provideHttpClient(withInterceptors([credentialsInterceptor]))'],
+    [
+      'with a feature',
+      `provideHttpClient(withFetch())`,
+      'provideHttpClient, withFetch',
+      'provideHttpClient(withFetch(), withInterceptors([credentialsInterceptor]))',
+    ],
+    [
+      'with features on lines of their own',
+      `\n    provideHttpClient(\n      withFetch(),\n    ),\n  `,
+      'provideHttpClient, withFetch',
+      'provideHttpClient(\n      withFetch(),\n      withInterceptors([credentialsInterceptor]),\n    )',
+    ],
+    [
+      'with interceptors: ours is the last, the next to the network',
+      `provideHttpClient(withInterceptors([logging]), withFetch())`,
+      'provideHttpClient, withFetch, withInterceptors',
+      'provideHttpClient(withInterceptors([logging, credentialsInterceptor]), withFetch())',
+    ],
+    [
+      'with an empty list of interceptors',
+      `provideHttpClient(withInterceptors([]))`,
+      'provideHttpClient, withInterceptors',
+      'provideHttpClient(withInterceptors([credentialsInterceptor]))',
+    ],
+    [
+      'with interceptors that stand elsewhere',
+      `provideHttpClient(withInterceptors(interceptors))`,
+      'provideHttpClient, withInterceptors',
+      'provideHttpClient(withInterceptors(interceptors), withInterceptors([credentialsInterceptor]))',
+    ],
+    [
+      'under other names',
+      `http(intercepting([logging]))`,
+      'provideHttpClient as http, withInterceptors as intercepting',
+      'http(intercepting([logging, credentialsInterceptor]))',
+    ],
+  ])('%s keeps what it has', async (_, providers, names, expected) => {
+    const text = await added(
+      appConfig(`import { ${names} } from '@angular/common/http';\nimport { interceptors, logging } from './logging';`, providers),
+    );
+    expect(text).toContain(expected);
+    expect(text).toContain('provideCredentials(');
+    expect(text.match(/@angular\/common\/http/g)).toHaveLength(1);
+    expect(text.match(/credentialsInterceptor\b/g)).toHaveLength(2); // its import, and its use
+  });
+});
+
+describe('a configuration that was edited by hand', () => {
+  test('with no providers at all gets a list', async () => {
+    const text = await added({
+      [CONFIG]: `import type { ApplicationConfig } from '@angular/core';\nexport const appConfig: ApplicationConfig = {};\n`,
+    });
+    expect(text).toContain('providers: [\n    provideCredentials(');
+  });
+
+  test('with an empty list gets both', async () => {
+    const text = await added(appConfig('', ''));
+    expect(text).toMatch(
+      /providers: \[\n {4}provideCredentials\([^]*\n {4}provideHttpClient\(withInterceptors\(\[credentialsInterceptor\]\)\),\n {2}\],/,
+    );
+  });
+
+  test('with provideCredentials of its own keeps it, and gets the interceptor alone', async () => {
+    const own = "provideCredentials({ issuer: 'https://mine.example', clientId: 'mine' })";
+    const text = await added(appConfig("import { provideCredentials } from 'rx-credentials-angular';", own));
+    expect(text).toContain(`${own}, provideHttpClient(withInterceptors([credentialsInterceptor]))`);
+    expect(text.match(/provideCredentials\(/g)).toHaveLength(1);
+  });
+
+  test('quotes, back-slashes and line ends of an option cannot leave their string', async () => {
+    const hostile = "o'neil\\', injected: '\n\"";
+    const text = await added(appConfig('', ''), { ...OPTIONS, clientId: hostile });
+    expect(text).toContain(`clientId: 'o\\'neil\\\\\\', injected: \\'\\n"',`);
+  });
+
+  test('CRLF, comments and double quotes are TypeScript all the same', async () => {
+    const [text = ''] = Object.values(
+      appConfig('import { provideRouter } from "@angular/router"; // routes', '\n    provideRouter([]), // last\n  '),
+    );
+    const edited = await added({ [CONFIG]: text.replaceAll('\n', '\r\n') });
+    expect(edited).toContain('provideRouter([]), // last');
+    expect(edited.replaceAll('\r\n', '')).not.toContain('\n'); // lines end as they did
+  });
+
+  test.each([
+    ['in the main file', { '/src/main.ts': mainFile('{ providers: [] }') }, '/src/main.ts'],
+    ['in a constant of the main file', { '/src/main.ts': `${mainFile('config')}\nconst config = { providers: [] };\n` }, '/src/main.ts'],
+    ['merged from two', { '/src/main.ts': merged() }, CONFIG],
+  ])('that stands %s is found', async (_, files, path) => {
+    const { stages, error } = await stage.play({ files, runs: [OPTIONS, OPTIONS] });
+    expect(error).toBeUndefined();
+    expect(stages[1]?.[path]).toContain('provideCredentials(');
+    expect(syntaxErrors(stages[1]?.[path] ?? '')).toEqual([]);
+    expect(stages[2]).toEqual(stages[1]);
+  });
+});
+
+describe('an application that cannot be edited is refused with a reason, and left as it was', () => {
+  test.each([
+    [
+      'of NgModules',
+      { application: { standalone: false } },
+      /bootstraps an NgModule, which this command does not edit\. Add provideCredentials\(…\)/,
+    ],
+    [
+      'whose providers are computed',
+      { files: appConfigOf('providers: providersOf(environment)') },
+      /providers in .*app\.config\.ts are no list/,
+    ],
+    [
+      'whose configuration is computed',
+      { files: { '/src/main.ts': mainFile('configOf(environment)') } },
+      /second argument of bootstrapApplication/,
+    ],
+    ['that bootstraps nothing', { files: { '/src/main.ts': 'export {};\n' } }, /no call of bootstrapApplication/],
+    ['of another name', { options: { project: 'other' } }, /no project "other"/],
+    ['with an issuer that is no URL', { options: { issuer: 'id.example.com' } }, /--issuer is no absolute/],
+    ['with an API of another scheme', { options: { apiUrl: 'ftp://api.example.com' } }, /--api-url is no absolute/],
+    ['with an empty client id', { options: { clientId: ' ' } }, /--client-id is empty/],
+    ['with an option that does not exist', { options: { isuer: 'https://id.example.com' } }, /Unknown option "isuer"/],
+  ])('%s', async (_, { application = {}, files = {}, options = {} }: Refused, reason) => {
+    const { stages, error, tasks } = await stage.play({ application, files, runs: [{ ...OPTIONS, ...options }] });
+    expect(error).toMatch(reason);
+    expect(stages).toHaveLength(1);
+    expect(tasks).toEqual([]);
+  });
+});
+
+/** Without what a formatter is free to change. */
+function formatted(text: string): string {
+  return text
+    .replace(/,?\s*([)\]}])/g, '$1')
+    .replace(/\s+/g, ' ')
+    .trim();
+}
+
+interface Refused {
+  readonly application?: Readonly<Record<string, unknown>>;
+  readonly files?: Files;
+  readonly options?: Readonly<Record<string, unknown>>;
+}
+
+function appConfigOf(members: string): Files {
+  return { [CONFIG]: `export const appConfig = { ${members} };\n` };
+}
+
+function mainFile(config: string): string {
+  return `import { bootstrapApplication } from '@angular/platform-browser';\nimport { App } from './app/app';\nvoid bootstrapApplication(App, ${config});\n`;
+}
+
+function merged(): string {
+  const imports = "import { mergeApplicationConfig } from '@angular/core';\nimport { appConfig } from './app/app.config';\n";
+  return imports + mainFile('mergeApplicationConfig(appConfig, { providers: [] })');
+}

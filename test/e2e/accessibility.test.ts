@@ -1,0 +1,71 @@
+// An accessibility scan of all that the demo shows, in light and dark (axe-core: WCAG 2.2 A and AA, and its best practices).
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import type { AxeResults } from 'axe-core';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { ROOT } from '../support/markdown';
+import { addAccount, callApi, launch, newProfile, press, signIn, startDemo, type Demo } from './support';
+
+jest.setTimeout(60_000);
+
+let demo: Demo;
+let browser: Browser;
+let context: BrowserContext;
+let page: Page;
+let axe: string;
+
+beforeAll(async () => {
+  [demo, browser, axe] = await Promise.all([
+    startDemo(),
+    launch(),
+    readFile(createRequire(join(ROOT, 'package.json')).resolve('axe-core/axe.min.js'), 'utf8'),
+  ]);
+});
+afterAll(() => browser.close());
+
+/** What axe finds wrong, each with the elements it means. */
+async function violations(): Promise<readonly string[]> {
+  await page.evaluate(axe); // not as a <script>: the page's policy allows none of others
+  const results = await page.evaluate(async () => (globalThis as unknown as { axe: { run: () => Promise<AxeResults> } }).axe.run());
+  expect(results.passes.length).toBeGreaterThan(10);
+  return results.violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`);
+}
+
+describe.each(['light', 'dark'] as const)('axe finds nothing wrong with the demo, %s', (colorScheme) => {
+  beforeAll(async () => {
+    context = await newProfile(browser);
+    page = await context.newPage();
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+  });
+  afterAll(() => context.close());
+
+  it('signed out, and with a problem shown', async () => {
+    await page.goto(demo.app);
+    await page.getByTestId('signed-out').waitFor();
+    expect(await violations()).toEqual([]);
+    await press(page, 'Unreachable issuer');
+    await page.getByTestId('problem-code').first().waitFor();
+    expect(await violations()).toEqual([]);
+  });
+
+  it('signed in, two accounts, with an answer of the API', async () => {
+    await signIn(page, demo, 'Alice Liddell', 'work');
+    await addAccount(page, 'Bob Martin');
+    await callApi(page);
+    expect(await violations()).toEqual([]);
+  });
+
+  it.each(['Orders', 'Eight tabs'])('the page %s', async (name) => {
+    await page.getByRole('link', { name }).click();
+    await page.getByRole('heading', { level: 1 }).first().waitFor();
+    await (name === 'Orders' ? page.getByRole('table') : page.getByText('Eight are waiting.')).waitFor();
+    expect(await violations()).toEqual([]);
+  });
+
+  it('a callback that went wrong', async () => {
+    await page.goto(`${demo.app}/callback?code=forged`);
+    await page.getByTestId('callback-failed').waitFor();
+    expect(await violations()).toEqual([]);
+  });
+});

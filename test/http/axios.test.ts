@@ -1,0 +1,184 @@
+import { Readable } from 'node:stream';
+import axios, { AxiosError, type AxiosAdapter, type AxiosRequestConfig, type InternalAxiosRequestConfig } from 'axios';
+import { credentialsInterceptor } from '../../src/http/axios.js';
+import type { AttachmentOptions } from '../../src/http/attachment.js';
+import type { Credential } from '../../src/store/credential.js';
+import { closeAll, createWorld, settle } from '../support/fixture.js';
+
+afterEach(closeAll);
+
+const API = 'https://api.example.com/v1/';
+const bearer = ({ token }: Credential): string => `Bearer ${token?.accessToken}`;
+
+/** An instance over an adapter that answers with statuses, the last one for ever; what it was given is kept. */
+async function setUp(statuses: readonly number[] = [200], options: Partial<AttachmentOptions> = {}, defaults: AxiosRequestConfig = {}) {
+  const world = createWorld();
+  const tab = await world.openTab();
+  const credential = await tab.store.store(world.authority.signIn());
+  const sent: InternalAxiosRequestConfig[] = [];
+  const adapter: AxiosAdapter = async (config) => {
+    sent.push(config);
+    const status = statuses[Math.min(sent.length, statuses.length) - 1] ?? 200;
+    const data: unknown = config.responseType === 'stream' ? Readable.from(['x']) : 'answer';
+    const response = { data, status, statusText: '', headers: {}, config, request: {} };
+    if (config.validateStatus?.(status) ?? true) return response;
+    throw new AxiosError(`status ${status}`, 'ERR_BAD_REQUEST', config, {}, response);
+  };
+  const instance = axios.create({ adapter, ...defaults });
+  instance.interceptors.request.use(credentialsInterceptor(tab.store, { resources: [API], platform: tab.platform, ...options }));
+  return { ...world, ...tab, credential, sent, instance, tokens: () => sent.map(({ headers }) => headers.get('Authorization')) };
+}
+
+describe('what is attached', () => {
+  it('6750-1 a token, by the address that comes of `baseURL`, `url` and `params`', async () => {
+    const { instance, tokens, credential } = await setUp([200], {}, { baseURL: API });
+    await instance.get('orders', { params: { q: 1 } });
+    await instance.get('../other');
+    await instance.get(`${API}x`);
+    await instance.get('https://evil.test/v1/');
+    expect(tokens()).toEqual([bearer(credential), undefined, bearer(credential), undefined]);
+  });
+
+  it('6750-2 by the address that other interceptors leave: one that runs later changes where the token may go', async () => {
+    const { store, platform } = await setUp();
+    const seen: unknown[] = [];
+    const instance = axios.create({
+      adapter: async (config) => (
+        seen.push(config.headers.get('Authorization')),
+        { data: '', status: 200, statusText: '', headers: {}, config }
+      ),
+    });
+    instance.interceptors.request.use((config) => ({ ...config, url: 'https://evil.test/' }));
+    instance.interceptors.request.use(credentialsInterceptor(store, { resources: [API], platform })); // the last one runs first
+    await instance.get(API);
+    expect(seen).toEqual([undefined]);
+  });
+
+  it.each<[string, AxiosRequestConfig]>([
+    ['a header', { headers: { authorization: 'Basic x' } }],
+    ['`auth`', { auth: { username: 'u', password: 'p' } }],
+  ])('6750-1 nothing over %s of the caller’s own', async (_, config) => {
+    const { instance, sent, authority } = await setUp([401]);
+    await expect(instance.get(API, config)).rejects.toMatchObject({ status: 401 });
+    expect(sent[0]?.headers.get('Authorization')).toBe(config.headers ? 'Basic x' : undefined);
+    expect(authority.refreshes).toHaveLength(0);
+  });
+});
+
+describe('what the caller sees', () => {
+  it('E13 HT-9 neither token nor mark in an answer, and its `config` can be sent again', async () => {
+    const { instance, credential, tokens, authority } = await setUp([401, 200, 401, 200]);
+    const first = bearer(credential);
+    const answer = await instance.post(API, { a: 1 });
+    expect(JSON.stringify(answer.config)).not.toContain('CANARY');
+    expect(answer.config.headers.has('Authorization')).toBe(false);
+    const second = bearer(credential);
+    expect((await instance.request(answer.config)).status).toBe(200); // renewed for in its turn
+    expect(tokens()).toEqual([first, second, second, bearer(credential)]);
+    expect(authority.refreshes).toHaveLength(2);
+  });
+
+  it('HT-9 nor in an error, whose `config` can be sent again, too', async () => {
+    const { instance, tokens, credential } = await setUp([500, 200]);
+    const error = await instance.get(API).catch((reason: unknown) => reason as AxiosError);
+    if (!(error instanceof AxiosError) || !error.config) throw new Error('it was not refused');
+    expect(`${JSON.stringify(error)} ${JSON.stringify(error.config)} ${JSON.stringify(error.response?.config)}`).not.toContain('CANARY');
+    expect((await instance.request(error.config)).status).toBe(200);
+    expect(tokens()).toEqual([bearer(credential), bearer(credential)]);
+  });
+
+  it('one interceptor twice, or two of the same list, is one token and one retry', async () => {
+    const { instance, store, platform, sent, authority } = await setUp([401]);
+    instance.interceptors.request.use(credentialsInterceptor(store, { resources: [API], platform }));
+    await expect(instance.get(API)).rejects.toMatchObject({ status: 401 });
+    expect(authority.refreshes.length).toBeLessThanOrEqual(1);
+    expect(sent.length).toBeLessThanOrEqual(2);
+  });
+
+  it('a 401 that does not count as an error is renewed for all the same', async () => {
+    const { instance, sent } = await setUp([401, 200]);
+    expect((await instance.get(API, { validateStatus: () => true })).status).toBe(200);
+    expect(sent).toHaveLength(2);
+  });
+
+  it('a caller who leaves while the token is renewed gets axios’s own error', async () => {
+    for (const how of ['signal', 'cancelToken'] as const) {
+      const { instance, browser, authority, sent } = await setUp();
+      await browser.advance(3_600_000);
+      authority.hold();
+      const leaving = new AbortController();
+      const source = axios.CancelToken.source();
+      const answer = instance.get(API, how === 'signal' ? { signal: leaving.signal } : { cancelToken: source.token });
+      await settle();
+      if (how === 'signal') leaving.abort();
+      else source.cancel();
+      const error = await answer.catch((reason: unknown) => reason);
+      expect(axios.isCancel(error)).toBe(true);
+      expect(sent).toEqual([]);
+      authority.refreshes[0]?.answer();
+      await settle();
+    }
+  });
+});
+
+describe('6750-4 bodies', () => {
+  it.each<[string, () => unknown, number]>([
+    ['an object', () => ({ a: 1 }), 2],
+    ['text', () => 'x', 2],
+    ['a form', () => new URLSearchParams({ a: '1' }), 2],
+    ['a form of parts', () => new FormData(), 2],
+    ['none', () => undefined, 2],
+    ['a stream', () => Readable.from(['x']), 1],
+  ])('%s is sent %d times', async (_, body, times) => {
+    const { instance, sent } = await setUp([401, 200]);
+    await instance.post(API, body()).catch(() => undefined);
+    expect(sent).toHaveLength(times);
+  });
+
+  it('the stream of an answer that is made up for is let go of', async () => {
+    const streams: Readable[] = [];
+    const { instance } = await setUp(
+      [401, 200],
+      {},
+      {
+        transformResponse: (data: Readable) => (streams.push(data), data),
+      },
+    );
+    const made = jest.spyOn(Readable.prototype, 'destroy');
+    const answer = await instance.get<Readable>(API, { responseType: 'stream' });
+    expect(made).toHaveBeenCalledTimes(1);
+    made.mockRestore();
+    expect(answer.data.destroyed).toBe(false);
+  });
+});
+
+it.each<[string, number]>([
+  [`${API}moved`, 2],
+  ['https://elsewhere.example/', 1],
+  ['', 2],
+])('HT-3 a 401 that a browser was led to at %j is sent %d times', async (responseURL, times) => {
+  const { store, platform } = await setUp();
+  let sent = 0;
+  const instance = axios.create({
+    adapter: async (config) => (sent++, { data: '', status: 401, statusText: '', headers: {}, config, request: { responseURL } }),
+  });
+  instance.interceptors.request.use(credentialsInterceptor(store, { resources: [API], platform }));
+  expect((await instance.get(API)).status).toBe(401);
+  expect(sent).toBe(times);
+});
+
+it('HT-3 a redirect of the caller’s own interest is told to the caller, too', async () => {
+  const { instance, sent } = await setUp();
+  const told: unknown[] = [];
+  await instance.get(API, { beforeRedirect: (options) => void told.push({ ...(options['headers'] as object) }) });
+  const redirect = (href: string): Record<string, unknown> => {
+    const headers: Record<string, unknown> = { Authorization: 'Bearer x', Cookie: 'c', 'proxy-authorization': 'p', keep: 'k' };
+    sent[0]?.beforeRedirect?.({ href, method: 'GET', headers }, { headers: {}, statusCode: 302 }, {} as never);
+    return headers;
+  };
+  expect(Object.keys(redirect(`${API}x`))).toEqual(['Authorization', 'Cookie', 'proxy-authorization', 'keep']);
+  expect(Object.keys(redirect('https://evil.test/'))).toEqual(['keep']);
+  expect(Object.keys(redirect('https://api.example.com/other'))).toEqual(['keep']);
+  expect(told).toHaveLength(3);
+  expect(told[1]).toEqual({ keep: 'k' });
+});

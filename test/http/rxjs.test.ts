@@ -1,0 +1,190 @@
+import { firstValueFrom, lastValueFrom, NEVER, of, retry, toArray } from 'rxjs';
+import type { AjaxConfig, AjaxError } from 'rxjs/ajax';
+import { createAjax, createFromFetch } from '../../src/http/rxjs.js';
+import { closeAll, createWorld, settle } from '../support/fixture.js';
+
+afterEach(closeAll);
+
+const API = 'https://api.example.com/v1/';
+
+async function signedIn() {
+  const world = createWorld();
+  const tab = await world.openTab();
+  const credential = await tab.store.store(world.authority.signIn());
+  return { ...world, ...tab, credential, bearer: () => `Bearer ${credential.token?.accessToken}` };
+}
+
+describe('createFromFetch', () => {
+  async function setUp(answer: (n: number) => Response = () => new Response('ok')) {
+    const world = await signedIn();
+    const sent: { readonly request: Request; readonly signal: AbortSignal | null | undefined }[] = [];
+    const stub: typeof fetch = async (input, init) => {
+      sent.push({ request: new Request(input, init), signal: init?.signal });
+      return answer(sent.length);
+    };
+    const fromFetch = createFromFetch(world.store, { resources: [API], platform: world.platform, fetch: stub, redirects: 'by-hand' });
+    return { ...world, sent, fromFetch };
+  }
+
+  it('is cold: each subscription is a request, with the token of then', async () => {
+    const { fromFetch, sent, bearer } = await setUp();
+    const request = fromFetch(API);
+    await settle();
+    expect(sent).toEqual([]);
+    await firstValueFrom(request);
+    await firstValueFrom(request);
+    expect(sent.map((one) => one.request.headers.get('authorization'))).toEqual([bearer(), bearer()]);
+  });
+
+  it('emits the answer once and completes; the body can be read afterwards', async () => {
+    const { fromFetch, sent } = await setUp();
+    const answers = await lastValueFrom(fromFetch(API).pipe(toArray()));
+    expect(answers).toHaveLength(1);
+    expect(sent[0]?.signal?.aborted).toBe(false);
+    expect(await answers[0]?.text()).toBe('ok');
+  });
+
+  it('with a selector unsubscribing ends the request as long as that runs', async () => {
+    const { fromFetch, sent } = await setUp();
+    expect(await firstValueFrom(fromFetch(API, { selector: (response) => response.text() }))).toBe('ok');
+    const subscription = fromFetch(API, { selector: () => NEVER }).subscribe();
+    await settle();
+    subscription.unsubscribe();
+    expect(sent[1]?.signal?.aborted).toBe(true);
+    expect(await lastValueFrom(fromFetch(API, { selector: () => of(1, 2) }).pipe(toArray()))).toEqual([1, 2]);
+  });
+
+  it.each(['init', 'request'] as const)('a signal of the caller’s own counts, too: %s', async (where) => {
+    const { fromFetch, sent } = await setUp();
+    const leaving = new AbortController();
+    const { signal } = leaving;
+    const selected = { selector: () => NEVER };
+    const request = where === 'init' ? fromFetch(API, { signal, ...selected }) : fromFetch(new Request(API, { signal }), selected);
+    const subscription = request.subscribe();
+    await settle();
+    leaving.abort();
+    expect(sent[0]?.signal?.aborted).toBe(true);
+    subscription.unsubscribe();
+  });
+
+  it('RF-10 unsubscribing while a token is renewed sends nothing, and the refresh goes on', async () => {
+    const { fromFetch, sent, browser, authority, credential } = await setUp();
+    await browser.advance(3_600_000);
+    authority.hold();
+    const subscription = fromFetch(API).subscribe();
+    await settle();
+    subscription.unsubscribe();
+    authority.refreshes[0]?.answer();
+    await settle();
+    expect([credential.status.token, sent.length]).toEqual(['valid', 0]);
+  });
+
+  it('6750-4 `retry` of the caller’s own is a new request, with a renewal of its own', async () => {
+    const { fromFetch, sent } = await setUp((n) => new Response('x', { status: n < 3 ? 401 : 200 }));
+    const request = fromFetch(API, {
+      selector: async ({ status }) => {
+        if (status !== 200) throw new Error('refused');
+        return status;
+      },
+    });
+    expect(await firstValueFrom(request.pipe(retry(1)))).toBe(200);
+    expect(sent).toHaveLength(3);
+  });
+});
+
+describe('createAjax', () => {
+  /** What RxJS asks of an XMLHttpRequest, answered at once. */
+  function fakeXhr(statuses: readonly number[]) {
+    const sent: { headers: Record<string, string>; method: string; body: unknown; aborted: boolean; user?: string }[] = [];
+    class Xhr extends EventTarget {
+      status = 0;
+      readyState = 0;
+      response = 'answer';
+      responseType = '';
+      timeout = 0;
+      withCredentials = false;
+      upload = new EventTarget();
+      #one = { headers: {} as Record<string, string>, method: '', body: undefined as unknown, aborted: false };
+      open(method: string): void {
+        this.#one.method = method;
+      }
+      setRequestHeader(name: string, value: string): void {
+        this.#one.headers[name.toLowerCase()] = value;
+      }
+      getResponseHeader(): null {
+        return null;
+      }
+      getAllResponseHeaders(): string {
+        return '';
+      }
+      send(body?: unknown): void {
+        this.#one.body = body;
+        sent.push(this.#one);
+        const status = statuses[Math.min(sent.length, statuses.length) - 1] ?? 0;
+        if (status === 0) return;
+        this.status = status;
+        this.readyState = 4;
+        queueMicrotask(() => this.dispatchEvent(Object.assign(new Event('load'), { loaded: 0, total: 0 })));
+      }
+      abort(): void {
+        this.#one.aborted = true;
+      }
+    }
+    return { sent, createXHR: () => new Xhr() as unknown as XMLHttpRequest };
+  }
+  async function setUp(statuses: readonly number[] = [200]) {
+    const world = await signedIn();
+    const { sent, createXHR } = fakeXhr(statuses);
+    const ajax = createAjax(world.store, { resources: [API], platform: world.platform });
+    return { ...world, sent, ajax: (config: AjaxConfig) => ajax<string>({ createXHR, ...config }) };
+  }
+
+  it('6750-4 a 401 is renewed for once', async () => {
+    const { ajax, sent, bearer, authority } = await setUp([401, 200]);
+    const first = bearer();
+    expect((await firstValueFrom(ajax({ url: API, method: 'POST', body: { a: 1 }, headers: { x: '1' } }))).response).toBe('answer');
+    expect(sent.map(({ headers }) => headers['authorization'])).toEqual([first, bearer()]);
+    expect(sent.map(({ method, body, headers }) => [method, body, headers['x']])).toEqual(Array(2).fill(['POST', '{"a":1}', '1']));
+    expect(authority.refreshes).toHaveLength(1);
+  });
+
+  it.each<[string, Partial<AjaxConfig>]>([
+    ['a header', { headers: { AUTHORIZATION: 'Basic x' } }],
+    ['a user', { user: 'u', password: 'p' }],
+  ])('6750-1 nothing over %s of the caller’s own', async (_, config) => {
+    const { ajax, sent, authority } = await setUp([401]);
+    await expect(firstValueFrom(ajax({ url: API, ...config }))).rejects.toMatchObject({ status: 401 });
+    expect(sent[0]?.headers['authorization']).toBe(config.headers ? 'Basic x' : undefined);
+    expect(authority.refreshes).toHaveLength(0);
+  });
+
+  it('HT-9 the caller’s configuration stays as it was; neither answers nor errors show a token', async () => {
+    const { ajax } = await setUp([200, 401]);
+    const config = Object.freeze({ url: API, headers: Object.freeze({ x: '1' }) });
+    const { request } = await firstValueFrom(ajax(config));
+    const error = await firstValueFrom(ajax(config)).catch((reason: unknown) => reason as AjaxError);
+    expect(error).toMatchObject({ name: 'AjaxError', status: 401 });
+    expect(JSON.stringify([request, error])).not.toContain('CANARY');
+    expect(config).toEqual({ url: API, headers: { x: '1' } });
+  });
+
+  it('unsubscribing ends the request', async () => {
+    const { ajax, sent } = await setUp([0]);
+    const subscription = ajax({ url: API }).subscribe();
+    await settle();
+    subscription.unsubscribe();
+    expect(sent.map(({ aborted }) => aborted)).toEqual([true]);
+  });
+
+  it('6750-4 a stream is not sent again', async () => {
+    const { ajax, sent } = await setUp([401]);
+    await expect(firstValueFrom(ajax({ url: API, method: 'POST', body: new ReadableStream() }))).rejects.toMatchObject({ status: 401 });
+    expect(sent).toHaveLength(1);
+  });
+
+  it('takes an address alone', async () => {
+    const { store, platform } = await setUp();
+    const ajax = createAjax(store, { resources: [API], platform });
+    await expect(firstValueFrom(ajax('https://other.example/'))).rejects.toBeDefined(); // there is no XMLHttpRequest here
+  });
+});
