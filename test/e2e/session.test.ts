@@ -105,7 +105,7 @@ it('says why the orders are refused to somebody who is home already: signed out,
   await page.getByTestId('refusal').getByText('No credential is the default: press Make default on one.').waitFor();
   await said(page, 'No credential is the default');
   await press(page, 'Call the API');
-  await said(page, 'No token went out; make a credential the default.');
+  await said(page, 'No token went out; choose a credential, or make one the default.');
   await page.getByRole('link', { name: 'Orders' }).click(); // refused once more, and said once more
   await said(page, 'No credential is the default');
 
