@@ -16,6 +16,7 @@ const URLS = Array.from({ length: 64 }, (_, n) => `${API}orders/${n}`); // a pow
 
 const PROGRAM = `
   import '@angular/compiler';
+  import { PlatformLocation } from '@angular/common';
   import { HttpBackend, HttpClient, HttpResponse, provideHttpClient, withInterceptors } from '@angular/common/http';
   import { createEnvironmentInjector, DOCUMENT, NgZone, ɵChangeDetectionScheduler, ɵINJECTOR_SCOPE, ɵNoopNgZone } from '@angular/core';
   import { createToken } from 'rx-credentials';
@@ -29,6 +30,7 @@ const PROGRAM = `
       { provide: NgZone, useValue: new ɵNoopNgZone() },
       { provide: ɵChangeDetectionScheduler, useValue: { notify: () => undefined } },
       { provide: DOCUMENT, useValue: { baseURI: 'https://app.example.com/', location: { href: 'https://app.example.com/' } } },
+      { provide: PlatformLocation, useValue: { href: 'https://app.example.com/', getBaseHrefFromDOM: () => '/' } },
       provideCredentials(client, withResources(...resources)),
       provideHttpClient(withInterceptors(isBare ? [] : [credentialsInterceptor])),
       { provide: HttpBackend, useValue: { handle: () => of(answer) } },
