@@ -22,14 +22,14 @@ const APPLICATIONS = {
 
 /** Budgets in bytes: what was measured last, and about 5 % more. */
 const LIMITS = {
-  memoryStart: 12_600,
-  memoryAll: 36_200,
-  indexeddbStart: 13_500,
-  indexeddbAll: 37_100,
+  memoryStart: 14_100,
+  memoryAll: 45_900,
+  indexeddbStart: 15_200,
+  indexeddbAll: 47_000,
   sealed: 9_000,
   rxjs: 6_400,
-  localforageStart: 13_400,
-  localforageAll: 46_000,
+  localforageStart: 15_000,
+  localforageAll: 55_900,
 };
 
 export default async function bundle({ coreFolder, bytes }) {

@@ -49,8 +49,8 @@ import { StatusLine } from '../status';
         <app-credential-list />
         <div class="side">
           <app-api-panel />
-          <app-network-panel />
           <app-event-panel />
+          <app-network-panel />
         </div>
       </div>
     }

@@ -31,6 +31,11 @@ import { inWords, nameOf, statusInWords, tail } from '../words';
     :host {
       display: block;
       font-size: 0.9375rem;
+      min-block-size: 100vh;
+      background: var(--surface);
+    }
+    .badge {
+      margin-inline-start: 0.4rem;
     }
     h1 {
       font-size: 1rem;
