@@ -82,7 +82,7 @@ export type CredentialEvent =
   // With a target only that could not be had: less scope or another resource. The credential itself is as it was.
   | EventOf<'refresh_failed', OfCredential & RefreshFailure & { readonly target?: Target }>
   | EventOf<'interaction_required', OfCredential & Failure>
-  // At most one a minute for the same thing, whatever the resource server says.
+  // Our adapters report one a minute for each resource and credential, whatever the resource server says.
   | EventOf<'challenged', OfCredential & ResourceChallenge>
   | EventOf<'sign_in_required', OfCredential & { readonly reason: SignInReason | null }>
   | EventOf<'default_changed', { readonly id: string | null }>

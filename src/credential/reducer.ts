@@ -68,12 +68,12 @@ function apply(draft: Draft, action: StorageAction): void {
       return age(draft, action, action.token);
     case 'expired':
       return age(draft, action, 'expired');
-    case 'challenged':
     case 'durable':
     case 'not_durable':
       return void (draft.durable = action.type === 'durable');
+    case 'challenged':
     case 'record_quarantined':
-      return;
+      return; // news, not state
     default:
       return assertNever(action);
   }

@@ -9,7 +9,7 @@ import { CredentialError } from '../errors.js';
 const MAX_HOPS = 5;
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 /** Go where they were meant for, and nowhere else. */
-const CREDENTIALS: readonly string[] = ['authorization', 'cookie', 'proxy-authorization'];
+const CREDENTIALS: readonly string[] = ['authorization', 'cookie', 'dpop', 'proxy-authorization'];
 /** Say what a body is. */
 const OF_BODY = ['content-encoding', 'content-language', 'content-length', 'content-location', 'content-type'];
 

@@ -186,9 +186,14 @@ export function createCredentialFactory(context: CredentialContext): CredentialF
     async setTags(tags: readonly string[]): Promise<void> {
       return command((living) => living.setTags(this.id, tags));
     }
-    reportChallenge(challenge: ResourceChallenge): void {
+    reportChallenge({ error, resource, scope, acrValues, maxAge }: ResourceChallenge): void {
       const { id, generation } = this.state;
-      loop.dispatch([{ type: 'challenged', id, generation, ...challenge }], 'here');
+      const asked = {
+        ...(scope !== undefined && { scope }),
+        ...(acrValues !== undefined && { acrValues }),
+        ...(maxAge !== undefined && { maxAge }),
+      };
+      loop.dispatch([{ type: 'challenged', id, generation, error, resource, ...asked }], 'here'); // and nothing else that was given (OBS-1)
     }
     async userInfo(): Promise<UserInfo> {
       await context.open();

@@ -7,9 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 import { program } from '../../tools/program.mjs';
 import { bundleOf } from './applications.mjs';
-
-const FLAGS =
-  '--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync';
+import CHROMIUM_FLAGS from '../support/chromium-flags.json' with { type: 'json' };
 
 /**
  * Runs with a browser and a server on 127.0.0.1, and ends both. `files` are texts by path.
@@ -24,7 +22,7 @@ export async function withChromium(files, run) {
   const server = await serve(files);
   let browser;
   try {
-    browser = await chromium.launchPersistentContext(profile, { executablePath: program('chromium'), args: FLAGS.split(' ') });
+    browser = await chromium.launchPersistentContext(profile, { executablePath: program('chromium'), args: CHROMIUM_FLAGS });
     const open = async (path) => {
       const page = await browser.newPage();
       page.on('pageerror', (error) => console.error(`in ${path}: ${error.message}`));

@@ -6,8 +6,8 @@ import net from 'node:net';
 import { join } from 'node:path';
 import puppeteer from 'puppeteer-core';
 import { program } from '../../tools/program.mjs';
+import CHROMIUM_FLAGS from '../support/chromium-flags.json' with { type: 'json' };
 
-const CHROMIUM_ARGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']; // prettier-ignore
 const LONGEST_CALL_MS = 120_000;
 
 /** `launch` starts a browser with a new profile; `launchProfile` one with the profile of a folder and these pages. */
@@ -22,7 +22,7 @@ export const engines = {
 async function launchChromium(options = {}) {
   const browser = await puppeteer.launch({
     executablePath: program('chromium'),
-    args: CHROMIUM_ARGS,
+    args: CHROMIUM_FLAGS,
     protocolTimeout: LONGEST_CALL_MS,
     ...options,
   });

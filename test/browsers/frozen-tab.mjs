@@ -6,6 +6,7 @@ import { createServer } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import puppeteer from 'puppeteer-core';
 import { program } from '../../tools/program.mjs';
+import CHROMIUM_FLAGS from '../support/chromium-flags.json' with { type: 'json' };
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const script = execFileSync(
@@ -19,8 +20,7 @@ const server = createServer(({ url }, response) => {
   response.end(isScript ? script : '<!doctype html><title>frozen</title><script type="module" src="/page.js"></script>');
 });
 await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-const flags = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']; // prettier-ignore
-const browser = await puppeteer.launch({ executablePath: program('chromium'), args: flags });
+const browser = await puppeteer.launch({ executablePath: program('chromium'), args: CHROMIUM_FLAGS });
 try {
   const open = async () => {
     const tab = await browser.newPage();

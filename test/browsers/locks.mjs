@@ -6,9 +6,9 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 import puppeteer from 'puppeteer-core';
 import { program } from '../../tools/program.mjs';
+import CHROMIUM_FLAGS from '../support/chromium-flags.json' with { type: 'json' };
 import { inAll, runChecks, tabsOf } from './two-tabs.mjs';
 
-const CHROMIUM_ARGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']; // prettier-ignore
 const TABS = 4;
 const STEPS = 200;
 const ROUNDS = 10;
@@ -203,7 +203,7 @@ async function frozenWaiter({ open }) {
 /** By puppeteer: playwright keeps all tabs visible, and a visible tab is never frozen. */
 async function inChromium() {
   const page = await serveLocks();
-  const args = [...CHROMIUM_ARGS, '--host-resolver-rules=MAP locks.test 127.0.0.1'];
+  const args = [...CHROMIUM_FLAGS, '--host-resolver-rules=MAP locks.test 127.0.0.1'];
   const browser = await puppeteer.launch({ executablePath: program('chromium'), args });
   try {
     console.log(await browser.version());

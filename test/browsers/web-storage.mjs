@@ -6,17 +6,9 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 import { chromium } from 'playwright-core';
 import { program } from '../../tools/program.mjs';
+import CHROMIUM_FLAGS from '../support/chromium-flags.json' with { type: 'json' };
 import { commandLine, inAll, runChecks, servePage, tabsOf } from './two-tabs.mjs';
 
-const CHROMIUM_ARGS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
 const TABS = 4;
 
 /**
@@ -223,7 +215,7 @@ globalThis.lab = {
 /** Chromium's tabs: one profile, duplicates by window.open, which copies sessionStorage. */
 async function inChromium() {
   const page = await servePage();
-  const browser = await chromium.launch({ executablePath: program('chromium'), args: CHROMIUM_ARGS });
+  const browser = await chromium.launch({ executablePath: program('chromium'), args: CHROMIUM_FLAGS });
   try {
     console.log('Chromium', browser.version());
     const context = await browser.newContext();

@@ -9,17 +9,8 @@ import { chromium } from 'playwright-core';
 import { tarballs, type Consumer, type Outcome } from './consumer';
 import { openStage } from './schematics';
 import { serveFiles } from './servers';
+import CHROMIUM_FLAGS from '../support/chromium-flags.json';
 
-/** One list for all launches: `toolchain/README.md`, trap 9. */
-export const FLAGS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
 /** For what is installed from the registry. */
 export const NPM_FLAGS = ['--no-audit', '--no-fund', '--prefer-offline'];
 const TOOLS = ['@angular/cli', '@angular/build', '@schematics/angular'];
@@ -107,7 +98,7 @@ export function succeeded({ status, output }: Outcome): string {
 export async function visit(consumer: Consumer, api: string, until: RegExp): Promise<Visit> {
   const root = ['dist/fresh/browser', 'dist/fresh'].map((name) => consumer.path(name)).find((path) => existsSync(join(path, 'index.html')));
   const app = await serveFiles(root ?? '');
-  const browser = await chromium.launch({ executablePath: process.env['CHROME_BIN'] ?? '', args: FLAGS });
+  const browser = await chromium.launch({ executablePath: process.env['CHROME_BIN'] ?? '', args: CHROMIUM_FLAGS });
   try {
     const page = await browser.newPage();
     const complaints: string[] = [];

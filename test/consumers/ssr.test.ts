@@ -3,7 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { chromium, type Browser, type Page } from 'playwright-core';
-import { FLAGS, newApplication, ng, NPM_FLAGS, succeeded } from './application';
+import { newApplication, ng, NPM_FLAGS, succeeded } from './application';
+import CHROMIUM_FLAGS from '../support/chromium-flags.json';
 import { emptyConsumer, type Consumer } from './consumer';
 import { serve, type Served } from './servers';
 
@@ -151,7 +152,7 @@ if (process.env['RXC_LONG']) {
     succeeded(await consumer.npm('install', ...NPM_FLAGS));
     cliServer = readFileSync(consumer.path('src/server.ts'), 'utf8');
     api = await serveSlowApi();
-    browser = await chromium.launch({ executablePath: process.env['CHROME_BIN'] ?? '', args: FLAGS });
+    browser = await chromium.launch({ executablePath: process.env['CHROME_BIN'] ?? '', args: CHROMIUM_FLAGS });
   });
   afterEach(async () => {
     await app?.close();

@@ -250,6 +250,10 @@ describe('the same reference if nothing changed', () => {
     ['expiring of what is gone', act({ type: 'expiring', id: 'gone', generation: 3, token: 'expiring' })],
     ['expiring before its time', act({ type: 'expiring', id: 'one', generation: 3 })],
     ['record_quarantined', act({ type: 'record_quarantined', id: 'x', reason: 'bad_state' })],
+    [
+      'challenged',
+      act({ type: 'challenged', id: 'one', generation: 3, error: 'insufficient_scope', resource: 'https://api.example.com/' }),
+    ],
   ])('%s', (_, action) => {
     expect(reduce(two, action)).toBe(two);
   });
@@ -362,6 +366,7 @@ describe('replaying', () => {
     fc
       .record({ id, generation, token: fc.constantFrom('valid' as const, 'expiring' as const) })
       .map((one): StorageFact => ({ type: 'expiring', ...one })),
+    of.map((one): StorageFact => ({ type: 'challenged', ...one, error: 'insufficient_scope', resource: 'https://api.example.com/' })),
     fc.constantFrom<StorageFact>({ type: 'not_durable', code: 'storage_failed', message: 'no' }, { type: 'durable' }),
   );
   const again: fc.Arbitrary<StorageFact> = fc.array(credential.map(facts), { maxLength: 3 }).map((credentials): StorageFact => ({
@@ -535,6 +540,7 @@ describe('events', () => {
     { type: 'refresh_failed', id: 'one', generation: 1, ...failure() },
     { type: 'not_durable', code: 'storage_failed', message: 'no' },
     { type: 'record_quarantined', id: 'x', reason: 'bad_state' },
+    { type: 'challenged', id: 'one', generation: 1, error: 'insufficient_scope', resource: 'https://api.example.com/', scope: 'a' },
   ])('$type says all it holds, and where it came from', (fact) => {
     expect(eventOf(act(fact), 'elsewhere')).toEqual({ ...fact, at: NOW, origin: 'elsewhere' });
   });

@@ -1,17 +1,8 @@
 // A person at a browser, in words: what the tests of this folder do to the demo, and what they look at.
 import { chromium, type Browser, type BrowserContext, type Locator, type Page } from 'playwright-core';
 import { createControl, type Control, type TokenRequest } from '../support/control';
+import CHROMIUM_FLAGS from '../support/chromium-flags.json';
 
-/** One list for all launches: `toolchain/README.md`, trap 9. */
-const FLAGS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
 const PATIENCE_MS = 10_000;
 
 /** A demo of the test file's own, and its control. */
@@ -34,7 +25,7 @@ export async function startDemo(): Promise<Demo> {
 }
 
 export function launch(): Promise<Browser> {
-  return chromium.launch({ executablePath: process.env['CHROME_BIN'] ?? '', args: FLAGS });
+  return chromium.launch({ executablePath: process.env['CHROME_BIN'] ?? '', args: CHROMIUM_FLAGS });
 }
 
 /** A fresh browser profile: no cookies, nothing stored. */

@@ -544,8 +544,9 @@ describe('STEP-1 STEP-2 a resource server that asks for more', () => {
   const LOGIN = challenge('insufficient_user_authentication', ', acr_values="gold silver", max_age=300, scope="pay"');
 
   it('STEP-1 is an event with what it asks for; no refresh, no retry', async () => {
-    const { authority, policy, events, credential } = await signedIn();
+    const { authority, policy, events, credential, store } = await signedIn();
     const { generation } = credential.state;
+    const before = store.snapshot();
     expect(await (await attached(policy)).retryOf(LOGIN)).toBeNull();
     expect(events.filter(({ type }) => type === 'challenged')).toEqual([
       {
@@ -561,6 +562,7 @@ describe('STEP-1 STEP-2 a resource server that asks for more', () => {
         scope: 'pay',
       },
     ]);
+    expect(store.snapshot()).toBe(before); // news, not state
     expect(authority.refreshes).toHaveLength(0);
   });
 

@@ -225,19 +225,20 @@ describe('HT-3 redirects by hand', () => {
         url === `${API}a` ? to('b') : url === `${API}b` ? to(`${OTHER}x`) : url === `${OTHER}x` ? to(`${API}c`) : new Response('end'),
       {},
     );
-    const answer = await world.send(`${API}a`, { headers: { cookie: 'a=1', 'proxy-authorization': 'p', keep: 'k' } });
+    const answer = await world.send(`${API}a`, { headers: { cookie: 'a=1', dpop: 'd', 'proxy-authorization': 'p', keep: 'k' } });
     expect([await answer.text(), answer.redirected, answer.url]).toEqual(['end', true, `${API}c`]);
     const { credential, sent, tokens } = world;
     expect(sent.map(({ url }) => url)).toEqual([`${API}a`, `${API}b`, `${OTHER}x`, `${API}c`]);
     expect(tokens()).toEqual([bearer(credential), bearer(credential), null, bearer(credential)]);
     expect(sent.map(({ headers }) => headers.get('proxy-authorization'))).toEqual(['p', 'p', null, null]);
+    expect(sent.map(({ headers }) => headers.get('dpop'))).toEqual(['d', 'd', null, null]);
     expect(sent.map(({ headers }) => headers.get('keep'))).toEqual(['k', 'k', 'k', 'k']);
     expect(sent.every(({ redirect }) => redirect === 'manual')).toBe(true);
   });
 
   it('of the same origin, but off the list: nothing that stands for somebody', async () => {
     const { send, sent } = await setUp((url) => (url === API ? to('/public') : new Response('end')));
-    await send(API, { headers: { 'proxy-authorization': 'p' } });
+    await send(API, { headers: { dpop: 'd', 'proxy-authorization': 'p' } });
     expect(Object.fromEntries(sent[1]?.headers ?? [])).toEqual({});
   });
 
