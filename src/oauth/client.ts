@@ -88,6 +88,8 @@ export interface OAuth2Client {
   readonly platform: Platform;
   /** The server's metadata (RFC 8414, OpenID Connect Discovery): fetched once an hour at most, kept a day if it cannot be fetched anew. */
   metadata(): Promise<AuthorizationServer>;
+  /** True if the metadata is at hand and fresh: a request asks for nothing first. */
+  isPrepared(): boolean;
   /** Checks the callback and exchanges its code for a validated token (RFC 6749 §4.1.3, RFC 7636, RFC 9207, OIDC Core §3.1.3.7). */
   exchangeCode(exchange: CodeExchange): Promise<Token>;
   /**
@@ -143,6 +145,7 @@ export function createOAuth2Client(options: OAuth2ClientOptions): OAuth2Client {
     renew: options.renew,
     platform: resolved.platform,
     metadata: async () => (await protocol()).metadata(),
+    isPrepared: () => ready?.isPrepared() ?? false,
     exchangeCode: async (exchange) => (await protocol()).exchangeCode(exchange),
     sendRefresh: async (grant, target) => (await protocol()).sendRefresh(grant, target),
     needsKeys: (answer) => ready?.needsKeys(answer) ?? true,

@@ -27,6 +27,7 @@ const METADATA_STALE_IF_ERROR_MS = 24 * 60 * 60_000;
 /** The methods of an `OAuth2Client` that need the protocol code. */
 export interface Protocol {
   readonly metadata: () => Promise<oauth.AuthorizationServer>;
+  readonly isPrepared: () => boolean;
   readonly exchangeCode: (exchange: CodeExchange) => Promise<Token>;
   readonly sendRefresh: (grant: Grant, target?: Target) => Promise<StagedAnswer>;
   readonly needsKeys: (answer: StagedAnswer) => boolean;
@@ -88,8 +89,10 @@ export function createProtocol({ issuer, clientId, idTokenSigningAlgs, platform 
     return { ...as, issuer };
   }
 
+  const ageMsOf = (one: typeof known): number => (one ? platform.monotonicNow() - one.at : Infinity);
+
   async function metadata(): Promise<oauth.AuthorizationServer> {
-    const ageMs = known ? platform.monotonicNow() - known.at : Infinity;
+    const ageMs = ageMsOf(known);
     if (known && ageMs < METADATA_FRESH_MS) return known.as;
     try {
       asking ??= discover().finally(() => (asking = undefined));
@@ -149,6 +152,7 @@ export function createProtocol({ issuer, clientId, idTokenSigningAlgs, platform 
 
   const protocol: Protocol = {
     metadata,
+    isPrepared: () => ageMsOf(known) < METADATA_FRESH_MS,
     exchangeCode: async ({ parameters, state, nonce, codeVerifier, redirectUri, scope: asked, maxAge, acrValues }) => {
       const asksForIdToken = asked.split(' ').includes('openid');
       const as = await metadata();
@@ -342,6 +346,7 @@ function translated(protocol: Protocol, issuer: string): Protocol {
     };
   return {
     metadata: wrap(protocol.metadata),
+    isPrepared: protocol.isPrepared,
     exchangeCode: wrap(protocol.exchangeCode),
     sendRefresh: wrap(protocol.sendRefresh),
     needsKeys: protocol.needsKeys,

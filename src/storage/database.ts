@@ -26,6 +26,8 @@ export interface Records {
   add(value: unknown, key: string): Promise<unknown>;
   put(value: unknown, key: string): Promise<unknown>;
   delete(key: IDBValidKey): Promise<unknown>;
+  /** Nothing more is asked for: the transaction need not wait until this program has heard the last answer. */
+  commit(): void;
 }
 
 /** A database that connects when it is asked something. */
@@ -99,6 +101,7 @@ async function transact<T>(
     add: (value, key) => answer(store.add(value, key)),
     put: (value, key) => answer(store.put(value, key)),
     delete: (key) => answer(store.delete(key)),
+    commit: () => transaction.commit(),
   });
   result.catch(() => undefined); // of an abort `done` knows why (QuotaExceededError)
   // One that waits for the transaction of a frozen tab never ends. Aborted, so that it does not commit after its caller was told of a failure

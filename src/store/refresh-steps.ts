@@ -6,6 +6,7 @@
 import { assertGranted, childFor, childOf, narrowed, targetKey } from '../credential/children.js';
 import { isPlainObject, parseJson } from '../credential/data.js';
 import {
+  isOpen,
   STORE_RECORD_ID,
   type ChildToken,
   type CredentialRecord,
@@ -48,6 +49,9 @@ import type { RecordDraft, Writing } from './writing.js';
 
 /** Before the second and the third send, half as much more or less. */
 const PAUSES_MS = [500, 2_000];
+
+/** Whoever waited longer than this for the lock, in milliseconds, has waited for another that held it: then there is news. */
+const SOON_MS = 5;
 
 /** What a caller asks for. */
 export interface RefreshRequest {
@@ -155,6 +159,8 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
   let renewed: Renewed | undefined;
   let failure: CredentialError | undefined;
   let begun: number | undefined;
+  let mustRead = false;
+  let isUnread = false; // the record is what this tab last knew of it
 
   const begin = (): void => {
     if (begun === undefined) loop.dispatch([{ type: 'refresh_started', id, generation: record.generation }], 'here');
@@ -184,9 +190,29 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
     const opened = await ledger.open(id);
     return opened?.state === 'active' ? opened : 'gone';
   };
+  /** What is known of the record, if it says that the token has to be sent, and nothing else has to be asked for first. */
+  const toBeSent = async (): Promise<OpenRecord | undefined> => {
+    const known = ledger.record(id);
+    if (known?.state !== 'active' || !isOpen(known) || known.intent || known.staged) return undefined;
+    if (ledger.book.quarantined.has(id) || writing.isWaiting(id)) return undefined;
+    [record, grant] = [known, grantOf(known)];
+    const asked = context.clientOf(known);
+    if (!asked?.isPrepared() || reasonNotToSend(asked, grant, target) || unwrittenAnswer(unwritten, grant) || atHand()) return undefined;
+    return (await notReady(asked, platform)) ? undefined : known;
+  };
+  /**
+   * The first reading may be left to the write of the intent: it reads the record in its own transaction, and is made only over what is
+   * known (RF-2). Who is overtaken, or cannot write, reads.
+   */
+  const unread = async (): Promise<OpenRecord | undefined> => {
+    const one = mustRead || platform.now() - seen.at > SOON_MS ? undefined : await toBeSent();
+    mustRead = true;
+    isUnread = one !== undefined;
+    return one;
+  };
   const read = async (): Promise<Found> => {
     const nothing = { serves: false, lives: false, canSend: false, staged: false, intent: null, onUnknownOutcome: 'retry' } as const;
-    const opened = await usable();
+    const opened = (await unread()) ?? (await usable());
     if (typeof opened === 'string') return { ...nothing, state: opened, generation: 0 };
     const { generation } = (record = opened);
     grant = grantOf(record);
@@ -227,9 +253,11 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
             : null,
         { isQuiet: true },
       );
+      if (written) begin();
       return written ? 'written' : 'overtaken';
     } catch (error) {
-      if (error instanceof StorageError) return 'unwritten'; // a session must not end because the disk is full (RF-15)
+      // A session must not end because the disk is full (RF-15); but nothing is sent of which nobody has looked whether it is spent.
+      if (error instanceof StorageError) return isUnread ? 'overtaken' : 'unwritten';
       throw error;
     }
   };
@@ -274,10 +302,11 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
     const now = platform.now();
     const brought = (current: OpenRecord): Partial<OpenRecord> =>
       child ? withChild(current, given, child, now) : withToken(current, given, now);
+    // A clear elsewhere that no message told of. Whether or not it can be read now: the token is at hand.
+    const looking = context.isShared() ? following.reread(STORE_RECORD_ID).catch(() => undefined) : undefined;
     const written = await change((current) => ({ ...finished(current, holder), ...brought(current) }), me);
     unwritten.delete(id);
-    // A clear elsewhere that no message told of. Whether or not it can be read now: the token is at hand.
-    if (written && context.isShared()) await following.reread(STORE_RECORD_ID).catch(() => undefined);
+    await looking;
     return written ? { written: true, child } : { written: false };
   };
   /** Makes what was given durable, or finds that the credential ended meanwhile: then it is revoked, never stored (RF-13). */
@@ -309,8 +338,9 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
     steps: {
       read,
       prepare: async () => {
-        begin();
+        if (!isUnread) begin(); // else once it is written
         failure = await notReady(client, platform);
+        if (failure) begin();
         return failure ? 'failed' : 'ready';
       },
       settle: () => wait(settleMs(record, platform.now())),

@@ -85,7 +85,9 @@ export function createWriting({ ledger, following, platform, refreshOnly, announ
     return record;
   };
   /** In memory until it can be written: what a server gave once it does not give again. */
-  const kept = (record: CredentialRecord, over: number, { code, message }: CredentialError): CredentialRecord => {
+  const kept = (tried: CredentialRecord, over: number, { code, message }: CredentialError): CredentialRecord => {
+    const known = ledger.record(tried.id)?.revision ?? 0; // a reload may have found a later one meanwhile: the next try finds out what counts
+    const record = known < tried.revision ? tried : Object.freeze({ ...tried, revision: known + 1 });
     if (!waiting.has(record.id)) waiting.set(record.id, over === 0 ? 0 : (ledger.record(record.id)?.generation ?? 0));
     const facts = learn(record, over);
     tell(waiting.has(record.id) ? [...facts, { type: 'not_durable', code, message }] : facts, 'here'); // else of an earlier epoch
@@ -113,16 +115,21 @@ export function createWriting({ ledger, following, platform, refreshOnly, announ
   /** A full disk takes no tombstone, but it lets go of the record. */
   const removed = (id: string, over: number): Promise<boolean> => write((storage) => storage.remove(id, over)).catch(() => false);
 
-  const changing = async (
+  const changing = async <R extends CredentialRecord>(
     id: string,
-    change: (current: Entry) => Promise<RecordDraft | null> | RecordDraft | null,
+    isReady: (record: CredentialRecord) => record is R,
+    change: (current: R) => RecordDraft | null,
     options: ChangeOptions = {},
   ): Promise<CredentialRecord | null> =>
     turns.withLock(id, async () => {
       for (let tries = 0; tries < MAX_TRIES; tries++) {
         const entry = ledger.entry(id) ?? (await rereadNow(id, 'elsewhere'));
-        const draft = entry ? await change(entry) : null;
-        if (!entry || !draft) return null;
+        if (!entry) return null;
+        while (!isReady(entry.record)) await openNow(entry);
+        // From here to the call of the storage nothing is waited for: a reload may find another revision at any time, and what was made of
+        // the one before must not be written over that.
+        const draft = change(entry.record);
+        if (!draft) return null;
         const record = await commit(draft, entry, options);
         if (record) return record;
         await rereadNow(id, 'elsewhere');
@@ -189,8 +196,8 @@ export function createWriting({ ledger, following, platform, refreshOnly, announ
         if (!record) await rereadNow(draft.id, 'elsewhere');
         return record !== null;
       }),
-    update: (id, change, options) => changing(id, (entry) => change(entry.record), options),
-    updateOpen: (id, change, options) => changing(id, async (entry) => change(await openNow(entry)), options),
+    update: (id, change, options) => changing(id, isAny, change, options),
+    updateOpen: (id, change, options) => changing(id, isOpen, change, options),
     updateStore: (change) =>
       turns.withLock(STORE_RECORD_ID, async () => {
         for (let tries = 0; tries < MAX_TRIES; tries++) {
@@ -231,6 +238,8 @@ export function createWriting({ ledger, following, platform, refreshOnly, announ
     isWaiting: (id) => (id === undefined ? waiting.size > 0 : waiting.has(id)),
   };
 }
+
+const isAny = (_: CredentialRecord): _ is CredentialRecord => true;
 
 /** A change of tags or of the default must not cost secrets that cannot be opened now: they stay as they are stored. */
 function asStored(draft: RecordDraft, entry: Entry | undefined): RecordDraft {

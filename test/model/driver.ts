@@ -13,6 +13,7 @@ export function outcomes(world: World, settings: Settings, index: number, { step
   const { grant, needsKeys } = tabOf(world, index);
   switch (step) {
     case 'read':
+      return [reading(world, settings, index, step), ...trusting(world, settings, index)];
     case 'verify':
       return [reading(world, settings, index, step)];
     case 'prepare':
@@ -87,6 +88,7 @@ function ended(world: World, index: number, { ending }: Refresh): World {
     needsKeys: false,
     parked: false,
     settled: false,
+    unread: false,
     sent: null,
   };
   return withTab(world, index, { ...over, seen: ending === 'again' ? seen : null, hasLock: hasLock && kept !== null });
@@ -100,6 +102,7 @@ function sending(world: World, { mode, shares, policy }: Settings, index: number
   const mayTakeOver = settled && (policy === 'retry' || (policy === 'defer-until-expiry' && world.expired));
   const rules: readonly (readonly [holds: boolean, rule: string])[] = [
     [hasLock, 'RF-1 a request is sent by who has lost the lock'],
+    [grant !== NO_TOKEN, 'RF-2 a token is sent that is not stored any more'],
     [!shares || generation <= (seen ?? 0), 'RF-2 a request is sent though another has renewed the token'],
     [
       isFresh || isOwnRetry || mayTakeOver || mode === 'keep' || world.faults.write > 0,
@@ -131,19 +134,47 @@ function reading(world: World, settings: Settings, index: number, step: 'read' |
     staged: isWaiting,
     intent: holder === null ? null : String(holder),
   };
-  const read = { known, grant: token, generation, foundIntent: holder, answer, wasWaiting: isWaiting, needsKeys: isWaiting };
+  const read = { unread: false, known, grant: token, generation, foundIntent: holder, answer, wasWaiting: isWaiting, needsKeys: isWaiting };
   return [step, withTab(world, index, read), found];
 }
 
+/** The first reading may be left to the write of the intent, by a tab that knows of nothing but a token to be sent (`unread`). */
+function trusting(world: World, { shares }: Settings, index: number): readonly Outcome[] {
+  const { known, seen, refresh, unwritten, kept } = tabOf(world, index);
+  const isServed = shares && known > (seen ?? 0);
+  if (refresh?.generation !== 0 || known === 0 || isServed || unwritten || kept) return [];
+  const found: Found = {
+    state: 'active',
+    generation: known,
+    serves: false,
+    lives: !world.expired,
+    canSend: true,
+    staged: false,
+    intent: null,
+    onUnknownOutcome: 'retry',
+  };
+  const { generation, token } = world.record;
+  const grant = generation === known ? token : NO_TOKEN;
+  const reading = { grant, generation: known, foundIntent: null, answer: null, wasWaiting: false, needsKeys: false, unread: true };
+  return [['trusts what it knows', withTab(world, index, reading), found]];
+}
+
+/** What a tab holds that its storage does not hold any more. */
+const NO_TOKEN = -1;
+
 function intending(world: World, settings: Settings, index: number, me: number): readonly Outcome[] {
-  const { grant, generation, foundIntent } = tabOf(world, index);
+  const { flaw } = settings;
+  const { grant, generation, foundIntent, unread } = tabOf(world, index);
   const intent = { holder: me, generation };
+  const isBlind = unread && flaw === 'writes its intent over a record that it has not read';
   const { to, written } = write(world, index, (now) => {
     const isAsRead = now.generation === generation && (now.intent?.holder ?? null) === foundIntent && now.staged === null;
-    return holds(now, grant) && isAsRead ? { ...now, intent } : null;
+    return holds(now, grant) && (isAsRead || isBlind) ? { ...now, intent } : null;
   });
-  if (!written) return [['intend', to, 'overtaken']];
-  return [['intend', to, 'written'], ...faulty(world, settings, 'write').map((failed): Outcome => ['intend fails', failed, 'unwritten'])];
+  const isSent = !unread || flaw === 'sends what it has not read where it cannot write';
+  const failing = faulty(world, settings, 'write').map((failed): Outcome => ['intend fails', failed, isSent ? 'unwritten' : 'overtaken']);
+  if (!written) return [['intend', to, 'overtaken'], ...(isSent && unread ? failing : [])];
+  return [['intend', withTab(to, index, { unread: false }), 'written'], ...failing];
 }
 
 function staging(world: World, index: number, me: number): Outcome {

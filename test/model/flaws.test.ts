@@ -32,6 +32,12 @@ const DRIVER: readonly (readonly [flaw: Flaw, rule: string, settings: Partial<Se
   ['takes back the intent of another', 'RF-3 a token may be spent, and nothing is written down about it', { faults: 2 }],
   ['clears the intent of another with its own', 'a session was lost though the server takes the token again', { kinds: ['freeze'] }],
   [
+    'writes its intent over a record that it has not read',
+    'RF-8 a token that may be spent is sent again, and nobody has waited',
+    { asks: 2 },
+  ],
+  ['sends what it has not read where it cannot write', 'RF-2 a token is sent that is not stored any more', { asks: 2 }],
+  [
     'revokes what it cannot judge',
     'a session was lost though the server takes the token again',
     { faults: 2, kinds: ['freeze', 'keys'], fetchesKeys: true },

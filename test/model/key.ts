@@ -41,11 +41,11 @@ function keyOfRecord({ state, generation, token, intent, staged, reason }: Store
 }
 
 function keyOfTab({ kept, refresh, result, request, unwritten, known, ...tab }: Tab): string {
-  const { asks, seen, hasLock, parked, grant, generation, foundIntent, answer, wasWaiting, needsKeys, settled, sent } = tab;
+  const { asks, seen, hasLock, parked, unread, grant, generation, foundIntent, answer, wasWaiting, needsKeys, settled, sent } = tab;
   const idle = `${asks},${asks > 0 ? known : ''},${seen},${bit(hasLock)},${kept ? `${keyOfRecord(kept.record)},${kept.since}` : ''}`;
   const memory = unwritten ? `${unwritten.sent},${unwritten.answer}` : '';
   if (!refresh) return `${idle};${memory}`;
-  const flags = [parked, wasWaiting, needsKeys, settled].map(bit).join('');
+  const flags = [parked, wasWaiting, needsKeys, settled, unread].map(bit).join('');
   const found = result !== null && typeof result === 'object' ? Object.values(result).join() : result;
   const reading = `${grant},${generation},${foundIntent},${answer},${sent},${request ? `${request.token},${request.answer}` : ''}`;
   return `${idle};${memory};${flags};${Object.values(refresh).join()};${found};${reading}`;

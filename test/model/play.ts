@@ -3,6 +3,7 @@
 import {
   createCredentialStore,
   createOAuth2Client,
+  type OAuth2Client,
   createToken,
   isCredentialError,
   type Credential,
@@ -28,6 +29,8 @@ export interface Script {
   readonly mode: RefreshMode;
   readonly tabs: number;
   readonly persist: 'all' | 'refresh-only';
+  /** The metadata of the server is at hand from the beginning. */
+  readonly prepared: boolean;
   /** How many requests or answers are lost or refused at most. */
   readonly losses: number;
   readonly acts: readonly Act[];
@@ -48,6 +51,7 @@ const LONGER_THAN_ANY_MS = 3_600_000;
 
 interface Tab {
   readonly page: Page;
+  readonly client: OAuth2Client;
   readonly store: CredentialStore;
 }
 
@@ -84,11 +88,13 @@ export async function play(script: Script, flaw?: StageFlaw): Promise<Verdict> {
     const client = createOAuth2Client({ issuer: server.issuer, clientId: CLIENT, platform: page.platform });
     return {
       page,
+      client,
       store: createCredentialStore({ clients: client, storage: page.storage, platform: page.platform, persist: script.persist }),
     };
   };
   const tabs = Array.from({ length: script.tabs }, open);
   await signIn(tabs[0], server);
+  if (script.prepared) tabs.forEach(({ client }) => void client.metadata()); // else the first refresh of each asks for it
   await stage.exhaust(0);
 
   stage.shuffle();

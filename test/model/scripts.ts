@@ -46,6 +46,7 @@ export const scripts: fc.Arbitrary<Script> = fc.record({
   mode: fc.constantFrom(...REFRESH_MODES),
   tabs: fc.integer({ min: 2, max: 3 }),
   persist: fc.constantFrom('all', 'all', 'refresh-only'),
+  prepared: fc.boolean(),
   losses: fc.constantFrom(0, 0, 1, 2),
   acts: fc
     .array(fc.oneof({ weight: 4, arbitrary: anything }, { weight: 1, arbitrary: crowd }, { weight: 2, arbitrary: takeover }), {

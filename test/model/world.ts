@@ -59,6 +59,8 @@ export interface Tab {
   readonly kept: Kept | null;
   /** An answer in memory that is not committed yet, and the token it answers. */
   readonly unwritten: { readonly sent: number; readonly answer: number } | null;
+  /** It goes by what it last knew: storage was not read. */
+  readonly unread: boolean;
 
   // What only the observer sees.
   /** Has waited, under the lock it has now, until no request of a dead holder is on its way. */
@@ -122,6 +124,8 @@ export type Flaw =
   | 'takes back the intent of another'
   | 'clears the intent of another with its own'
   | 'revokes what it cannot judge'
+  | 'writes its intent over a record that it has not read'
+  | 'sends what it has not read where it cannot write'
   | 'leaves its lock behind when it dies';
 
 export interface Settings extends ServerRules {
@@ -162,6 +166,7 @@ const IDLE: Omit<Tab, 'asks' | 'known'> = {
   kept: null,
   unwritten: null,
   settled: false,
+  unread: false,
   sent: null,
 };
 

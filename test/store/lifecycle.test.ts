@@ -150,7 +150,15 @@ describe('E33 every promise settles', () => {
       ({ authority }) => authority.next(Object.assign(new Error('CANARY'), { body: 'CANARY' })),
       'renewal_failed',
     ],
-    ['reading fails', ({ disk }) => void disk.fail(({ method }) => method === 'read'), 'storage_failed'],
+    [
+      'reading fails',
+      ({ disk, authority }) => {
+        authority.setPrepared(false);
+        disk.fail(({ method }) => method === 'read');
+      },
+      'storage_failed',
+    ],
+    ['reading and writing fail', ({ disk }) => void disk.fail(({ method }) => method === 'read' || method === 'write'), 'storage_failed'],
     [
       'judging throws something odd',
       ({ authority }) => authority.setKeys(() => Promise.reject(new TypeError('CANARY'))),

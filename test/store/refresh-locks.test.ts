@@ -376,6 +376,7 @@ describe('RF-11 between freezing and waking', () => {
   ])('a refresh that was %s sends nothing, and once after waking', async (_, matches, when) => {
     const world = createWorld();
     const { authority, browser, disk } = world;
+    authority.setPrepared(false); // else nothing is read before the intent
     const [a] = await tabsWith(world, 2);
     const gate = disk.hold(matches, when);
     const refreshing = a.credential.refresh();

@@ -55,6 +55,8 @@ export interface FakeAuthority {
   release(): void;
   /** Judging an answer must ask for keys; what the key request does. */
   setKeys(fetchKeys: (() => Promise<void>) | null): void;
+  /** Whether the metadata is at hand; default: it is. */
+  setPrepared(isPrepared: boolean): void;
   /** What revocation requests do; default: succeed. */
   setRevocation(revoke: () => Promise<void>): void;
   /** What user info requests do; default: the user of the token. */
@@ -88,6 +90,7 @@ export function createFakeAuthority(now: () => number): FakeAuthority {
   let count = 0;
   let reuses = 0;
   let judgements = 0;
+  let isPrepared = true;
   let fetchKeys: (() => Promise<void>) | null = null;
   let revocation = (): Promise<void> => Promise.resolve();
   let userInfo = (_: string): Promise<void> => Promise.resolve();
@@ -169,6 +172,7 @@ export function createFakeAuthority(now: () => number): FakeAuthority {
       postLogoutRedirectUri: undefined,
       platform,
       metadata: () => Promise.resolve({ issuer: ISSUER }),
+      isPrepared: () => isPrepared,
       exchangeCode: () => Promise.reject(new Error('unplanned code exchange')),
       sendRefresh,
       needsKeys: () => fetchKeys !== null,
@@ -213,6 +217,7 @@ export function createFakeAuthority(now: () => number): FakeAuthority {
       refreshes.forEach((arrived) => arrived.answer(offline()));
     },
     setKeys: (next) => void (fetchKeys = next),
+    setPrepared: (is) => void (isPrepared = is),
     setRevocation: (next) => void (revocation = next),
     setUserInfo: (next) => void (userInfo = next),
     forget: (refreshToken) => endFamily(families.get(refreshToken ?? '')),

@@ -32,7 +32,12 @@ export function indexedDBStorage(options: IndexedDBStorageOptions = {}): Credent
       await records.open();
       return { coherent: true, durability, reach: 'origin' };
     },
-    read: (id) => records.run('readonly', (store) => store.get(id)),
+    read: (id) =>
+      records.run('readonly', (store) => {
+        const found = store.get(id);
+        store.commit();
+        return found;
+      }),
     readAll: () =>
       records.run('readonly', async (store) => {
         const [ids, values] = await Promise.all([store.getAllKeys(), store.getAll()]); // in the same order
@@ -41,7 +46,9 @@ export function indexedDBStorage(options: IndexedDBStorageOptions = {}): Credent
     write: (record, condition, isPassing) => {
       const write = async (store: Records): Promise<boolean> => {
         if (!conditionHolds(await store.get(record.id), condition)) return false;
-        await store.put(record, record.id);
+        const put = store.put(record, record.id);
+        store.commit();
+        await put;
         return true;
       };
       return records.run('readwrite', write, isPassing ? 'relaxed' : undefined);
