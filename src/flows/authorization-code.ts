@@ -10,6 +10,7 @@ import { CredentialError } from '../errors.js';
 import type { OAuth2Client } from '../oauth/client.js';
 import { isLocalhost, isSecureUrl } from '../oauth/secure-url.js';
 import { base64url, randomText } from '../platform/random.js';
+import { returnPathOf } from './return-path.js';
 import { defaultTransactions, type Transaction, type TransactionStorage } from './transactions.js';
 
 /** Options of the flow. */
@@ -26,13 +27,19 @@ export interface AuthorizationCodeStartOptions {
   readonly maxAge?: number;
   /** Authentication context classes asked for, separated by spaces. */
   readonly acrValues?: string;
+  /** Where to go afterwards: a path of the application, such as `/orders?page=2`. It is kept with the sign-in, and in no address (9700-1). */
+  readonly returnTo?: string;
   /** Further parameters, such as `prompt`, `login_hint`, `ui_locales`. */
   readonly additionalParameters?: Readonly<Record<string, string>>;
 }
 
 /** A way to sign in that leaves the page and comes back. */
 export interface AuthorizationCodeFlow {
-  /** The address to send the user to. @throws {TypeError} a parameter the flow sets itself; {CredentialError} discovery failed */
+  /**
+   * The address to send the user to.
+   *
+   * @throws {TypeError} a parameter the flow sets itself; `returnTo` is no path of the application; {CredentialError} discovery failed
+   */
   start(options?: AuthorizationCodeStartOptions): Promise<URL>;
   /**
    * The validated token of the sign-in the user came back from, ready for `store()`. In a browser the code leaves the address bar before
@@ -42,6 +49,11 @@ export interface AuthorizationCodeFlow {
    * `authorization_failed` (the server or the user said no: see `error`), and what the exchange throws
    */
   resume(callbackUrl: string | URL): Promise<Token>;
+  /**
+   * The `returnTo` of the sign-in that an address answers, once `resume` has settled, whether it succeeded or failed; `null`: there was
+   * none, or the sign-in is not known here. Always a path of the application, whatever was stored.
+   */
+  returnToOf(callbackUrl: string | URL): string | null;
   /** True if the address looks like an answer to this flow: it has a `state` and a `code` or an `error`. */
   isCallback(url: string | URL): boolean;
 }
@@ -60,12 +72,15 @@ const OWN_PARAMETERS = [
 const ANSWER_PARAMETERS = ['code', 'state', 'iss', 'error', 'error_description', 'error_uri', 'session_state'];
 const MAX_CALLBACK_CHARACTERS = 32 * 1024;
 const MAX_CODE_CHARACTERS = 8 * 1024;
+/** Of so many sign-ins that came back it is known where to go. */
+const MAX_RETURNED = 20;
 
 /** The flow of a client. @throws {TypeError} the client has no `redirectUri` */
 export function createAuthorizationCodeFlow(client: OAuth2Client, options: AuthorizationCodeFlowOptions = {}): AuthorizationCodeFlow {
   const { platform, issuer, clientId, redirectUri } = client;
   if (redirectUri === undefined) throw new TypeError('the client needs a redirectUri to sign in by authorization code');
   const resuming = new Map<string, Promise<Token>>();
+  const returned = new Map<string, string>();
   let transactions = options.transactions;
   const pending = (): TransactionStorage => (transactions ??= defaultTransactions(platform));
 
@@ -112,6 +127,10 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
       resuming.set(state, running);
       return running;
     },
+    returnToOf: (callbackUrl) => {
+      const state = URL.canParse(callbackUrl) ? new URL(callbackUrl).searchParams.get('state') : null;
+      return returned.get(state ?? '') ?? null;
+    },
     isCallback: (url) => {
       if (!URL.canParse(url)) return false;
       const { searchParams } = new URL(url);
@@ -134,6 +153,9 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
       );
     }
     const { nonce, codeVerifier, redirectUri: sentRedirectUri, scope, maxAge, acrValues } = transaction;
+    const returnTo = returnPathOf(transaction.returnTo); // a storage of the application may give anything
+    if (returnTo !== null) returned.set(state, returnTo);
+    if (returned.size > MAX_RETURNED) for (const [oldest] of [...returned].slice(0, -MAX_RETURNED)) returned.delete(oldest);
     return client.exchangeCode({
       parameters,
       state,
@@ -155,6 +177,8 @@ function begin(client: OAuth2Client, redirectUri: string, options: Authorization
   const acrValues = options.acrValues ?? rawAcrValues;
   if (maxAge !== undefined && !(Number.isSafeInteger(maxAge) && maxAge >= 0))
     throw new TypeError('maxAge must be whole seconds, 0 or more');
+  const returnTo = options.returnTo === undefined ? undefined : returnPathOf(options.returnTo);
+  if (returnTo === null) throw new TypeError('returnTo must be a path of this application, such as "/orders"');
   return {
     state: randomText(platform, 32),
     nonce: randomText(platform, 32),
@@ -166,6 +190,7 @@ function begin(client: OAuth2Client, redirectUri: string, options: Authorization
     startedAt: platform.now(),
     ...(maxAge !== undefined && { maxAge }),
     ...(acrValues !== undefined && { acrValues }),
+    ...(returnTo !== undefined && { returnTo }),
   };
 }
 

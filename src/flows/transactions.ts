@@ -6,6 +6,7 @@
 import { isPlainObject, parseJson } from '../credential/data.js';
 import { StorageError } from '../errors.js';
 import type { Platform } from '../platform/platform.js';
+import { returnPathOf } from './return-path.js';
 
 /** One sign-in that was begun and has not come back. */
 export interface Transaction {
@@ -21,6 +22,8 @@ export interface Transaction {
   /** Seconds, if it was sent. */
   readonly maxAge?: number;
   readonly acrValues?: string;
+  /** A path of the application. */
+  readonly returnTo?: string;
 }
 
 /** Where sign-ins under way are kept. It must be bound to the browser that began them (9700-4). */
@@ -92,6 +95,7 @@ export function defaultTransactions(platform: Platform): TransactionStorage {
 function parseTransaction(value: unknown): Transaction | null {
   if (!isPlainObject(value)) return null;
   const { state, nonce, codeVerifier, redirectUri, issuer, clientId, scope, startedAt, maxAge, acrValues } = value;
+  const returnTo = returnPathOf(value['returnTo']);
   const texts = [state, nonce, codeVerifier, redirectUri, issuer, clientId, scope];
   if (!texts.every((text) => typeof text === 'string') || typeof startedAt !== 'number') return null;
   const [s = '', n = '', v = '', r = '', i = '', c = '', sc = ''] = texts;
@@ -106,5 +110,6 @@ function parseTransaction(value: unknown): Transaction | null {
     startedAt,
     ...(typeof maxAge === 'number' && { maxAge }),
     ...(typeof acrValues === 'string' && { acrValues }),
+    ...(returnTo !== null && { returnTo }),
   };
 }

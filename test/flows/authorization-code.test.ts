@@ -487,3 +487,125 @@ it('createAuthorizationCodeFlow touches nothing and asks nobody before start', a
   expect([page.url, page.replaceUrl, page.sessionItems].map((spy) => spy.mock.calls.length)).toEqual([0, 0, 0]);
   expect(server.calls()).toEqual([]);
 });
+
+/** No paths of an application, however they are spelled. */
+const NO_PATHS: readonly string[] = [
+  'https://evil.example.com/',
+  'http://evil.example.com',
+  'HTTPS://evil.example.com',
+  '//evil.example.com',
+  '///evil.example.com',
+  '////evil.example.com',
+  '/\\evil.example.com',
+  '\\\\evil.example.com',
+  '\\/evil.example.com',
+  '/\\/evil.example.com',
+  '/\t/evil.example.com',
+  '/\n/evil.example.com',
+  '/\r\n/evil.example.com',
+  '\t//evil.example.com',
+  ' //evil.example.com',
+  '\u0000//evil.example.com',
+  '/\u0000',
+  '/ord\ners',
+  '/orders\u007f',
+  '/orders\u0085',
+  '/./\\evil.example.com',
+  '/.//evil.example.com',
+  '/..//evil.example.com',
+  '/a/..//evil.example.com',
+  '/%2e//evil.example.com',
+  '/%2E%2e//evil.example.com',
+  '/a/%2e%2e//evil.example.com',
+  '//user:secret@evil.example.com',
+  '//evil.example.com:443/orders',
+  '//[::1]/',
+  '//evil。example。com',
+  '//xn--e1awd7f.com',
+  '/\\\\@evil.example.com',
+  '//@evil.example.com',
+  'javascript:alert(1)',
+  'JaVaScRiPt:alert(1)',
+  'data:text/html,hello',
+  'blob:https://app.example.com/1',
+  'file:///etc/passwd',
+  'orders',
+  './orders',
+  '?page=2',
+  '#end',
+  '',
+];
+/** Odd, but paths of the application. */
+const PATHS: readonly (readonly [given: string, gone: string])[] = [
+  ['/', '/'],
+  ['/orders?page=2#end', '/orders?page=2#end'],
+  ['/@evil.example.com', '/@evil.example.com'],
+  ['/orders//evil.example.com', '/orders//evil.example.com'],
+  ['/..', '/'],
+  ['/a/../orders', '/orders'],
+  ['/%2f/evil.example.com', '/%2f/evil.example.com'],
+  ['/?next=//evil.example.com', '/?next=//evil.example.com'],
+  ['/#//evil.example.com', '/#//evil.example.com'],
+  ['/ä', '/%C3%A4'],
+];
+
+describe('9700-1 returnTo', () => {
+  it.each(NO_PATHS)('%j is no path of the application: nothing is begun', async (returnTo) => {
+    const { flow, begun } = setUp();
+    await expect(flow.start({ returnTo })).rejects.toThrow(new TypeError('returnTo must be a path of this application, such as "/orders"'));
+    expect(begun).toEqual([]);
+  });
+
+  it.each(PATHS)('%j is one: it waits in the transaction, not in the address, and leads to %j', async (returnTo, gone) => {
+    const { flow, begun, server } = setUp();
+    const url = await flow.start({ returnTo });
+    expect([...url.searchParams.values()]).not.toContain(returnTo);
+    const { state, nonce, returnTo: kept } = begun[0];
+    expect(kept).toBe(gone);
+    const address = callback(state);
+    expect(flow.returnToOf(address)).toBeNull();
+    await planToken(server, nonce);
+    await flow.resume(address);
+    expect(flow.returnToOf(address)).toBe(gone);
+    expect(new URL(gone, 'https://app.example.com').origin).toBe('https://app.example.com');
+  });
+
+  it('is known of a sign-in that failed, too, and of none that was never begun', async () => {
+    const { flow, begun } = setUp();
+    await flow.start({ returnTo: '/orders' });
+    const refused = callback(begun[0].state, { error: 'access_denied' });
+    await expect(flow.resume(refused)).rejects.toThrow();
+    expect(flow.returnToOf(refused)).toBe('/orders');
+    expect(flow.returnToOf(callback('never'))).toBeNull();
+    expect(flow.returnToOf('no address')).toBeNull();
+  });
+
+  it.each([...NO_PATHS, 7, null, ['/orders']])('%j in a storage of the application leads nowhere', async (stored) => {
+    const { platform, server } = setUp();
+    const client = createOAuth2Client({ issuer: server.issuer, clientId: 'spa', redirectUri: REDIRECT_URI, platform });
+    const memory = memoryTransactions(platform);
+    let nonce = '';
+    const put = (transaction: Transaction): void => {
+      nonce = transaction.nonce;
+      void memory.put({ ...transaction, returnTo: stored as string });
+    };
+    const flow = createAuthorizationCodeFlow(client, { transactions: { put, take: (state) => memory.take(state) } });
+    const address = callback((await flow.start({ returnTo: '/orders' })).searchParams.get('state') ?? '');
+    await planToken(server, nonce);
+    await flow.resume(address);
+    expect(flow.returnToOf(address)).toBeNull();
+  });
+
+  it('is known of the last twenty that came back: a program that never ends does not grow by it', async () => {
+    const { flow, begun, server } = setUp();
+    for (let i = 0; i < 25; i++) {
+      await flow.start({ returnTo: `/orders/${i}` });
+      await planToken(server, begun[i].nonce);
+      await flow.resume(callback(begun[i].state));
+    }
+    expect(begun.map(({ state }) => flow.returnToOf(callback(state)))).toEqual([
+      ...Array.from({ length: 5 }, () => null),
+      ...Array.from({ length: 20 }, (_, i) => `/orders/${i + 5}`),
+    ]);
+  });
+});

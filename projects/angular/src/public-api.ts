@@ -13,7 +13,6 @@ export { injectCredentials, injectCredentialStatus, injectDefaultCredential, inj
 export type { CredentialId } from './inject';
 export { completeSignIn, injectAuthorizationCodeFlow, injectSignInFailure } from './sign-in';
 export type { CompleteSignInOptions, SignInFailure } from './sign-in';
-export type { SignInFlow, SignInStartOptions } from './sign-in-flow';
 export { CredentialsInterceptor, credentialsInterceptor } from './interceptor';
 export { noCredential, noRetry, useCredential } from './request-context';
 export { requireCredential } from './guard';

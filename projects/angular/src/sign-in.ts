@@ -8,11 +8,11 @@ import { assertInInjectionContext, inject, PLATFORM_ID } from '@angular/core';
 import { Router } from '@angular/router';
 import { isCredentialError } from 'rx-credentials';
 import type { ClientName, CredentialErrorCode } from 'rx-credentials';
+import type { AuthorizationCodeFlow } from 'rx-credentials/flows';
 import { injectBaseUrl } from './base-url';
 import type { CredentialGuard } from './guard';
 import { injectRedirect, injectWantedPath } from './redirect';
 import type { DestinationOf } from './redirect';
-import type { SignInFlow } from './sign-in-flow';
 import { injectStore, tokensOf } from './stores';
 import type { StoreChoice } from './stores';
 
@@ -40,7 +40,7 @@ export interface CompleteSignInOptions extends StoreChoice {
  * Sign-in by authorization code for a client of the store; without a name for the only one. What `start` is given as `returnTo` is where
  * `completeSignIn` goes.
  */
-export function injectAuthorizationCodeFlow(client?: ClientName, options: StoreChoice = {}): SignInFlow {
+export function injectAuthorizationCodeFlow(client?: ClientName, options: StoreChoice = {}): AuthorizationCodeFlow {
   assertInInjectionContext(injectAuthorizationCodeFlow);
   return inject(tokensOf(options.store).flows).of(injectStore(options).client(client));
 }
@@ -62,13 +62,13 @@ export function completeSignIn(options: CompleteSignInOptions = {}): CredentialG
     const replaceUrl = true;
     const address = [location.href, asked].find((one) => flow.isCallback(one));
     if (address === undefined) return redirect(home, null, { replaceUrl }); // somebody came by hand
-    const returnTo = flow.takeReturnTo(new URL(address).searchParams.get('state') ?? '') ?? home;
+    const returnTo = (): string => flow.returnToOf(address) ?? home;
     try {
       const token = await flow.resume(address);
       await store.store(token, tags ? { tags } : {});
-      return redirect(returnTo, null, { replaceUrl });
+      return redirect(returnTo(), null, { replaceUrl });
     } catch (error) {
-      const failure = failureOf(error, returnTo);
+      const failure = failureOf(error, returnTo());
       return redirect(onFailure, failure, { replaceUrl, state: { [FAILURE]: failure } });
     }
   };
