@@ -266,8 +266,13 @@ describe('E20 waiting for a token', () => {
   });
 
   it('may be as long as one likes', async () => {
-    const { policy, platform } = await signedIn({ waitMs: Infinity });
-    await attached(policy);
+    const { policy, platform, authority, browser } = await signedIn({ waitMs: Infinity }, expired);
+    await browser.advance(2_000);
+    authority.hold();
+    const waiting = policy.attach(GET);
+    await settle();
+    authority.refreshes[0]?.answer();
+    await waiting;
     expect(Math.max(...platform.delays)).toBe(2_147_483_647);
   });
 
@@ -294,15 +299,32 @@ describe('E20 waiting for a token', () => {
     expect(authority.refreshes).toHaveLength(0);
   });
 
-  it('leaves no timer and no listener behind', async () => {
+  it('needs no timer and no listener for a token that is at hand', async () => {
     const { policy, platform } = await signedIn();
+    const { signal } = new AbortController();
+    const added = jest.spyOn(signal, 'addEventListener');
+    const armed = jest.spyOn(platform, 'setTimer');
+    for (let i = 0; i < 10; i++) await policy.attach(GET, { signal });
+    await settle();
+    expect([added.mock.calls.length, armed.mock.calls.length]).toEqual([0, 0]);
+  });
+
+  it('leaves no timer and no listener behind where it had to wait', async () => {
+    const { policy, platform, authority, browser } = await signedIn({}, expired);
+    await browser.advance(2_000);
+    authority.hold();
     const { signal } = new AbortController();
     const added = jest.spyOn(signal, 'addEventListener');
     const removed = jest.spyOn(signal, 'removeEventListener');
     const { timers } = platform.held();
-    for (let i = 0; i < 10; i++) await policy.attach(GET, { signal });
-    expect(platform.held().timers).toBe(timers);
-    expect([added.mock.calls.length, removed.mock.calls.length]).toEqual([10, 10]);
+    const waiting = [1, 2, 3].map(() => policy.attach(GET, { signal }));
+    await settle();
+    expect(added).toHaveBeenCalledTimes(3);
+    expect(platform.held().timers).toBeGreaterThanOrEqual(timers + 3);
+    authority.refreshes[0]?.answer();
+    await Promise.all(waiting);
+    expect(removed).toHaveBeenCalledTimes(3);
+    expect(platform.held().timers).toBe(1); // the store's own, for the new token
   });
 
   it('E12 who is signed out meanwhile sends nothing', async () => {

@@ -7,8 +7,7 @@ import { HttpErrorResponse } from '@angular/common/http';
 import type { HttpEvent, HttpHandler, HttpHandlerFn, HttpInterceptor, HttpInterceptorFn, HttpRequest } from '@angular/common/http';
 import { inject, Injectable } from '@angular/core';
 import type { Attachment, AttachmentPolicy } from 'rx-credentials/http';
-import { catchError, defer, from, switchMap, tap, throwError } from 'rxjs';
-import type { Observable } from 'rxjs';
+import { catchError, from, Observable, switchMap, throwError } from 'rxjs';
 import { choiceOf } from './request-context';
 import { ATTACHMENT_POLICIES } from './stores';
 
@@ -41,13 +40,25 @@ function intercepted(
   const asked = { url: request.urlWithParams, method: request.method };
   const policy = policies.find((one) => one.covers(asked));
   if (!policy) return next(request);
-  return defer(() => {
+  return new Observable((subscriber) => {
     const left = new AbortController();
     const options = { credential, mayRetry: !isSentOnce && !isStream(request.body), signal: left.signal };
-    return from(policy.attach(asked, options)).pipe(
-      switchMap((attachment) => (attachment ? sentWith(attachment, policy, request, next) : next(request))),
-      tap({ unsubscribe: () => left.abort() }), // ends the waiting, never the refresh
-    );
+    let isOver = false;
+    const fail = (error: unknown): void => {
+      isOver = true;
+      subscriber.error(error);
+    };
+    const complete = (): void => {
+      isOver = true;
+      subscriber.complete();
+    };
+    const send = (attachment: Attachment | null): void => {
+      if (subscriber.closed) return;
+      const sent = attachment ? sentWith(attachment, policy, request, next) : next(request);
+      subscriber.add(sent.subscribe({ next: (event) => subscriber.next(event), error: fail, complete }));
+    };
+    policy.attach(asked, options).then(send).catch(fail);
+    return () => void (isOver || left.abort()); // ends the waiting, never the refresh
   });
 }
 
