@@ -3,12 +3,16 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { startDemo } from '../projects/demo/server/demo.mjs';
 
 const PROJECT = fileURLToPath(new URL('..', import.meta.url));
-const ROOT = fileURLToPath(new URL('../dist/demo-development/browser', import.meta.url));
+/** Who renders the first page: the configurations of the build, and where its result is. */
+const RENDERERS = {
+  browser: { configuration: 'development', folder: `${PROJECT}dist/demo-development` },
+  server: { configuration: 'development,ssr', folder: `${PROJECT}dist/demo-ssr` },
+};
 const NG = fileURLToPath(new URL('../node_modules/@angular/cli/bin/ng.js', import.meta.url));
 
 const PORTS = [
@@ -21,6 +25,7 @@ const HELP = `npm start -- [options]
 
 ${PORTS.map(({ name, flag, env, port }) => `  --${flag.padEnd(8)} PORT  port of ${name}; default ${env} from the environment, else ${port}`).join('\n')}
   --watch          builds again at each change of a source
+  --ssr            the first page is rendered by Angular's own server (docs/ssr.md)
   --help           shows this
 `;
 
@@ -42,12 +47,15 @@ async function main(signal) {
   const options = readOptions();
   if (options.help) return void process.stdout.write(HELP);
   await checkPorts(options.ports);
-  const build = startBuild({ watch: options.watch, signal });
+  const renderer = RENDERERS[options.ssr ? 'server' : 'browser'];
+  const build = startBuild({ renderer, watch: options.watch, signal });
   try {
     console.log('Building the demo …');
     await build.ready;
     if (signal.aborted) return;
-    const demo = await startDemo({ root: ROOT, ports: options.ports });
+    const { renderPage } = options.ssr ? await import(pathToFileURL(`${renderer.folder}/server/server.mjs`)) : {};
+    if (signal.aborted) return;
+    const demo = await startDemo({ root: `${renderer.folder}/browser`, renderPage, ports: options.ports });
     console.log(`\n  The demo runs at ${demo.app.origin}\n  Any name signs in. Ctrl-C stops it.\n`);
     await Promise.race([aborted(signal), build.failed]).finally(demo.close);
   } finally {
@@ -64,8 +72,9 @@ function stopWithParent() {
 function readOptions() {
   const flags = Object.fromEntries(PORTS.map(({ flag }) => [flag, { type: 'string' }]));
   const { values } = parseArgs({
-    options: { ...flags, watch: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } },
+    options: { ...flags, ...Object.fromEntries(['watch', 'ssr', 'help'].map((flag) => [flag, { type: 'boolean', default: false }])) },
   });
+  if (values.watch && values.ssr) throw new Error('--watch does not go with --ssr: start again after a change');
   const ports = Object.fromEntries(PORTS.map((entry) => [entry.key, readPort(entry, values[entry.flag] ?? process.env[entry.env])]));
   return { ...values, ports };
 }
@@ -103,8 +112,8 @@ function canListen(host, port) {
 }
 
 /** `ready` once the application can be served; `failed` rejects where a watching build ends by itself; `stop` resolves when the child is gone. */
-function startBuild({ watch, signal }) {
-  const args = [NG, 'build', 'demo', '--configuration', 'development', ...(watch ? ['--watch'] : [])];
+function startBuild({ renderer, watch, signal }) {
+  const args = [NG, 'build', 'demo', '--configuration', renderer.configuration, ...(watch ? ['--watch'] : [])];
   const child = spawn(process.execPath, args, { cwd: PROJECT, stdio: ['ignore', 'pipe', 'inherit'] });
   const exited = new Promise((resolve) => child.once('close', resolve));
   const stop = async () => {
@@ -118,11 +127,11 @@ function startBuild({ watch, signal }) {
   const failed = watch ? ended : new Promise(() => {});
   failed.catch(() => {});
   child.stdout.on('data', (chunk) => process.stdout.write(chunk));
-  return { ready: watch ? Promise.race([ended, firstBuild(child)]) : ended, failed, stop };
+  return { ready: watch ? Promise.race([ended, firstBuild(child, `${renderer.folder}/browser`)]) : ended, failed, stop };
 }
 
 /** A watching build does not end. It says when a round went well, and writes the files after that. */
-async function firstBuild(child) {
+async function firstBuild(child, root) {
   await new Promise((resolve) => {
     let seen = '';
     child.stdout.on('data', (chunk) => {
@@ -130,7 +139,7 @@ async function firstBuild(child) {
       if (seen.includes('bundle generation complete')) resolve();
     });
   });
-  while (!existsSync(`${ROOT}/index.html`) && child.exitCode === null && child.signalCode === null) await sleep(50);
+  while (!existsSync(`${root}/index.html`) && child.exitCode === null && child.signalCode === null) await sleep(50);
 }
 
 function aborted(signal) {

@@ -41,7 +41,7 @@ export function card(page: Page, name: string): Locator {
 }
 
 /** Opens the demo, signs in as the first user. */
-export async function signIn(page: Page, demo: Demo, name: string, tags = ''): Promise<void> {
+export async function signIn(page: Page, demo: Pick<Demo, 'app'>, name: string, tags = ''): Promise<void> {
   await page.goto(demo.app);
   await page.getByTestId('signed-out').waitFor();
   await page.getByLabel(/^Tags for/).fill(tags);

@@ -1,4 +1,5 @@
-// Serves the built Angular application, as a plain web server would: files, and index.html for every route of the application.
+// Serves the built Angular application, as a plain web server would: files, and for every route of the application index.html, or the page that
+// Angular's own server renders.
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -29,14 +30,15 @@ const UNREACHABLE = 'http://127.0.0.1:9';
  * Starts the web server of the application.
  *
  * @param options.port 0 lets the system choose; default 0
- * @param options.root folder with index.html
+ * @param options.root folder with the files of the browser, index.html among them where pages are not rendered here
+ * @param options.renderPage answers a request for a page; (request, response, config) => false where there is no such page
  * @param options.config served at /demo-config.json; or a function that returns it, where it is known only later
  */
-export async function startAppServer({ port = 0, host = '127.0.0.1', root, config }) {
+export async function startAppServer({ port = 0, host = '127.0.0.1', root, renderPage, config }) {
   const folder = resolve(root);
   const readConfig = typeof config === 'function' ? config : () => config;
   const server = createServer((request, response) => {
-    answer(request, response, { folder, config: readConfig() }).catch((error) => {
+    answer(request, response, { folder, renderPage, config: readConfig() }).catch((error) => {
       if (error.code !== 'ERR_STREAM_PREMATURE_CLOSE') console.error('app server:', error.message);
       response.destroy();
     });
@@ -46,7 +48,7 @@ export async function startAppServer({ port = 0, host = '127.0.0.1', root, confi
   return { origin, close: () => close(server) };
 }
 
-async function answer(request, response, { folder, config }) {
+async function answer(request, response, { folder, renderPage, config }) {
   for (const [name, value] of Object.entries(securityHeaders(config))) response.setHeader(name, value);
   if (!['GET', 'HEAD'].includes(request.method)) {
     response.setHeader('Allow', 'GET, HEAD');
@@ -56,6 +58,11 @@ async function answer(request, response, { folder, config }) {
   if (pathname === undefined) return sendJson(response, 400, { error: 'bad_path' });
   if (pathname === '/demo-config.json') return sendJson(response, config ? 200 : 503, config ?? { error: 'starting' });
   const file = await findFile(folder, pathname);
+  if (!file && renderPage && isRoute(pathname)) {
+    if (!config) return sendJson(response, 503, { error: 'starting' });
+    response.setHeader('Cache-Control', 'no-store');
+    if (await renderPage(request, response, config)) return;
+  }
   if (!file) return sendJson(response, 404, { error: 'not_found' });
   return sendFile(request, response, file);
 }
@@ -66,7 +73,11 @@ async function findFile(folder, pathname) {
   if (wanted !== folder && !wanted.startsWith(folder + sep)) return undefined;
   if (await isFile(wanted)) return wanted;
   const index = join(folder, 'index.html');
-  return extname(pathname) === '' && (await isFile(index)) ? index : undefined;
+  return isRoute(pathname) && (await isFile(index)) ? index : undefined;
+}
+
+function isRoute(pathname) {
+  return extname(pathname) === '';
 }
 
 async function sendFile(request, response, file) {
@@ -82,7 +93,7 @@ async function sendFile(request, response, file) {
 
 function cacheControl(file) {
   if (extname(file) === '.html') return 'no-store';
-  return /-[A-Z0-9]{8}\.\w+$/.test(file) ? 'public, max-age=31536000, immutable' : 'no-cache';
+  return /-[\w-]{8}\.\w+$/.test(file) ? 'public, max-age=31536000, immutable' : 'no-cache';
 }
 
 function securityHeaders(config) {

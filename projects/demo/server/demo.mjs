@@ -7,11 +7,12 @@ import { startAuthorizationServer } from './authorization-server.mjs';
  * Starts the three servers and tells the application where the others are.
  *
  * @param options.root folder of the built application
+ * @param options.renderPage `renderPage` of projects/demo/ssr/server.ts, built: pages are rendered here; left out: in the browser
  * @param options.ports `{ app, authorizationServer, api }`; a missing one or 0: the system chooses
  * @param options.authorizationServer further options of startAuthorizationServer
  * @returns `{ app, authorizationServer, api, config, close }`; `app.origin` is the address to open
  */
-export async function startDemo({ root, ports = {}, authorizationServer: options = {} }) {
+export async function startDemo({ root, renderPage, ports = {}, authorizationServer: options = {} }) {
   const started = [];
   const start = async (server) => {
     started.push(await server);
@@ -20,7 +21,7 @@ export async function startDemo({ root, ports = {}, authorizationServer: options
   const close = async () => void (await Promise.all(started.map((server) => server.close())));
   try {
     let config; // the two others must know the application's origin before they can tell it theirs
-    const app = await start(startAppServer({ port: ports.app, root, config: () => config }));
+    const app = await start(startAppServer({ port: ports.app, root, renderPage, config: () => config }));
     const allowedOrigins = [app.origin];
     const authorizationServer = await start(
       startAuthorizationServer({

@@ -1,8 +1,9 @@
 /** Signing in and out: what the buttons of several components do. */
-import { DOCUMENT, inject, Injectable } from '@angular/core';
+import { DOCUMENT, inject, Injectable, signal } from '@angular/core';
 import { toSignal } from '@angular/core/rxjs-interop';
-import type { Credential, RevokeResult } from 'rx-credentials';
+import type { Credential, RevokeResult, StoreState } from 'rx-credentials';
 import { CredentialStore, injectAuthorizationCodeFlow, injectSessionLogoutFlow } from 'rx-credentials-angular';
+import { injectIsServer } from './rendering';
 import { nameOf } from './words';
 
 export interface SignInOptions {
@@ -28,8 +29,10 @@ export class Accounts {
   readonly #codeFlow = injectAuthorizationCodeFlow();
   readonly #logoutFlow = injectSessionLogoutFlow();
 
-  /** What the store knows, without a secret in it. */
-  readonly state = toSignal(this.#store.state$, { initialValue: this.#store.snapshot() });
+  /** What the store knows, without a secret in it. On a server: nothing was read yet, and the browser goes on from there. */
+  readonly state = injectIsServer()
+    ? signal<StoreState>({ ...this.#store.snapshot(), status: 'unknown' })
+    : toSignal(this.#store.state$, { initialValue: this.#store.snapshot() });
 
   /** Leaves the page. */
   async signIn({ anew = false, loginHint, tags = [] }: SignInOptions = {}): Promise<string> {

@@ -1,9 +1,17 @@
 /** The whole wiring: this is what an application of your own would look like. */
 import { provideHttpClient, withInterceptors } from '@angular/common/http';
-import { inject, provideAppInitializer, provideBrowserGlobalErrorListeners, provideZonelessChangeDetection } from '@angular/core';
+import {
+  DOCUMENT,
+  inject,
+  InjectionToken,
+  provideAppInitializer,
+  provideBrowserGlobalErrorListeners,
+  provideZonelessChangeDetection,
+} from '@angular/core';
 import type { ApplicationConfig } from '@angular/core';
 import { provideRouter } from '@angular/router';
 import type { Routes } from '@angular/router';
+import type { CredentialStorage } from 'rx-credentials';
 import { credentialsInterceptor, provideCredentials, requireCredential, withResources, withStorage } from 'rx-credentials-angular';
 import { localforageStorage } from 'rx-credentials/storage/localforage';
 import { sealed } from 'rx-credentials/storage/sealed';
@@ -33,6 +41,11 @@ const routes: Routes = [
   { path: '**', redirectTo: '' },
 ];
 
+/** A token of its own, since a server has no storage of a browser. */
+export const CREDENTIAL_STORAGE = new InjectionToken<CredentialStorage>('where credentials are kept', {
+  factory: () => sealed(localforageStorage()),
+});
+
 export function appConfig(config: DemoConfig): ApplicationConfig {
   const { issuer, clientId, apiUrl } = config;
   return {
@@ -42,15 +55,18 @@ export function appConfig(config: DemoConfig): ApplicationConfig {
       provideRouter(routes),
       { provide: DEMO_CONFIG, useValue: config },
       provideCredentials(
-        () => ({
-          issuer,
-          clientId,
-          scope: 'openid profile email offline_access api:read',
-          redirectUri: `${location.origin}/callback`,
-          postLogoutRedirectUri: `${location.origin}/`,
-          platform: inject(Faults).platform, // the platform of the browser, with a switch for bad answers; leave it out elsewhere
-        }),
-        withStorage(() => sealed(localforageStorage())),
+        () => {
+          const { origin } = inject(DOCUMENT).location;
+          return {
+            issuer,
+            clientId,
+            scope: 'openid profile email offline_access api:read',
+            redirectUri: `${origin}/callback`,
+            postLogoutRedirectUri: `${origin}/`,
+            platform: inject(Faults).platform, // the platform of the browser, with a switch for bad answers; leave it out elsewhere
+          };
+        },
+        withStorage(() => inject(CREDENTIAL_STORAGE)),
         withResources(apiUrl),
       ),
       provideHttpClient(withInterceptors([credentialsInterceptor])),

@@ -1,4 +1,4 @@
-import { ChangeDetectionStrategy, Component, computed, DOCUMENT, inject } from '@angular/core';
+import { ChangeDetectionStrategy, Component, computed, DOCUMENT, inject, signal } from '@angular/core';
 import { RouterLink, RouterLinkActive, RouterOutlet } from '@angular/router';
 import type { IsActiveMatchOptions } from '@angular/router';
 import { isSignedIn } from 'rx-credentials';
@@ -6,6 +6,7 @@ import { injectDefaultCredential } from 'rx-credentials-angular';
 import { Accounts } from './accounts';
 import { Avatar } from './parts/avatar';
 import { StatusBar } from './parts/status-bar';
+import { injectIsServer, RENDERED_BY } from './rendering';
 import { nameOf } from './words';
 
 @Component({
@@ -34,6 +35,11 @@ import { nameOf } from './words';
       <app-status-bar />
     }
     <main [class.wrap]="!isFrame" [class.bare]="isFrame" id="main"><router-outlet /></main>
+    @if (!isFrame) {
+      <footer class="wrap muted" data-testid="rendered-by">
+        {{ renderedBy === 'server' ? 'Rendered by: server, which knows nobody; the browser goes on.' : 'Rendered by: browser' }}
+      </footer>
+    }
   `,
   styles: `
     .top {
@@ -90,7 +96,11 @@ import { nameOf } from './words';
       white-space: nowrap;
     }
     main {
-      padding-block: 1.25rem 4rem;
+      padding-block: 1.25rem 2.5rem;
+    }
+    footer {
+      padding-block-end: 1.5rem;
+      font-size: 0.875rem;
     }
     main.bare {
       padding: 0;
@@ -121,7 +131,8 @@ export class App {
     fragment: 'ignored',
   };
   protected readonly state = inject(Accounts).state;
-  protected readonly user = injectDefaultCredential();
+  protected readonly renderedBy = inject(RENDERED_BY);
+  protected readonly user = injectIsServer() ? signal(undefined) : injectDefaultCredential();
   protected readonly name = computed(() => {
     const user = this.user();
     if (!user) return '';

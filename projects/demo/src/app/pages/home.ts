@@ -12,6 +12,7 @@ import { NetworkPanel } from '../parts/network-panel';
 import { SignInForm } from '../parts/sign-in-form';
 import { TroublePanel } from '../parts/trouble-panel';
 import { Warnings } from '../parts/warnings';
+import { injectIsServer } from '../rendering';
 import { StatusLine } from '../status';
 
 @Component({
@@ -130,6 +131,7 @@ export class Home {
     effect(() => {
       if (this.signedOut()) rescueFocus();
     });
+    if (injectIsServer()) return; // it has no address bar to be cleaned
     void this.#accounts.finishSignOut().then((said) => {
       if (said !== null) this.#status.say(said);
     });

@@ -1,6 +1,7 @@
 import { ChangeDetectionStrategy, Component, inject, signal } from '@angular/core';
 import { CredentialStore } from 'rx-credentials-angular';
 import { Accounts } from '../accounts';
+import { injectIsServer } from '../rendering';
 import { fingerprint, Trouble } from '../trouble';
 import { inWords } from '../words';
 import type { Problem } from '../words';
@@ -63,7 +64,7 @@ export class TroublePanel {
   readonly #store = inject(CredentialStore);
   protected readonly state = inject(Accounts).state;
   protected readonly groups = GROUPS;
-  protected readonly result = signal(this.#afterReload());
+  protected readonly result = signal(injectIsServer() ? null : this.#afterReload());
   protected readonly running = signal(false);
 
   #afterReload(): Result | null {
