@@ -124,7 +124,7 @@ function readRecords(page: Page): Promise<readonly StoredRecord[]> {
     const bytesOf = (text = ''): Uint8Array<ArrayBuffer> =>
       Uint8Array.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (character) => character.charCodeAt(0));
     const [records, keys] = await Promise.all([
-      all('rx-credentials'),
+      all('rx-credentials:records'),
       all('rx-credentials:keys') as Promise<{ kid: string; key: CryptoKey }[]>,
     ]);
     const opened = async (record: unknown): Promise<unknown> => {
@@ -149,7 +149,7 @@ export async function breakRecord(page: Page, sub: string): Promise<void> {
   await page.evaluate(
     (id) =>
       new Promise<void>((resolve, reject) => {
-        const request = indexedDB.open('rx-credentials');
+        const request = indexedDB.open('rx-credentials:records');
         request.onerror = () => reject(request.error ?? new Error('IndexedDB'));
         request.onsuccess = () => {
           const writing = request.result.transaction('records', 'readwrite');

@@ -13,7 +13,7 @@ import { provideRouter } from '@angular/router';
 import type { Routes } from '@angular/router';
 import type { CredentialStorage } from 'rx-credentials';
 import { credentialsInterceptor, provideCredentials, requireCredential, withResources, withStorage } from 'rx-credentials-angular';
-import { localforageStorage } from 'rx-credentials/storage/localforage';
+import { indexedDBStorage } from 'rx-credentials/storage/indexeddb';
 import { sealed } from 'rx-credentials/storage/sealed';
 import { DEMO_CONFIG } from './config';
 import type { DemoConfig } from './config';
@@ -43,7 +43,7 @@ const routes: Routes = [
 
 /** A token of its own, since a server has no storage of a browser. */
 export const CREDENTIAL_STORAGE = new InjectionToken<CredentialStorage>('where credentials are kept', {
-  factory: () => sealed(localforageStorage()),
+  factory: () => sealed(indexedDBStorage()),
 });
 
 export function appConfig(config: DemoConfig): ApplicationConfig {

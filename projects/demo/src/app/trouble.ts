@@ -78,7 +78,7 @@ export class Trouble {
 
   /** Adds a record that nobody can read, and starts again. */
   async breakStoredRecord(): Promise<string> {
-    await (await records()).setItem(BROKEN_ID, { v: 'no version of ours', secrets: 'gibberish' });
+    await toRecords((records) => records.put({ v: 'no version of ours', secrets: 'gibberish' }, BROKEN_ID));
     sessionStorage.setItem(BROKEN_KEY, 'yes');
     this.#location.reload();
     return 'Starting again …';
@@ -92,7 +92,7 @@ export class Trouble {
   }
 
   async removeBrokenRecord(): Promise<string> {
-    await (await records()).removeItem(BROKEN_ID);
+    await toRecords((records) => records.delete(BROKEN_ID));
     return 'The broken record is gone. The next start will be quiet.';
   }
 
@@ -124,8 +124,18 @@ export function fingerprint({ credentials, defaultId }: StoreState): string {
   return JSON.stringify([defaultId, ...credentials.map(({ id, generation, tags }) => [id, generation, tags])]);
 }
 
-/** The records of the store, behind its back. */
-async function records(): Promise<LocalForage> {
-  const { default: localforage } = await import('localforage');
-  return localforage.createInstance({ name: 'rx-credentials', storeName: 'records', driver: localforage.INDEXEDDB });
+/** Writes to the records of the store, behind its back. */
+async function toRecords(write: (records: IDBObjectStore) => void): Promise<void> {
+  const database = await new Promise<IDBDatabase>((resolve, reject) => {
+    const request = indexedDB.open('rx-credentials:records');
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error ?? new Error('IndexedDB does not open'));
+  });
+  const transaction = database.transaction('records', 'readwrite');
+  await new Promise<void>((resolve, reject) => {
+    transaction.oncomplete = () => resolve();
+    transaction.onabort = () => reject(transaction.error ?? new Error('nothing was written'));
+    write(transaction.objectStore('records'));
+  });
+  database.close();
 }
