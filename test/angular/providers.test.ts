@@ -12,15 +12,25 @@ import {
   withResources,
   withStorage,
 } from 'rx-credentials-angular';
-import { refusal } from '../support/fake-client.js';
+import { CredentialsTestingController, provideCredentialsTesting } from 'rx-credentials-angular/testing';
 import type { LifecycleEvent } from '../../src/platform/platform.js';
 import { createWorld, settle } from '../support/fixture.js';
-import { createAngularWorld, endAngularWorld, type AngularWorld } from '../support/angular-world.js';
+import {
+  createAngularApp,
+  createAngularWorld,
+  endAngularApp,
+  endAngularWorld,
+  type AngularApp,
+  type AngularWorld,
+} from '../support/angular-world.js';
+import type { Credential } from '../../src/index.js';
 
+let app: AngularApp | undefined;
 let world: AngularWorld | undefined;
 afterEach(async () => {
+  if (app) await endAngularApp(app);
   await endAngularWorld(world);
-  world = undefined;
+  [app, world] = [undefined, undefined];
 });
 
 const CLIENT = { issuer: 'https://id.example.com', clientId: 'spa', redirectUri: 'https://app.example.com/cb' };
@@ -121,49 +131,58 @@ describe('provideCredentials', () => {
   });
 
   it('E50 gives each application a store of its own', async () => {
-    const first = createAngularWorld();
-    await first.signIn();
-    await endAngularWorld(first);
-    world = createAngularWorld();
-    expect(world.store).not.toBe(first.store);
-    expect(await world.store.allIDs()).toEqual([]);
+    const first = createAngularApp();
+    const { store } = first;
+    await first.credentials.signIn();
+    await endAngularApp(first);
+    app = createAngularApp();
+    expect(app.store).not.toBe(store);
+    expect(await app.store.allIDs()).toEqual([]);
   });
 
   it('E15 without resources sends no token anywhere', async () => {
-    const { authority, browser } = createWorld();
     TestBed.configureTestingModule({
       providers: [
-        provideCredentials(authority.client(browser.openTab())),
+        provideCredentials(CLIENT),
         provideHttpClient(withInterceptors([credentialsInterceptor])),
         provideHttpClientTesting(),
+        provideCredentialsTesting(),
       ],
     });
-    await TestBed.inject(CredentialStore).store(authority.signIn());
+    const credentials = TestBed.inject(CredentialsTestingController);
+    await credentials.signIn();
     TestBed.inject(HttpClient).get('https://api.example.com/v1/orders').subscribe();
-    await settle();
+    await credentials.tick();
     const request = TestBed.inject(HttpTestingController).expectOne('https://api.example.com/v1/orders');
     expect(request.request.headers.keys()).toEqual([]);
     request.flush(null);
   });
 });
 
+/** Another token for a credential. */
+async function renew({ credentials }: AngularApp, credential: Credential): Promise<void> {
+  const refreshing = credential.refresh();
+  await credentials.tick();
+  await credentials.expectRefresh(credential.id).flush();
+  await refreshing;
+}
+
 describe('injectDefaultCredential', () => {
   it('is undefined until storage was read, null while nobody is signed in, then the state', async () => {
-    world = createAngularWorld();
-    const gate = world.disk.hold(({ method }) => method === 'readAll');
+    app = createAngularApp();
+    const release = app.credentials.holdStorage();
     const user = TestBed.runInInjectionContext(() => injectDefaultCredential());
-    await gate.reached;
+    await app.credentials.tick();
     expect(user()).toBeUndefined();
-    gate.open();
-    await world.store.ready;
+    await release();
     expect(user()).toBeNull();
-    const credential = await world.signIn();
+    const credential = await app.credentials.signIn();
     expect(user()).toBe(credential.state);
   });
 
   it('is another snapshot after each change, and never null during a renewal', async () => {
-    world = createAngularWorld();
-    const credential = await world.signIn();
+    app = createAngularApp();
+    const credential = await app.credentials.signIn();
     const seen: unknown[] = [];
     const user = TestBed.runInInjectionContext(() => {
       const signal = injectDefaultCredential();
@@ -172,33 +191,35 @@ describe('injectDefaultCredential', () => {
     });
     TestBed.tick();
     const before = user();
-    await credential.refresh();
+    await renew(app, credential);
     TestBed.tick();
     expect(user()).not.toBe(before);
     await credential.setTags(['work']);
     TestBed.tick();
     expect(user()).toMatchObject({ tags: ['work'], generation: 2 });
     expect(seen).not.toContain(undefined);
-    world.authority.next(refusal('invalid_grant'));
-    await credential.refresh().catch(() => undefined);
+    const rejected = expect(credential.refresh()).rejects.toMatchObject({ code: 'needs_sign_in' });
+    await app.credentials.tick();
+    await app.credentials.expectRefresh().fail('invalid_grant');
+    await rejected;
     expect(user()).toMatchObject({ status: { token: 'needs_sign_in' }, reason: 'rejected' });
     await credential.remove();
     expect(user()).toBeNull();
   });
 
   it('does not change when another credential does', async () => {
-    world = createAngularWorld();
-    await world.signIn();
-    const other = await world.signIn({ sub: 'bob' });
+    app = createAngularApp();
+    await app.credentials.signIn();
+    const other = await app.credentials.signIn({ sub: 'bob' });
     const user = TestBed.runInInjectionContext(() => injectDefaultCredential());
     const before = user();
-    await other.refresh();
+    await renew(app, other);
     await other.setTags(['x']);
     expect(user()).toBe(before);
   });
 
   it('repaints a template without zone.js', async () => {
-    world = createAngularWorld();
+    app = createAngularApp();
     @Component({ template: `{{ user()?.claims?.sub ?? 'nobody' }}` })
     class Badge {
       readonly user = injectDefaultCredential();
@@ -207,23 +228,21 @@ describe('injectDefaultCredential', () => {
     const element = fixture.nativeElement as HTMLElement;
     await fixture.whenStable();
     expect(element.textContent).toBe('nobody');
-    await world.signIn({ sub: 'alice' });
+    await app.credentials.signIn({ sub: 'alice' });
     await fixture.whenStable();
     expect(element.textContent).toBe('alice');
   });
 
   it('works in an injection context only', () => {
-    world = createAngularWorld();
+    app = createAngularApp();
     expect(() => injectDefaultCredential()).toThrow(/NG0?203/);
   });
 });
 
 describe('flows', () => {
   it("are those of the store's client, also by name", () => {
-    const { authority, browser } = createWorld();
-    const client = authority.client(browser.openTab());
-    const other = { ...client, clientId: 'other', redirectUri: undefined };
-    TestBed.configureTestingModule({ providers: [provideCredentials([client, other])] });
+    const other = { issuer: CLIENT.issuer, clientId: 'other' };
+    TestBed.configureTestingModule({ providers: [provideCredentials([CLIENT, other]), provideCredentialsTesting()] });
     TestBed.runInInjectionContext(() => {
       expect(injectAuthorizationCodeFlow({ clientId: 'spa' })).toMatchObject({
         start: expect.any(Function) as unknown,

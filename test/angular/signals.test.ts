@@ -7,35 +7,56 @@ import {
   injectSessionLogoutFlow,
   injectAuthorizationCodeFlow,
   injectToken,
-  credentialStoreToken,
   provideCredentials,
   withName,
-  withStorage,
 } from 'rx-credentials-angular';
-import { refusal } from '../support/fake-client.js';
-import { createWorld, settle } from '../support/fixture.js';
-import { createAngularWorld, createAngularWorldOf, endAngularWorld, type AngularWorld } from '../support/angular-world.js';
-import type { CredentialStatus } from '../../src/index.js';
+import {
+  createAngularApp,
+  createAngularWorld,
+  endAngularApp,
+  endAngularWorld,
+  type AngularApp,
+  type AngularWorld,
+} from '../support/angular-world.js';
+import type { Credential, CredentialStatus } from '../../src/index.js';
 
-let world: AngularWorld;
-afterEach(() => endAngularWorld(world));
+let app: AngularApp;
+let world: AngularWorld | undefined;
+afterEach(async () => {
+  await (world ? endAngularWorld(world) : endAngularApp(app));
+  world = undefined;
+});
+
+/** Another token for a credential. */
+async function renew(credential: Credential): Promise<void> {
+  const refreshing = credential.refresh();
+  await app.credentials.tick();
+  await app.credentials.expectRefresh(credential.id).flush();
+  await refreshing;
+}
+
+/** The server ends a session. */
+async function reject(credential: Credential): Promise<void> {
+  const rejected = expect(credential.refresh()).rejects.toMatchObject({ code: 'needs_sign_in' });
+  await app.credentials.tick();
+  await app.credentials.expectRefresh(credential.id).fail('invalid_grant');
+  await rejected;
+}
 
 const inContext = <T>(run: () => T): T => TestBed.runInInjectionContext(run);
 const idsOf = (list: Signal<readonly { readonly id: string }[] | undefined>): readonly string[] | undefined => list()?.map(({ id }) => id);
 
 describe('injectCredentials', () => {
   it('is undefined until storage was read, then the list in order of storing', async () => {
-    world = createAngularWorld();
-    const gate = world.disk.hold(({ method }) => method === 'readAll');
+    app = createAngularApp();
+    const release = app.credentials.holdStorage();
     const [all, some] = inContext(() => [injectCredentials(), injectCredentials({ sub: 'bob' })] as const);
-    await gate.reached;
+    await app.credentials.tick();
     expect([all(), some()]).toEqual([undefined, undefined]);
-    gate.open();
-    await world.store.ready;
-    await settle();
+    await release();
     expect([all(), some()]).toEqual([[], []]);
-    await world.signIn({ id: 'a' });
-    await world.signIn({ id: 'b', sub: 'bob' });
+    await app.credentials.signIn({ id: 'a' });
+    await app.credentials.signIn({ id: 'b', sub: 'bob' });
     expect([idsOf(all), idsOf(some)]).toEqual([['a', 'b'], ['b']]);
   });
 
@@ -43,9 +64,9 @@ describe('injectCredentials', () => {
     ['criteria', { tags: 'work' }],
     ['a function', ({ tags }) => tags.includes('work')],
   ])('by %s follows what comes to match and what does no longer', async (_, query) => {
-    world = createAngularWorld();
+    app = createAngularApp();
     const list = inContext(() => injectCredentials(query));
-    const [a, b] = [await world.signIn({ id: 'a' }), await world.signIn({ id: 'b', sub: 'bob' })];
+    const [a, b] = [await app.credentials.signIn({ id: 'a' }), await app.credentials.signIn({ id: 'b', sub: 'bob' })];
     expect(idsOf(list)).toEqual([]);
     await b.setTags(['work']);
     await a.setTags(['work']);
@@ -57,17 +78,17 @@ describe('injectCredentials', () => {
   });
 
   it('is another frozen list when a member changes, and the same one when another credential does', async () => {
-    world = createAngularWorld();
-    const [a, b] = [await world.signIn({ id: 'a' }), await world.signIn({ id: 'b', sub: 'bob' })];
+    app = createAngularApp();
+    const [a, b] = [await app.credentials.signIn({ id: 'a' }), await app.credentials.signIn({ id: 'b', sub: 'bob' })];
     await a.setTags(['work']);
     const list = inContext(() => injectCredentials({ tags: 'work' }));
-    await settle();
+    await app.credentials.tick();
     const before = list();
     expect(before).toEqual([a.state]);
     expect(before && Object.isFrozen(before) && before.every((state) => Object.isFrozen(state))).toBe(true);
-    await b.refresh();
+    await renew(b);
     expect(list()).toBe(before);
-    await a.refresh();
+    await renew(a);
     expect(list()).not.toBe(before);
     expect(list()?.[0]).toBe(a.state);
   });
@@ -75,24 +96,23 @@ describe('injectCredentials', () => {
 
 describe('injectCredentialStatus', () => {
   it('says what is held and what is done, of the default without an id', async () => {
-    world = createAngularWorld();
+    app = createAngularApp();
     const status = inContext(() => injectCredentialStatus());
     expect(status()).toBeUndefined();
-    await world.store.ready;
+    await app.credentials.tick();
     expect(status()).toBeNull();
-    const credential = await world.signIn({ id: 'a' });
-    world.authority.hold();
-    const refreshing = credential.refresh();
-    await settle();
+    const credential = await app.credentials.signIn({ id: 'a' });
+    const rejected = expect(credential.refresh()).rejects.toMatchObject({ code: 'needs_sign_in' });
+    await app.credentials.tick();
     expect(status()).toEqual({ token: 'valid', activity: 'refreshing' });
-    world.authority.refreshes[0]?.answer(refusal('invalid_grant'));
-    await refreshing.catch(() => undefined);
+    await app.credentials.expectRefresh('a').fail('invalid_grant');
+    await rejected;
     expect(status()).toEqual({ token: 'needs_sign_in', activity: 'idle' });
   });
 
   it('changes only when one of the two does', async () => {
-    world = createAngularWorld();
-    const credential = await world.signIn({ id: 'a' });
+    app = createAngularApp();
+    const credential = await app.credentials.signIn({ id: 'a' });
     const seen: unknown[] = [];
     inContext(() => {
       const status = injectCredentialStatus('a');
@@ -105,10 +125,10 @@ describe('injectCredentialStatus', () => {
   });
 
   it('follows an id that changes', async () => {
-    world = createAngularWorld();
-    await world.signIn({ id: 'a' });
-    await world.signIn({ id: 'b', sub: 'bob', lifetimeS: 1 });
-    await world.browser.advance(2_000);
+    app = createAngularApp();
+    await app.credentials.signIn({ id: 'a' });
+    await app.credentials.signIn({ id: 'b', sub: 'bob', expiresIn: 1 });
+    await app.credentials.tick(2_000);
     const id = signal<string | null>('a');
     const [status, token] = inContext(() => [injectCredentialStatus(id), injectToken(id)] as const);
     TestBed.tick();
@@ -124,29 +144,27 @@ describe('injectCredentialStatus', () => {
 
 describe('injectToken', () => {
   it('is the token of the default, the renewed one after a renewal, null when the user must sign in', async () => {
-    world = createAngularWorld();
-    const gate = world.disk.hold(({ method }) => method === 'readAll');
+    app = createAngularApp();
+    const release = app.credentials.holdStorage();
     const token = inContext(() => injectToken());
-    await gate.reached;
+    await app.credentials.tick();
     expect(token()).toBeUndefined();
-    gate.open();
-    await world.store.ready;
+    await release();
     expect(token()).toBeNull();
-    const credential = await world.signIn({ id: 'a' });
+    const credential = await app.credentials.signIn({ id: 'a' });
     expect(token()).toBe(credential.token);
     const before = token();
-    await credential.refresh();
+    await renew(credential);
     expect(token()).toBe(credential.token);
     expect(token()).not.toBe(before);
-    world.authority.next(refusal('invalid_grant'));
-    await credential.refresh().catch(() => undefined);
+    await reject(credential);
     expect(token()).toBeNull();
   });
 
   it('is the token of an id, and null for one that is not here', async () => {
-    world = createAngularWorld();
-    await world.signIn({ id: 'a' });
-    const bob = await world.signIn({ id: 'b', sub: 'bob' });
+    app = createAngularApp();
+    await app.credentials.signIn({ id: 'a' });
+    const bob = await app.credentials.signIn({ id: 'b', sub: 'bob' });
     const [one, none] = inContext(() => [injectToken('b'), injectToken('c')] as const);
     expect([one(), none()]).toEqual([bob.token, null]);
     await bob.remove();
@@ -156,7 +174,7 @@ describe('injectToken', () => {
 
 describe('views', () => {
   it('OnPush and zoneless views repaint on each change of state', async () => {
-    world = createAngularWorld();
+    app = createAngularApp();
     @Component({
       selector: 'app-one',
       changeDetection: ChangeDetectionStrategy.OnPush,
@@ -187,13 +205,12 @@ describe('views', () => {
       return (fixture.nativeElement as HTMLElement).textContent.trim();
     };
     expect(await text()).toBe('nobody');
-    const credential = await world.signIn({ id: 'a' });
+    const credential = await app.credentials.signIn({ id: 'a' });
     expect(await text()).toBe('a:idle:true');
-    world.authority.hold();
     const refreshing = credential.refresh();
-    await settle();
+    await app.credentials.tick();
     expect(await text()).toBe('a:refreshing:true');
-    world.authority.refreshes[0]?.answer();
+    await app.credentials.expectRefresh('a').flush();
     await refreshing;
     expect(await text()).toBe('a:idle:true');
     await credential.remove();
@@ -201,7 +218,7 @@ describe('views', () => {
   });
 
   it('E28 an effect may miss what came between; events$ shows all of it', async () => {
-    world = createAngularWorld();
+    world = createAngularWorld(); // whose server answers within a turn of the event loop
     const credential = await world.signIn({ id: 'a' });
     const [seen, events]: [(CredentialStatus | null | undefined)[], string[]] = [[], []];
     world.store.events$.subscribe(({ type }) => events.push(type));
@@ -219,17 +236,9 @@ describe('views', () => {
 
 describe('a store with a name', () => {
   it('is meant by { store } everywhere', async () => {
-    const { authority, browser, disk } = createWorld();
-    world = createAngularWorldOf({
-      providers: [
-        provideCredentials(
-          authority.client(browser.openTab()),
-          withName('admin'),
-          withStorage(() => disk.storage()),
-        ),
-      ],
-    });
-    const credential = await TestBed.inject(credentialStoreToken('admin')).store(authority.signIn({ id: 'root' }));
+    const client = { issuer: 'https://id.example.com', clientId: 'admin', redirectUri: 'https://app.example.com/callback' };
+    app = createAngularApp({ providers: [provideCredentials(client, withName('admin'))] });
+    const credential = await app.credentials.signIn({ id: 'root' }, { store: 'admin' });
     inContext(() => {
       const admin = { store: 'admin' };
       expect(injectDefaultCredential(admin)()).toBe(credential.state);
@@ -247,7 +256,7 @@ describe('a store with a name', () => {
     ['injectCredentialStatus', () => injectCredentialStatus()],
     ['injectToken', () => injectToken()],
   ])('%s works in an injection context only', (_, outside) => {
-    world = createAngularWorld();
+    app = createAngularApp();
     expect(outside).toThrow(/NG0?203/);
   });
 });

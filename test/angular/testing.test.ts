@@ -205,6 +205,39 @@ describe('CredentialsTestingController', () => {
     });
   });
 
+  it('holds storage back: nobody knows yet who is signed in', async () => {
+    application({ credentials: [{ id: 'a' }] });
+    const release = credentials.holdStorage();
+    const user = TestBed.runInInjectionContext(() => injectDefaultCredential());
+    await credentials.tick(9_000);
+    expect(user()).toBeUndefined();
+    await release();
+    expect(user()).toMatchObject({ id: 'a' });
+  });
+
+  it('holds storage back for so long that the store gives up', async () => {
+    application({ credentials: [{ id: 'a' }] });
+    credentials.holdStorage();
+    await credentials.tick(10_000);
+    expect(store.snapshot()).toMatchObject({ status: 'ready', credentials: [], durable: false });
+  });
+
+  it('holds revocations back', async () => {
+    application({ credentials: [{ id: 'a' }, { id: 'b', sub: 'bob' }] });
+    const [a, b] = [await store.with('a'), await store.with('b')];
+    const release = credentials.holdRevocations();
+    const revoked = a!.revoke();
+    await credentials.tick();
+    expect(a!.status.activity).toBe('revoking');
+    await release();
+    expect(await revoked).toEqual({ local: 'removed', refreshToken: { status: 'revoked' }, accessToken: { status: 'revoked' } });
+    credentials.holdRevocations();
+    const failed = b!.revoke('refresh');
+    await credentials.tick(5_000);
+    expect(await failed).toMatchObject({ local: 'removed', refreshToken: { status: 'failed', code: 'timeout' } });
+    expect(await store.allIDs()).toEqual([]);
+  });
+
   it('serves stores with a name, each with its storage', async () => {
     application({ credentials: [{ id: 'a' }] });
     const credential = await credentials.signIn({ id: 'root' }, { store: 'admin' });

@@ -1,4 +1,4 @@
-// An Angular application over a fake browser, disk and authorization server.
+// Angular applications: over what `rx-credentials-angular/testing` gives, and over a fake browser, disk and authorization server.
 import { HttpClient, provideHttpClient, withInterceptors } from '@angular/common/http';
 import type { HttpContext, HttpFeature, HttpFeatureKind } from '@angular/common/http';
 import { HttpTestingController, provideHttpClientTesting } from '@angular/common/http/testing';
@@ -6,7 +6,9 @@ import { TestBed } from '@angular/core/testing';
 import type { EnvironmentProviders, Provider } from '@angular/core';
 import { CredentialStore, credentialsInterceptor, provideCredentials, withResources, withStorage } from 'rx-credentials-angular';
 import type { CredentialsFeature } from 'rx-credentials-angular';
+import { CredentialsTestingController, provideCredentialsTesting } from 'rx-credentials-angular/testing';
 import type { ProtectedResource } from 'rx-credentials/http';
+import type { TestWorld } from '../../projects/angular/testing/src/world.js';
 import type { FakeDisk } from './fake-disk.js';
 import type { FakeAuthority, SignInOptions } from './fake-client.js';
 import type { FakeBrowser, FakePlatform } from './fake-platform.js';
@@ -14,6 +16,17 @@ import { createWorld, settle } from './fixture.js';
 import type { Credential } from '../../src/index.js';
 
 export const API = 'https://api.example.com/v1/';
+
+/** An application as those who use the library test theirs. */
+export interface AngularApp {
+  readonly credentials: CredentialsTestingController;
+  readonly http: HttpClient;
+  readonly server: HttpTestingController;
+  readonly store: CredentialStore;
+  readonly get: AngularWorld['get'];
+  /** How many timers wait. */
+  timers(): number;
+}
 
 export interface AngularWorld {
   readonly authority: FakeAuthority;
@@ -47,7 +60,7 @@ export function createAngularWorld(...resources: readonly string[]): AngularWorl
 }
 
 export function createAngularWorldOf(options: AngularWorldOptions): AngularWorld {
-  const { resources = [API], features = [], providers = [], http: httpFeatures = [withInterceptors([credentialsInterceptor])] } = options;
+  const { resources = [API], features = [], providers = [], http: httpFeatures = FUNCTION } = options;
   const { authority, browser, disk } = createWorld();
   const platform = browser.openTab();
   TestBed.configureTestingModule({
@@ -75,14 +88,61 @@ export function createAngularWorldOf(options: AngularWorldOptions): AngularWorld
     server,
     store,
     signIn: async (options) => store.store(authority.signIn(options)),
-    get: (url, options = {}) => {
-      const [bodies, errors]: [unknown[], unknown[]] = [[], []];
-      const subscription = http
-        .get(url, options)
-        .subscribe({ next: (body) => bodies.push(body), error: (error: unknown) => errors.push(error) });
-      return { bodies, errors, unsubscribe: () => subscription.unsubscribe() };
-    },
+    get: getWith(http),
   };
+}
+
+const FUNCTION = [withInterceptors([credentialsInterceptor])];
+
+function getWith(http: HttpClient): AngularWorld['get'] {
+  return (url, options = {}) => {
+    const [bodies, errors]: [unknown[], unknown[]] = [[], []];
+    const subscription = http
+      .get(url, options)
+      .subscribe({ next: (body) => bodies.push(body), error: (error: unknown) => errors.push(error) });
+    return { bodies, errors, unsubscribe: () => subscription.unsubscribe() };
+  };
+}
+
+export function createAngularApp(options: AngularWorldOptions = {}): AngularApp {
+  const { resources = [API], features = [], providers = [], http: httpFeatures = FUNCTION } = options;
+  TestBed.configureTestingModule({
+    providers: [
+      provideCredentials(
+        { issuer: 'https://id.example.com', clientId: 'spa', redirectUri: REDIRECT },
+        withResources(...resources),
+        ...features,
+      ),
+      provideHttpClient(...httpFeatures),
+      provideHttpClientTesting(),
+      provideCredentialsTesting(),
+      ...providers,
+    ],
+  });
+  const http = TestBed.inject(HttpClient);
+  const credentials = TestBed.inject(CredentialsTestingController);
+  return {
+    credentials,
+    http,
+    server: TestBed.inject(HttpTestingController),
+    get store() {
+      return TestBed.inject(CredentialStore);
+    },
+    get: getWith(http),
+    timers: () => (credentials as TestWorld).timers(),
+  };
+}
+
+const REDIRECT = 'https://app.example.com/callback';
+
+/** For `afterEach`: no request and no refresh is left over, and the application's end gives back what its store held. */
+export async function endAngularApp({ server, credentials, timers }: AngularApp): Promise<void> {
+  server.verify();
+  credentials.verify();
+  TestBed.resetTestingModule();
+  await settle();
+  await settle();
+  expect(timers()).toBe(0);
 }
 
 /** For `afterEach`: no request is left over, and the application's end gives back what its store held. */

@@ -23,6 +23,8 @@ export interface TestServer {
   readonly arrived: (refresh: PendingRefresh) => void;
   /** What the next code exchange gives. */
   readonly signIn: () => TestCredential | CredentialError;
+  /** A revocation request was answered. */
+  readonly revoked: () => Promise<void>;
 }
 
 /** The client of the application, with its name and scopes, and this server. */
@@ -48,7 +50,7 @@ export function createTestClient(given: OAuth2ClientOptions | OAuth2Client, serv
     sendRefresh: (grant, target) => sent(grant, target, server),
     needsKeys: () => false,
     processRefresh: (grant, answer) => Promise.resolve(processed(grant, answer)),
-    revoke: () => Promise.resolve(),
+    revoke: () => server.revoked(),
     userInfo: ({ claims }) => Promise.resolve({ sub: claims?.sub ?? '' }),
   };
   return tested;

@@ -45,6 +45,13 @@ export abstract class CredentialsTestingController {
   abstract signIn(credential?: TestCredential, options?: TestSignInOptions): Promise<Credential>;
   /** What the next code exchange of a flow gives. Default: a new credential. */
   abstract nextSignIn(answer: TestCredential | CredentialError): void;
+  /**
+   * From now on storage gives out nothing, as when it is slow: call this before the store is injected. Returns what lets it answer. Nothing
+   * can be stored meanwhile; a store gives up after ten seconds.
+   */
+  abstract holdStorage(): () => Promise<void>;
+  /** From now on revocation requests wait, as when the server is slow. Returns what lets all of them succeed; a store waits five seconds. */
+  abstract holdRevocations(): () => Promise<void>;
   /** Another tab over the same storage: its store. Closed when the test ends. */
   abstract openTab(options?: StoreChoice): Promise<CredentialStore>;
   /** The one refresh that matches, to be answered. @throws {Error} there is none, or more than one */

@@ -9,6 +9,8 @@ import type { Platform } from 'rx-credentials';
 /** The platform of a test. */
 export interface TestPlatform {
   readonly platform: Platform;
+  /** How many timers wait. */
+  timers(): number;
   /** Moves time by milliseconds and fires what is due, in order; after each, what follows from it has its `turn`. */
   advance(ms: number, turn: () => Promise<void>): Promise<void>;
 }
@@ -37,6 +39,7 @@ export function createTestPlatform(startMs: number): TestPlatform {
   };
   return {
     platform,
+    timers: () => timers.size,
     advance: async (ms, turn) => {
       const target = elapsed + ms;
       for (;;) {

@@ -12,6 +12,8 @@ import { createTestClient } from './client';
 import type { PendingRefresh } from './client';
 import { CredentialsTestingController } from './controller';
 import type { RefreshMatch, TestRefresh, TestSignInOptions } from './controller';
+import { createGate } from './gate';
+import type { Gate } from './gate';
 import { createTestPlatform } from './platform';
 import type { TestPlatform } from './platform';
 import { createTokenMaker } from './tokens';
@@ -30,6 +32,8 @@ export class TestWorld extends CredentialsTestingController implements ɵCredent
   readonly #storages = new Map<string, CredentialStorage>();
   readonly #stores = new Map<string, CredentialStore>();
   readonly #tabs: CredentialStore[] = [];
+  readonly #storage = createGate();
+  readonly #revocations = createGate();
   readonly #answers: (TestCredential | CredentialError)[] = [];
   readonly #seeds: readonly TestCredential[];
   #seeding: Promise<void> | undefined;
@@ -52,6 +56,7 @@ export class TestWorld extends CredentialsTestingController implements ɵCredent
       tokens: this.#tokens,
       arrived: (refresh) => (this.#refreshes = [...this.#refreshes, this.#refreshOf(refresh)]),
       signIn: () => this.#answers.shift() ?? {},
+      revoked: () => this.#revocations.pass(),
     });
     this.#clients.push(client);
     return client;
@@ -67,6 +72,10 @@ export class TestWorld extends CredentialsTestingController implements ɵCredent
         if (name === '') await (this.#seeding ??= this.#seed(memory));
         return { coherent: true, durability: 'relaxed', reach: 'process' };
       },
+      readAll: async () => {
+        await this.#storage.pass();
+        return memory.readAll();
+      },
     };
     this.#storages.set(name, storage);
     return storage;
@@ -78,6 +87,11 @@ export class TestWorld extends CredentialsTestingController implements ɵCredent
 
   async close(): Promise<void> {
     await Promise.all(this.#tabs.map((tab) => tab.close()));
+  }
+
+  /** How many timers wait: for the tests of this library. */
+  timers(): number {
+    return this.#time.timers();
   }
 
   override now(): number {
@@ -106,6 +120,14 @@ export class TestWorld extends CredentialsTestingController implements ɵCredent
 
   override nextSignIn(answer: TestCredential | CredentialError): void {
     this.#answers.push(answer);
+  }
+
+  override holdStorage(): () => Promise<void> {
+    return this.#held(this.#storage);
+  }
+
+  override holdRevocations(): () => Promise<void> {
+    return this.#held(this.#revocations);
   }
 
   override async openTab({ store }: StoreChoice = {}): Promise<CredentialStore> {
@@ -148,11 +170,17 @@ export class TestWorld extends CredentialsTestingController implements ɵCredent
 
   /** What stores do without anybody's help has been done. */
   async #settled(): Promise<void> {
-    for (const store of [...this.#stores.values(), ...this.#tabs]) {
+    const stores = this.#storage.isHeld() ? [] : [...this.#stores.values(), ...this.#tabs];
+    for (const store of stores) {
       await store.ready;
       await store.find({}).catch(() => undefined); // all of the store has been loaded then, or it is closed
     }
     for (let turns = 0; turns < TURNS; turns++) await turn();
+  }
+
+  #held(gate: Gate): () => Promise<void> {
+    const release = gate.hold();
+    return () => (release(), this.#settled());
   }
 
   #refreshOf({ grant, target, answer, fail }: PendingRefresh): TestRefresh {
