@@ -348,14 +348,7 @@ function isState(value: unknown): value is RecordState {
   return value === 'active' || value === 'needs_sign_in' || value === 'revoking' || value === 'removed';
 }
 
-const REASONS: readonly unknown[] = [
-  'expired',
-  'revoked',
-  'rotation_lost',
-  'token_substitution',
-  'rejected',
-  'unreadable',
-] satisfies SignInReason[];
+const REASONS: readonly unknown[] = ['expired', 'rotation_lost', 'rejected', 'unreadable'] satisfies SignInReason[];
 
 function isReason(value: unknown): value is SignInReason {
   return REASONS.includes(value);

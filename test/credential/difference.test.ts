@@ -28,7 +28,7 @@ describe('the fact between two readings of a record', () => {
     ['active and revoking', active, revoking, 'metadata_updated'],
     ['active and needing sign-in', active, waiting, 'sign_in_required'],
     ['needing sign-in and other tags', waiting, { ...waiting, revision: 7, tags: ['b'] }, 'metadata_updated'],
-    ['needing sign-in and another reason', waiting, { ...waiting, revision: 7, reason: 'revoked' }, 'metadata_updated'],
+    ['needing sign-in and another reason', waiting, { ...waiting, revision: 7, reason: 'expired' }, 'metadata_updated'],
     ['needing sign-in and the user back', waiting, aRecord({ revision: 7, generation: 5 }), 'token_replaced'],
     ['a record and itself', active, active, null],
     ['active and a claim to be the default, which is no metadata', active, aRecord({ revision: 6, generation: 3, defaultClaim: 9 }), null],
