@@ -259,7 +259,8 @@ class Sending {
 
   /** Waits as long as a request may. What is at hand comes within some turns of the microtask queue: it needs no timer and no listener. */
   async #inTime<T>(ask: () => Promise<T>): Promise<T> {
-    this.#own.signal?.throwIfAborted(); // nothing is asked
+    const { signal } = this.#own;
+    if (signal?.aborted) throw signal.reason as Error; // nothing is asked
     const asked = ask();
     let isThere = false;
     const arrive = (): void => void (isThere = true);

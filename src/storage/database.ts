@@ -101,7 +101,7 @@ async function transact<T>(
     add: (value, key) => answer(store.add(value, key)),
     put: (value, key) => answer(store.put(value, key)),
     delete: (key) => answer(store.delete(key)),
-    commit: () => transaction.commit(),
+    commit: () => transaction.commit?.(), // missing in older browsers, where it ends by itself
   });
   result.catch(() => undefined); // of an abort `done` knows why (QuotaExceededError)
   // One that waits for the transaction of a frozen tab never ends. Aborted, so that it does not commit after its caller was told of a failure

@@ -200,10 +200,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
     if (!asked?.isPrepared() || reasonNotToSend(asked, grant, target) || unwrittenAnswer(unwritten, grant) || atHand()) return undefined;
     return (await notReady(asked, platform)) ? undefined : known;
   };
-  /**
-   * The first reading may be left to the write of the intent: it reads the record in its own transaction, and is made only over what is
-   * known (RF-2). Who is overtaken, or cannot write, reads.
-   */
+  /** The first reading may be left to the write of the intent, which is made only over what is known (RF-2). Who cannot write it reads. */
   const unread = async (): Promise<OpenRecord | undefined> => {
     const one = mustRead || platform.now() - seen.at > SOON_MS ? undefined : await toBeSent();
     mustRead = true;
@@ -262,6 +259,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
     }
   };
   const send: Episode['steps']['send'] = async () => {
+    begin(); // if the intent was written though the storage said no, a reading has led here
     try {
       const { renew, issuer } = client;
       if (renew) {
@@ -302,11 +300,10 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
     const now = platform.now();
     const brought = (current: OpenRecord): Partial<OpenRecord> =>
       child ? withChild(current, given, child, now) : withToken(current, given, now);
-    // A clear elsewhere that no message told of. Whether or not it can be read now: the token is at hand.
-    const looking = context.isShared() ? following.reread(STORE_RECORD_ID).catch(() => undefined) : undefined;
     const written = await change((current) => ({ ...finished(current, holder), ...brought(current) }), me);
     unwritten.delete(id);
-    await looking;
+    // A clear elsewhere that no message told of. Whether or not it can be read now: the token is at hand.
+    if (written && context.isShared()) await following.reread(STORE_RECORD_ID).catch(() => undefined);
     return written ? { written: true, child } : { written: false };
   };
   /** Makes what was given durable, or finds that the credential ended meanwhile: then it is revoked, never stored (RF-13). */

@@ -85,9 +85,7 @@ export function createWriting({ ledger, following, platform, refreshOnly, announ
     return record;
   };
   /** In memory until it can be written: what a server gave once it does not give again. */
-  const kept = (tried: CredentialRecord, over: number, { code, message }: CredentialError): CredentialRecord => {
-    const known = ledger.record(tried.id)?.revision ?? 0; // a reload may have found a later one meanwhile: the next try finds out what counts
-    const record = known < tried.revision ? tried : Object.freeze({ ...tried, revision: known + 1 });
+  const kept = (record: CredentialRecord, over: number, { code, message }: CredentialError): CredentialRecord => {
     if (!waiting.has(record.id)) waiting.set(record.id, over === 0 ? 0 : (ledger.record(record.id)?.generation ?? 0));
     const facts = learn(record, over);
     tell(waiting.has(record.id) ? [...facts, { type: 'not_durable', code, message }] : facts, 'here'); // else of an earlier epoch
@@ -98,8 +96,9 @@ export function createWriting({ ledger, following, platform, refreshOnly, announ
     draft: RecordDraft,
     entry: Entry | undefined,
     { keep, isQuiet }: ChangeOptions,
-  ): Promise<CredentialRecord | null> => {
+  ): Promise<CredentialRecord | 'again' | null> => {
     const over = entry?.storedRevision ?? 0;
+    const before = entry?.record;
     const revision = Math.max(over, entry?.record.revision ?? 0) + 1;
     const record: CredentialRecord = Object.freeze({ ...asStored(draft, entry), revision, changedAt: platform.now() });
     try {
@@ -108,9 +107,18 @@ export function createWriting({ ledger, following, platform, refreshOnly, announ
       return (await put(record, over, isPassing)) ? written(record, record.revision, isQuiet) : null;
     } catch (error) {
       if (!keep || !(error instanceof StorageError)) throw error;
-      if (draft.state === 'removed' && over > 0 && (await removed(record.id, over))) return written(record, 0);
-      return kept(record, over, error);
+      return inMemory(record, over, error, () => entry?.record === before);
     }
+  };
+  /** `again`: a reload has found another record meanwhile, and the change is to be made of that, or given up (RF-5). */
+  const inMemory = async (
+    record: CredentialRecord,
+    over: number,
+    error: CredentialError,
+    isAsKnown: () => boolean,
+  ): Promise<CredentialRecord | 'again'> => {
+    if (record.state === 'removed' && over > 0 && (await removed(record.id, over))) return written(record, 0);
+    return isAsKnown() ? kept(record, over, error) : 'again';
   };
   /** A full disk takes no tombstone, but it lets go of the record. */
   const removed = (id: string, over: number): Promise<boolean> => write((storage) => storage.remove(id, over)).catch(() => false);
@@ -131,6 +139,7 @@ export function createWriting({ ledger, following, platform, refreshOnly, announ
         const draft = change(entry.record);
         if (!draft) return null;
         const record = await commit(draft, entry, options);
+        if (record === 'again') continue;
         if (record) return record;
         await rereadNow(id, 'elsewhere');
         // A damaged record keeps nobody signed in: it makes room for the end of the session.
@@ -193,8 +202,9 @@ export function createWriting({ ledger, following, platform, refreshOnly, announ
         const entry = ledger.entry(draft.id);
         const isFree = !entry || (entry.record.state === 'removed' && entry.storedRevision === 0);
         const record = isFree ? await commit(draft, entry, { keep: true }) : null;
-        if (!record) await rereadNow(draft.id, 'elsewhere');
-        return record !== null;
+        if (record && record !== 'again') return true;
+        await rereadNow(draft.id, 'elsewhere');
+        return false;
       }),
     update: (id, change, options) => changing(id, isAny, change, options),
     updateOpen: (id, change, options) => changing(id, isOpen, change, options),

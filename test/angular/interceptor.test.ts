@@ -2,6 +2,7 @@ import {
   HttpContext,
   HttpContextToken,
   HttpErrorResponse,
+  HttpResponse,
   httpResource,
   withInterceptors,
   type HttpInterceptorFn,
@@ -10,7 +11,7 @@ import {
 import { signal } from '@angular/core';
 import { TestBed } from '@angular/core/testing';
 import { credentialsInterceptor, withRefresh } from 'rx-credentials-angular';
-import { throwError } from 'rxjs';
+import { concat, defer, of, take, throwError } from 'rxjs';
 import { API, createAngularApp, endAngularApp, type AngularApp } from '../support/angular-world.js';
 import { createToken } from '../../src/index.js';
 
@@ -30,6 +31,27 @@ async function failRefreshes(): Promise<void> {
 }
 
 describe('credentialsInterceptor', () => {
+  it('sends nothing for whoever has left in the middle of a synchronous answer', async () => {
+    let sent = 0;
+    const cached: HttpInterceptorFn = (request, next) =>
+      concat(
+        of(new HttpResponse({ body: 'cached', url: request.url })),
+        defer(() => {
+          sent++;
+          return next(request);
+        }),
+      );
+    app = createAngularApp({ http: [withInterceptors([credentialsInterceptor, cached])] });
+    await app.credentials.signIn();
+    const bodies: unknown[] = [];
+    app.http
+      .get(ORDERS)
+      .pipe(take(1))
+      .subscribe((body) => bodies.push(body));
+    await app.credentials.tick();
+    expect([bodies, sent]).toEqual([['cached'], 0]);
+  });
+
   it('attaches the access token of the default to requests on the list', async () => {
     app = createAngularApp();
     const credential = await app.credentials.signIn();

@@ -299,6 +299,14 @@ describe('E20 waiting for a token', () => {
     expect(authority.refreshes).toHaveLength(0);
   });
 
+  it('takes a signal that has no more than HTTP libraries ask for', async () => {
+    const { policy } = await signedIn();
+    const signal = { aborted: false, addEventListener: () => undefined, removeEventListener: () => undefined };
+    expect(await policy.attach(GET, { signal: signal as unknown as AbortSignal })).not.toBeNull();
+    const reason = new Error('left');
+    await expect(policy.attach(GET, { signal: { ...signal, aborted: true, reason } as unknown as AbortSignal })).rejects.toBe(reason);
+  });
+
   it('needs no timer and no listener for a token that is at hand', async () => {
     const { policy, platform } = await signedIn();
     const { signal } = new AbortController();

@@ -1,7 +1,8 @@
 // The first reading of a refresh is left to the write of its intent, which reads the record in its own transaction and is made only over what is known.
 import type { Credential } from '../../src/index.js';
+import { refusal } from '../support/fake-client.js';
 import type { DiskCall } from '../support/fake-disk.js';
-import { closeAll, createWorld, inTime, settle, type Tab, type World } from '../support/fixture.js';
+import { closeAll, codeOf, createWorld, inTime, settle, type Tab, type World } from '../support/fixture.js';
 
 afterEach(closeAll);
 
@@ -136,4 +137,83 @@ describe('RF-5 a page that wakes reads everything again', () => {
       secrets: { refreshToken: renewed.refreshToken },
     });
   });
+
+  it('RF-13 RF-15 and a token that could not be written is revoked if the reading found a sign-out', async () => {
+    const world = createWorld();
+    const { a, b } = await deafTabs(world);
+    const isCommit = ({ method, record }: DiskCall): boolean =>
+      method === 'write' && record?.['generation'] === 2 && record['state'] === 'active';
+    const gate = world.disk.hold(isCommit);
+    world.disk.fail(isCommit);
+    const refreshing = codeOf(a.credential.refresh());
+    await gate.reached;
+    await b.credential.remove();
+    a.platform.emit('resumed');
+    await settle();
+    gate.open();
+    expect(await inTime(world.browser, refreshing)).toBe('credential_removed');
+    expect(a.events.slice(-2).map(({ type }) => type)).not.toContain('token_added');
+    expect([a.credential.token, world.authority.liveRefreshTokens()]).toEqual([null, []]);
+  });
+
+  it('RF-5 RF-15 and is dropped if the reading found another sign-in', async () => {
+    const world = createWorld();
+    const { a, b } = await deafTabs(world);
+    const newest = world.authority.signIn();
+    const isCommit = ({ method, record }: DiskCall): boolean =>
+      method === 'write' &&
+      (record?.['secrets'] as { refreshToken?: string } | null)?.refreshToken !== newest.refreshToken &&
+      record?.['generation'] === 2;
+    const gate = world.disk.hold(isCommit);
+    const refreshing = a.credential.refresh();
+    await gate.reached;
+    await b.store.store(newest, { replace: a.credential.id });
+    const free = world.disk.fail(isCommit);
+    a.platform.emit('resumed');
+    await settle();
+    gate.open();
+    await inTime(world.browser, refreshing);
+    free();
+    await world.browser.advance(120_000);
+    expect(world.disk.record(a.credential.id)).toMatchObject({ secrets: { refreshToken: newest.refreshToken } });
+    expect(a.credential.token?.refreshToken).toBe(newest.refreshToken);
+  });
+});
+
+describe('RF-3 an intent that was written, though the storage said no', () => {
+  it.each([
+    ['an answer', undefined, ['refresh_started', 'token_replaced']],
+    ['no answer', refusal('temporarily_unavailable'), ['refresh_started', 'refresh_failed']],
+  ] as const)('is a refresh like any other: %s', async (_, answer, events) => {
+    const world = createWorld();
+    const { a } = await deafTabs(world);
+    if (answer) world.authority.next(answer);
+    let count = 0;
+    world.disk.fail(({ method, id, record }) => {
+      if (method !== 'write' || !record?.['intent'] || count++ > 0) return false;
+      world.disk.records.set(id ?? '', record);
+      return true;
+    });
+    a.newEvents();
+    await a.credential.refresh().catch(() => undefined);
+    expect(a.newEvents()).toEqual(events);
+    expect(world.authority.refreshes).toHaveLength(1);
+  });
+});
+
+it('RF-13 a clear that comes between the answer and its write, and of which nobody tells, leaves nothing alive', async () => {
+  const world = createWorld();
+  const { a, b } = await deafTabs(world);
+  const gate = world.disk.hold(({ method, record }) => method === 'write' && record?.['generation'] === 2);
+  const refreshing = codeOf(a.credential.refresh());
+  await gate.reached;
+  await settle();
+  const sweep = world.disk.hold(({ method, id }) => method === 'remove' && id === a.credential.id);
+  const clearing = b.store.clear();
+  await settle();
+  gate.open();
+  expect(await inTime(world.browser, refreshing)).toBe('credential_removed');
+  sweep.open();
+  await inTime(world.browser, clearing);
+  expect([a.credential.token, world.authority.liveRefreshTokens()]).toEqual([null, []]);
 });

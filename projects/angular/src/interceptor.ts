@@ -7,7 +7,7 @@ import { HttpErrorResponse } from '@angular/common/http';
 import type { HttpEvent, HttpHandler, HttpHandlerFn, HttpInterceptor, HttpInterceptorFn, HttpRequest } from '@angular/common/http';
 import { inject, Injectable } from '@angular/core';
 import type { Attachment, AttachmentPolicy } from 'rx-credentials/http';
-import { catchError, from, Observable, switchMap, throwError } from 'rxjs';
+import { catchError, from, Observable, switchMap, tap, throwError } from 'rxjs';
 import { choiceOf } from './request-context';
 import { ATTACHMENT_POLICIES } from './stores';
 
@@ -43,20 +43,15 @@ function intercepted(
   return new Observable((subscriber) => {
     const left = new AbortController();
     const options = { credential, mayRetry: !isSentOnce && !isStream(request.body), signal: left.signal };
-    let isOver = false;
-    const fail = (error: unknown): void => {
-      isOver = true;
-      subscriber.error(error);
-    };
-    const complete = (): void => {
-      isOver = true;
-      subscriber.complete();
-    };
+    let isOver = false; // to abort what has ended costs a stack trace
+    const end = (): void => void (isOver = true);
     const send = (attachment: Attachment | null): void => {
       if (subscriber.closed) return;
       const sent = attachment ? sentWith(attachment, policy, request, next) : next(request);
-      subscriber.add(sent.subscribe({ next: (event) => subscriber.next(event), error: fail, complete }));
+      // The subscriber itself: one that leaves in the middle of a synchronous answer stops what follows
+      sent.pipe(tap({ error: end, complete: end })).subscribe(subscriber);
     };
+    const fail = (error: unknown): void => subscriber.error(error);
     policy.attach(asked, options).then(send).catch(fail);
     return () => void (isOver || left.abort()); // ends the waiting, never the refresh
   });
