@@ -101,7 +101,7 @@ async function transact<T>(
     add: (value, key) => answer(store.add(value, key)),
     put: (value, key) => answer(store.put(value, key)),
     delete: (key) => answer(store.delete(key)),
-    commit: () => transaction.commit?.(), // missing in older browsers, where it ends by itself
+    commit: () => commit(transaction),
   });
   result.catch(() => undefined); // of an abort `done` knows why (QuotaExceededError)
   // One that waits for the transaction of a frozen tab never ends. Aborted, so that it does not commit after its caller was told of a failure
@@ -110,6 +110,15 @@ async function transact<T>(
     throw error;
   });
   return result;
+}
+
+/** Ends it; where the browser is too old for that, it ends by itself. */
+function commit(transaction: IDBTransaction): void {
+  try {
+    transaction.commit?.();
+  } catch {
+    // it was aborted meanwhile: the requests and the transaction say so
+  }
 }
 
 function abort(transaction: IDBTransaction): void {
