@@ -35,7 +35,7 @@ export interface Database {
   /** Connects, so that a database that cannot be used is found out early. */
   open(): Promise<void>;
   /**
-   * Runs `work` in one transaction; resolves with its result once the transaction is complete (RF-6), rejects if it was aborted.
+   * Runs `work` in one transaction; resolves with its result once what it wrote is committed (RF-6), rejects if it was aborted.
    * On a lost connection `work` runs once more, on a new one: an aborted transaction has changed nothing.
    */
   run<T>(mode: 'readonly' | 'readwrite', work: (records: Records) => Promise<T>, durability?: DatabaseOptions['durability']): Promise<T>;
@@ -89,11 +89,10 @@ async function transact<T>(
 ): Promise<T> {
   const transaction = db.transaction(STORE, mode, { durability });
   const store = transaction.objectStore(STORE);
-  const done = new Promise<void>((resolve, reject) => {
-    transaction.oncomplete = () => resolve();
-    transaction.onabort = () =>
-      reject((transaction.error as Error | null) ?? new DOMException('The transaction was aborted.', 'AbortError'));
-  });
+  if (store.keyPath !== null || store.autoIncrement) {
+    abort(transaction);
+    throw foreign();
+  }
   const result = work({
     get: (key) => answer(store.get(key)),
     getAll: () => answer(store.getAll()),
@@ -103,13 +102,25 @@ async function transact<T>(
     delete: (key) => answer(store.delete(key)),
     commit: () => commit(transaction),
   });
+  const done = mode === 'readonly' ? result : ended(transaction); // what was read is true already
   result.catch(() => undefined); // of an abort `done` knows why (QuotaExceededError)
   // One that waits for the transaction of a frozen tab never ends. Aborted, so that it does not commit after its caller was told of a failure
-  await within(platform, TRANSACTION_MS, 'The database does not answer: another tab uses it; try again.', done).catch((error: unknown) => {
-    if (error instanceof StorageError) abort(transaction);
-    throw error;
-  });
+  await within<unknown>(platform, TRANSACTION_MS, 'The database does not answer: another tab uses it; try again.', done).catch(
+    (error: unknown) => {
+      if (error instanceof StorageError) abort(transaction);
+      throw error;
+    },
+  );
   return result;
+}
+
+/** Resolves once it is complete; rejects if it was aborted. */
+function ended(transaction: IDBTransaction): Promise<void> {
+  return new Promise<void>((resolve, reject) => {
+    transaction.oncomplete = () => resolve();
+    transaction.onabort = () =>
+      reject((transaction.error as Error | null) ?? new DOMException('The transaction was aborted.', 'AbortError'));
+  });
 }
 
 /** Ends it; where the browser is too old for that, it ends by itself. */
@@ -137,11 +148,9 @@ function answer<T>(request: IDBRequest<T>): Promise<T> {
   });
 }
 
-/** False for a database that somebody else made under this name. */
-function isOurs(db: IDBDatabase): boolean {
-  if (!db.objectStoreNames.contains(STORE)) return false;
-  const { keyPath, autoIncrement } = db.transaction(STORE, 'readonly').objectStore(STORE);
-  return keyPath === null && !autoIncrement;
+/** Somebody else made a database under this name. */
+function foreign(): StorageError {
+  return new StorageError('storage_failed', 'A database of this name is there, and it is none of ours: take another namespace.');
 }
 
 /** The name of a DOMException, of whatever realm. */
@@ -157,9 +166,9 @@ async function openDatabase(name: string, platform: DatabaseOptions['platform'],
     request.onupgradeneeded = () => request.result.createObjectStore(STORE);
     const db = await answer(request);
     if (isLate) db.close();
-    else if (!isOurs(db)) {
+    else if (!db.objectStoreNames.contains(STORE)) {
       db.close();
-      throw new StorageError('storage_failed', 'A database of this name is there, and it is none of ours: take another namespace.');
+      throw foreign();
     }
     db.onversionchange = onLost; // others wait until everybody has let go. That the browser closed it shows when it is used
     return db;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { defer, distinctUntilChanged, from, map, of, switchMap, takeWhile, type Observable } from 'rxjs';
+import { defer, distinctUntilChanged, map, switchMap, takeWhile, type Observable } from 'rxjs';
 import { defaultGraceMs } from '../credential/expiry.js';
 import type { ResourceChallenge } from '../credential/actions.js';
 import type { CredentialRecord } from '../credential/record.js';
@@ -231,7 +231,7 @@ export function tokenStream({ ledger, loop }: Pick<CredentialContext, 'ledger' |
   return loop.ready$.pipe(
     switchMap(() => {
       const token = ledger.token(id);
-      return token === undefined ? from(opened()) : of(token);
+      return token === undefined ? opened() : [token];
     }),
     distinctUntilChanged(),
   );
@@ -318,9 +318,8 @@ function assertDuration(value: unknown, name: string): void {
 /** A caller's own end to waiting. What it waited for goes on. */
 function abortable<T>(ask: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return ask();
-  const aborted = new CredentialError('aborted', 'The caller stopped waiting; the refresh itself goes on.');
   return new Promise<T>((resolve, reject) => {
-    const stop = (): void => reject(aborted);
+    const stop = (): void => reject(new CredentialError('aborted', 'The caller stopped waiting; the refresh itself goes on.'));
     if (signal.aborted) return stop(); // nothing is asked
     signal.addEventListener('abort', stop, { once: true });
     ask()

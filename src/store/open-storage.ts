@@ -55,8 +55,7 @@ const REACHES: readonly Reach[] = ['process', 'origin', 'machine'];
 export function deadlineOf({ setTimer }: Platform): { readonly passed: Promise<never>; cancel(): void } {
   let cancel = (): void => undefined;
   const passed = new Promise<never>((_, reject) => {
-    const late = new StorageError('storage_failed', `The storage did not open within ${DEADLINE_MS} ms.`);
-    cancel = setTimer(() => reject(late), DEADLINE_MS);
+    cancel = setTimer(() => reject(new StorageError('storage_failed', `The storage did not open within ${DEADLINE_MS} ms.`)), DEADLINE_MS);
   });
   return { passed, cancel: () => cancel() };
 }

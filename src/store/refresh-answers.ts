@@ -114,8 +114,8 @@ export async function notReady(client: OAuth2Client, { isOnline }: Pick<Platform
 /** The token that a function of the application gives. @throws {CredentialError} `renewal_failed`, `timeout` */
 export async function renewedBy(renew: () => Promise<unknown>, issuer: string, { setTimer }: Pick<Platform, 'setTimer'>): Promise<Token> {
   const given = await new Promise<unknown>((resolve, reject) => {
-    const late = new CredentialError('timeout', 'The function that renews tokens did not answer in time.', { issuer, class: 'transient' });
-    const cancel = setTimer(() => reject(late), EPISODE_MS);
+    const message = 'The function that renews tokens did not answer in time.';
+    const cancel = setTimer(() => reject(new CredentialError('timeout', message, { issuer, class: 'transient' })), EPISODE_MS);
     const renewing = (async () => renew())();
     renewing.then(resolve, reject).finally(cancel);
   });

@@ -120,6 +120,20 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
   const pending = new Set<Promise<unknown>>();
   const handles = new Map<string, Credential>();
 
+  const listener: Listener = {
+    heard: (id, revision) => {
+      if (living) return living.heard(id, revision);
+      early.add(id);
+      if (loop.snapshot().status === 'ready') void bring().catch(() => undefined); // it may have failed to load
+    },
+    frozen: () => living?.freeze(),
+    woken: () => (living ? living.wake() : void (slept = true)),
+  };
+  const listen = ({ reach }: StorageCapabilities): void => {
+    connection?.close();
+    connection = connect(storage, platform, reach, listener);
+  };
+  const opening = openStorage(storage, platform, listen); // first: all that follows is made while it opens
   const loop = createLoop(platform);
   const ledger = createLedger({ storageOf: () => storage, platform, loop, refreshOnly });
   const withLock = <T>(name: string, run: () => Promise<T>, signal?: AbortSignal): Promise<T> => {
@@ -222,20 +236,7 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
   };
 
   async function start(): Promise<void> {
-    const listener: Listener = {
-      heard: (id, revision) => {
-        if (living) return living.heard(id, revision);
-        early.add(id);
-        if (loop.snapshot().status === 'ready') void bring().catch(() => undefined); // it may have failed to load
-      },
-      frozen: () => living?.freeze(),
-      woken: () => (living ? living.wake() : void (slept = true)),
-    };
-    const listen = ({ reach }: StorageCapabilities): void => {
-      connection?.close();
-      connection = connect(storage, platform, reach, listener);
-    };
-    const { capabilities, entries, error } = await openStorage(storage, platform, listen);
+    const { capabilities, entries, error } = await opening;
     if (error) {
       storage = memoryStorage({ namespace: storage.namespace }); // E38: say so and go on
       listen(capabilities);

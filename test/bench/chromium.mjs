@@ -1,6 +1,7 @@
 /** A real browser for the rows that need one, with a profile on disk: in a private context IndexedDB would be in memory. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
+import { json } from 'node:stream/consumers';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,8 +14,12 @@ import CHROMIUM_FLAGS from '../support/chromium-flags.json' with { type: 'json' 
  * Runs with a browser and a server on 127.0.0.1, and ends both. `files` are texts by path.
  *
  * @template T
+ * @typedef {object} Tools
+ * @property {(path: string) => Promise<import('playwright-core').Page>} open a new page, once it is loaded
+ * @property {(path: string) => Promise<unknown>} visit opens a page, resolves with what it posts to `/said` as JSON, and closes it. The page
+ * is asked nothing meanwhile: a question runs a script in it, and who takes longer to start would wait for that script, too
  * @param {Record<string, string>} files
- * @param {(tools: { open: (path: string) => Promise<import('playwright-core').Page> }) => Promise<T>} run `open` makes a new page
+ * @param {(tools: Tools) => Promise<T>} run
  * @returns {Promise<T>}
  */
 export async function withChromium(files, run) {
@@ -29,7 +34,16 @@ export async function withChromium(files, run) {
       await page.goto(`${server.origin}${path}`);
       return page;
     };
-    return await run({ open });
+    const visit = async (path) => {
+      const page = await browser.newPage();
+      page.on('pageerror', (error) => console.error(`in ${path}: ${error.message}`));
+      const said = server.said();
+      await page.goto(`${server.origin}${path}`, { waitUntil: 'commit' });
+      const words = await said;
+      await page.close();
+      return words;
+    };
+    return await run({ open, visit });
   } finally {
     await browser?.close();
     server.close();
@@ -49,8 +63,13 @@ export async function pageFiles(name, coreFolder) {
 }
 
 async function serve(files) {
-  const server = createServer((request, response) => {
+  let hear = () => undefined;
+  const server = createServer(async (request, response) => {
     const [path] = request.url.split('?');
+    if (path === '/said') {
+      hear(await json(request));
+      return response.writeHead(204).end();
+    }
     const text = files[path];
     const type = path.endsWith('.js') ? 'text/javascript' : path.endsWith('.json') ? 'application/json' : 'text/html';
     const cached = path.endsWith('.js') ? 'max-age=3600' : 'no-store'; // scripts as for a user who comes back
@@ -59,6 +78,7 @@ async function serve(files) {
   await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
   return {
     origin: `http://127.0.0.1:${server.address().port}`,
+    said: () => new Promise((resolve) => (hear = resolve)),
     close: () => {
       server.closeAllConnections();
       server.close();

@@ -292,7 +292,10 @@ describe("webStorage('local')", () => {
       };
       // The lock goes with the program, and so does everything the program would have done after the crash.
       const locks: Locks = { reach: 'origin', withLock: (_, run) => run() };
-      const records = webStorage('local', { namespace, platform: { ...a.platform, locks } });
+      const open = (...args: Parameters<IDBFactory['open']>): IDBOpenDBRequest =>
+        changes > step ? ({} as IDBOpenDBRequest) : indexedDB.open(...args); // who is gone connects no more
+      const platform = { ...a.platform, locks, indexedDB: { open } as IDBFactory };
+      const records = webStorage('local', { namespace, platform });
       await records.open();
       const { put } = IDBObjectStore.prototype;
       const stopped = new Promise<'crashed'>((resolve) => {

@@ -13,7 +13,7 @@ export default async function load(bench) {
   const issuer = `http://127.0.0.1:${authorizationServer.address().port}`;
   try {
     const files = { ...(await pageFiles('load', bench.coreFolder)), ...(await pageFiles('load-minimum', bench.coreFolder)) };
-    await withChromium(files, ({ open }) => measure(bench, open, issuer));
+    await withChromium(files, (tools) => measure(bench, tools, issuer));
     bench.count({ name: 'requests to the authorization server before it', value: requests, reach: 0, reachOf: 'issue 3' });
   } finally {
     authorizationServer.closeAllConnections();
@@ -21,7 +21,7 @@ export default async function load(bench) {
   }
 }
 
-async function measure({ difference }, open, issuer) {
+async function measure({ difference }, { open, visit }, issuer) {
   const fields = fieldsOf(0, { issuer, lifetimeMs: 24 * 3_600_000 });
   const query = `?issuer=${encodeURIComponent(issuer)}`;
   const pages = { subject: `/load.html${query}`, against: `/load-minimum.html` };
@@ -32,11 +32,8 @@ async function measure({ difference }, open, issuer) {
     await page.close();
   }
   const firstToken = async (path) => {
-    const page = await open(path);
-    await page.waitForFunction(() => 'tokenAt' in globalThis);
-    const { tokenAt, accessToken } = await page.evaluate(() => ({ tokenAt: globalThis.tokenAt, accessToken: globalThis.accessToken }));
+    const { tokenAt, accessToken } = await visit(path);
     if (accessToken !== fields.accessToken) throw new Error('this is not the token that was stored');
-    await page.close();
     return tokenAt;
   };
   await difference({

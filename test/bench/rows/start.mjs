@@ -28,10 +28,10 @@ export default async function start(bench) {
   const files = await built([BY_HAND, ...LIBRARIES.map(({ page }) => page)], bench.coreFolder);
   const api = await serveApi();
   try {
-    await withChromium(files, async ({ open }) => {
+    await withChromium(files, async (tools) => {
       const fields = fieldsOf(0, { issuer: api.issuer, clientId: CLIENT_ID, lifetimeMs: 24 * 3_600_000 });
       const startOf = (page) =>
-        started(open, `/${page}/index.html?${new URLSearchParams({ issuer: api.issuer, api: api.address })}`, fields);
+        started(tools, `/${page}/index.html?${new URLSearchParams({ issuer: api.issuer, api: api.address })}`, fields);
       const byHand = await startOf(BY_HAND);
       for (const { page, storage, reach } of LIBRARIES) await measure(bench, { storage, reach, subject: await startOf(page), byHand });
     });
@@ -68,16 +68,13 @@ async function measure({ difference }, { storage, reach, subject, byHand }) {
 }
 
 /** Puts a session into the storage of a page. Returns what starts it once, in a new page, and resolves with its times. */
-async function started(open, path, fields) {
+async function started({ open, visit }, path, fields) {
   const filling = await open(path);
   await filling.waitForFunction(() => 'fill' in globalThis);
   await filling.evaluate((given) => globalThis.fill(given), fields);
   await filling.close();
   return async () => {
-    const page = await open(path);
-    await page.waitForFunction(() => 'started' in globalThis);
-    const { answer, ...times } = await page.evaluate(() => globalThis.started);
-    await page.close();
+    const { answer, ...times } = await visit(path);
     if (answer !== `Bearer ${fields.accessToken}`) throw new Error(`${path}: this is not the token that was stored`);
     return times;
   };

@@ -19,7 +19,6 @@ interface Started {
 
 declare global {
   interface Window {
-    started?: Started;
     /** Puts a session into storage, for the starts that follow. */
     fill?: (fields: TokenFields) => Promise<void>;
   }
@@ -40,9 +39,13 @@ class App {
       .get(`${api}orders`, { responseType: 'text' })
       .subscribe((answer) => {
         this.answer.set(answer);
-        void requestTime().then((requestAt) => (window.started = { bootstrapAt, requestAt, answer }));
+        void requestTime().then((requestAt) => say({ bootstrapAt, requestAt, answer }));
       });
   }
+}
+
+function say(started: Started): void {
+  void fetch('/said', { method: 'POST', body: JSON.stringify(started) });
 }
 
 /** When the browser was given the request, after whatever was done to get its token. */

@@ -1,0 +1,169 @@
+/**
+ * Builds `dist/core`: `tsc`, and then each part that is loaded later becomes one file that imports nothing of what is there already.
+ * It is handed that instead. Else a bundler must put whatever both need into files of their own, and a page waits for each of them at
+ * its start: esbuild, and with it Angular's CLI, made four scripts of the smallest application (`docs/decisions.md`, D-042).
+ *
+ *     node tools/build-core.mjs
+ */
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+import ts from 'typescript';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const CORE = join(ROOT, 'dist/core');
+
+/** What every program with a store has, whatever else it imports. */
+const STORE = join(CORE, 'store/store.js');
+/** Classes that `instanceof` is asked of: there must be one of each. */
+const ONE_OF_EACH = [join(CORE, 'oauth/oauth-response-error.js')];
+/** The only package that the store itself needs at start. */
+const SHARED_PACKAGE = 'rxjs';
+
+rmSync(CORE, { recursive: true, force: true });
+execFileSync(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', join(ROOT, 'tsconfig.core.json')], {
+  stdio: 'inherit',
+});
+for (const file of ['src/package.json', 'README.md', 'LICENSE']) copyFileSync(join(ROOT, file), join(CORE, basename(file)));
+await linkParts();
+
+/** Everything that a module imports when it is loaded: the names, by module; and what it loads later, where that stands in its text. */
+function importsOf(file) {
+  const source = ts.createSourceFile(file, readFileSync(file, 'utf8'), ts.ScriptTarget.ES2022, true);
+  const names = new Map();
+  const later = [];
+  const target = (specifier) => (specifier.text.startsWith('.') ? resolve(dirname(file), specifier.text) : specifier.text);
+  const add = (specifier, imported) => names.set(target(specifier), [...(names.get(target(specifier)) ?? []), ...imported]);
+  const visit = (node) => {
+    if (ts.isImportDeclaration(node)) {
+      const bindings = node.importClause?.namedBindings;
+      const named =
+        bindings && ts.isNamedImports(bindings) ? bindings.elements.map(({ name, propertyName }) => (propertyName ?? name).text) : [];
+      add(node.moduleSpecifier, bindings && ts.isNamespaceImport(bindings) ? ['*'] : named);
+    } else if (ts.isExportDeclaration(node) && node.moduleSpecifier) add(node.moduleSpecifier, []);
+    else if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword && node.arguments[0].text.startsWith('.'))
+      later.push({ part: target(node.arguments[0]), end: node.getEnd() });
+    ts.forEachChild(node, visit);
+  };
+  visit(source);
+  return { names, later };
+}
+
+/** A module and all that is loaded with it. */
+function withImports(files, seen = new Set()) {
+  for (const file of files) {
+    if (seen.has(file) || !file.startsWith(CORE)) continue;
+    seen.add(file);
+    withImports(importsOf(file).names.keys(), seen);
+  }
+  return seen;
+}
+
+async function linkParts() {
+  const entries = Object.values(JSON.parse(readFileSync(join(CORE, 'package.json'), 'utf8')).exports)
+    .map((entry) => entry.default && join(CORE, entry.default))
+    .filter(Boolean);
+  const atStart = withImports(entries);
+  const parts = []; // of all programs, those within parts too
+  for (const importer of atStart) for (const one of importsOf(importer).later) parts.push({ importer, ...one });
+
+  const linked = await Promise.all(parts.map((part) => linkPart(part, atStart)));
+  const withNames = linked.filter(({ names }) => names.length > 0);
+  for (const importer of new Set(withNames.map((one) => one.importer)))
+    handOver(
+      importer,
+      withNames.filter((one) => one.importer === importer),
+    );
+  const needed = withImports([...entries, ...parts.map(({ part }) => part)]);
+  for (const name of readdirSync(CORE, { recursive: true })) {
+    const file = join(CORE, name);
+    if (file.endsWith('.js') && !needed.has(file)) for (const one of [file, `${file}.map`]) rmSync(one); // it is within a part now
+  }
+}
+
+/** One file of a part, with a function `link` that takes what it is handed. Returns the names of that, in order, with their modules. */
+async function linkPart({ importer, part, end }, atStart) {
+  const there = withImports([importer, STORE, ...ONE_OF_EACH]);
+  const own = [...withImports([part])].filter((file) => !there.has(file));
+  const names = new Map(); // name → module
+  for (const file of own) {
+    if (atStart.has(file)) assertPlain(file);
+    for (const [module, imported] of importsOf(file).names) {
+      if (!there.has(module) && module !== SHARED_PACKAGE) continue;
+      for (const name of imported) {
+        if (name === '*' || (names.get(name) ?? module) !== module)
+          throw new Error(`${file}: "${name}" of ${module} cannot be handed over`);
+        names.set(name, module);
+      }
+    }
+  }
+  const list = [...names].toSorted(([a], [b]) => (a < b ? -1 : 1));
+  if (list.length === 0 && own.length === 1) return { importer, part, end, names: list };
+  const exported = list.map(([name]) => name).join(', ');
+  const handed = `export let ${exported}; export const link = (handed) => { [${exported}] = handed; };`;
+  const { outputFiles } = await build({
+    stdin: {
+      contents: `export * from ${JSON.stringify(part)};${list.length > 0 ? `export { link } from 'handed';` : ''}`,
+      resolveDir: CORE,
+    },
+    bundle: true,
+    format: 'esm',
+    target: 'es2022',
+    sourcemap: true,
+    sourcesContent: true,
+    outfile: part,
+    allowOverwrite: true,
+    packages: 'external',
+    write: false,
+    plugins: [
+      {
+        name: 'handed',
+        setup: ({ onResolve, onLoad }) => {
+          onResolve({ filter: /^(handed|rxjs|\.)/ }, ({ path, importer: from, kind }) => {
+            if (path === 'handed' || path === SHARED_PACKAGE) return { path: 'handed', namespace: 'handed' };
+            if (kind === 'dynamic-import') throw new Error(`${from}: a part of a part`);
+            return there.has(resolve(dirname(from), path)) ? { path: 'handed', namespace: 'handed' } : undefined;
+          });
+          onLoad({ filter: /./, namespace: 'handed' }, () => ({ contents: handed }));
+        },
+      },
+    ],
+  });
+  return { importer, part, end, names: list, files: outputFiles };
+}
+
+/** Has the module hand over what its parts need, and writes them. */
+function handOver(importer, parts) {
+  let text = readFileSync(importer, 'utf8');
+  const additions = [];
+  for (const [index, { part, end, names, files }] of parts.toSorted((a, b) => b.end - a.end).entries()) {
+    text = `${text.slice(0, end)}.then(handOver${index})${text.slice(end)}`;
+    for (const module of new Set(names.map(([, from]) => from))) {
+      const imported = names.filter(([, from]) => from === module).map(([name]) => `${name} as handed${index}_${name}`);
+      additions.push(`import { ${imported.join(', ')} } from '${specifierFrom(importer, module)}';`);
+    }
+    const handed = names.map(([name]) => `handed${index}_${name}`).join(', ');
+    additions.push(`function handOver${index}(part) { part.link([${handed}]); return part; }`);
+    for (const file of files) writeFileSync(file.path, file.contents);
+  }
+  const [code, map] = text.split(/^(?=\/\/# sourceMappingURL)/m); // lines stay where the source map has them
+  writeFileSync(importer, `${code}${additions.join('\n')}\n${map}`);
+}
+
+function specifierFrom(importer, module) {
+  if (module === SHARED_PACKAGE) return module;
+  const path = relative(dirname(importer), module);
+  return path.startsWith('.') ? path : `./${path}`;
+}
+
+/** What a part has a copy of must hold no state and no class: there would be two of it. */
+function assertPlain(file) {
+  const source = ts.createSourceFile(file, readFileSync(file, 'utf8'), ts.ScriptTarget.ES2022, true);
+  for (const statement of source.statements) {
+    const holdsState = ts.isVariableStatement(statement) && /\bnew (Weak)?(Map|Set)\(\)|^(export )?let /.test(statement.getText());
+    if (ts.isClassDeclaration(statement) || holdsState)
+      throw new Error(`${file}: a part would have its own ${statement.getText().slice(0, 60)}`);
+  }
+}
