@@ -5,7 +5,6 @@
  *
  *     node tools/build-core.mjs
  */
-import { execFileSync } from 'node:child_process';
 import { copyFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -19,15 +18,63 @@ const CORE = join(ROOT, 'dist/core');
 const STORE = join(CORE, 'store/store.js');
 /** Classes that `instanceof` is asked of: there must be one of each. */
 const ONE_OF_EACH = [join(CORE, 'oauth/oauth-response-error.js')];
+/** Entry points on the way to the first request. */
+const FIRST = ['index.js', 'http/index.js', 'storage/indexeddb/index.js', 'storage/sealed/index.js', 'storage/localforage/index.js'].map(
+  (entry) => join(CORE, entry),
+);
 /** The only package that the store itself needs at start. */
 const SHARED_PACKAGE = 'rxjs';
 
 rmSync(CORE, { recursive: true, force: true });
-execFileSync(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', join(ROOT, 'tsconfig.core.json')], {
-  stdio: 'inherit',
-});
+compile();
 for (const file of ['src/package.json', 'README.md', 'LICENSE']) copyFileSync(join(ROOT, file), join(CORE, basename(file)));
 await linkParts();
+
+/** `tsc`, and once more for what a page needs to get to its first token: with functions that engines compile at once. */
+function compile() {
+  const configFile = join(ROOT, 'tsconfig.core.json');
+  const { options, fileNames } = ts.parseJsonConfigFileContent(ts.readConfigFile(configFile, ts.sys.readFile).config, ts.sys, ROOT);
+  const program = ts.createProgram(fileNames, options);
+  const { diagnostics } = program.emit();
+  const all = [...ts.getPreEmitDiagnostics(program), ...diagnostics];
+  if (all.length > 0) {
+    const host = { getCanonicalFileName: (name) => name, getCurrentDirectory: () => ROOT, getNewLine: () => '\n' };
+    throw new Error(ts.formatDiagnostics(all, host));
+  }
+  const source = (file) => program.getSourceFile(join(ROOT, 'src', relative(CORE, file)).replace(/\.js$/, '.ts'));
+  for (const file of withImports(FIRST)) program.emit(source(file), undefined, undefined, false, { after: [eager] });
+}
+
+/**
+ * Puts functions in parentheses, which V8 takes for a sign that they are called soon: it compiles them with the rest, while the script is
+ * loaded and off the main thread, instead of one by one as they are first called (https://v8.dev/blog/preparser#pife). esbuild and Rolldown
+ * leave such parentheses alone. Declarations become constants, and come first in their module, so that everything finds them.
+ */
+function eager(context) {
+  const { factory } = context;
+  const isFunction = (node) => ts.isArrowFunction(node) || ts.isFunctionExpression(node);
+  const within = (node) => ts.visitEachChild(node, visit, context);
+  const visit = (node) => {
+    if (ts.isParenthesizedExpression(node) && isFunction(node.expression)) return factory.createParenthesizedExpression(within(node.expression));
+    return isFunction(node) ? factory.createParenthesizedExpression(within(node)) : within(node);
+  };
+  const asConstant = ({ modifiers = [], asteriskToken, name, parameters, body }) => {
+    const own = modifiers.filter(({ kind }) => kind === ts.SyntaxKind.AsyncKeyword);
+    const value = factory.createFunctionExpression(own, asteriskToken, name, undefined, parameters, undefined, body);
+    const list = factory.createVariableDeclarationList(
+      [factory.createVariableDeclaration(name, undefined, undefined, factory.createParenthesizedExpression(value))],
+      ts.NodeFlags.Const,
+    );
+    return factory.createVariableStatement(modifiers.filter(({ kind }) => kind === ts.SyntaxKind.ExportKeyword), list);
+  };
+  return (file) => {
+    const visited = within(file);
+    const isDeclared = (statement) => ts.isFunctionDeclaration(statement);
+    const [imports, others] = [ts.isImportDeclaration, (one) => !ts.isImportDeclaration(one) && !isDeclared(one)].map((is) => visited.statements.filter(is));
+    const functions = visited.statements.filter(isDeclared).map((one) => ts.setOriginalNode(asConstant(one), one));
+    return factory.updateSourceFile(visited, [...imports, ...functions, ...others]);
+  };
+}
 
 /** Everything that a module imports when it is loaded: the names, by module; and what it loads later, where that stands in its text. */
 function importsOf(file) {
