@@ -55,7 +55,8 @@ function eager(context) {
   const isFunction = (node) => ts.isArrowFunction(node) || ts.isFunctionExpression(node);
   const within = (node) => ts.visitEachChild(node, visit, context);
   const visit = (node) => {
-    if (ts.isParenthesizedExpression(node) && isFunction(node.expression)) return factory.createParenthesizedExpression(within(node.expression));
+    if (ts.isParenthesizedExpression(node) && isFunction(node.expression))
+      return factory.createParenthesizedExpression(within(node.expression));
     return isFunction(node) ? factory.createParenthesizedExpression(within(node)) : within(node);
   };
   const asConstant = ({ modifiers = [], asteriskToken, name, parameters, body }) => {
@@ -65,12 +66,17 @@ function eager(context) {
       [factory.createVariableDeclaration(name, undefined, undefined, factory.createParenthesizedExpression(value))],
       ts.NodeFlags.Const,
     );
-    return factory.createVariableStatement(modifiers.filter(({ kind }) => kind === ts.SyntaxKind.ExportKeyword), list);
+    return factory.createVariableStatement(
+      modifiers.filter(({ kind }) => kind === ts.SyntaxKind.ExportKeyword),
+      list,
+    );
   };
   return (file) => {
     const visited = within(file);
     const isDeclared = (statement) => ts.isFunctionDeclaration(statement);
-    const [imports, others] = [ts.isImportDeclaration, (one) => !ts.isImportDeclaration(one) && !isDeclared(one)].map((is) => visited.statements.filter(is));
+    const [imports, others] = [ts.isImportDeclaration, (one) => !ts.isImportDeclaration(one) && !isDeclared(one)].map((is) =>
+      visited.statements.filter(is),
+    );
     const functions = visited.statements.filter(isDeclared).map((one) => ts.setOriginalNode(asConstant(one), one));
     return factory.updateSourceFile(visited, [...imports, ...functions, ...others]);
   };

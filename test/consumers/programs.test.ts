@@ -35,6 +35,8 @@ test('a program of RxJS alone, bundled by esbuild, runs without any installed pa
   });
   const inputs = Object.keys(metafile.inputs);
   expect(inputs.some((path) => path.startsWith('node_modules/rx-credentials/'))).toBe(true); // the tarball, not the sources
+  const loadedFirst = metafile.outputs['out/main.js']!.imports.filter(({ kind }) => kind === 'import-statement');
+  expect(loadedFirst).toEqual([]); // one script at start: what loads later shares no file with it (D-042)
   expect(inputs.filter((path) => /localforage|\/storage\/(file|cookie|web)\//.test(path))).toEqual([]); // what it does not use it does not ship
   const bundles = Object.fromEntries(
     readdirSync(consumer.path('out')).map((name) => [name, readFileSync(consumer.path('out', name), 'utf8')]),
