@@ -97,11 +97,21 @@ function importsOf(file) {
       add(node.moduleSpecifier, bindings && ts.isNamespaceImport(bindings) ? ['*'] : named);
     } else if (ts.isExportDeclaration(node) && node.moduleSpecifier) add(node.moduleSpecifier, []);
     else if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword && node.arguments[0].text.startsWith('.'))
-      later.push({ part: target(node.arguments[0]), end: node.getEnd() });
+      later.push({ part: target(node.arguments[0]), ...placeOf(node) });
     ts.forEachChild(node, visit);
   };
   visit(source);
   return { names, later };
+}
+
+/**
+ * Where a function goes around what an `import()` gives. Of `const { x } = await import(…)` Vite 5 and 6 keep no more than `x`, and of the
+ * whole statement nothing but the call: what follows it gets only that. So the function goes around the `await`.
+ */
+function placeOf(node) {
+  const isAwaited = ts.isAwaitExpression(node.parent);
+  const whole = isAwaited ? node.parent : node;
+  return { isAwaited, start: whole.getStart(), end: whole.getEnd() };
 }
 
 /** A module and all that is loaded with it. */
@@ -123,6 +133,14 @@ async function linkParts() {
   for (const importer of atStart) for (const one of importsOf(importer).later) parts.push({ importer, ...one });
 
   const linked = await Promise.all(parts.map((part) => linkPart(part, atStart)));
+  const byPart = Map.groupBy(linked, ({ part }) => part);
+  for (const [part, { length }] of byPart)
+    if (length > 1) throw new Error(`${part}: loaded from ${length} places, which would hand over different things`);
+  const copies = Map.groupBy(
+    linked.flatMap(({ own = [] }) => own),
+    (file) => file,
+  );
+  for (const [file, { length }] of copies) if (length > 1) assertPlain(file);
   const withNames = linked.filter(({ names }) => names.length > 0);
   for (const importer of new Set(withNames.map((one) => one.importer)))
     handOver(
@@ -137,7 +155,8 @@ async function linkParts() {
 }
 
 /** One file of a part, with a function `link` that takes what it is handed. Returns the names of that, in order, with their modules. */
-async function linkPart({ importer, part, end }, atStart) {
+async function linkPart(place, atStart) {
+  const { importer, part } = place;
   const there = withImports([importer, STORE, ...ONE_OF_EACH]);
   const own = [...withImports([part])].filter((file) => !there.has(file));
   const names = new Map(); // name → module
@@ -153,7 +172,7 @@ async function linkPart({ importer, part, end }, atStart) {
     }
   }
   const list = [...names].toSorted(([a], [b]) => (a < b ? -1 : 1));
-  if (list.length === 0 && own.length === 1) return { importer, part, end, names: list };
+  if (list.length === 0 && own.length === 1) return { ...place, names: list };
   const exported = list.map(([name]) => name).join(', ');
   const handed = `export let ${exported}; export const link = (handed) => { [${exported}] = handed; };`;
   const { outputFiles } = await build({
@@ -184,15 +203,17 @@ async function linkPart({ importer, part, end }, atStart) {
       },
     ],
   });
-  return { importer, part, end, names: list, files: outputFiles };
+  return { ...place, own, names: list, files: outputFiles };
 }
 
 /** Has the module hand over what its parts need, and writes them. */
 function handOver(importer, parts) {
   let text = readFileSync(importer, 'utf8');
   const additions = [];
-  for (const [index, { part, end, names, files }] of parts.toSorted((a, b) => b.end - a.end).entries()) {
-    text = `${text.slice(0, end)}.then(handOver${index})${text.slice(end)}`;
+  for (const [index, { isAwaited, start, end, names, files }] of parts.toSorted((a, b) => b.end - a.end).entries()) {
+    text = isAwaited
+      ? `${text.slice(0, start)}handOver${index}(${text.slice(start, end)})${text.slice(end)}`
+      : `${text.slice(0, end)}.then(handOver${index})${text.slice(end)}`;
     for (const module of new Set(names.map(([, from]) => from))) {
       const imported = names.filter(([, from]) => from === module).map(([name]) => `${name} as handed${index}_${name}`);
       additions.push(`import { ${imported.join(', ')} } from '${specifierFrom(importer, module)}';`);
@@ -208,15 +229,20 @@ function handOver(importer, parts) {
 function specifierFrom(importer, module) {
   if (module === SHARED_PACKAGE) return module;
   const path = relative(dirname(importer), module);
-  return path.startsWith('.') ? path : `./${path}`;
+  const url = path.replaceAll('\\', '/');
+  return url.startsWith('.') ? url : `./${url}`;
 }
 
 /** What a part has a copy of must hold no state and no class: there would be two of it. */
 function assertPlain(file) {
   const source = ts.createSourceFile(file, readFileSync(file, 'utf8'), ts.ScriptTarget.ES2022, true);
-  for (const statement of source.statements) {
-    const holdsState = ts.isVariableStatement(statement) && /\bnew (Weak)?(Map|Set)\(\)|^(export )?let /.test(statement.getText());
-    if (ts.isClassDeclaration(statement) || holdsState)
-      throw new Error(`${file}: a part would have its own ${statement.getText().slice(0, 60)}`);
-  }
+  const visit = (node) => {
+    if (ts.isFunctionLike(node)) return; // runs later
+    const isSymbol = ts.isCallExpression(node) && node.expression.getText() === 'Symbol';
+    const isVariable = ts.isVariableDeclarationList(node) && !(node.flags & ts.NodeFlags.Const);
+    if (ts.isClassLike(node) || ts.isNewExpression(node) || isSymbol || isVariable)
+      throw new Error(`${file}: a part would have its own ${node.getText().slice(0, 60)}`);
+    ts.forEachChild(node, visit);
+  };
+  visit(source);
 }

@@ -30,10 +30,12 @@ export interface AttachmentOptions {
   readonly retryAfterMaxMs?: number;
   /**
    * Gets a better token, where a resource server asks for more scope or another login: for instance by a sign-in in a window. `true`: the
-   * request is tried once more. Called once for all requests that ask for the same, and once a minute for each resource (STEP-2). Without
-   * it there is an event only. What it throws the request fails with.
+   * request is tried once more. Called once for all requests that ask for the same, and once a minute for each resource, whosever token
+   * was refused (STEP-2). Without it there is an event only. What it throws the request fails with.
    */
   readonly stepUp?: (challenge: ResourceChallenge, credential: Credential) => boolean | Promise<boolean>;
+  /** How long requests wait for `stepUp`, in milliseconds; then the answer that asked for it is the caller's. Default 300,000. */
+  readonly stepUpWaitMs?: number;
   /** Clock and timers. Default: those of this runtime. */
   readonly platform?: Pick<Platform, 'now' | 'monotonicNow' | 'setTimer'>;
 }
@@ -77,6 +79,7 @@ export interface AttachmentPolicy {
 }
 
 const WAIT_MS = 30_000;
+const STEP_UP_WAIT_MS = 300_000;
 /** The longest a timer can wait, in milliseconds. */
 const LONGEST_MS = 2_147_483_647;
 
@@ -87,13 +90,17 @@ interface Shared {
   readonly platform: Pick<Platform, 'now' | 'monotonicNow' | 'setTimer'>;
   /** Where renewing helps nobody: a token that was renewed a moment ago and is of no use if it is refused, too; `null`: any. */
   readonly hopeless: Recent<string | null>;
-  /** Step-ups that are under way, or were a moment ago. */
+  /** Step-ups that are under way, or were a moment ago; by resource and credential. */
   readonly stepUps: Recent<StepUp>;
+  /** Resources that the application was asked about a moment ago. */
+  readonly prompted: Recent<true>;
 }
 
 interface StepUp {
-  readonly granted: Promise<boolean>;
+  granted: Promise<boolean>;
   isOver: boolean;
+  /** For those who come later; they do not wait. */
+  end(): void;
 }
 
 /** The policy of one store. @throws {TypeError} a wrong option */
@@ -101,7 +108,7 @@ export function createAttachmentPolicy(store: StoreOfCredentials, options: Attac
   assertOptions(options);
   const match = createResourceMatcher(options.resources, options.baseUrl);
   const { platform = defaultPlatform() } = options;
-  const shared: Shared = { store, options, platform, hopeless: createRecent(platform), stepUps: createRecent(platform) };
+  const shared: Shared = { store, options, platform, ...memory(platform) };
   return {
     covers: (request) => match(request) !== null,
     attach: (request, own = {}) => {
@@ -109,6 +116,10 @@ export function createAttachmentPolicy(store: StoreOfCredentials, options: Attac
       return resource ? new Sending(shared, resource, request, own).attach() : Promise.resolve(null);
     },
   };
+}
+
+function memory(platform: Shared['platform']): Pick<Shared, 'hopeless' | 'stepUps' | 'prompted'> {
+  return { hopeless: createRecent(platform), stepUps: createRecent(platform), prompted: createRecent(platform) };
 }
 
 /** One request with its tries: one for each reason there can be to send it again. */
@@ -210,8 +221,8 @@ class Sending {
     const stepUp = this.#stepUp(credential, challenge);
     const wasOver = stepUp.isOver;
     if (!this.#shared.options.stepUp || this.#own.mayRetry === false) return null;
-    const granted = wasOver ? stepUp.granted.catch(() => false) : stepUp.granted; // who came later does not hear of its error
-    if (!(await ended(granted, this.#own.signal))) return null;
+    const granted = wasOver ? stepUp.granted.catch(() => false) : this.#outcomeOf(stepUp); // who came later does not hear of its error
+    if (!(await granted)) return null;
     const next = await this.#orNone(() => this.#found());
     const isOther = next !== null && !next.authorization.endsWith(` ${sent}`);
     return isOther || !wasOver ? next : null;
@@ -219,20 +230,44 @@ class Sending {
 
   /** The step-up that is under way or was a moment ago, or a new one. */
   #stepUp(credential: Credential, challenge: ResourceChallenge): StepUp {
-    const { stepUps, options } = this.#shared;
+    const { stepUps, prompted, options } = this.#shared;
+    const { url } = this.#resource;
     const key = keyOf(this.#resource, credential);
     const known = stepUps.get(key);
     if (known) return known;
     credential.reportChallenge(challenge);
-    const granted = (async () => (await options.stepUp?.(challenge, credential)) === true)();
-    const begun: StepUp = { granted, isOver: options.stepUp === undefined };
-    stepUps.set(key, begun, begun.isOver ? undefined : Infinity); // a user may take her time
-    const over = (): void => {
-      begun.isOver = true;
-      stepUps.set(key, begun);
+    const { stepUp } = options;
+    const isDone = !stepUp || prompted.get(url) === true;
+    const begun: StepUp = {
+      granted: Promise.resolve(false),
+      isOver: isDone,
+      end: () => {
+        begun.isOver = true;
+        stepUps.set(key, begun);
+        prompted.set(url, true);
+      },
     };
-    granted.then(over, over);
+    stepUps.set(key, begun, isDone ? undefined : Infinity); // a user may take her time
+    if (!stepUp || isDone) return begun;
+    prompted.set(url, true, Infinity); // for whatever credential: one that it brought may be refused, too
+    begun.granted = (async () => (await stepUp(challenge, credential)) === true)();
+    begun.granted.then(begun.end, begun.end);
     return begun;
+  }
+
+  /** What comes of a step-up as long as the request waits for it; then it is over for those who come later, too. */
+  async #outcomeOf(stepUp: StepUp): Promise<boolean> {
+    const { platform, options } = this.#shared;
+    let cancel = (): void => undefined;
+    const late = new Promise<boolean>((resolve) => {
+      const giveUp = (): void => {
+        stepUp.granted = Promise.resolve(false); // it may come to no end at all
+        stepUp.end();
+        resolve(false);
+      };
+      cancel = platform.setTimer(giveUp, Math.min(options.stepUpWaitMs ?? STEP_UP_WAIT_MS, LONGEST_MS), true);
+    });
+    return ended(Promise.race([stepUp.granted, late]), this.#own.signal).finally(cancel);
   }
 
   async #afterWaiting(value: string | null): Promise<Attachment | null> {
@@ -309,8 +344,8 @@ function ended<T>(waited: Promise<T>, signal: AbortSignal | null | undefined): P
 }
 
 function assertOptions(options: AttachmentOptions): void {
-  const { resources, waitMs = 0, retryAfterMaxMs = 0 } = options;
+  const { resources, waitMs = 0, retryAfterMaxMs = 0, stepUpWaitMs = 0 } = options;
   if (!Array.isArray(resources)) throw new TypeError('resources must be a list of URLs; an empty one means that no token goes anywhere');
-  for (const [name, ms] of Object.entries({ waitMs, retryAfterMaxMs }))
+  for (const [name, ms] of Object.entries({ waitMs, retryAfterMaxMs, stepUpWaitMs }))
     if (!(typeof ms === 'number' && ms >= 0)) throw new TypeError(`${name} must be a number of milliseconds, 0 or more`);
 }

@@ -12,6 +12,7 @@ import axios, {
   type AxiosResponse,
   type InternalAxiosRequestConfig,
 } from 'axios';
+import { defaultPlatform } from '../platform/platform.js';
 import { createAttachmentPolicy, type Attachment, type AttachmentOptions } from './attachment.js';
 import { isReplayable } from './bodies.js';
 import type { StoreOfCredentials } from './choice.js';
@@ -49,10 +50,11 @@ export function credentialsInterceptor(store: StoreOfCredentials, options: Attac
   const match = createResourceMatcher(options.resources, options.baseUrl);
   /** The adapters that are made here: a request that is sent again by its `config` is not wrapped twice. */
   const ours = new WeakSet<AxiosAdapter>();
+  const finalUrls = createFinalUrls();
 
   const sendWith = async (given: Config['adapter'], config: Config): Promise<AxiosResponse> => {
     const bare = changed(config, { adapter: given });
-    const send = getAdapter(given ?? axios.defaults.adapter, bare);
+    const send = getAdapter(given ?? axios.defaults.adapter, changed(bare, { env: finalUrls.watched(bare.env) }));
     const request = { url: axios.getUri(bare), method: bare.method ?? 'GET' };
     const resource = match(request);
     if (!resource || bare.auth || bare.headers.has('Authorization')) return send(bare);
@@ -62,7 +64,7 @@ export function credentialsInterceptor(store: StoreOfCredentials, options: Attac
     let attachment: Attachment | null = await orCanceled(signal, bare, policy.attach(request, own));
     if (!attachment) return send(bare);
     for (;;) {
-      const { response, isElsewhere, result } = await tried(send, bare, attachment, leaves);
+      const { response, isElsewhere, result } = await tried(send, bare, attachment, { leaves, finalUrls });
       const retry: Promise<Attachment | null> = response && !isElsewhere ? attachment.retryOf(answerOf(response)) : Promise.resolve(null);
       const end = (error: Error): never => {
         discard(response);
@@ -88,7 +90,7 @@ function changed(config: Config, members: { readonly [K in keyof Config]?: Confi
 }
 
 /** Sends once. Neither the answer nor the error keeps the token in its `config`. */
-async function tried(send: AxiosAdapter, bare: Config, { authorization }: Attachment, leaves: LeavesResource): Promise<Tried> {
+async function tried(send: AxiosAdapter, bare: Config, { authorization }: Attachment, { leaves, finalUrls }: Watch): Promise<Tried> {
   let isElsewhere = false;
   const { beforeRedirect } = bare;
   const config = changed(bare, {
@@ -101,10 +103,11 @@ async function tried(send: AxiosAdapter, bare: Config, { authorization }: Attach
       beforeRedirect?.(options, ...rest);
     },
   });
-  /** A browser tells where a redirect has led. */
+  /** A browser tells where a redirect has led: XMLHttpRequest by `responseURL`, `fetch` by its answer. */
   const cameFromElsewhere = (response: AxiosResponse | undefined): boolean => {
-    const { responseURL } = (response?.request ?? {}) as { readonly responseURL?: unknown };
-    return typeof responseURL === 'string' && responseURL !== '' && leaves(responseURL, bare.method ?? 'GET');
+    const request = (response?.request ?? {}) as { readonly responseURL?: unknown };
+    const url = request.responseURL ?? finalUrls.of(request);
+    return typeof url === 'string' && url !== '' && leaves(url, bare.method ?? 'GET');
   };
   try {
     const response = await send(config);
@@ -120,6 +123,43 @@ async function tried(send: AxiosAdapter, bare: Config, { authorization }: Attach
     };
     return { response, result: fail, isElsewhere: isElsewhere || cameFromElsewhere(response) };
   }
+}
+
+/** What is needed to see where a redirect leads. */
+interface Watch {
+  readonly leaves: LeavesResource;
+  readonly finalUrls: FinalUrls;
+}
+
+/** Where requests over `fetch` ended up: axios has the `Request` only, which says where it began. */
+interface FinalUrls {
+  /** The `env` of a request with a `fetch` that is watched; axios before 1.12 takes no notice of it. */
+  watched(env: Config['env']): Config['env'];
+  of(request: object): string | undefined;
+}
+
+function createFinalUrls(): FinalUrls {
+  const urls = new WeakMap<object, string>();
+  const watchers = new WeakMap<typeof fetch, typeof fetch>(); // axios keeps what it makes for each `fetch`
+  const { fetch: usual } = defaultPlatform();
+  const watcherOf = (send: typeof fetch): typeof fetch => {
+    const known = watchers.get(send);
+    if (known) return known;
+    const watcher: typeof fetch = async (input, init) => {
+      const response = await send(input, init);
+      if (typeof input === 'object') urls.set(input, response.url);
+      return response;
+    };
+    watchers.set(send, watcher);
+    return watcher;
+  };
+  return {
+    watched: (env) => {
+      const { fetch: send = usual } = (env ?? {}) as { readonly fetch?: typeof fetch };
+      return { ...env, fetch: watcherOf(send) };
+    },
+    of: (request) => urls.get(request),
+  };
 }
 
 function answerOf({ status, headers }: AxiosResponse): Parameters<Attachment['retryOf']>[0] {

@@ -39,7 +39,7 @@ export async function withChromium(files, run) {
       page.on('pageerror', (error) => console.error(`in ${path}: ${error.message}`));
       const said = server.said();
       await page.goto(`${server.origin}${path}`, { waitUntil: 'commit' });
-      const words = await said;
+      const words = await within(said, path);
       await page.close();
       return words;
     };
@@ -49,6 +49,15 @@ export async function withChromium(files, run) {
     server.close();
     await rm(profile, { recursive: true, force: true, maxRetries: 5 });
   }
+}
+
+const PATIENCE_MS = 60_000;
+
+/** Ends a run that would wait for ever, for a page that failed before it said anything. */
+async function within(said, path) {
+  let timer;
+  const late = new Promise((_, reject) => (timer = setTimeout(() => reject(new Error(`${path} said nothing`)), PATIENCE_MS)));
+  return Promise.race([said, late]).finally(() => clearTimeout(timer));
 }
 
 /** A page of `pages/` with its bundle, as files to serve: `/NAME.html` and its scripts. */

@@ -76,6 +76,22 @@ it('a token endpoint that is down costs nothing: the refresh goes well once it i
   await said(page, 'Alice Liddell has a new access token');
 });
 
+it('offline nothing leaves the page and nothing is lost: calls and refreshes go well once it is online again', async () => {
+  const before = await storedTokens(page, 'alice.liddell');
+  await flip('Offline');
+  await press(page, 'Call the API');
+  await page.getByTestId('status-code').getByText('api_unreachable', { exact: true }).waitFor();
+  await press(card(page, 'Alice Liddell'), 'Refresh');
+  await page.getByTestId('status-code').getByText('network_error', { exact: true }).waitFor();
+  expect(await storedTokens(page, 'alice.liddell')).toEqual(before);
+  expect([await refreshRequests(demo), await demo.control.apiLog()]).toEqual([[], []]);
+  await flip('Offline');
+  await press(page, 'Call the API');
+  await said(page, 'The API answered 200; it saw the token');
+  await press(card(page, 'Alice Liddell'), 'Refresh');
+  await said(page, 'Alice Liddell has a new access token');
+});
+
 it('6750-4 an API that refuses every token gets two requests of the first call and one of the next: there is no second refresh', async () => {
   await flip('API refuses tokens');
   await said(page, 'The API refuses every token from now on.');

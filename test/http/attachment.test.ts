@@ -664,12 +664,62 @@ describe('STEP-1 STEP-2 a resource server that asks for more', () => {
     expect([prompts, tries]).toEqual([2, 53]);
   });
 
+  it.each(['a new credential', 'a new default'])(
+    'STEP-2 a hostile server prompts once a minute if the application stores %s',
+    async (what) => {
+      let prompts = 0;
+      const { policy, store, authority, browser } = await signedIn({
+        stepUp: async () => {
+          prompts++;
+          const brought = await store.store(authority.signIn());
+          if (what === 'a new default') await store.setDefault(brought);
+          return true;
+        },
+      });
+      const twenty = async (): Promise<void> => {
+        for (let i = 0; i < 20; i++) for (let next: Attachment | null = await attached(policy); next;) next = await next.retryOf(MORE);
+      };
+      await twenty();
+      expect(prompts).toBe(1);
+      await browser.advance(60_000);
+      await twenty();
+      expect(prompts).toBe(2);
+    },
+  );
+
+  it('STEP-2 for two credentials at one resource it is asked once, and the second is told of in an event', async () => {
+    let prompts = 0;
+    const { policy, store, authority, events } = await signedIn({ stepUp: () => (prompts++, true) });
+    const other = await store.store(authority.signIn());
+    expect(await (await attached(policy)).retryOf(MORE)).not.toBeNull();
+    expect(await (await attached(policy, GET, { credential: other.id })).retryOf(MORE)).toBeNull();
+    expect(prompts).toBe(1);
+    expect(events.flatMap((event) => (event.type === 'challenged' ? [event.id] : []))).toContain(other.id);
+  });
+
+  it('E20 a step-up that comes to no end holds a request for five minutes, or as long as was said', async () => {
+    for (const [options, ms] of [
+      [{}, 300_000],
+      [{ stepUpWaitMs: 1_000 }, 1_000],
+    ] as const) {
+      const { policy, browser } = await signedIn({ ...options, stepUp: () => new Promise<boolean>(() => undefined) });
+      let outcome: unknown = 'waits';
+      const waiting = (await attached(policy)).retryOf(MORE).then((next) => (outcome = next));
+      await browser.advance(ms - 1);
+      expect(outcome).toBe('waits');
+      await browser.advance(1);
+      await waiting;
+      expect(outcome).toBeNull();
+      expect(await (await attached(policy)).retryOf(MORE)).toBeNull(); // and does not wait again
+    }
+  });
+
   it('STEP-2 the minute begins when the user is done, however long that took', async () => {
     let prompts = 0;
     let finish = (_: boolean): void => undefined;
     const { policy, browser } = await signedIn({ stepUp: () => (prompts++, new Promise((resolve) => (finish = resolve))) });
     const first = (await attached(policy)).retryOf(MORE);
-    await browser.advance(300_000);
+    await browser.advance(299_999);
     const second = (await attached(policy)).retryOf(MORE); // joins
     await settle();
     expect(prompts).toBe(1);

@@ -1,27 +1,8 @@
-import axios, { isAxiosError, type AxiosResponse, type CreateAxiosDefaults } from 'axios';
-import type { AttachmentOptions } from '../../src/http/attachment.js';
-import { credentialsInterceptor } from '../../src/http/axios.js';
-import type { CredentialStore } from '../../src/store/store.js';
-import { describeHttpAdapter, type ContractSend } from '../contract/http-contract.js';
+import { describeHttpAdapter } from '../contract/http-contract.js';
+import { sendByAxios } from '../support/axios-send.js';
 
-/** As an application would use it. */
-function sendBy(adapter: CreateAxiosDefaults['adapter'], store: CredentialStore, options: AttachmentOptions): ContractSend {
-  const instance = axios.create({ ...(adapter && { adapter }), responseType: 'text', proxy: false });
-  instance.interceptors.request.use(credentialsInterceptor(store, options));
-  return async ({ url, method = 'GET', headers, body, signal }) => {
-    const answered = ({ status, data }: AxiosResponse<string>) => ({ status, body: data });
-    try {
-      return answered(await instance.request<string>({ url, method, ...(headers && { headers }), data: body, ...(signal && { signal }) }));
-    } catch (error) {
-      if (isAxiosError<string>(error) && error.response) return answered(error.response);
-      throw error;
-    }
-  };
-}
+describeHttpAdapter('axios in Node', (store, options) => sendByAxios('http', store, options));
 
-describeHttpAdapter('axios in Node', (store, options) => sendBy('http', store, options));
-
-describeHttpAdapter('axios over fetch', (store, options) => sendBy('fetch', store, options), {
+describeHttpAdapter('axios over fetch', (store, options) => sendByAxios('fetch', store, options), {
   looksUpRedirects: false,
-  tellsFinalUrl: false,
 });

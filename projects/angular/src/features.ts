@@ -31,7 +31,7 @@ export type CredentialsFeature =
   | { readonly kind: 'withStorage'; readonly create: () => CredentialStorage; readonly persist?: 'all' | 'refresh-only' }
   | { readonly kind: 'withResources'; readonly resources: readonly (string | ProtectedResource)[] }
   | { readonly kind: 'withRefresh'; readonly refresh: RefreshOptions }
-  | { readonly kind: 'withStepUp'; readonly stepUp: StepUp }
+  | { readonly kind: 'withStepUp'; readonly stepUp: StepUp; readonly waitMs?: number }
   | { readonly kind: 'withLogger'; readonly logger: CredentialsLogger }
   | { readonly kind: 'withPlatform'; readonly platform: () => Platform }
   | { readonly kind: 'withName'; readonly name: string };
@@ -75,12 +75,16 @@ export function withRefresh(refresh: RefreshOptions): CredentialsFeature {
 
 /**
  * What happens where an API asks for more scope or another login (RFC 6750 §3.1, RFC 9470). The function runs in an injection context, once
- * for all requests that ask for the same, once a minute at most. Without this feature there is an event, `challenged`, and the answer goes
- * to the caller.
+ * for all requests that ask for the same, once a minute at most for each resource. Without this feature there is an event, `challenged`, and
+ * the answer goes to the caller.
+ *
+ * @param options.waitMs how long requests wait for it, in milliseconds; then the answer goes to the caller. Default 300,000
  */
-export function withStepUp(stepUp: StepUp): CredentialsFeature {
+export function withStepUp(stepUp: StepUp, options: { readonly waitMs?: number } = {}): CredentialsFeature {
   assertFunction('withStepUp', stepUp);
-  return { kind: 'withStepUp', stepUp };
+  const { waitMs = 0 } = options;
+  if (!(typeof waitMs === 'number' && waitMs >= 0)) throw new TypeError('withStepUp: waitMs must be a number of milliseconds');
+  return { kind: 'withStepUp', stepUp, ...options };
 }
 
 /** Writes each event with its type: no event holds a token or a claim. Default: to the console. */

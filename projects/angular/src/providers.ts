@@ -101,7 +101,10 @@ function createPolicy(tokens: StoreTokens, set: FeatureSet): AttachmentPolicy {
         setTimer: (...args) => platform().setTimer(...args),
       },
       ...set.withRefresh?.refresh,
-      ...(withStepUp && { stepUp: (...args) => runInInjectionContext(injector, () => withStepUp.stepUp(...args)) }),
+      ...(withStepUp && {
+        stepUp: (...args) => runInInjectionContext(injector, () => withStepUp.stepUp(...args)),
+        stepUpWaitMs: withStepUp.waitMs,
+      }),
     },
   );
 }

@@ -7,7 +7,7 @@ import { DOCUMENT, isPlatformServer } from '@angular/common';
 import { assertInInjectionContext, inject, PLATFORM_ID } from '@angular/core';
 import { Router } from '@angular/router';
 import { isCredentialError } from 'rx-credentials';
-import type { ClientName, CredentialErrorCode } from 'rx-credentials';
+import type { ClientName, CredentialErrorCode, CredentialStore, StoreState, Token } from 'rx-credentials';
 import type { AuthorizationCodeFlow } from 'rx-credentials/flows';
 import { injectBaseUrl } from './base-url';
 import type { CredentialGuard } from './guard';
@@ -28,7 +28,7 @@ export interface SignInFailure {
 export interface CompleteSignInOptions extends StoreChoice {
   /** The client that began; left out: the only one. */
   readonly client?: ClientName;
-  /** Tags of the credential. */
+  /** Tags of the credential: a sign-in with others is another credential, also of the same user. Left out: those it has, or none. */
   readonly tags?: readonly string[];
   /** Where to go if the sign-in was begun without `returnTo`. Default `/`. */
   readonly home?: string;
@@ -49,6 +49,9 @@ export function injectAuthorizationCodeFlow(client?: ClientName, options: StoreC
  * A guard for the route of the redirect URI, `canActivate: [completeSignIn()]`: exchanges the code, stores the credential and sends the
  * user to where the sign-in began. The route itself is never shown. The code leaves the address bar before anything is asked, and is in
  * no history entry. Only paths of the application are gone to.
+ *
+ * Who signs in again, for more scope or a stronger login, keeps her credential: the new token takes its place, with its id, tags and rank as
+ * the default.
  */
 export function completeSignIn(options: CompleteSignInOptions = {}): CredentialGuard {
   const { home = '/', failure: onFailure = home, tags } = options;
@@ -65,7 +68,7 @@ export function completeSignIn(options: CompleteSignInOptions = {}): CredentialG
     const returnTo = (): string => flow.returnToOf(address) ?? home;
     try {
       const token = await flow.resume(address);
-      await store.store(token, tags ? { tags } : {});
+      await keep(store, token, tags);
       return redirect(returnTo(), null, { replaceUrl });
     } catch (error) {
       const failure = failureOf(error, returnTo());
@@ -78,6 +81,34 @@ export function completeSignIn(options: CompleteSignInOptions = {}): CredentialG
 export function injectSignInFailure(): SignInFailure | null {
   assertInInjectionContext(injectSignInFailure);
   return (inject(Router).getCurrentNavigation()?.extras.state?.[FAILURE] as SignInFailure | undefined) ?? null;
+}
+
+/** Stores the token of a sign-in: in the place of the user's credential, if there is one. */
+async function keep(store: CredentialStore, token: Token, tags: readonly string[] | undefined): Promise<void> {
+  const options = tags ? { tags } : {};
+  await store.ready;
+  const replace = placeOf(token, tags, store.snapshot());
+  if (replace === undefined) return void (await store.store(token, options));
+  try {
+    await store.store(token, { replace });
+  } catch (error) {
+    if (!(isCredentialError(error) && error.code === 'credential_removed')) throw error; // signed out in another tab meanwhile
+    await store.store(token, options);
+  }
+}
+
+/** The id of what the same user has of the same client: the default rather than another. */
+function placeOf({ claims, context }: Token, tags: readonly string[] | undefined, { credentials }: StoreState): string | undefined {
+  if (claims === null) return undefined; // nobody knows whose it is
+  const ofUser = credentials.filter(
+    (one) =>
+      one.status.activity !== 'revoking' &&
+      one.claims?.sub === claims.sub &&
+      one.context.issuer === context.issuer &&
+      one.context.clientId === context.clientId &&
+      (tags ?? []).every((tag) => one.tags.includes(tag)),
+  );
+  return (ofUser.find(({ isDefault }) => isDefault) ?? ofUser[0])?.id;
 }
 
 const FAILURE = 'rx-credentials:sign-in-failure';

@@ -86,7 +86,7 @@ export function sealed(storage: CredentialStorage, options: SealedStorageOptions
       if (!crypto?.subtle) throw new StorageError('crypto_unavailable', 'Sealing needs Web Crypto: use https, or localhost.');
       const opening = storage.open();
       // On its way: the first token that is opened needs it. Where keys cannot be kept, the first write says so, and the store keeps in memory.
-      void keys.list?.().catch(() => undefined);
+      void (async () => keys.list?.())().catch(() => undefined);
       return opening;
     },
     read: (id) => storage.read(id),

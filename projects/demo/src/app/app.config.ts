@@ -18,7 +18,7 @@ import { sealed } from 'rx-credentials/storage/sealed';
 import { DEMO_CONFIG } from './config';
 import type { DemoConfig } from './config';
 import { EventLog } from './event-log';
-import { Faults } from './faults';
+import { Faults, offlineInterceptor } from './faults';
 import { Callback } from './pages/callback';
 import { Home } from './pages/home';
 
@@ -69,7 +69,7 @@ export function appConfig(config: DemoConfig): ApplicationConfig {
         withStorage(() => inject(CREDENTIAL_STORAGE)),
         withResources(apiUrl),
       ),
-      provideHttpClient(withInterceptors([credentialsInterceptor])),
+      provideHttpClient(withInterceptors([credentialsInterceptor, offlineInterceptor])), // the second one is the demo's: leave it out elsewhere
       provideAppInitializer(() => void inject(EventLog)), // before storage was read: what is found broken there is an event, too
     ],
   };

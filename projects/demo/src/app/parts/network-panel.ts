@@ -12,7 +12,7 @@ const FAULTS: readonly { readonly fault: TokenFault; readonly label: string; rea
     label: 'Token endpoint down',
     about: 'Every refresh gets a 503: it is tried again, later each time, and nothing is lost',
   },
-  { fault: 'offline', label: 'Offline', about: 'No refresh leaves this page' },
+  { fault: 'offline', label: 'Offline', about: 'Nothing leaves this page: no refresh, no call, no sign-in' },
 ];
 
 /** Switches that stay on until they are switched off: watch the cards, the events and the API’s log meanwhile. */
