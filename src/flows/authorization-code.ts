@@ -25,8 +25,13 @@ export interface AuthorizationCodeStartOptions {
   readonly scope?: string;
   /** Seconds since the user last signed in that are acceptable; 0 asks them anew. Checked on return. */
   readonly maxAge?: number;
-  /** Authentication context classes asked for, separated by spaces. */
+  /** Authentication context classes asked for, separated by spaces. To a server they are a wish (OIDC Core §3.1.2.1). */
   readonly acrValues?: string;
+  /**
+   * True: they are no wish. The sign-in fails with `id_token_invalid` unless the `acr` of the ID token is one of `acrValues`, as for a
+   * resource server that asks for a stronger login (RFC 9470 §5).
+   */
+  readonly requireAcr?: boolean;
   /** Where to go afterwards: a path of the application, such as `/orders?page=2`. It is kept with the sign-in, and in no address (9700-1). */
   readonly returnTo?: string;
   /** Further parameters, such as `prompt`, `login_hint`, `ui_locales`. */
@@ -152,7 +157,7 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
         },
       );
     }
-    const { nonce, codeVerifier, redirectUri: sentRedirectUri, scope, maxAge, acrValues } = transaction;
+    const { nonce, codeVerifier, redirectUri: sentRedirectUri, scope, maxAge, acrValues, requireAcr } = transaction;
     const returnTo = returnPathOf(transaction.returnTo); // a storage of the application may give anything
     if (returnTo !== null) returned.set(state, returnTo);
     if (returned.size > MAX_RETURNED) for (const [oldest] of [...returned].slice(0, -MAX_RETURNED)) returned.delete(oldest);
@@ -165,6 +170,7 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
       scope,
       ...(maxAge !== undefined && { maxAge }),
       ...(acrValues !== undefined && { acrValues }),
+      ...(requireAcr && { requireAcr }),
     });
   }
 }
@@ -177,6 +183,8 @@ function begin(client: OAuth2Client, redirectUri: string, options: Authorization
   const acrValues = options.acrValues ?? rawAcrValues;
   if (maxAge !== undefined && !(Number.isSafeInteger(maxAge) && maxAge >= 0))
     throw new TypeError('maxAge must be whole seconds, 0 or more');
+  const { requireAcr = false } = options;
+  if (requireAcr && (acrValues === undefined || acrValues.trim() === '')) throw new TypeError('requireAcr needs acrValues');
   const returnTo = options.returnTo === undefined ? undefined : returnPathOf(options.returnTo);
   if (returnTo === null) throw new TypeError('returnTo must be a path of this application, such as "/orders"');
   return {
@@ -190,6 +198,7 @@ function begin(client: OAuth2Client, redirectUri: string, options: Authorization
     startedAt: platform.now(),
     ...(maxAge !== undefined && { maxAge }),
     ...(acrValues !== undefined && { acrValues }),
+    ...(requireAcr && { requireAcr }),
     ...(returnTo !== undefined && { returnTo }),
   };
 }

@@ -22,6 +22,7 @@ export interface Transaction {
   /** Seconds, if it was sent. */
   readonly maxAge?: number;
   readonly acrValues?: string;
+  readonly requireAcr?: boolean;
   /** A path of the application. */
   readonly returnTo?: string;
 }
@@ -94,7 +95,7 @@ export function defaultTransactions(platform: Platform): TransactionStorage {
 
 function parseTransaction(value: unknown): Transaction | null {
   if (!isPlainObject(value)) return null;
-  const { state, nonce, codeVerifier, redirectUri, issuer, clientId, scope, startedAt, maxAge, acrValues } = value;
+  const { state, nonce, codeVerifier, redirectUri, issuer, clientId, scope, startedAt, maxAge, acrValues, requireAcr } = value;
   const returnTo = returnPathOf(value['returnTo']);
   const texts = [state, nonce, codeVerifier, redirectUri, issuer, clientId, scope];
   if (!texts.every((text) => typeof text === 'string') || typeof startedAt !== 'number') return null;
@@ -110,6 +111,7 @@ function parseTransaction(value: unknown): Transaction | null {
     startedAt,
     ...(typeof maxAge === 'number' && { maxAge }),
     ...(typeof acrValues === 'string' && { acrValues }),
+    ...(requireAcr === true && { requireAcr }),
     ...(returnTo !== null && { returnTo }),
   };
 }

@@ -67,6 +67,8 @@ export interface CodeExchange {
   /** Seconds, if it was sent. */
   readonly maxAge?: number;
   readonly acrValues?: string;
+  /** True: the ID token must have one of them as its `acr`. */
+  readonly requireAcr?: boolean;
 }
 
 /** Claims of the user info endpoint (OpenID Connect Core §5.3). */

@@ -72,6 +72,18 @@ export async function checkAccessTokenHash(
 }
 
 /**
+ * What was asked for as essential, or by a resource server, must be there (IDT-9; OIDC Core §5.5.1.1, RFC 9470 §5).
+ *
+ * @param acrValues separated by spaces
+ * @throws {ProtocolError} `id_token_invalid`
+ */
+export function checkAcr(claims: IdTokenClaims | null, acrValues: string, issuer: string): void {
+  const acr = claims?.acr;
+  const isAsked = typeof acr === 'string' && acr !== '' && acrValues.split(' ').includes(acr);
+  if (!isAsked) throw invalid('has none of the authentication context classes that were required (acr)', issuer);
+}
+
+/**
  * A refreshed ID token must speak of the same login (IDR-1 to IDR-3).
  *
  * @throws {ProtocolError} `token_substitution`

@@ -15,7 +15,7 @@ import { OAuthResponseError } from './oauth-response-error.js';
 import { clockSkewSeconds } from '../platform/platform.js';
 import { randomText } from '../platform/random.js';
 import type { CodeExchange, Grant, ResolvedClientOptions, UserInfo } from './client.js';
-import { checkAccessTokenHash, checkClaims, checkSameLogin, CLOCK_TOLERANCE_S, invalid, parseIdTokenHeader } from './id-token.js';
+import { checkAccessTokenHash, checkAcr, checkClaims, checkSameLogin, CLOCK_TOLERANCE_S, invalid, parseIdTokenHeader } from './id-token.js';
 import { createKeySet } from './key-set.js';
 import { assertJsonType, errorOf, parseTokenResponse, type TokenResponse } from './token-response.js';
 import { isLocalhost, isSecureUrl } from './secure-url.js';
@@ -153,7 +153,7 @@ export function createProtocol({ issuer, clientId, idTokenSigningAlgs, platform 
   const protocol: Protocol = {
     metadata,
     isPrepared: () => ageMsOf(known) < METADATA_FRESH_MS,
-    exchangeCode: async ({ parameters, state, nonce, codeVerifier, redirectUri, scope: asked, maxAge, acrValues }) => {
+    exchangeCode: async ({ parameters, state, nonce, codeVerifier, redirectUri, scope: asked, maxAge, acrValues, requireAcr }) => {
       const asksForIdToken = asked.split(' ').includes('openid');
       const as = await metadata();
       endpoint(as, 'token_endpoint', issuer);
@@ -179,6 +179,7 @@ export function createProtocol({ issuer, clientId, idTokenSigningAlgs, platform 
           requireIdToken: asksForIdToken,
         }),
       );
+      if (requireAcr) checkAcr(claims, acrValues ?? '', issuer);
       const context = {
         issuer,
         clientId,

@@ -156,6 +156,15 @@ describe('start', () => {
     });
   });
 
+  it('IDT-9 acr values that are no wish: remembered, and checked on return', async () => {
+    const { flow, begun } = setUp();
+    await flow.start({ acrValues: 'gold', requireAcr: true });
+    await flow.start({ acrValues: 'gold' });
+    expect(begun.map((one) => 'requireAcr' in one && one.requireAcr)).toEqual([true, false]);
+    await expect(flow.start({ requireAcr: true })).rejects.toThrow('requireAcr needs acrValues');
+    await expect(flow.start({ acrValues: ' ', requireAcr: true })).rejects.toThrow(TypeError);
+  });
+
   it('IDT-10 max_age among the further parameters is checked on return all the same', async () => {
     const { flow, begun } = setUp();
     expect((await flow.start({ additionalParameters: { max_age: '0', acr_values: 'gold' } })).searchParams.getAll('max_age')).toEqual([

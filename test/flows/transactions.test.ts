@@ -32,7 +32,7 @@ describe.each<[string, (platform: UnitPlatform) => TransactionStorage]>([
   });
 
   it('E37 come back whole, max_age 0 and acr values too', async () => {
-    const whole = transaction('a', START_MS, { maxAge: 0, acrValues: 'gold' });
+    const whole = transaction('a', START_MS, { maxAge: 0, acrValues: 'gold', requireAcr: true });
     await pending.put(whole);
     expect(await pending.take('a')).toEqual(whole);
   });

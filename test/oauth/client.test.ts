@@ -279,6 +279,21 @@ describe('exchangeCode', () => {
     expect(token.claims?.sub).toBe('alice');
   });
 
+  it.each<[string, Record<string, unknown>, boolean]>([
+    ['one of them', { acr: 'silver' }, true],
+    ['another', { acr: 'bronze' }, false],
+    ['two of them as one text', { acr: 'gold silver' }, false],
+    ['none', {}, false],
+    ['an empty one', { acr: '' }, false],
+    ['a list', { acr: ['gold'] }, false],
+  ])('IDT-9 of acr values that are required the ID token has %s', async (_, claims, isGood) => {
+    const { server, client } = setUpOAuth();
+    await planIdToken(server, claims);
+    const exchange = client.exchangeCode(exchangeOf({ acrValues: 'gold silver', requireAcr: true }));
+    if (isGood) expect((await exchange).context.acrValues).toBe('gold silver');
+    else await expect(exchange).rejects.toMatchObject({ code: 'id_token_invalid' });
+  });
+
   it('6749-8 no scope in the answer means the scope asked for', async () => {
     const { server, client } = setUpOAuth();
     await planIdToken(server);
