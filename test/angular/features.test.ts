@@ -12,6 +12,7 @@ import {
   CredentialStore,
   credentialsInterceptor,
   credentialStoreToken,
+  injectAuthorizationCodeFlow,
   provideCredentials,
   withLogger,
   withName,
@@ -23,8 +24,10 @@ import {
 } from 'rx-credentials-angular';
 import { from, switchMap } from 'rxjs';
 import { offline } from '../support/fake-client.js';
+import { fakeServer } from '../support/fake-server.js';
 import { createWorld, settle, type World } from '../support/fixture.js';
 import { API, createAngularWorldOf, endAngularWorld, type AngularWorld } from '../support/angular-world.js';
+import { fakePage, unitPlatform } from '../support/unit-platform.js';
 import { defaultPlatform } from '../../src/index.js';
 import type { CredentialStorage } from '../../src/index.js';
 
@@ -423,6 +426,11 @@ describe('bootstrap', () => {
   });
 });
 
+/** Resolves once it is so; the test's own limit ends the waiting. */
+async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await settle();
+}
+
 describe('injection', () => {
   it('a configuration that uses HttpClient makes no circle', async () => {
     const { authority, browser, disk } = createWorld();
@@ -449,6 +457,50 @@ describe('injection', () => {
     await settle();
     expect(authorizationOf(ORDERS)).toBeNull();
     expect(answers).toEqual(['settings']);
+  });
+
+  it('E19 no call of the library itself goes through HttpClient, also where its server is on the list', async () => {
+    const authority = fakeServer();
+    const platform = unitPlatform({ fetch: authority.fetch, page: fakePage('https://app.example.com/') });
+    const sentByHttpClient: string[] = [];
+    const records: HttpInterceptorFn = (request, next) => (sentByHttpClient.push(request.url), next(request));
+    TestBed.configureTestingModule({
+      providers: [
+        provideCredentials(
+          { ...CLIENT, issuer: authority.issuer },
+          withResources(API, `${authority.issuer}/`),
+          withPlatform(() => platform),
+        ),
+        provideHttpClient(withInterceptors([records, credentialsInterceptor])),
+        provideHttpClientTesting(),
+      ],
+    });
+    const answer = { token_type: 'bearer', expires_in: 600 };
+    const store = TestBed.inject(CredentialStore);
+    const flow = TestBed.runInInjectionContext(() => injectAuthorizationCodeFlow());
+    const asked = (await flow.start()).searchParams;
+    const idToken = await authority.idToken({ nonce: asked.get('nonce') });
+    authority.plan('token', { ...answer, access_token: 'access-0', refresh_token: 'refresh-0', id_token: idToken });
+    const token = await flow.resume(`${CLIENT.redirectUri}?code=a-code&state=${asked.get('state')}&iss=${authority.issuer}`);
+    const credential = await store.store(token);
+
+    platform.advance(600_000); // a renewal is needed
+    authority.plan('token', { ...answer, access_token: 'access-1', refresh_token: 'refresh-1' });
+    TestBed.inject(HttpClient).get(ORDERS).subscribe();
+    await until(() => credential.token?.accessToken === 'access-1');
+    await settle();
+    expect(authorizationOf(ORDERS)).toBe('Bearer access-1');
+
+    authority.plan('userinfo', { sub: 'alice' });
+    await credential.userInfo();
+    authority.plan('revocation', {}, {});
+    await credential.revoke();
+    expect(authority.calls('token').map(({ form, headers }) => [form.get('grant_type'), headers.get('Authorization')])).toEqual([
+      ['authorization_code', null],
+      ['refresh_token', null],
+    ]);
+    expect([authority.calls('userinfo'), authority.calls('revocation')].map(({ length }) => length)).toEqual([1, 2]);
+    expect(sentByHttpClient).toEqual([ORDERS]);
   });
 
   it('E19 an interceptor of the application that waits for the store makes neither a circle nor a deadlock', async () => {

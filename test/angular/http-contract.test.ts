@@ -1,5 +1,8 @@
-// The contract of all HTTP adapters, for HttpClient over the XMLHttpRequest of jsdom: with preflights, and redirects as a browser follows them.
+// The contract of all HTTP adapters, for HttpClient over each of its backends: `fetch`, its default, is that of Node, and XMLHttpRequest that
+// of jsdom, with preflights. Both follow redirects as a browser does.
+import { runInThisContext } from 'node:vm';
 import { HttpClient, HttpErrorResponse, provideHttpClient, withInterceptors, withXhr } from '@angular/common/http';
+import type { HttpFeature, HttpFeatureKind } from '@angular/common/http';
 import { TestBed } from '@angular/core/testing';
 import {
   CredentialStore,
@@ -13,33 +16,42 @@ import { firstValueFrom, fromEvent, takeUntil } from 'rxjs';
 import { describeHttpAdapter } from '../contract/http-contract.js';
 import type { Platform } from '../../src/index.js';
 
-describeHttpAdapter(
-  'HttpClient of Angular',
-  (store, { resources, stepUp, platform, waitMs, retryAfterMaxMs }) => {
-    TestBed.resetTestingModule();
-    TestBed.configureTestingModule({
-      providers: [
-        provideCredentials(
-          { issuer: 'https://id.example.com', clientId: 'spa', platform: platform as Platform },
-          withResources(...resources),
-          withRefresh({ ...(waitMs !== undefined && { waitMs }), ...(retryAfterMaxMs !== undefined && { retryAfterMaxMs }) }),
-          ...(stepUp ? [withStepUp(stepUp)] : []),
-        ),
-        { provide: CredentialStore, useValue: store },
-        provideHttpClient(withXhr(), withInterceptors([credentialsInterceptor])),
-      ],
-    });
-    const http = TestBed.inject(HttpClient);
-    return async ({ url, method = 'GET', headers = {}, body, signal }) => {
-      const request = http.request(method, url, { body, headers, observe: 'response', responseType: 'text' });
-      try {
-        const answer = await firstValueFrom(signal ? request.pipe(takeUntil(fromEvent(signal, 'abort'))) : request);
-        return { status: answer.status, body: answer.body ?? '' };
-      } catch (error) {
-        if (error instanceof HttpErrorResponse && error.status > 0) return { status: error.status, body: String(error.error ?? '') };
-        throw error;
-      }
-    };
-  },
-  { looksUpRedirects: false, stopsAtOrigins: true },
-);
+// Node's `fetch` takes signals of Node alone, not those of jsdom.
+for (const name of ['AbortController', 'AbortSignal'])
+  Object.defineProperty(globalThis, name, { value: runInThisContext(name), configurable: true, writable: true });
+
+function describeHttpClient(name: string, ...backend: readonly HttpFeature<HttpFeatureKind>[]): void {
+  describeHttpAdapter(
+    name,
+    (store, { resources, stepUp, platform, waitMs, retryAfterMaxMs }) => {
+      TestBed.resetTestingModule();
+      TestBed.configureTestingModule({
+        providers: [
+          provideCredentials(
+            { issuer: 'https://id.example.com', clientId: 'spa', platform: platform as Platform },
+            withResources(...resources),
+            withRefresh({ ...(waitMs !== undefined && { waitMs }), ...(retryAfterMaxMs !== undefined && { retryAfterMaxMs }) }),
+            ...(stepUp ? [withStepUp(stepUp)] : []),
+          ),
+          { provide: CredentialStore, useValue: store },
+          provideHttpClient(...backend, withInterceptors([credentialsInterceptor])),
+        ],
+      });
+      const http = TestBed.inject(HttpClient);
+      return async ({ url, method = 'GET', headers = {}, body, signal }) => {
+        const request = http.request(method, url, { body, headers, observe: 'response', responseType: 'text' });
+        try {
+          const answer = await firstValueFrom(signal ? request.pipe(takeUntil(fromEvent(signal, 'abort'))) : request);
+          return { status: answer.status, body: answer.body ?? '' };
+        } catch (error) {
+          if (error instanceof HttpErrorResponse && error.status > 0) return { status: error.status, body: String(error.error ?? '') };
+          throw error;
+        }
+      };
+    },
+    { looksUpRedirects: false },
+  );
+}
+
+describeHttpClient('HttpClient of Angular');
+describeHttpClient('HttpClient of Angular over XMLHttpRequest', withXhr());

@@ -1,6 +1,10 @@
 import { HttpClient, provideHttpClient, withInterceptors } from '@angular/common/http';
 import { HttpTestingController, provideHttpClientTesting } from '@angular/common/http/testing';
+import { Component, createEnvironmentInjector, EnvironmentInjector, inject } from '@angular/core';
+import type { EnvironmentProviders } from '@angular/core';
 import { TestBed } from '@angular/core/testing';
+import { provideRouter, withAutoCleanupInjectors } from '@angular/router';
+import { RouterTestingHarness } from '@angular/router/testing';
 import {
   CredentialStore,
   credentialsInterceptor,
@@ -25,6 +29,12 @@ let api: HttpTestingController;
 let store: CredentialStore;
 
 function application(options: CredentialsTestingOptions = {}, isAhead = false): void {
+  configure(options, [], isAhead);
+  store = TestBed.inject(CredentialStore);
+}
+
+/** The application, none of whose stores was injected yet. */
+function configure(options: CredentialsTestingOptions, providers: readonly EnvironmentProviders[] = [], isAhead = false): void {
   TestBed.configureTestingModule({
     providers: [
       provideCredentials(
@@ -39,12 +49,17 @@ function application(options: CredentialsTestingOptions = {}, isAhead = false): 
       provideHttpClient(withInterceptors([credentialsInterceptor])),
       provideHttpClientTesting(),
       provideCredentialsTesting(options),
+      ...providers,
     ],
   });
   credentials = TestBed.inject(CredentialsTestingController);
   api = TestBed.inject(HttpTestingController);
-  store = TestBed.inject(CredentialStore);
 }
+
+const rootInjector = (): EnvironmentInjector => TestBed.inject(EnvironmentInjector);
+/** Of which client each credential is. */
+const clientIds = (of: CredentialStore): Readonly<Record<string, string>> =>
+  Object.fromEntries(of.snapshot().credentials.map(({ id, context }) => [id, context.clientId]));
 
 const get = (url = ORDERS): { body?: unknown; error?: unknown } => {
   const came: { body?: unknown; error?: unknown } = {};
@@ -245,6 +260,81 @@ describe('CredentialsTestingController', () => {
     expect([await store.allIDs(), await admin.allIDs()]).toEqual([['a'], ['root']]);
     expect(credential.state.context.clientId).toBe('admin');
     expect(await (await credentials.openTab({ store: 'admin' })).allIDs()).toEqual(['root']);
+  });
+
+  it.each([
+    ['without a name', undefined, 'admin'],
+    ['with a name', 'admin', undefined],
+  ])('gives credentials and other tabs the clients of their own store: the one %s is injected first', async (_, ...names) => {
+    configure({ credentials: [{ id: 'a', accessToken: 'of-a' }] });
+    for (const name of names) TestBed.inject(credentialStoreToken(name));
+    await credentials.signIn({ id: 'root', accessToken: 'of-root' }, { store: 'admin' });
+    const [spa, admin] = [TestBed.inject(CredentialStore), TestBed.inject(credentialStoreToken('admin'))];
+    expect(clientIds(spa)).toEqual({ a: 'spa' });
+    expect(clientIds(admin)).toEqual({ root: 'admin' });
+    get();
+    await credentials.tick();
+    expect(authorization()).toBe('Bearer of-a');
+    expect((await credentials.openTab()).client().clientId).toBe('spa');
+    expect((await credentials.openTab({ store: 'admin' })).client().clientId).toBe('admin');
+  });
+
+  it('serves the store of a child environment once it was injected', async () => {
+    application({ credentials: [{ id: 'a' }] });
+    const child = createEnvironmentInjector([provideCredentials({ ...CLIENT, clientId: 'child' }, withName('child'))], rootInjector());
+    await expect(credentials.signIn({}, { store: 'child' })).rejects.toThrow('there is no store "child"');
+    const inChild = child.get(credentialStoreToken('child'));
+    const credential = await credentials.signIn({ id: 'c' }, { store: 'child' });
+    expect([clientIds(inChild), clientIds(store)]).toEqual([{ c: 'child' }, { a: 'spa' }]);
+    await credentials.expire('c');
+    const renewal = credential.refresh();
+    await credentials.tick();
+    await credentials.expectRefresh('c').flush({ accessToken: 'second' });
+    await renewal;
+    const tab = await credentials.openTab({ store: 'child' });
+    expect((await tab.getDefault())?.token?.accessToken).toBe('second');
+    child.destroy();
+    await credentials.tick();
+    await expect(inChild.allIDs()).rejects.toMatchObject({ code: 'store_closed' });
+  });
+
+  it('credentials that are given reach a store without a name that only a child environment has', async () => {
+    TestBed.configureTestingModule({ providers: [provideCredentialsTesting({ credentials: [{ id: 'a' }] })] });
+    credentials = TestBed.inject(CredentialsTestingController);
+    const child = createEnvironmentInjector([provideCredentials(CLIENT)], rootInjector());
+    const inChild = child.get(CredentialStore);
+    await credentials.tick();
+    expect(clientIds(inChild)).toEqual({ a: 'spa' });
+    child.destroy();
+  });
+
+  it('serves the store in the providers of a route, and its next one when the route is entered again', async () => {
+    @Component({ template: 'page' })
+    class Page {}
+    const stores: CredentialStore[] = [];
+    const entered = (): boolean => stores.push(inject(credentialStoreToken('route'))) > 0;
+    const providers = [provideCredentials({ ...CLIENT, clientId: 'route' }, withName('route'))];
+    configure({ credentials: [{ id: 'a' }] }, [
+      provideRouter(
+        [
+          { path: 'route', component: Page, canActivate: [entered], providers },
+          { path: '', component: Page },
+        ],
+        withAutoCleanupInjectors(),
+      ),
+    ]);
+    const harness = await RouterTestingHarness.create('/route');
+    expect((await credentials.signIn({ id: 'r', expiresIn: 60 }, { store: 'route' })).state.context.clientId).toBe('route');
+    await harness.navigateByUrl('/');
+    await credentials.tick();
+    await expect(stores[0].allIDs()).rejects.toMatchObject({ code: 'store_closed' });
+    await harness.navigateByUrl('/route');
+    await credentials.signIn({ id: 's' }, { store: 'route' });
+    expect(stores).toHaveLength(2);
+    expect(clientIds(stores[1])).toEqual({ r: 'route', s: 'route' });
+    const before = credentials.now();
+    await credentials.expire('r');
+    expect(credentials.now() - before).toBe(60_001);
   });
 
   it('says what is wrong with a test', async () => {

@@ -1,7 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { build } from 'esbuild';
+import { build, type BuildOptions, type Metafile } from 'esbuild';
 import { linkedConsumer, type Consumer } from './consumer';
+import { serveApi } from './servers';
 
 jest.setTimeout(60_000);
 
@@ -18,37 +19,55 @@ function program(name: string): string {
   return readFileSync(join(PROGRAMS, name), 'utf8');
 }
 
-test('a program of RxJS alone, bundled by esbuild, runs without any installed package', async () => {
-  consumer.write({ 'main.ts': program('rxjs.ts') });
+/** Bundles a program as ESM; afterwards nothing is in the folder but `main.js` and what it loads later. */
+async function bundle(name: string, options: Pick<BuildOptions, 'platform' | 'mainFields' | 'conditions'>): Promise<Metafile> {
+  consumer.write({ 'main.ts': program(name) });
   const { metafile } = await build({
+    ...options,
     absWorkingDir: consumer.folder,
     entryPoints: ['main.ts'],
     outdir: 'out',
     bundle: true,
     splitting: true,
     format: 'esm',
-    platform: 'neutral',
-    mainFields: ['module', 'main'],
-    conditions: ['import'],
     metafile: true,
     logLevel: 'silent',
   });
-  const inputs = Object.keys(metafile.inputs);
-  expect(inputs.some((path) => path.startsWith('node_modules/rx-credentials/'))).toBe(true); // the tarball, not the sources
-  const loadedFirst = metafile.outputs['out/main.js']!.imports.filter(({ kind }) => kind === 'import-statement');
-  expect(loadedFirst).toEqual([]); // one script at start: what loads later shares no file with it (D-042)
-  expect(inputs.filter((path) => /localforage|\/storage\/(file|cookie|web)\//.test(path))).toEqual([]); // what it does not use it does not ship
+  expect(Object.keys(metafile.inputs).some((path) => path.startsWith('node_modules/rx-credentials/'))).toBe(true); // the tarball, not the sources
   const bundles = Object.fromEntries(
-    readdirSync(consumer.path('out')).map((name) => [name, readFileSync(consumer.path('out', name), 'utf8')]),
+    readdirSync(consumer.path('out')).map((file) => [file, readFileSync(consumer.path('out', file), 'utf8')]),
   );
   consumer.remove();
   consumer.write({ ...bundles, 'package.json': '{ "type": "module" }' });
+  return metafile;
+}
+
+test('a program of RxJS alone, bundled by esbuild, runs without any installed package', async () => {
+  const metafile = await bundle('rxjs.ts', { platform: 'neutral', mainFields: ['module', 'main'], conditions: ['import'] });
+  const loadedFirst = metafile.outputs['out/main.js'].imports.filter(({ kind }) => kind === 'import-statement');
+  expect(loadedFirst).toEqual([]); // one script at start: what loads later shares no file with it (D-042)
+  const inputs = Object.keys(metafile.inputs);
+  expect(inputs.filter((path) => /localforage|\/storage\/(file|cookie|web)\//.test(path))).toEqual([]); // what it does not use it does not ship
   const { status, output } = await consumer.node(['main.js']);
   expect({ status, ...(JSON.parse(output) as object) }).toEqual({
     status: 0,
     headers: ['none', 'Bearer one', 'Bearer two', 'none'],
     left: [],
   });
+});
+
+test('6750-1 6750-2 requests of a program that esbuild bundled: fetch, fromFetch and axios send the token to the API alone', async () => {
+  await bundle('requests.ts', { platform: 'browser' }); // axios over fetch then
+  const api = await serveApi();
+  try {
+    const { status, output } = await consumer.node(['main.js'], { API: api.origin });
+    expect({ status, output }).toEqual({ status: 0, output: `${JSON.stringify({ answers: Array(6).fill('ok') })}\n` });
+    const by = (path: string, authorization: string | null): unknown =>
+      ['fetch', 'fromFetch', 'axios'].map((adapter) => ({ path: `${path}?by=${adapter}`, authorization }));
+    expect(api.calls).toEqual([by('/v1/orders', 'Bearer of-the-worker'), by('/v10/orders', null)].flat());
+  } finally {
+    await api.close();
+  }
 });
 
 test('a program of Node keeps its credential from one run to the next, sealed', async () => {

@@ -28,5 +28,5 @@ describeHttpAdapter(
       }
     };
   },
-  { looksUpRedirects: false, stopsAtOrigins: true },
+  { looksUpRedirects: false },
 );

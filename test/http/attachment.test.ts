@@ -3,6 +3,7 @@ import { createToken } from '../../src/credential/create-token.js';
 import type { Token } from '../../src/credential/token.js';
 import { NetworkError } from '../../src/errors.js';
 import { createAttachmentPolicy, type Attachment, type AttachmentOptions, type AttachmentPolicy } from '../../src/http/attachment.js';
+import { createFetch } from '../../src/http/fetch.js';
 import type { ProtectedResource } from '../../src/http/resources.js';
 import { memoryStorage } from '../../src/storage/memory/index.js';
 import { createCredentialStore, type CredentialStore } from '../../src/store/store.js';
@@ -1020,6 +1021,21 @@ describe('the policy', () => {
   it('E19 the token endpoint is not covered by itself', async () => {
     const { policy } = await signedIn();
     expect(policy.covers({ url: `${ISSUER}/token`, method: 'POST' })).toBe(false);
+  });
+
+  it('E19 a token call goes by the platform, bare, and waits for nothing: also where its server is on the list', async () => {
+    const sent: unknown[] = [];
+    const { server, platform, store } = await setUp();
+    const send = createFetch(store, {
+      resources: [API, `${server.issuer}/`],
+      platform,
+      fetch: (input) => (sent.push(input), Promise.resolve(new Response('ok'))),
+    });
+    platform.advance(600_000);
+    server.plan('token', renewed(1));
+    await inTime(platform, send(GET.url));
+    expect(sent).toEqual([GET.url]);
+    expect(server.calls('token').map(({ headers }) => headers.get('Authorization'))).toEqual([null]);
   });
 
   it.each<[string, unknown]>([

@@ -41,7 +41,7 @@ export abstract class CredentialsTestingController {
   abstract tick(ms?: number): Promise<void>;
   /** Lets time pass until the access token of a credential has expired. */
   abstract expire(credential: Credential | string): Promise<void>;
-  /** Stores a credential, as after a sign-in. */
+  /** Stores a credential, as after a sign-in. The store of a route is there once it was injected. */
   abstract signIn(credential?: TestCredential, options?: TestSignInOptions): Promise<Credential>;
   /** What the next code exchange of a flow gives. Default: a new credential. */
   abstract nextSignIn(answer: TestCredential | CredentialError): void;

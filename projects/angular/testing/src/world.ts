@@ -29,8 +29,11 @@ export class TestWorld extends CredentialsTestingController implements ɵCredent
   readonly #time: TestPlatform;
   readonly #tokens: TokenMaker;
   readonly #clients: OAuth2Client[] = [];
+  /** Where the store without a name keeps its records. */
+  readonly #unnamed = memoryStorage({ namespace: 'test:' });
   readonly #storages = new Map<string, CredentialStorage>();
-  readonly #stores = new Map<string, CredentialStore>();
+  /** As they were made; a name is there more than once where routes have stores of their own. */
+  readonly #stores: { readonly name: string; readonly store: CredentialStore }[] = [];
   readonly #tabs: CredentialStore[] = [];
   readonly #storage = createGate();
   readonly #revocations = createGate();
@@ -65,11 +68,12 @@ export class TestWorld extends CredentialsTestingController implements ɵCredent
   storage(name: string): CredentialStorage {
     const known = this.#storages.get(name);
     if (known) return known;
-    const memory = memoryStorage({ namespace: `test:${name}` });
+    const memory = name === '' ? this.#unnamed : memoryStorage({ namespace: `test:${name}` });
     const storage: CredentialStorage = {
       ...memory,
       open: async () => {
-        if (name === '') await (this.#seeding ??= this.#seed(memory));
+        await Promise.resolve(); // opened before the store is made
+        if (name === '') await this.#seeding;
         return { coherent: true, durability: 'relaxed', reach: 'process' };
       },
       readAll: async () => {
@@ -82,7 +86,8 @@ export class TestWorld extends CredentialsTestingController implements ɵCredent
   }
 
   made(name: string, store: CredentialStore): void {
-    this.#stores.set(name, store);
+    this.#stores.push({ name, store });
+    if (name === '') this.#seeding ??= this.#seed(store);
   }
 
   async close(): Promise<void> {
@@ -130,10 +135,8 @@ export class TestWorld extends CredentialsTestingController implements ɵCredent
     return this.#held(this.#revocations);
   }
 
-  override async openTab({ store }: StoreChoice = {}): Promise<CredentialStore> {
-    this.#store({ store }); // whose clients are configured then
-    const { platform } = this;
-    const tab = createCredentialStore({ clients: this.#clients, storage: this.storage(store ?? ''), platform, renewal: { ahead: false } });
+  override async openTab({ store: name = '' }: StoreChoice = {}): Promise<CredentialStore> {
+    const tab = this.#beside(this.#store({ store: name }), this.storage(name));
     this.#tabs.push(tab);
     await tab.ready;
     await this.#settled();
@@ -159,18 +162,33 @@ export class TestWorld extends CredentialsTestingController implements ɵCredent
   }
 
   /** Stores what is there from the beginning. */
-  async #seed(storage: CredentialStorage): Promise<void> {
-    const [client] = this.#clients;
+  async #seed(seeded: CredentialStore): Promise<void> {
+    const [client] = this.#clientsOf(seeded);
     if (!client || this.#seeds.length === 0) return;
-    const { platform } = this;
-    const store = createCredentialStore({ clients: this.#clients, storage, platform, renewal: { ahead: false } });
-    for (const { tags, ...credential } of this.#seeds) await store.store(this.#tokens.signedIn(client, credential), tags ? { tags } : {});
+    const seeds = this.#seeds.map(({ tags, ...credential }) => [this.#tokens.signedIn(client, credential), tags ? { tags } : {}] as const);
+    const store = this.#beside(seeded, this.#unnamed);
+    for (const [token, options] of seeds) await store.store(token, options);
     await store.close();
+  }
+
+  /** Another store with the clients of one. */
+  #beside(store: CredentialStore, storage: CredentialStorage): CredentialStore {
+    return createCredentialStore({ clients: this.#clientsOf(store), storage, platform: this.platform, renewal: { ahead: false } });
+  }
+
+  #clientsOf(store: CredentialStore): readonly OAuth2Client[] {
+    return this.#clients.filter((client) => {
+      try {
+        return store.client(client) === client;
+      } catch {
+        return false; // of another store
+      }
+    });
   }
 
   /** What stores do without anybody's help has been done. */
   async #settled(): Promise<void> {
-    const stores = this.#storage.isHeld() ? [] : [...this.#stores.values(), ...this.#tabs];
+    const stores = this.#storage.isHeld() ? [] : [...this.#stores.map(({ store }) => store), ...this.#tabs];
     for (const store of stores) {
       await store.ready;
       await store.find({}).catch(() => undefined); // all of the store has been loaded then, or it is closed
@@ -194,15 +212,22 @@ export class TestWorld extends CredentialsTestingController implements ɵCredent
     };
   }
 
-  #store({ store: name }: StoreChoice): CredentialStore {
-    const store = this.#injector.get(credentialStoreToken(name), null);
+  #store({ store: name = '' }: StoreChoice): CredentialStore {
+    const store = this.#injector.get(credentialStoreToken(name), null) ?? this.#madeOf(name);
     if (!store)
-      throw new Error(`there is no store${name === undefined ? '' : ` "${name}"`}: provideCredentials is not among the providers`);
+      throw new Error(
+        `there is no store${name && ` "${name}"`}: provideCredentials is not among the providers; that of a route is there once it was injected`,
+      );
     return store;
   }
 
+  /** The latest: a route that is entered again has a new one. */
+  #madeOf(name: string): CredentialStore | undefined {
+    return this.#stores.filter((one) => one.name === name).at(-1)?.store;
+  }
+
   #stateOf(id: string): { readonly expiresAt: number | null } {
-    const states = [...this.#stores.values()].flatMap((store) => store.snapshot().credentials);
+    const states = this.#stores.toReversed().flatMap(({ store }) => store.snapshot().credentials);
     const state = states.find((one) => one.id === id);
     if (!state) throw new Error(`there is no credential "${id}"; there are: ${states.map((one) => one.id).join(', ') || 'none'}`);
     return state;
