@@ -100,7 +100,7 @@ interface StepUp {
   granted: Promise<boolean>;
   isOver: boolean;
   /** For those who come later; they do not wait. */
-  end(): void;
+  readonly end: () => void;
 }
 
 /** The policy of one store. @throws {TypeError} a wrong option */

@@ -163,9 +163,14 @@ function discard(response: Response): void {
   void response.body?.cancel().catch(() => undefined);
 }
 
-declare const WorkerGlobalScope: unknown;
+declare const WorkerGlobalScope: (abstract new () => object) | undefined;
+declare const self: unknown;
 
-/** True in pages and in their workers: there, a redirect cannot be followed by hand. */
+/**
+ * True in pages and in their workers: there, a redirect cannot be followed by hand, and the browser drops the token where the origin changes.
+ * Servers may have the name of a worker's scope as well, without being one (Cloudflare), and need not drop anything (HT-3).
+ */
 function isBrowser(): boolean {
-  return defaultPlatform().page !== undefined || typeof WorkerGlobalScope !== 'undefined';
+  if (defaultPlatform().page) return true;
+  return typeof WorkerGlobalScope !== 'undefined' && self instanceof WorkerGlobalScope && 'location' in self;
 }

@@ -2,7 +2,13 @@ import { Component } from '@angular/core';
 import { TestBed } from '@angular/core/testing';
 import { provideRouter, Router } from '@angular/router';
 import { RouterTestingHarness } from '@angular/router/testing';
-import { completeSignIn, CredentialStore, injectAuthorizationCodeFlow, provideCredentials, requireCredential } from 'rx-credentials-angular';
+import {
+  completeSignIn,
+  CredentialStore,
+  injectAuthorizationCodeFlow,
+  provideCredentials,
+  requireCredential,
+} from 'rx-credentials-angular';
 import type { CompleteSignInOptions } from 'rx-credentials-angular';
 import { CredentialsTestingController, provideCredentialsTesting } from 'rx-credentials-angular/testing';
 import type { TestCredential } from 'rx-credentials-angular/testing';

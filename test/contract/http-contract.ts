@@ -295,6 +295,22 @@ export function describeHttpAdapter(
       expect([api.seen.length, other.seen.length]).toEqual([1, 1]);
     });
 
+    it.each([
+      [401, 'insufficient_user_authentication", acr_values="gold'],
+      [403, 'insufficient_scope", scope="more'],
+    ])('HT-3 STEP-2 the other origin’s %d that asks for more asks nobody', async (status, error) => {
+      const stepUp = jest.fn(() => true);
+      const { send, authority, events } = await setUp({ stepUp });
+      api.on('/api/away', leadsTo(`${other.url}/more`));
+      other.on('/more', refuses(status, `Bearer error="${error}"`));
+      expect(await send({ url: `${api.url}/api/away` })).toEqual({ status, body: 'refused' });
+      expect(stepUp).not.toHaveBeenCalled();
+      expect(events.filter(({ type }) => type === 'challenged')).toEqual([]);
+      expect(authority.refreshes).toEqual([]);
+      expect([api.seen.length, other.seen.length]).toEqual([1, 1]);
+      expectBare(other);
+    });
+
     it('HT-3 a redirect within the list carries the token', async () => {
       const { send, credential } = await setUp();
       api.on('/api/old', leadsTo('/api/new', 307));

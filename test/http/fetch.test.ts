@@ -242,6 +242,41 @@ describe('HT-3 redirects by hand', () => {
     expect(Object.fromEntries(sent[1]?.headers ?? [])).toEqual({});
   });
 
+  describe('where there is no page', () => {
+    const globals = globalThis as { WorkerGlobalScope?: unknown; self?: unknown; location?: unknown };
+    const before = { ...globals, self: globals.self };
+    afterEach(() => {
+      for (const name of ['WorkerGlobalScope', 'location'] as const) if (!(name in before)) delete globals[name];
+      if (before.self === undefined) delete globals.self;
+    });
+    const modeOf = async (): Promise<unknown> => {
+      const { store, platform } = await setUp();
+      const modes: unknown[] = [];
+      const stub: typeof fetch = async (input, init) => (modes.push(new Request(input, init).redirect), new Response('end'));
+      await createFetch(store, { resources: [API], platform, fetch: stub })(API);
+      return modes[0];
+    };
+
+    it('a server follows by hand', async () => {
+      expect(await modeOf()).toBe('manual');
+    });
+    it('a server that has the name of a worker’s scope, as Cloudflare has, follows by hand', async () => {
+      globals.self = globalThis;
+      globals.WorkerGlobalScope = class {};
+      expect(await modeOf()).toBe('manual');
+    });
+    it('in a browser’s worker the browser follows', async () => {
+      globals.self = globalThis;
+      globals.location = { origin: 'https://app.example.com' };
+      globals.WorkerGlobalScope = class {
+        static [Symbol.hasInstance](value: unknown): boolean {
+          return value === globalThis;
+        }
+      };
+      expect(await modeOf()).toBe('follow');
+    });
+  });
+
   it('to another place on the list: that place’s credential', async () => {
     const { store, authority, platform } = await setUp();
     const bob = await store.store(authority.signIn({ sub: 'bob' }));
