@@ -178,13 +178,6 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
 /** Fresh secrets for one sign-in: 32 random bytes each. */
 function begin(client: OAuth2Client, redirectUri: string, options: AuthorizationCodeStartOptions): Transaction {
   const { platform, issuer, clientId } = client;
-  const { max_age: rawMaxAge, acr_values: rawAcrValues } = options.additionalParameters ?? {};
-  const maxAge = options.maxAge ?? (rawMaxAge === undefined ? undefined : Number(rawMaxAge));
-  const acrValues = options.acrValues ?? rawAcrValues;
-  if (maxAge !== undefined && !(Number.isSafeInteger(maxAge) && maxAge >= 0))
-    throw new TypeError('maxAge must be whole seconds, 0 or more');
-  const { requireAcr = false } = options;
-  if (requireAcr && (acrValues === undefined || acrValues.trim() === '')) throw new TypeError('requireAcr needs acrValues');
   const returnTo = options.returnTo === undefined ? undefined : returnPathOf(options.returnTo);
   if (returnTo === null) throw new TypeError('returnTo must be a path of this application, such as "/orders"');
   return {
@@ -196,11 +189,20 @@ function begin(client: OAuth2Client, redirectUri: string, options: Authorization
     clientId,
     scope: assertScope(options.scope ?? client.scope, 'scope'),
     startedAt: platform.now(),
-    ...(maxAge !== undefined && { maxAge }),
-    ...(acrValues !== undefined && { acrValues }),
-    ...(requireAcr && { requireAcr }),
+    ...loginAskedFor(options),
     ...(returnTo !== undefined && { returnTo }),
   };
+}
+
+/** What the login must be like, also where it is among the further parameters: it is checked on return. */
+function loginAskedFor(options: AuthorizationCodeStartOptions): Pick<Transaction, 'maxAge' | 'acrValues' | 'requireAcr'> {
+  const { max_age: rawMaxAge, acr_values: rawAcrValues } = options.additionalParameters ?? {};
+  const { acrValues = rawAcrValues, requireAcr = false } = options;
+  const maxAge = options.maxAge ?? (rawMaxAge === undefined ? undefined : Number(rawMaxAge));
+  if (maxAge !== undefined && !(Number.isSafeInteger(maxAge) && maxAge >= 0))
+    throw new TypeError('maxAge must be whole seconds, 0 or more');
+  if (requireAcr && !acrValues?.trim()) throw new TypeError('requireAcr needs acrValues');
+  return { ...(maxAge !== undefined && { maxAge }), ...(acrValues !== undefined && { acrValues }), ...(requireAcr && { requireAcr }) };
 }
 
 /** S256 and nothing else (RFC 7636 §4.2). */
