@@ -120,7 +120,7 @@ export function idsOfMatches(credentials: readonly CredentialState[], test: Comp
 }
 
 /** Not a list, a date or a promise: those have no criteria of their own, and would mean everything. */
-function isCriteria(query: unknown): boolean {
+function isCriteria(query: unknown): query is Readonly<Record<string, unknown>> {
   if (!isPlainObject(query)) return false;
   const prototype: unknown = Object.getPrototypeOf(query);
   return prototype === null || Object.getPrototypeOf(prototype) === null; // of any realm
@@ -150,7 +150,7 @@ function termsOf(name: string, value: unknown): readonly Term[] {
 }
 
 function claimTerms(claims: unknown): readonly Term[] {
-  if (typeof claims !== 'object' || claims === null || Array.isArray(claims)) {
+  if (!isCriteria(claims)) {
     throw new TypeError('query.claims must be an object of claim names and values');
   }
   return Object.entries(claims).flatMap(([name, value]: [string, unknown]) => {

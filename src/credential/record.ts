@@ -185,6 +185,14 @@ function outranks(a: CredentialRecord, b: CredentialRecord): boolean {
  * @param id the key under which the value was found; a record that names another one is none
  */
 export function parseRecord(value: unknown, id: string): CredentialRecord | { readonly corrupt: string } {
+  try {
+    return parsedRecord(value, id);
+  } catch {
+    return corrupt('not_an_object'); // a storage in memory may give what throws when it is looked at
+  }
+}
+
+function parsedRecord(value: unknown, id: string): CredentialRecord | { readonly corrupt: string } {
   if (!isPlainObject(value)) return corrupt('not_an_object');
   if (value['v'] !== RECORD_VERSION) return corrupt('unknown_version');
   if (value['id'] !== id || id === '' || id.startsWith('@')) return corrupt('foreign_id'); // ids that no token can have
@@ -231,7 +239,7 @@ function parseCounters(value: Unjudged): Pick<CredentialRecord, 'revision' | 'ge
 
 function parseTimes(value: Unjudged): Pick<CredentialRecord, 'storedAt' | 'changedAt' | 'issuedAt' | 'expiresAt'> | null {
   const { storedAt, changedAt, issuedAt, expiresAt } = value;
-  const known = isTime(storedAt) && isTime(changedAt) && isTime(issuedAt) && (expiresAt === null || isTime(expiresAt));
+  const known = isInstant(storedAt) && isInstant(changedAt) && isTime(issuedAt) && (expiresAt === null || isTime(expiresAt));
   return known ? { storedAt, changedAt, issuedAt, expiresAt } : null;
 }
 
@@ -336,12 +344,25 @@ function parseStaged(value: unknown): StagedAnswer | SealedText | null {
 /** Nothing counts so far by ones; from a counter at the end of the safe range the next one could not be told (E62). */
 const MAX_COUNT = 2 ** 48;
 
+/** The next one. At the end of the range it stays: what is written can always be read again. */
+export function nextCount(count: number): number {
+  return Math.min(count + 1, MAX_COUNT);
+}
+
 function isCount(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value <= MAX_COUNT;
 }
 
 function isTime(value: unknown): value is number {
   return typeof value === 'number' && Number.isFinite(value);
+}
+
+/** The last instant a `Date` can be, in epoch milliseconds; by what was stored later than that nothing could be put in order. */
+export const MAX_TIME = 8.64e15;
+
+/** A time of ours: of a write, not of a token. */
+function isInstant(value: unknown): value is number {
+  return isTime(value) && Math.abs(value) <= MAX_TIME;
 }
 
 function isState(value: unknown): value is RecordState {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { RECORD_VERSION, recordFieldsOf, type CredentialRecord, type OpenRecord } from '../credential/record.js';
+import { nextCount, RECORD_VERSION, recordFieldsOf, type CredentialRecord, type OpenRecord } from '../credential/record.js';
 import type { Token } from '../credential/token.js';
 import type { RecordDraft } from './writing.js';
 
@@ -23,7 +23,7 @@ export function replacementOf(current: CredentialRecord, token: Token, tags: rea
     tags: tags ?? current.tags,
     state: 'active',
     reason: null,
-    generation: current.generation + 1,
+    generation: nextCount(current.generation),
   };
 }
 
@@ -40,7 +40,7 @@ export function tombstoneOf(current: CredentialRecord): RecordDraft {
     claims: null,
     scope: '',
     secrets: null,
-    generation: current.generation + 1,
+    generation: nextCount(current.generation),
   };
 }
 
@@ -54,7 +54,7 @@ export function closed<R extends CredentialRecord>({ staged: _, intent: __, ...r
  * refresh may commit while the next holder of the lock has sent the same token, and nobody knows then which answer lives.
  */
 export function finished({ staged: _, intent, ...record }: OpenRecord, holder: string | undefined): Omit<OpenRecord, 'staged'> {
-  const generation = record.generation + 1;
+  const generation = nextCount(record.generation);
   const isOthers = intent !== undefined && intent.holder !== holder;
   return { ...record, generation, ...(isOthers && { intent: { ...intent, generation } }) };
 }

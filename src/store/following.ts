@@ -32,6 +32,8 @@ export interface Following {
   reread(id: string): Promise<CredentialRecord | undefined>;
   /** Reads everything again and folds the differences. */
   reload(): Promise<void>;
+  /** Forgets all that is known, since storage was emptied. */
+  forgetAll(): void;
   /** Tells of facts, and of the default that follows from them once all of them are known. */
   readonly tell: (facts: readonly StorageFact[], origin: EventOrigin) => void;
   /** What changes when a record is known to be this one, which storage has at `storedRevision`. */
@@ -170,7 +172,7 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
     turns,
     reread,
     reload: async () => {
-      const entries = await read((storage) => storage.readAll());
+      const entries = await ledger.readAll();
       await turns.withLock(STORE_RECORD_ID, rereadStore);
       const found = new Set<string>();
       const facts: StorageFact[] = [];
@@ -183,6 +185,11 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
       // What is missing may have been written meanwhile: only a reading of its own can tell.
       for (const { id, record } of [...ledger.entries()]) if (!found.has(id) && record.state !== 'removed') await reread(id);
     },
+    forgetAll: () =>
+      tell(
+        [...ledger.entries()].flatMap(({ id }) => forget(id)),
+        'here',
+      ),
     tell,
     learn,
     learnStore,

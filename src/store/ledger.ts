@@ -25,6 +25,7 @@ import type { Platform } from '../platform/platform.js';
 import type { CredentialStorage, StoredEntry } from '../storage/storage.js';
 import { withHeld } from './held.js';
 import type { Loop } from './loop.js';
+import { entriesOf } from './open-storage.js';
 
 /** A valid access token at hand: what a reader gets without asking anybody. */
 export interface Live {
@@ -102,6 +103,8 @@ export interface Ledger {
   readonly settled: (id: string) => readonly StorageFact[];
   /** Forgets that there ever was a record of this id. */
   readonly drop: (id: string) => void;
+  /** Everything there is, by id. @throws {StorageError} */
+  readonly readAll: () => Promise<readonly StoredEntry[]>;
   readonly read: <T>(question: (storage: CredentialStorage) => Promise<T>) => Promise<T>;
   readonly write: <T>(command: (storage: CredentialStorage) => Promise<T>) => Promise<T>;
 }
@@ -255,6 +258,7 @@ export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerC
       known.delete(id);
       book.claimants.delete(id);
     },
+    readAll: () => read(async (storage) => entriesOf(await storage.readAll())),
     read,
     write,
   };

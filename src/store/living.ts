@@ -9,6 +9,7 @@ import { compileQuery, normalizeTags, type CredentialQuery } from '../credential
 import { STORE_RECORD_ID, type CredentialRecord, type OpenRecord } from '../credential/record.js';
 import { fold } from '../credential/reducer.js';
 import type { CredentialState } from '../credential/state.js';
+import { withFields } from '../credential/create-token.js';
 import { isToken, type Token } from '../credential/token.js';
 import { CredentialError, StorageError } from '../errors.js';
 import type { OAuth2Client, UserInfo } from '../oauth/client.js';
@@ -77,7 +78,6 @@ export interface LivingContext {
   readonly credentials: CredentialContext;
   readonly storageOf: () => CredentialStorage;
   /** True if others write to the same records. */
-  readonly isShared: () => boolean;
   readonly clientOf: (record: CredentialRecord) => OAuth2Client | undefined;
   readonly withLock: <T>(name: string, run: () => Promise<T>, signal?: AbortSignal) => Promise<T>;
   /** True if tokens are renewed without being asked for. */
@@ -93,7 +93,7 @@ export interface LivingContext {
 
 /** Brings a store to life. */
 export function createLiving(context: LivingContext): Living {
-  const { ledger, loop, platform, isShared, clientOf } = context;
+  const { ledger, loop, platform, clientOf } = context;
   const dropped = (record: OpenRecord): void => void forget(clientOf(record), record);
   const following = createFollowing(ledger, loop, context.refreshOnly, dropped);
   const writing = createWriting({ ...context, following, dropped });
@@ -196,7 +196,8 @@ export function createLiving(context: LivingContext): Living {
     ...membership,
     store: async (token, tags, replace) => {
       if (!isToken(token)) throw new TypeError('store takes a Token: what a flow resumed with, or createToken made');
-      return membership.store(token, tags && normalizeTags(tags), replace);
+      const judged = withFields(token, {}); // it may be something that looks like one
+      return membership.store(judged, tags && normalizeTags(tags), replace);
     },
     refresh: async (id, request) => (await renewed(id, request)) as Token,
     renewedOrHeld: (id, minValidityMs) => renewedOrHeld(validToken, id, minValidityMs),
@@ -246,7 +247,7 @@ export function createLiving(context: LivingContext): Living {
       await Promise.all([resumeRevocations(parts), membership.sweep()]);
     },
     freeze: () => {
-      frozen = isShared();
+      frozen = true;
       refresher.freeze();
       trustMemory();
     },
@@ -256,13 +257,13 @@ export function createLiving(context: LivingContext): Living {
       const slept = frozen || platform.now() > clock.overdueAt();
       frozen = false;
       clock.check();
-      if (isShared()) void catchUp(slept);
+      void catchUp(slept);
     },
     caughtUp: () => {
       const slept = frozen;
       frozen = false;
       if (slept) void catchUp(slept); // asked something, so it runs again
-      if (isShared() && !closed && platform.now() > clock.overdueAt()) void catchUp(false);
+      if (!closed && platform.now() > clock.overdueAt()) void catchUp(false);
       return catchingUp;
     },
     hurry: () => refresher.hurry(),

@@ -5,7 +5,7 @@
  * @module
  */
 import type { CredentialQuery } from '../credential/query.js';
-import { STORE_RECORD_ID, type CredentialRecord } from '../credential/record.js';
+import { MAX_TIME, nextCount, STORE_RECORD_ID, type CredentialRecord } from '../credential/record.js';
 import { withFields } from '../credential/create-token.js';
 import type { Token } from '../credential/token.js';
 import { CredentialError } from '../errors.js';
@@ -29,7 +29,6 @@ export interface MembershipContext {
   readonly loop: Loop;
   readonly platform: Platform;
   readonly storageOf: () => CredentialStorage;
-  readonly isShared: () => boolean;
   /** The client a record belongs to; `undefined` where none is configured. */
   readonly clientOf: (record: CredentialRecord) => OAuth2Client | undefined;
   readonly withLock: <T>(name: string, run: () => Promise<T>) => Promise<T>;
@@ -49,17 +48,17 @@ export interface Membership {
 
 /** The membership of one store. */
 export function createMembership(context: MembershipContext): Membership {
-  const { ledger, following, writing, loop, platform, storageOf, isShared, withLock, clientOf, find } = context;
+  const { ledger, following, writing, loop, platform, storageOf, withLock, clientOf, find } = context;
   const alone = <T>(run: () => Promise<T>): Promise<T> => withLock('members', run);
 
   return {
     store: async (token, tags, replace) => {
       // Almost always it is one more: then nothing needs to be decided together with others.
-      if (isShared()) await rereadWhatMatters(token);
+      await rereadWhatMatters(token);
       const isOneMore = replace === undefined && !isNeeded() && !waitingFor(token) && !ledger.record(token.id);
       if (isOneMore) return add(token, tags ?? []);
       return alone(async () => {
-        if (isShared()) await rereadWhatMatters(token);
+        await rereadWhatMatters(token);
         const id = replace ?? waitingFor(token)?.id;
         if (id === undefined) return add(token, tags ?? []);
         const kept = id === token.id ? token : withFields(token, { id });
@@ -75,7 +74,7 @@ export function createMembership(context: MembershipContext): Membership {
     },
     setDefault: (id) =>
       alone(async () => {
-        if (isShared()) await following.reread(STORE_RECORD_ID); // what is believed to be the default may be so no longer
+        await following.reread(STORE_RECORD_ID); // what is believed to be the default may be so no longer
         if (loop.snapshot().defaultId === id && claimOf(id) >= ledger.book.store.topClaim) return;
         if (id === null)
           return void (await writing.updateStore((current) => ({ ...current, ...claimed(), nullClaim: claimed().topClaim })));
@@ -86,13 +85,15 @@ export function createMembership(context: MembershipContext): Membership {
       alone(async () => {
         let newest = 0; // a damaged one may be ahead
         for (const { record } of ledger.entries()) newest = Math.max(newest, record.epoch);
-        const epoch = Math.max(ledger.book.store.epoch, newest) + 1;
+        const epoch = nextCount(Math.max(ledger.book.store.epoch, newest));
         try {
-          await writing.updateStore((current) => ({ ...current, epoch: Math.max(current.epoch + 1, epoch), nullClaim: 0 }));
-          await writing.sweep((record) => record === null); // what no one can read is forgotten, too
+          await writing.updateStore((current) => ({ ...current, epoch: Math.max(nextCount(current.epoch), epoch), nullClaim: 0 }));
+          // What no one can read is forgotten, too; and where epochs have come to their end, everything is
+          await writing.sweep((record) => record === null || nextCount(epoch) === epoch);
         } catch {
           await writing.sweep(() => true, true); // a full disk takes no new epoch, but it lets go of records
           writing.giveUp();
+          following.forgetAll();
           await following.reload();
         }
         await storageOf().sweep?.();
@@ -133,12 +134,12 @@ export function createMembership(context: MembershipContext): Membership {
 
   /** A claim above all that were ever made, also by tabs whose messages were lost. */
   async function reserveClaim(): Promise<number> {
-    if (!isShared() || loop.snapshot().ids.length === 0) return ledger.book.topClaim + 1; // of an empty store everything was read
+    if (loop.snapshot().ids.length === 0) return claimed().topClaim; // of an empty store everything was read
     return (await writing.updateStore((current) => ({ ...current, ...claimed() }))).topClaim;
   }
 
   function claimed(): { readonly topClaim: number } {
-    return { topClaim: ledger.book.topClaim + 1 };
+    return { topClaim: nextCount(ledger.book.topClaim) };
   }
 
   function claimOf(id: string | null): number {
@@ -174,7 +175,7 @@ export function createMembership(context: MembershipContext): Membership {
     const draft = newDraft(token, {
       generation: 1,
       epoch: ledger.book.store.epoch,
-      storedAt: Math.max(platform.now(), (credentials.at(-1)?.storedAt ?? -Infinity) + 1),
+      storedAt: Math.min(Math.max(platform.now(), (credentials.at(-1)?.storedAt ?? -Infinity) + 1), MAX_TIME),
       defaultClaim: isNeeded() ? await reserveClaim() : 0,
       tags,
     });
@@ -182,7 +183,7 @@ export function createMembership(context: MembershipContext): Membership {
     const written = isTombstone(token.id)
       ? await writing.update(
           token.id,
-          (current) => (current.state === 'removed' ? { ...draft, generation: current.generation + 1 } : null),
+          (current) => (current.state === 'removed' ? { ...draft, generation: nextCount(current.generation) } : null),
           { keep: true },
         )
       : await writing.insert(draft);

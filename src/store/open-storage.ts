@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isPlainObject } from '../credential/data.js';
 import { asCredentialError, StorageError, type CredentialError } from '../errors.js';
 import type { Platform } from '../platform/platform.js';
 import type { CredentialStorage, Reach, StorageCapabilities, StoredEntry } from '../storage/storage.js';
@@ -38,13 +39,24 @@ export async function openStorage(
       );
     }
     onOpen(capabilities);
-    return { capabilities, entries: await Promise.race([storage.readAll(), deadline.passed]) };
+    return { capabilities, entries: entriesOf(await Promise.race([storage.readAll(), deadline.passed])) };
   } catch (thrown) {
     const error = asCredentialError(thrown, 'storage_failed', 'The storage could not be opened.');
     return { capabilities: { coherent: true, durability: 'none', reach: 'process' }, entries: [], error };
   } finally {
     deadline.cancel();
   }
+}
+
+/** What a storage gives as all of its records: a list, each id once. @throws {StorageError} it is none */
+export function entriesOf(given: unknown): readonly StoredEntry[] {
+  const byId = new Map<string, StoredEntry>();
+  for (const entry of Array.isArray(given) ? (given as readonly unknown[]) : [null]) {
+    if (!isPlainObject(entry) || typeof entry['id'] !== 'string')
+      throw new StorageError('storage_failed', 'The storage gave no list of records.');
+    if (!byId.has(entry['id'])) byId.set(entry['id'], { id: entry['id'], value: entry['value'] });
+  }
+  return [...byId.values()];
 }
 
 const DEADLINE_MS = 10_000;

@@ -7,6 +7,7 @@ import { assertGranted, childFor, childOf, narrowed, targetKey } from '../creden
 import { isPlainObject, parseJson } from '../credential/data.js';
 import {
   isOpen,
+  nextCount,
   STORE_RECORD_ID,
   type ChildToken,
   type CredentialRecord,
@@ -79,7 +80,6 @@ export interface RefreshContext {
   readonly loop: Loop;
   readonly platform: Pick<Platform, 'now' | 'monotonicNow' | 'setTimer' | 'crypto' | 'isOnline'>;
   /** True if others write to the same records. */
-  readonly isShared: () => boolean;
   /** The client a record belongs to; `undefined` where none is configured: then nothing is ever sent. */
   readonly clientOf: (record: CredentialRecord) => OAuth2Client | undefined;
 }
@@ -303,7 +303,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
     const written = await change((current) => ({ ...finished(current, holder), ...brought(current) }), me);
     unwritten.delete(id);
     // A clear elsewhere that no message told of. Whether or not it can be read now: the token is at hand.
-    if (written && context.isShared()) await following.reread(STORE_RECORD_ID).catch(() => undefined);
+    if (written) await following.reread(STORE_RECORD_ID).catch(() => undefined);
     return written ? { written: true, child } : { written: false };
   };
   /** Makes what was given durable, or finds that the credential ended meanwhile: then it is revoked, never stored (RF-13). */
@@ -365,7 +365,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
           state: 'needs_sign_in',
           reason,
           secrets: null,
-          generation: current.generation + 1,
+          generation: nextCount(current.generation),
         }));
         failure = new CredentialError('needs_sign_in', ENDINGS[reason], {
           issuer: client.issuer,

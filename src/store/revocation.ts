@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { CredentialRecord, OpenRecord } from '../credential/record.js';
+import { nextCount, type CredentialRecord, type OpenRecord } from '../credential/record.js';
 import { asCredentialError, CredentialError, type CredentialErrorCode } from '../errors.js';
 import type { OAuth2Client } from '../oauth/client.js';
 import { accessTokenIn, refreshTokenIn } from '../oauth/token-response.js';
@@ -113,7 +113,7 @@ async function revokeAccessToken(context: RevocationContext, record: OpenRecord)
     record.id,
     (current) =>
       current.state === 'active' && current.secrets?.accessToken === dead
-        ? { ...current, expiresAt: 0, generation: current.generation + 1 } // by any clock, also one that is set back
+        ? { ...current, expiresAt: 0, generation: nextCount(current.generation) } // by any clock, also one that is set back
         : null,
     { keep: true },
   );

@@ -111,7 +111,6 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
   const clients = createClients(options.clients, platform, createOAuth2Client);
   const refreshOnly = persist === 'refresh-only';
   let storage = options.storage ?? memoryStorage();
-  let shared = false;
   let connection: Connection | undefined;
   let closing: Promise<void> | undefined;
   const trust = { until: -Infinity };
@@ -155,7 +154,6 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
           renewsAhead: options.renewal?.ahead ?? platform.page !== undefined,
           credentials: context,
           storageOf: () => storage,
-          isShared: () => shared,
           clientOf: clients.ofRecord,
           withLock,
           announce: (record) => connection?.announce(record),
@@ -241,7 +239,6 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
       storage = memoryStorage({ namespace: storage.namespace }); // E38: say so and go on
       listen(capabilities);
     }
-    shared = capabilities.reach !== 'process' || storage.watch !== undefined;
     const changed = [...early]; // what was read of them may be old
     const isWhole = ledger.restore(entries, capabilities.durability !== 'none');
     if (error) loop.dispatch([{ type: 'not_durable', code: error.code, message: error.message }], 'here');
@@ -284,14 +281,16 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
     snapshot: () => loop.snapshot(),
     client: (name) => clients.named(name),
     store: async (token, { tags, replace } = {}) => {
-      const id = await command((all) => all.store(token, tags, typeof replace === 'object' ? replace.id : replace));
+      const place: unknown = typeof replace === 'object' ? (replace as Credential | null)?.id : replace;
+      if (replace !== undefined && typeof place !== 'string') throw new TypeError('replace must be a credential or its id');
+      const id = await command((all) => all.store(token, tags, place as string | undefined));
       const handle = handleOf(id);
       if (!handle) throw gone(); // removed elsewhere as soon as it was written
       return handle;
     },
     with: async (id) => {
       await open();
-      if (!loop.stateOf(id) && shared) await (await bring()).reread(id);
+      if (!loop.stateOf(id)) await (await bring()).reread(id);
       return handleOf(id);
     },
     find: async (query) => {

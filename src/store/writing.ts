@@ -6,6 +6,7 @@
  */
 import {
   isOpen,
+  nextCount,
   parseRecord,
   parseStoreRecord,
   STORE_RECORD_ID,
@@ -99,7 +100,7 @@ export function createWriting({ ledger, following, platform, refreshOnly, announ
   ): Promise<CredentialRecord | 'again' | null> => {
     const over = entry?.storedRevision ?? 0;
     const before = entry?.record;
-    const revision = Math.max(over, entry?.record.revision ?? 0) + 1;
+    const revision = nextCount(Math.max(over, entry?.record.revision ?? 0));
     const record: CredentialRecord = Object.freeze({ ...asStored(draft, entry), revision, changedAt: platform.now() });
     try {
       // What only says that something is under way means nothing after a loss of power; a token that waits means everything.
@@ -117,11 +118,11 @@ export function createWriting({ ledger, following, platform, refreshOnly, announ
     error: CredentialError,
     isAsKnown: () => boolean,
   ): Promise<CredentialRecord | 'again'> => {
-    if (record.state === 'removed' && over > 0 && (await removed(record.id, over))) return written(record, 0);
+    if (record.state === 'removed' && (await removed(record.id, over || 'any'))) return written(record, 0);
     return isAsKnown() ? kept(record, over, error) : 'again';
   };
   /** A full disk takes no tombstone, but it lets go of the record. */
-  const removed = (id: string, over: number): Promise<boolean> => write((storage) => storage.remove(id, over)).catch(() => false);
+  const removed = (id: string, over: number | 'any'): Promise<boolean> => write((storage) => storage.remove(id, over)).catch(() => false);
 
   const changing = async <R extends CredentialRecord>(
     id: string,
@@ -170,12 +171,12 @@ export function createWriting({ ledger, following, platform, refreshOnly, announ
   };
   /** What is to be stored where others have written before what waits could be. */
   const mergedWith = async (stored: CredentialRecord, record: CredentialRecord): Promise<CredentialRecord> => {
-    const revision = Math.max(stored.revision, record.revision) + 1;
+    const revision = nextCount(Math.max(stored.revision, record.revision));
     const { tags, defaultClaim } = stored;
     // A sign-out wins over whatever became of the same session meanwhile (RF-13).
     if (stored.state !== 'removed' && stored.storedAt === record.storedAt) {
       if (record.state === 'removed')
-        return { ...record, defaultClaim, revision, generation: Math.max(stored.generation + 1, record.generation) };
+        return { ...record, defaultClaim, revision, generation: Math.max(nextCount(stored.generation), record.generation) };
       if (record.state === 'revoking') return { ...stored, state: 'revoking', revision };
     }
     // The token is the one before ours, so only tags or the default changed: ours goes on top.
@@ -186,7 +187,7 @@ export function createWriting({ ledger, following, platform, refreshOnly, announ
     // Another token, or a sign-out: that counts, ours is dropped. Its generation goes above ours, or it would look like an old one.
     if (stored.state !== 'active' && isOpen(record)) dropped(record);
     const opened = await unsealed(stored).catch(() => stored);
-    const generation = isOpen(opened) ? Math.max(stored.generation, record.generation + 1) : stored.generation;
+    const generation = isOpen(opened) ? Math.max(stored.generation, nextCount(record.generation)) : stored.generation;
     return { ...withHeld(undefined, opened, refreshOnly), generation, revision };
   };
   const isOurs = async (stored: CredentialRecord, record: CredentialRecord): Promise<boolean> => {
@@ -215,7 +216,7 @@ export function createWriting({ ledger, following, platform, refreshOnly, announ
           const readable = parseStoreRecord(value) !== null;
           if (value !== undefined && !readable) await write((storage) => storage.remove(STORE_RECORD_ID, 'any'));
           const { store } = ledger.book;
-          const next: StoreRecord = Object.freeze({ ...change(store), revision: store.revision + 1 });
+          const next: StoreRecord = Object.freeze({ ...change(store), revision: nextCount(store.revision) });
           if (!(await write((storage) => storage.write(next, readable ? store.revision : 'absent')))) continue;
           tell(learnStore(next), 'here');
           announce({ id: next.id, generation: next.epoch, revision: next.revision });
@@ -225,7 +226,7 @@ export function createWriting({ ledger, following, platform, refreshOnly, announ
       }),
     sweep: async (isDue, isTold = false) => {
       const { epoch } = ledger.book.store;
-      for (const { id, value } of await read((storage) => storage.readAll())) {
+      for (const { id, value } of await ledger.readAll()) {
         if (id === STORE_RECORD_ID) continue;
         const parsed = parseRecord(value, id);
         const record = 'corrupt' in parsed ? null : parsed;
