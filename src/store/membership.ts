@@ -88,8 +88,9 @@ export function createMembership(context: MembershipContext): Membership {
         const epoch = nextCount(Math.max(ledger.book.store.epoch, newest));
         try {
           await writing.updateStore((current) => ({ ...current, epoch: Math.max(nextCount(current.epoch), epoch), nullClaim: 0 }));
-          // What no one can read is forgotten, too; and where epochs have come to their end, everything is
-          await writing.sweep((record) => record === null || nextCount(epoch) === epoch);
+          const isLast = nextCount(epoch) === epoch; // no epoch comes after it that would tell what was cleared
+          await writing.sweep((record) => record === null || isLast); // what no one can read is forgotten, too
+          if (isLast) following.forgetAll();
         } catch {
           await writing.sweep(() => true, true); // a full disk takes no new epoch, but it lets go of records
           writing.giveUp();

@@ -118,11 +118,15 @@ export function createWriting({ ledger, following, platform, refreshOnly, announ
     error: CredentialError,
     isAsKnown: () => boolean,
   ): Promise<CredentialRecord | 'again'> => {
-    if (record.state === 'removed' && (await removed(record.id, over || 'any'))) return written(record, 0);
+    if (record.state === 'removed' && (await removed(record.id, over))) return written(record, 0);
     return isAsKnown() ? kept(record, over, error) : 'again';
   };
-  /** A full disk takes no tombstone, but it lets go of the record. */
-  const removed = (id: string, over: number | 'any'): Promise<boolean> => write((storage) => storage.remove(id, over)).catch(() => false);
+  /** A full disk takes no tombstone, but it lets go of the record; of one that was never written nothing may be left either. */
+  const removed = (id: string, over: number): Promise<boolean> =>
+    write((storage) => storage.remove(id, over || 'any')).then(
+      (isGone) => isGone || over === 0,
+      () => false,
+    );
 
   const changing = async <R extends CredentialRecord>(
     id: string,

@@ -1,0 +1,236 @@
+// What a record or a storage says that no store of ours would ever write: others are unharmed, also after the next start.
+import type { CredentialStorage, StoredRecord } from '../../src/storage/storage.js';
+import type { Token } from '../../src/credential/token.js';
+import { closeAll, codeOf, createWorld, settle } from '../support/fixture.js';
+
+afterEach(closeAll);
+
+const MAX = 2 ** 48;
+const STORE = { v: 1, id: '@store', revision: 1, epoch: 0, nullClaim: 0, topClaim: 0 };
+
+/** A storage of this process that says nothing of its changes: a map, and a lock for all who share it. */
+function shelf(records = new Map<string, unknown>()): CredentialStorage & { readonly records: Map<string, unknown> } {
+  let last: Promise<unknown> = Promise.resolve();
+  const holds = (id: string, condition: number | 'absent' | 'any'): boolean => {
+    const found = records.get(id) as StoredRecord | undefined;
+    return condition === 'any' || (condition === 'absent' ? found === undefined : found?.revision === condition);
+  };
+  return {
+    records,
+    namespace: 'shelf',
+    open: () => Promise.resolve({ coherent: true, durability: 'relaxed', reach: 'process' }),
+    read: (id) => Promise.resolve(records.get(id)),
+    readAll: () => Promise.resolve(Array.from(records, ([id, value]) => ({ id, value }))),
+    write: (record, condition) => Promise.resolve(holds(record.id, condition) && records.set(record.id, record) === records),
+    remove: (id, condition) => Promise.resolve(holds(id, condition) && records.delete(id)),
+    withLock: (_, run) => {
+      const mine = last.then(run, run);
+      last = mine.catch(() => undefined);
+      return mine;
+    },
+    close: () => Promise.resolve(),
+  };
+}
+
+describe('E62 counters at the end of their range', () => {
+  it.each<[string, (hostile: Record<string, unknown>) => Record<string, unknown>]>([
+    ['the claim of a record', (hostile) => ({ bad: { ...hostile, defaultClaim: MAX } })],
+    ['the epoch of a record', (hostile) => ({ bad: { ...hostile, epoch: MAX } })],
+    ['the revision and generation of a record', (hostile) => ({ bad: { ...hostile, revision: MAX, generation: MAX } })],
+    ['the highest claim of the store', () => ({ '@store': { ...STORE, topClaim: MAX } })],
+    ['the claim of nobody', () => ({ '@store': { ...STORE, nullClaim: MAX } })],
+    ['the revision of the store', () => ({ '@store': { ...STORE, revision: MAX } })],
+  ])('(%s) cost no other credential at the next start', async (_, hostileBy) => {
+    const world = createWorld();
+    const first = await world.openTab();
+    const alice = await first.store.store(world.authority.signIn({ sub: 'alice' }));
+    await first.store.close();
+    const hostile = { ...(world.disk.records.get(alice.id) as object), id: 'bad', tags: [] };
+    for (const [id, value] of Object.entries(hostileBy(hostile))) world.disk.records.set(id, value);
+    const { store } = await world.openTab();
+    const bob = await store.store(world.authority.signIn({ sub: 'bob' }));
+    await store.setDefault(bob);
+    await (await store.with(alice.id))?.setTags(['kept']);
+    await (await store.with('bad'))?.setTags(['changed']);
+    const before = store.snapshot().ids;
+    expect(before).toEqual(expect.arrayContaining([alice.id, bob.id]));
+    await store.close();
+    const { store: later, events } = await world.openTab();
+    expect(later.snapshot().ids).toEqual(before);
+    expect((await later.with(alice.id))?.tags).toEqual(['kept']);
+    expect(events.filter(({ type }) => type === 'record_quarantined')).toEqual([]);
+  });
+
+  it.each([{ epoch: MAX }, { epoch: MAX - 1 }])(
+    '(the epoch of the store: %j) leave nothing of a clear, and what is stored after it stays',
+    async (ends) => {
+      const world = createWorld();
+      world.disk.records.set('@store', { ...STORE, ...ends });
+      const { store } = await world.openTab();
+      const left = await store.store(world.authority.signIn());
+      await store.clear();
+      await store.clear();
+      expect(store.snapshot().ids).toEqual([]);
+      const stays = await store.store(world.authority.signIn());
+      await store.close();
+      const { store: later } = await world.openTab();
+      expect(later.snapshot().ids).toEqual([stays.id]);
+      expect(await later.with(left.id)).toBeNull();
+    },
+  );
+
+  it('E62 a record of the end of time does not come before what is stored later', async () => {
+    const world = createWorld();
+    const first = await world.openTab();
+    const alice = await first.store.store(world.authority.signIn());
+    await first.store.close();
+    world.disk.records.set('late', { ...(world.disk.records.get(alice.id) as object), id: 'late', storedAt: 1e308 });
+    const { store, events } = await world.openTab();
+    const more = [await store.store(world.authority.signIn()), await store.store(world.authority.signIn())];
+    expect(store.snapshot().ids).toEqual([alice.id, ...more.map(({ id }) => id)]);
+    expect(events).toContainEqual(expect.objectContaining({ type: 'record_quarantined', id: 'late', reason: 'bad_times' }));
+  });
+});
+
+describe('E38 a storage whose list of records is none', () => {
+  it.each<[string, unknown]>([
+    ['null', null],
+    ['undefined', undefined],
+    ['an object', {}],
+    ['a list of null', [null]],
+    ['a list of texts', ['x']],
+    ['entries without an id', [{ value: {} }]],
+  ])('(%s) is not used: the store goes on in memory, and says so', async (_, given) => {
+    const world = createWorld();
+    const storage: CredentialStorage = { ...shelf(), readAll: () => Promise.resolve(given as never) };
+    const { store, events } = await world.openTab({ storage });
+    expect(events).toContainEqual(expect.objectContaining({ type: 'not_durable', code: 'storage_failed' }));
+    const credential = await store.store(world.authority.signIn());
+    expect(await credential.accessToken()).toBe(credential.token?.accessToken);
+  });
+
+  it('(later on) is an error of what was asked, and nothing is lost', async () => {
+    const world = createWorld();
+    const storage = shelf();
+    const { store } = await world.openTab({ storage });
+    const credential = await store.store(world.authority.signIn());
+    storage.readAll = () => Promise.resolve(null as never);
+    expect(await codeOf(store.clear())).toBe('storage_failed');
+    expect(storage.records.has(credential.id)).toBe(true);
+  });
+
+  it('one id twice is one credential, and gone when it is removed', async () => {
+    const world = createWorld();
+    const storage = shelf();
+    const { store: first } = await world.openTab({ storage });
+    const credential = await first.store(world.authority.signIn());
+    await first.close();
+    const { readAll } = storage;
+    storage.readAll = async () => (await readAll()).flatMap((entry) => [entry, entry]);
+    const { store } = await world.openTab({ storage });
+    expect(store.snapshot().ids).toEqual([credential.id]);
+    await (await store.with(credential.id))?.remove();
+    expect(store.snapshot().ids).toEqual([]);
+  });
+
+  it('a record that throws when it is looked at is reported, and the others are there', async () => {
+    const world = createWorld();
+    const storage = shelf();
+    const { store: first } = await world.openTab({ storage });
+    const credential = await first.store(world.authority.signIn());
+    await first.close();
+    storage.records.set('trap', {
+      get v(): number {
+        throw new Error('trap');
+      },
+    });
+    const { store, events } = await world.openTab({ storage });
+    expect(store.snapshot().ids).toEqual([credential.id]);
+    expect(events).toContainEqual(expect.objectContaining({ type: 'record_quarantined', id: 'trap', reason: 'not_an_object' }));
+  });
+});
+
+describe('a storage that breaks while somebody signs out', () => {
+  it('E47 after a clear that emptied it, but could not read it again, nobody is signed in here', async () => {
+    const world = createWorld();
+    const storage = shelf();
+    const { store } = await world.openTab({ storage });
+    const credential = await store.store(world.authority.signIn());
+    storage.read = () => Promise.reject(new Error('broken'));
+    await codeOf(store.clear());
+    expect(storage.records.has(credential.id)).toBe(false);
+    expect(store.snapshot()).toMatchObject({ ids: [], defaultId: null });
+    await expect(credential.accessToken()).rejects.toMatchObject({ code: 'credential_removed' });
+  });
+
+  it('E47 RF-15 what could never be written is removed without an error, and leaves nothing', async () => {
+    const world = createWorld();
+    const storage = shelf();
+    const { write } = storage;
+    storage.write = () => Promise.reject(new DOMException('full', 'QuotaExceededError'));
+    const { store, events } = await world.openTab({ storage });
+    const credential = await store.store(world.authority.signIn());
+    await credential.remove();
+    expect(store.snapshot().ids).toEqual([]);
+    storage.write = write;
+    await world.browser.advance(600_000);
+    await settle();
+    expect([...storage.records.keys()].filter((id) => !id.startsWith('@'))).toEqual([]);
+    expect(events.at(-1)?.type === 'durable' || events.some(({ type }) => type === 'durable')).toBe(true);
+  });
+});
+
+describe('E61 two stores over one storage of this process that tells nobody of its changes', () => {
+  it('have one default, know each other’s credentials when asked, and store into the epoch there is', async () => {
+    const world = createWorld();
+    const records = shelf().records;
+    const storage = shelf(records);
+    const [{ store: a }, { store: b }] = [await world.openTab({ storage }), await world.openTab({ storage })];
+    const first = await a.store(world.authority.signIn());
+    const second = await b.store(world.authority.signIn());
+    expect((await b.with(first.id))?.id).toBe(first.id);
+    await b.clear();
+    const third = await a.store(world.authority.signIn());
+    await Promise.all([a.close(), b.close()]);
+    const { store } = await world.openTab({ storage: shelf(records) });
+    expect(store.snapshot()).toMatchObject({ ids: [third.id], defaultId: third.id });
+    expect(await store.with(second.id)).toBeNull();
+  });
+});
+
+describe('what is given to store() and is no token', () => {
+  it.each<[string, (token: Token) => unknown]>([
+    ['a line break in the access token', (token) => ({ ...lookalike(token), accessToken: 'a\r\nb' })],
+    ['an id of the store’s own', (token) => ({ ...lookalike(token), id: '@store' })],
+    ['no time of expiry', (token) => ({ ...lookalike(token), expiresAt: Number.NaN })],
+  ])('6750-1 (%s) is a TypeError, and nothing is stored', async (_, forge) => {
+    const world = createWorld();
+    const { store } = await world.openTab();
+    await expect(store.store(forge(world.authority.signIn()) as Token)).rejects.toThrow(TypeError);
+    expect(store.snapshot().ids).toEqual([]);
+  });
+
+  it.each([{}, null, 7])('%j is no credential to replace: a TypeError', async (replace) => {
+    const world = createWorld();
+    const { store } = await world.openTab();
+    await expect(store.store(world.authority.signIn(), { replace: replace as never })).rejects.toThrow(TypeError);
+    expect(store.snapshot().ids).toEqual([]);
+  });
+});
+
+/** The members of a token, as another object. */
+function lookalike({
+  id,
+  accessToken,
+  refreshToken,
+  idToken,
+  tokenType,
+  scope,
+  issuedAt,
+  expiresAt,
+  claims,
+  context,
+  isEqual,
+}: Token): object {
+  return { id, accessToken, refreshToken, idToken, tokenType, scope, issuedAt, expiresAt, claims, context, isEqual };
+}
