@@ -23,6 +23,7 @@ import type { Token } from '../credential/token.js';
 import { isCredentialError, StorageError } from '../errors.js';
 import type { Platform } from '../platform/platform.js';
 import type { CredentialStorage, StoredEntry } from '../storage/storage.js';
+import { within } from '../storage/deadline.js';
 import { withHeld } from './held.js';
 import type { Loop } from './loop.js';
 import { entriesOf } from './open-storage.js';
@@ -113,7 +114,7 @@ export interface Ledger {
 export interface LedgerContext {
   /** Asked for late: it may turn out to be another one. */
   readonly storageOf: () => CredentialStorage;
-  readonly platform: Pick<Platform, 'now' | 'monotonicNow'>;
+  readonly platform: Pick<Platform, 'now' | 'monotonicNow' | 'setTimer'>;
   readonly loop: Loop;
   /** True if access tokens stay in memory. */
   readonly refreshOnly: boolean;
@@ -159,8 +160,8 @@ export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerC
   };
   const settled = (id: string): readonly StorageFact[] =>
     book.waiting.delete(id) && book.waiting.size === 0 && book.isDurable ? [{ type: 'durable' }] : [];
-  const read: Ledger['read'] = (question) => asking(() => question(storageOf()), 'read');
-  const write: Ledger['write'] = (command) => asking(() => command(storageOf()), 'written');
+  const read: Ledger['read'] = (question) => asking(platform, () => question(storageOf()), 'read');
+  const write: Ledger['write'] = (command) => asking(platform, () => command(storageOf()), 'written');
 
   const unsealed = async (record: CredentialRecord): Promise<OpenRecord> => {
     if (isOpen(record)) return record;
@@ -281,10 +282,13 @@ export function holdsTheSame(a: CredentialRecord['secrets'], b: CredentialRecord
   return a.accessToken === b.accessToken && a.refreshToken === b.refreshToken && a.idToken === b.idToken;
 }
 
-/** What a storage throws becomes ours; its own errors may hold anything. */
-async function asking<T>(question: () => Promise<T>, verb: 'read' | 'written'): Promise<T> {
+/** How long a storage may take for one answer, in milliseconds. */
+const PATIENCE_MS = 30_000;
+
+/** What a storage throws becomes ours; its own errors may hold anything. One that never answers has failed, too (RF-15). */
+async function asking<T>(platform: Pick<Platform, 'setTimer'>, question: () => Promise<T>, verb: 'read' | 'written'): Promise<T> {
   try {
-    return await question();
+    return await within(platform, PATIENCE_MS, 'The storage does not answer; try again.', question());
   } catch (error) {
     if (error instanceof StorageError) throw error;
     throw new StorageError('storage_failed', `The storage could not be ${verb}${reasonOf(error)}.`);

@@ -35,7 +35,7 @@ export interface RevocationContext {
   readonly following: Following;
   readonly writing: Writing;
   readonly platform: Platform;
-  readonly withLock: <T>(name: string, run: () => Promise<T>) => Promise<T>;
+  readonly withLock: <T>(name: string, run: () => Promise<T>, signal?: AbortSignal) => Promise<T>;
   readonly clientOf: (record: CredentialRecord) => OAuth2Client | undefined;
 }
 
@@ -62,9 +62,9 @@ export async function resumeRevocations(context: RevocationContext): Promise<voi
 
 /** The remote part and the tombstone; other tabs that find the same mark wait and then find nothing left to do. */
 async function finish(context: RevocationContext, marked: CredentialRecord, target: RevokeTarget): Promise<RevokeResult> {
-  const { ledger, following, writing, withLock } = context;
+  const { ledger, following, writing } = context;
   const { id } = marked;
-  return withLock(`revoke:${id}`, async () => {
+  return aloneInTime(context, `revoke:${id}`, async () => {
     await following.reread(id).catch(() => undefined); // a broken storage keeps nobody signed in
     const current = ledger.record(id);
     if (!current || current.state === 'removed') return { local: 'removed', refreshToken: NOT_ASKED, accessToken: NOT_ASKED };
@@ -72,6 +72,26 @@ async function finish(context: RevocationContext, marked: CredentialRecord, targ
     await writing.update(id, (latest) => (latest.state === 'revoking' ? tombstoneOf(latest) : null), { keep: true });
     return { local: 'removed', ...remote };
   });
+}
+
+/** Under a lock that others wait for; without it where it is not to be had in time: who signs out waits for no frozen tab (E47). */
+async function aloneInTime<T>({ platform, withLock }: RevocationContext, name: string, run: () => Promise<T>): Promise<T> {
+  const late = new AbortController();
+  const cancel = platform.setTimer(() => late.abort(), DEADLINE_MS);
+  let hasBegun = false;
+  const begin = (): Promise<T> => {
+    hasBegun = true;
+    cancel();
+    return run();
+  };
+  try {
+    return await withLock(name, begin, late.signal);
+  } catch (error) {
+    if (hasBegun) throw error;
+    return run();
+  } finally {
+    cancel();
+  }
 }
 
 const NOT_ASKED: RemoteRevocation = { status: 'not_asked' };

@@ -13,6 +13,7 @@ import type { Token } from '../credential/token.js';
 import { CredentialError, StorageError } from '../errors.js';
 import { createOAuth2Client, type OAuth2Client, type OAuth2ClientOptions } from '../oauth/client.js';
 import { defaultPlatform, type Platform } from '../platform/platform.js';
+import { within } from '../storage/deadline.js';
 import { memoryStorage } from '../storage/memory/index.js';
 import type { CredentialStorage, StorageCapabilities } from '../storage/storage.js';
 import { createClients, type ClientName } from './clients.js';
@@ -324,10 +325,13 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
         connection = undefined;
         living?.close();
         loop.close();
-        await storage.close().catch(() => undefined);
+        await within(platform, CLOSING_MS, 'The storage did not close.', (async () => storage.close())()).catch(() => undefined);
       })()),
   };
 }
+
+/** How long `close` waits for a storage, in milliseconds. */
+const CLOSING_MS = 10_000;
 
 function isStorage(value: unknown): boolean {
   return isPlainObject(value) && typeof value['open'] === 'function' && typeof value['write'] === 'function';

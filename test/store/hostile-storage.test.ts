@@ -1,7 +1,8 @@
 // What a record or a storage says that no store of ours would ever write: others are unharmed, also after the next start.
 import type { CredentialStorage, StoredRecord } from '../../src/storage/storage.js';
 import type { Token } from '../../src/credential/token.js';
-import { closeAll, codeOf, createWorld, settle } from '../support/fixture.js';
+import type { Credential } from '../../src/store/credential.js';
+import { closeAll, codeOf, createWorld, settle, type Tab, type World } from '../support/fixture.js';
 
 afterEach(closeAll);
 
@@ -179,6 +180,66 @@ describe('a storage that breaks while somebody signs out', () => {
     expect(events.at(-1)?.type === 'durable' || events.some(({ type }) => type === 'durable')).toBe(true);
   });
 });
+
+describe('RF-15 a storage that stops answering', () => {
+  const stopped = (): Promise<never> => new Promise(() => undefined);
+
+  it.each<[string, (tab: Opened) => Promise<unknown>]>([
+    ['a change of tags', ({ credential }) => credential.setTags(['x'])],
+    ['one more credential', ({ store, world }) => store.store(world.authority.signIn())],
+    ['a removal', ({ credential }) => credential.remove()],
+    ['a new default', ({ store }) => store.setDefault(null)],
+    ['a clear', ({ store }) => store.clear()],
+    ['a revocation', ({ credential }) => credential.revoke()],
+    ['a refresh', ({ credential }) => credential.refresh()],
+  ])('holds %s for a bounded time, and closing, too', async (_, command) => {
+    const world = createWorld();
+    const storage = shelf();
+    const tab = await world.openTab({ storage });
+    const credential = await tab.store.store(world.authority.signIn());
+    storage.read = storage.readAll = storage.write = storage.remove = storage.close = stopped;
+    let isSettled = false;
+    const settled = command({ ...tab, world, credential }).then(
+      () => (isSettled = true),
+      (error: unknown) => {
+        isSettled = true;
+        expect(error).toMatchObject({ name: 'StorageError', code: 'storage_failed' });
+      },
+    );
+    for (let minutes = 0; minutes < 20 && !isSettled; minutes++) {
+      world.authority.refreshes.at(-1)?.answer();
+      await world.browser.advance(60_000);
+    }
+    expect(isSettled).toBe(true);
+    await settled;
+    const closing = tab.store.close();
+    for (let minutes = 0; minutes < 20; minutes++) await world.browser.advance(60_000);
+    await closing;
+  });
+
+  it('E47 a revocation waits five seconds for its lock, and purges without it', async () => {
+    const world = createWorld();
+    const storage = shelf();
+    const { store } = await world.openTab({ storage });
+    const credential = await store.store(world.authority.signIn());
+    const { withLock } = storage;
+    storage.withLock = (name, run, signal) =>
+      name.includes('revoke:')
+        ? new Promise((_, reject) => signal?.addEventListener('abort', () => reject(new DOMException('left', 'AbortError'))))
+        : withLock!(name, run, signal);
+    const revoked = credential.revoke();
+    await world.browser.advance(4_999);
+    expect(JSON.stringify(storage.records.get(credential.id))).toContain('accessToken');
+    await world.browser.advance(1);
+    expect(await revoked).toMatchObject({ local: 'removed' });
+    expect(JSON.stringify(storage.records.get(credential.id))).not.toContain('accessToken');
+  });
+});
+
+interface Opened extends Tab {
+  readonly world: World;
+  readonly credential: Credential;
+}
 
 describe('E61 two stores over one storage of this process that tells nobody of its changes', () => {
   it('have one default, know each other’s credentials when asked, and store into the epoch there is', async () => {
