@@ -349,6 +349,11 @@ export function nextCount(count: number): number {
   return Math.min(count + 1, MAX_COUNT);
 }
 
+/** True where the next one is no higher: there, equal counts do not say that nothing has changed. */
+export function isLastCount(count: number): boolean {
+  return count >= MAX_COUNT;
+}
+
 function isCount(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value <= MAX_COUNT;
 }

@@ -249,7 +249,8 @@ class Sending {
     };
     stepUps.set(key, begun, isDone ? undefined : Infinity); // a user may take her time
     if (!stepUp || isDone) return begun;
-    prompted.set(url, true, Infinity); // for whatever credential: one that it brought may be refused, too
+    // For whatever credential: one that it brought may be refused, too. If nobody waits, nobody ends it
+    prompted.set(url, true, Math.max(options.stepUpWaitMs ?? STEP_UP_WAIT_MS, STEP_UP_WAIT_MS));
     begun.granted = (async () => (await stepUp(challenge, credential)) === true)();
     begun.granted.then(begun.end, begun.end);
     return begun;

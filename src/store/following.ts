@@ -8,6 +8,7 @@ import type { EventOrigin, StorageFact } from '../credential/actions.js';
 import { difference } from '../credential/difference.js';
 import {
   defaultIdOf,
+  isLastCount,
   isOpen,
   isSealedText,
   parseRecord,
@@ -66,7 +67,7 @@ function relationOf(before: CredentialRecord | undefined, after: CredentialRecor
   if (!before) return 'later';
   const wasRemoved = before.state === 'removed';
   if (wasRemoved && after.state !== 'removed' && after.storedAt !== before.storedAt) return 'anew';
-  if (after.revision <= before.revision) return 'overtaken';
+  if (after.revision <= before.revision && !isLastCount(after.revision)) return 'overtaken';
   return !wasRemoved && after.generation < before.generation ? 'older' : 'later';
 }
 
@@ -123,7 +124,7 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
     return learn(withHeld(entry?.record, parsed, refreshOnly), parsed.revision);
   };
   const learnStore: Following['learnStore'] = (next) => {
-    if (next.revision <= book.store.revision) return [];
+    if (next.revision <= book.store.revision && !isLastCount(next.revision)) return [];
     const cleared = next.epoch > book.store.epoch;
     book.store = next;
     book.topClaim = Math.max(book.topClaim, next.topClaim, next.nullClaim);
@@ -178,7 +179,9 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
       const facts: StorageFact[] = [];
       for (const { id, value } of entries) {
         found.add(id);
-        if (id === STORE_RECORD_ID || revisionOf(value) === ledger.entry(id)?.storedRevision) continue; // known already
+        const revision = revisionOf(value);
+        const isKnown = revision === ledger.entry(id)?.storedRevision && !(revision !== undefined && isLastCount(revision));
+        if (id === STORE_RECORD_ID || isKnown) continue;
         facts.push(...judge(id, await parsedAndOpen(id, value)));
       }
       tell(facts, 'elsewhere');

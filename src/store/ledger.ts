@@ -160,16 +160,20 @@ export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerC
   };
   const settled = (id: string): readonly StorageFact[] =>
     book.waiting.delete(id) && book.waiting.size === 0 && book.isDurable ? [{ type: 'durable' }] : [];
-  const read: Ledger['read'] = (question) => asking(platform, () => question(storageOf()), 'read');
-  const write: Ledger['write'] = (command) => asking(platform, () => command(storageOf()), 'written');
+  const inTime = <T>(question: (storage: CredentialStorage) => Promise<T>): Promise<T> =>
+    within(platform, PATIENCE_MS, 'The storage does not answer; try again.', question(storageOf()));
+  const read: Ledger['read'] = (question) => asking(() => inTime(question), 'read');
+  const write: Ledger['write'] = (command) => asking(() => inTime(command), 'written');
 
   const unsealed = async (record: CredentialRecord): Promise<OpenRecord> => {
     if (isOpen(record)) return record;
-    const value = await read(async (storage) => {
+    // Without a limit: a key may ask a person for a passphrase
+    const value = await asking(async () => {
+      const storage = storageOf();
       if (!storage.unseal)
         throw new StorageError('key_lost', 'The record is sealed, and this storage cannot open it; wrap it in sealed(…).');
       return storage.unseal(record);
-    });
+    }, 'read');
     const opened = parseRecord(value, record.id);
     if ('corrupt' in opened || !isOpen(opened)) throw new StorageError('seal_broken', 'What was sealed is no secret of a credential.');
     return opened;
@@ -282,13 +286,13 @@ export function holdsTheSame(a: CredentialRecord['secrets'], b: CredentialRecord
   return a.accessToken === b.accessToken && a.refreshToken === b.refreshToken && a.idToken === b.idToken;
 }
 
-/** How long a storage may take for one answer, in milliseconds. */
+/** How long a storage may take for one answer, in milliseconds: one that never answers has failed, too (RF-15). */
 const PATIENCE_MS = 30_000;
 
-/** What a storage throws becomes ours; its own errors may hold anything. One that never answers has failed, too (RF-15). */
-async function asking<T>(platform: Pick<Platform, 'setTimer'>, question: () => Promise<T>, verb: 'read' | 'written'): Promise<T> {
+/** What a storage throws becomes ours; its own errors may hold anything. */
+async function asking<T>(question: () => Promise<T>, verb: 'read' | 'written'): Promise<T> {
   try {
-    return await within(platform, PATIENCE_MS, 'The storage does not answer; try again.', question());
+    return await question();
   } catch (error) {
     if (error instanceof StorageError) throw error;
     throw new StorageError('storage_failed', `The storage could not be ${verb}${reasonOf(error)}.`);

@@ -6,7 +6,7 @@
  */
 import { distinctUntilChanged, map, type Observable } from 'rxjs';
 import { compileQuery, normalizeTags, type CredentialQuery } from '../credential/query.js';
-import { STORE_RECORD_ID, type CredentialRecord, type OpenRecord } from '../credential/record.js';
+import { isLastCount, STORE_RECORD_ID, type CredentialRecord, type OpenRecord } from '../credential/record.js';
 import { fold } from '../credential/reducer.js';
 import type { CredentialState } from '../credential/state.js';
 import { withFields } from '../credential/create-token.js';
@@ -208,7 +208,8 @@ export function createLiving(context: LivingContext): Living {
     },
     remove: async (id) => {
       await writing.update(id, (record) => (record.state === 'removed' ? null : tombstoneOf(record)), { keep: true });
-      if (writing.isWaiting(id))
+      // Of what was never written nothing is there; its tombstone waits for a write that was given up, and may come yet
+      if (writing.isWaiting(id) && (ledger.entry(id)?.storedRevision ?? 0) > 0)
         throw new StorageError('storage_failed', 'The credential is forgotten here, but storage still holds it; removing is tried again.');
     },
     setTags: async (id, list) => {
@@ -239,7 +240,7 @@ export function createLiving(context: LivingContext): Living {
       if (frozen) return;
       const known = id === STORE_RECORD_ID ? ledger.book.store.revision : ledger.entry(id)?.storedRevision;
       const isGone = ledger.record(id)?.state === 'removed'; // stored anew, it counts from the beginning
-      if (!isGone && known !== undefined && typeof revision === 'number' && revision <= known) return;
+      if (!isGone && known !== undefined && typeof revision === 'number' && revision <= known && !isLastCount(known)) return;
       void (writing.isWaiting(id) ? retry() : following.reread(id)).catch(() => undefined);
     },
     reread: (id) => following.reread(id),

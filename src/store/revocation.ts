@@ -10,6 +10,7 @@ import { asCredentialError, CredentialError, type CredentialErrorCode } from '..
 import type { OAuth2Client } from '../oauth/client.js';
 import { accessTokenIn, refreshTokenIn } from '../oauth/token-response.js';
 import type { Platform } from '../platform/platform.js';
+import { within } from '../storage/deadline.js';
 import { tombstoneOf } from './drafts.js';
 import type { Following } from './following.js';
 import type { Ledger } from './ledger.js';
@@ -62,36 +63,35 @@ export async function resumeRevocations(context: RevocationContext): Promise<voi
 
 /** The remote part and the tombstone; other tabs that find the same mark wait and then find nothing left to do. */
 async function finish(context: RevocationContext, marked: CredentialRecord, target: RevokeTarget): Promise<RevokeResult> {
-  const { ledger, following, writing } = context;
+  const { ledger, following, writing, platform } = context;
   const { id } = marked;
   return aloneInTime(context, `revoke:${id}`, async () => {
     await following.reread(id).catch(() => undefined); // a broken storage keeps nobody signed in
     const current = ledger.record(id);
     if (!current || current.state === 'removed') return { local: 'removed', refreshToken: NOT_ASKED, accessToken: NOT_ASKED };
-    const remote = await revokeRemotely(context, await ledger.open(id).catch(() => undefined), marked, target);
+    const opening = within(platform, DEADLINE_MS, 'The record was not opened in time.', ledger.open(id)); // its key may ask a person
+    const remote = await revokeRemotely(context, await opening.catch(() => undefined), marked, target);
     await writing.update(id, (latest) => (latest.state === 'revoking' ? tombstoneOf(latest) : null), { keep: true });
     return { local: 'removed', ...remote };
   });
 }
 
-/** Under a lock that others wait for; without it where it is not to be had in time: who signs out waits for no frozen tab (E47). */
-async function aloneInTime<T>({ platform, withLock }: RevocationContext, name: string, run: () => Promise<T>): Promise<T> {
-  const late = new AbortController();
-  const cancel = platform.setTimer(() => late.abort(), DEADLINE_MS);
-  let hasBegun = false;
-  const begin = (): Promise<T> => {
-    hasBegun = true;
-    cancel();
-    return run();
-  };
-  try {
-    return await withLock(name, begin, late.signal);
-  } catch (error) {
-    if (hasBegun) throw error;
-    return run();
-  } finally {
-    cancel();
-  }
+/**
+ * Under a lock that others wait for; without it where it is not to be had in time, whatever the lock makes of its signal: who signs out waits
+ * for no frozen tab (E47). Once in any case. If the lock is had, it is free again when this ends, or the time is up.
+ */
+function aloneInTime<T>({ platform, withLock }: RevocationContext, name: string, run: () => Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const late = new AbortController();
+    let begun: Promise<T> | undefined;
+    const begin = (): Promise<T> => (begun ??= run());
+    const end = (): void => void begin().then(resolve, reject).finally(cancel);
+    const cancel = platform.setTimer(() => {
+      if (!begun) late.abort();
+      end();
+    }, DEADLINE_MS);
+    (async () => withLock(name, begin, late.signal))().then(end, end);
+  });
 }
 
 const NOT_ASKED: RemoteRevocation = { status: 'not_asked' };

@@ -118,15 +118,11 @@ export function createWriting({ ledger, following, platform, refreshOnly, announ
     error: CredentialError,
     isAsKnown: () => boolean,
   ): Promise<CredentialRecord | 'again'> => {
-    if (record.state === 'removed' && (await removed(record.id, over))) return written(record, 0);
+    if (record.state === 'removed' && over > 0 && (await removed(record.id, over))) return written(record, 0);
     return isAsKnown() ? kept(record, over, error) : 'again';
   };
-  /** A full disk takes no tombstone, but it lets go of the record; of one that was never written nothing may be left either. */
-  const removed = (id: string, over: number): Promise<boolean> =>
-    write((storage) => storage.remove(id, over || 'any')).then(
-      (isGone) => isGone || over === 0,
-      () => false,
-    );
+  /** A full disk takes no tombstone, but it lets go of the record. */
+  const removed = (id: string, over: number): Promise<boolean> => write((storage) => storage.remove(id, over)).catch(() => false);
 
   const changing = async <R extends CredentialRecord>(
     id: string,

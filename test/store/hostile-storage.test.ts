@@ -62,7 +62,28 @@ describe('E62 counters at the end of their range', () => {
     expect(events.filter(({ type }) => type === 'record_quarantined')).toEqual([]);
   });
 
-  it.each([{ epoch: MAX }, { epoch: MAX - 1 }])(
+  it('E47 (the revision of a record) let it be removed, here and for good', async () => {
+    const world = createWorld();
+    const first = await world.openTab();
+    const alice = await first.store.store(world.authority.signIn());
+    await first.store.close();
+    world.disk.records.set(alice.id, { ...(world.disk.records.get(alice.id) as object), revision: MAX, generation: MAX });
+    const [{ store }, other] = [await world.openTab(), await world.openTab()];
+    const credential = await store.with(alice.id);
+    const old = credential?.token?.accessToken;
+    const renewing = credential?.refresh();
+    await settle();
+    world.authority.refreshes.at(-1)?.answer();
+    expect((await renewing)?.accessToken).not.toBe(old);
+    expect(await credential?.accessToken()).not.toBe(old);
+    await credential?.remove();
+    await settle();
+    expect([store.snapshot().ids, other.store.snapshot().ids]).toEqual([[], []]);
+    await expect(credential?.accessToken()).rejects.toMatchObject({ code: 'credential_removed' });
+    expect((await world.openTab()).store.snapshot().ids).toEqual([]);
+  });
+
+  it.each([{ revision: MAX }, { revision: MAX, epoch: MAX }, { epoch: MAX }, { epoch: MAX - 1 }])(
     '(the epoch of the store: %j) leave nothing of a clear, and what is stored after it stays',
     async (ends) => {
       const world = createWorld();
@@ -176,8 +197,34 @@ describe('a storage that breaks while somebody signs out', () => {
     storage.write = write;
     await world.browser.advance(600_000);
     await settle();
-    expect([...storage.records.keys()].filter((id) => !id.startsWith('@'))).toEqual([]);
-    expect(events.at(-1)?.type === 'durable' || events.some(({ type }) => type === 'durable')).toBe(true);
+    expect(JSON.stringify([...storage.records])).not.toContain('accessToken');
+    expect(events.map(({ type }) => type)).toContain('durable');
+  });
+
+  it('E47 RF-13 who signs out while her first write hangs stays signed out when it commits after all', async () => {
+    const world = createWorld();
+    const storage = shelf();
+    const { write } = storage;
+    let commit = (): Promise<unknown> => Promise.resolve();
+    storage.write = (record, condition) => {
+      if (record.id.startsWith('@')) return write(record, condition);
+      commit = () => write(record, condition);
+      storage.write = () => Promise.reject(new Error('broken'));
+      return new Promise(() => undefined);
+    };
+    const { store } = await world.openTab({ storage });
+    const storing = store.store(world.authority.signIn());
+    await world.browser.advance(31_000);
+    const credential = await storing;
+    await credential.remove();
+    expect(await commit()).toBe(true);
+    expect(JSON.stringify([...storage.records])).toContain('accessToken'); // as feared
+    storage.write = write;
+    await world.browser.advance(60_000);
+    expect(JSON.stringify([...storage.records])).not.toContain('accessToken');
+    await store.close();
+    const { store: later } = await world.openTab({ storage });
+    expect(later.snapshot().ids).toEqual([]);
   });
 });
 
@@ -215,6 +262,83 @@ describe('RF-15 a storage that stops answering', () => {
     const closing = tab.store.close();
     for (let minutes = 0; minutes < 20; minutes++) await world.browser.advance(60_000);
     await closing;
+  });
+
+  it.each<[string, () => Required<CredentialStorage>['withLock']]>([
+    ['takes no notice of the signal', () => () => new Promise(() => undefined)],
+    ['rejects at once', () => () => Promise.reject(new Error('no lock'))],
+    [
+      'rejects when it is late, and is granted all the same',
+      () => (_, run, signal) =>
+        new Promise((_resolve, reject) => signal?.addEventListener('abort', () => (reject(new Error('late')), void run()))),
+    ],
+  ])('E47 a revocation whose lock %s is done once', async (_, lock) => {
+    const world = createWorld();
+    const storage = shelf();
+    const { store } = await world.openTab({ storage });
+    const credential = await store.store(world.authority.signIn());
+    const { withLock } = storage;
+    const hostile = lock();
+    storage.withLock = (name, run, signal) => (name.includes('revoke:') ? hostile(name, run, signal) : withLock!(name, run, signal));
+    const revoked = credential.revoke();
+    await world.browser.advance(5_000);
+    expect(await revoked).toMatchObject({ local: 'removed' });
+    await settle();
+    expect(world.authority.revocations.map(({ hint }) => hint).toSorted()).toEqual(['access_token', 'refresh_token']);
+  });
+
+  it('an opening that asks a person may take as long as it takes', async () => {
+    const world = createWorld();
+    const storage = shelf();
+    const { store: first } = await world.openTab({ storage });
+    const { id } = await first.store(world.authority.signIn());
+    await first.close();
+    const open = storage.records.get(id) as { readonly secrets: unknown };
+    storage.records.set(id, { ...open, secrets: { sealed: 'text' } });
+    let answer = (): void => undefined;
+    storage.unseal = () => new Promise((resolve) => (answer = () => resolve(open)));
+    const { store } = world.startTab({ storage });
+    await world.browser.advance(10_000); // so long a start waits
+    const asking = store.getDefault().then((credential) => credential?.accessToken());
+    await world.browser.advance(120_000);
+    answer();
+    expect(await asking).toBe((open.secrets as { readonly accessToken: string }).accessToken);
+  });
+
+  it('E47 a revocation whose key asks a person purges after five seconds, and says that the server was not told', async () => {
+    const world = createWorld();
+    const storage = shelf();
+    const { store: first } = await world.openTab({ storage });
+    const { id } = await first.store(world.authority.signIn());
+    await first.close();
+    storage.records.set(id, { ...(storage.records.get(id) as object), secrets: { sealed: 'text' } });
+    storage.unseal = () => new Promise(() => undefined);
+    const { store } = world.startTab({ storage });
+    await world.browser.advance(10_000);
+    const revoked = (await store.with(id))?.revoke();
+    await world.browser.advance(5_000);
+    const failed = { status: 'failed', code: 'key_lost' };
+    expect(await revoked).toEqual({ local: 'removed', refreshToken: failed, accessToken: failed });
+    expect(JSON.stringify([...storage.records])).not.toContain('sealed');
+  });
+
+  it('E47 the lock of a revocation is free again when it ends', async () => {
+    const world = createWorld();
+    const storage = shelf();
+    const { store } = await world.openTab({ storage });
+    const credential = await store.store(world.authority.signIn());
+    const { withLock } = storage;
+    let held = 0;
+    storage.withLock = async (name, run, signal) => {
+      if (!name.includes('revoke:')) return withLock!(name, run, signal);
+      held++;
+      const value = await run();
+      await settle();
+      held--;
+      return value;
+    };
+    await credential.revoke();
+    expect(held).toBe(0);
   });
 
   it('E47 a revocation waits five seconds for its lock, and purges without it', async () => {

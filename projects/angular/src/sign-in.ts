@@ -28,7 +28,10 @@ export interface SignInFailure {
 export interface CompleteSignInOptions extends StoreChoice {
   /** The client that began; left out: the only one. */
   readonly client?: ClientName;
-  /** Tags of the credential: a sign-in with others is another credential, also of the same user. Left out: those it has, or none. */
+  /**
+   * Tags of the credential. Only one that has all of them is taken for the same, so that one user can have several. Left out: the default, or
+   * another of the user's, keeps what tags it has.
+   */
   readonly tags?: readonly string[];
   /** Where to go if the sign-in was begun without `returnTo`. Default `/`. */
   readonly home?: string;

@@ -111,7 +111,7 @@ export function sealed(storage: CredentialStorage, options: SealedStorageOptions
       keys.close?.();
     },
   };
-  if (storage.withLock) outside.withLock = (name, run) => storage.withLock!(name, run);
+  if (storage.withLock) outside.withLock = (name, run, signal) => storage.withLock!(name, run, signal);
   if (storage.watch) outside.watch = (listener) => storage.watch!(listener);
   return outside;
 }
