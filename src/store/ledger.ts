@@ -246,6 +246,8 @@ export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerC
       }
       const credentials = records.map(factsOf).filter((facts) => facts !== null);
       book.defaultId = defaultIdOf(records, book.store);
+      const entry = book.defaultId !== null && known.get(book.defaultId);
+      if (entry) void openNow(entry).catch(() => undefined); // on its way while the state is made; who waits for it hears what failed
       loop.begin({ type: 'restored', durable, credentials, defaultId: book.defaultId });
       loop.dispatch(problems, 'here');
       return problems.length === 0;

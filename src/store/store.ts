@@ -16,14 +16,14 @@ import { defaultPlatform, type Platform } from '../platform/platform.js';
 import { within } from '../storage/deadline.js';
 import { memoryStorage } from '../storage/memory/index.js';
 import type { CredentialStorage, StorageCapabilities } from '../storage/storage.js';
-import { createClients, type ClientName } from './clients.js';
+import { createClients, type ClientName, type Clients } from './clients.js';
 import { createCredentialFactory, gone, tokenStream, type Credential, type CredentialContext } from './credential.js';
 import { createLedger } from './ledger.js';
 import type { Living } from './living.js';
 import { createLoop } from './loop.js';
 import { deadlineOf, openStorage } from './open-storage.js';
 import type { RenewalOptions } from './renewal.js';
-import { connect, type Connection, type Listener } from './tabs.js';
+import { connect, type Connection } from './tabs.js';
 
 /** Options of a store. */
 export interface CredentialStoreOptions {
@@ -99,41 +99,40 @@ export interface CredentialStore {
  * @throws {TypeError} no client, or a wrong client option
  */
 export function createCredentialStore(options: CredentialStoreOptions): CredentialStore {
-  const given: unknown = options;
-  if (!isPlainObject(given) || typeof given['clients'] !== 'object' || given['clients'] === null) {
-    throw new TypeError('options.clients must be a client, or a list of them');
-  }
-  const { persist = 'all' } = options;
-  if (persist !== 'all' && persist !== 'refresh-only') throw new TypeError('options.persist must be "all" or "refresh-only"');
-  if (options.storage !== undefined && !isStorage(options.storage))
-    throw new TypeError('options.storage must be a storage, such as indexedDBStorage(): call the function');
-  if (options.storage?.needsSealing) throw new TypeError('This storage must not hold tokens in the clear: pass sealed(storage, …) instead');
+  assertOptions(options);
   const platform = options.platform ?? platformOf(options.clients) ?? defaultPlatform();
-  const clients = createClients(options.clients, platform, createOAuth2Client);
-  const refreshOnly = persist === 'refresh-only';
+  const refreshOnly = options.persist === 'refresh-only';
   let storage = options.storage ?? memoryStorage();
   let connection: Connection | undefined;
   let closing: Promise<void> | undefined;
   const trust = { until: -Infinity };
+  let later: (() => void) | undefined; // cancels what follows on a start
   let slept = false; // and nobody was there to catch up
   const early = new Set<string>(); // ids of which something was heard before there was a way to follow it
   const pending = new Set<Promise<unknown>>();
   const handles = new Map<string, Credential>();
 
-  const listener: Listener = {
-    heard: (id, revision) => {
-      if (living) return living.heard(id, revision);
-      early.add(id);
-      if (loop.snapshot().status === 'ready') void bring().catch(() => undefined); // it may have failed to load
-    },
-    frozen: () => living?.freeze(),
-    woken: () => (living ? living.wake() : void (slept = true)),
+  const heard = (id: string, revision?: unknown): void => {
+    if (living) return living.heard(id, revision);
+    early.add(id);
+    if (loop.snapshot().status === 'ready') void bring().catch(() => undefined); // it may have failed to load
   };
   const listen = ({ reach }: StorageCapabilities): void => {
     connection?.close();
-    connection = connect(storage, platform, reach, listener);
+    connection = connect(storage, platform, reach, heard);
   };
   const opening = openStorage(storage, platform, listen); // first: all that follows is made while it opens
+  let clients: Clients;
+  try {
+    clients = createClients(options.clients, platform, createOAuth2Client);
+  } catch (error) {
+    void opening.then(() => (connection?.close(), storage.close())).catch(() => undefined);
+    throw error;
+  }
+  const unlisten = platform.lifecycle?.((event) => {
+    if (event === 'frozen') return living?.freeze(); // nothing may be begun that others would have to wait for: it might never end
+    return living ? living.wake() : void (slept = true); // time may have jumped, and messages may have been lost
+  });
   const loop = createLoop(platform);
   const ledger = createLedger({ storageOf: () => storage, platform, loop, refreshOnly });
   const withLock = <T>(name: string, run: () => Promise<T>, signal?: AbortSignal): Promise<T> => {
@@ -248,12 +247,13 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
     const deadline = deadlineOf(platform);
     const isOpen = defaultId === null || (await Promise.race([ledger.open(defaultId), deadline.passed]).catch(() => null)) !== null;
     deadline.cancel();
-    const lives = bring();
     if (changed.length > 0 || slept || error || !isOpen || !isWhole) {
-      const all = await lives.catch(() => null); // what is known already is not what is true
+      const all = await bring().catch(() => null); // what is known already is not what is true
       if (all) await Promise.all([all.caughtUp(), ...changed.map((id) => all.reread(id).catch(() => undefined))]);
     }
-    void running(lives.then((all) => all.tidy())).catch(() => undefined); // what fails is tried again at the next start
+    // Not before those who wait for the start have had their turn: asking for a script takes them milliseconds. What fails is tried again
+    // at the next start
+    later = platform.setTimer(() => void running(bring().then((all) => all.tidy())).catch(() => undefined), 0, true);
   }
   const ready = start();
   ready.catch(() => undefined); // reported to whoever awaits it, never as an unhandled rejection
@@ -315,6 +315,7 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
     close: () =>
       (closing ??= (async () => {
         await ready.catch(() => undefined);
+        later?.();
         trust.until = -Infinity;
         await bringing?.catch(() => undefined);
         living?.hurry();
@@ -323,6 +324,7 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
         await living?.flush();
         connection?.close();
         connection = undefined;
+        unlisten?.();
         living?.close();
         loop.close();
         await within(platform, CLOSING_MS, 'The storage did not close.', (async () => storage.close())()).catch(() => undefined);
@@ -332,6 +334,18 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
 
 /** How long `close` waits for a storage, in milliseconds. */
 const CLOSING_MS = 10_000;
+
+function assertOptions(options: CredentialStoreOptions): void {
+  const given: unknown = options;
+  if (!isPlainObject(given) || typeof given['clients'] !== 'object' || given['clients'] === null)
+    throw new TypeError('options.clients must be a client, or a list of them');
+  const { persist, storage } = options;
+  if (persist !== undefined && persist !== 'all' && persist !== 'refresh-only')
+    throw new TypeError('options.persist must be "all" or "refresh-only"');
+  if (storage !== undefined && !isStorage(storage))
+    throw new TypeError('options.storage must be a storage, such as indexedDBStorage(): call the function');
+  if (storage?.needsSealing) throw new TypeError('This storage must not hold tokens in the clear: pass sealed(storage, …) instead');
+}
 
 function isStorage(value: unknown): boolean {
   return isPlainObject(value) && typeof value['open'] === 'function' && typeof value['write'] === 'function';

@@ -14,22 +14,12 @@ export interface Connection {
   close(): void;
 }
 
-/** What is heard. */
-export interface Listener {
-  /** Somebody wrote a record; the revision is theirs to say. */
-  readonly heard: (id: string, revision?: unknown) => void;
-  /** From now on nothing may be begun that others would have to wait for: it might never end. */
-  readonly frozen: () => void;
-  /** Time may have jumped, and messages may have been lost. */
-  readonly woken: () => void;
-}
-
-/** Listens. */
+/** Calls back when somebody wrote a record; the revision is theirs to say. */
 export function connect(
   storage: CredentialStorage,
-  platform: Platform,
+  platform: Pick<Platform, 'openChannel'>,
   reach: StorageCapabilities['reach'],
-  { heard, frozen, woken }: Listener,
+  heard: (id: string, revision?: unknown) => void,
 ): Connection {
   const unwatch = storage.watch?.((id) => heard(id));
   const hasTabs = reach !== 'process' && !unwatch;
@@ -38,12 +28,10 @@ export function connect(
     : platform.openChannel?.(`${storage.namespace}:records`, (message) => {
         if (isPlainObject(message) && typeof message['id'] === 'string') heard(message['id'], message['revision']);
       });
-  const unlisten = platform.lifecycle?.((event) => (event === 'frozen' ? frozen() : woken()));
   return {
     announce: ({ id, generation, revision }) => channel?.post({ id, generation, revision }),
     close: () => {
       unwatch?.();
-      unlisten?.();
       channel?.close();
     },
   };

@@ -123,6 +123,7 @@ describe('provideCredentials', () => {
     world = createAngularWorld();
     await world.signIn();
     const { store, platform } = world;
+    await settle();
     expect(platform.held()).toEqual({ timers: 1, channels: 1, listeners: 1 });
     TestBed.resetTestingModule();
     await settle();

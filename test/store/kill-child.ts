@@ -68,7 +68,7 @@ let waits = 0;
 const platform: Platform = {
   ...defaultPlatform(),
   setTimer: (callback, delayMs) => {
-    if (delayMs <= 2) waits++; // how waiting for a lock begins
+    if (delayMs > 0 && delayMs <= 2) waits++; // how waiting for a lock begins
     return defaultPlatform().setTimer(callback, delayMs);
   },
 };

@@ -119,6 +119,8 @@ export function createFakeBrowser(startMs = Date.UTC(2026, 0, 1)): FakeBrowser {
           const timer: Timer = { at: Math.ceil(monotonic + delayMs), callback: () => (mine.delete(timer), callback()) };
           timers.add(timer);
           mine.add(timer);
+          // No time has to pass for it, only the turn of whoever is waiting
+          if (delayMs === 0) void settle().then(() => void (timers.delete(timer) && timer.callback()));
           return () => void (timers.delete(timer), mine.delete(timer));
         },
         crypto: globalThis.crypto,

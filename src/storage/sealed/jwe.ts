@@ -54,11 +54,13 @@ export async function sealPart(record: Unjudged, part: SecretPart, { kid, key }:
  */
 export async function openPart(record: Unjudged, part: SecretPart, keys: SealingKeys, crypto: Crypto): Promise<unknown> {
   const jwe = parseJwe(record[part]);
+  const header = jwe && headerOf(record, part, jwe.kid, crypto); // while the key is on its way
+  header?.catch(() => undefined);
   const key = jwe && (await askingForKeys(() => keys.get(jwe.kid)));
   if (jwe && !key)
     throw new StorageError('key_lost', 'The key that sealed this credential is not among the keys: bring it back, or sign in again.');
   try {
-    return JSON.parse(await decrypt(jwe!, canonical(await headerOf(record, part, jwe!.kid, crypto)), key!, crypto));
+    return JSON.parse(await decrypt(jwe!, canonical(await header), key!, crypto));
   } catch {
     throw new StorageError('seal_broken', 'A sealed credential was edited, moved or damaged in the storage.');
   }
