@@ -194,7 +194,7 @@ export function parseRecord(value: unknown, id: string): CredentialRecord | { re
 
 function parsedRecord(value: unknown, id: string): CredentialRecord | { readonly corrupt: string } {
   if (!isPlainObject(value)) return corrupt('not_an_object');
-  if (value['v'] !== RECORD_VERSION) return corrupt('unknown_version');
+  if (value['v'] !== RECORD_VERSION) return foreign(value);
   if (value['id'] !== id || id === '' || id.startsWith('@')) return corrupt('foreign_id'); // ids that no token can have
   const parts = {
     counters: parseCounters(value),
@@ -378,6 +378,11 @@ const REASONS: readonly unknown[] = ['expired', 'rotation_lost', 'rejected', 'un
 
 function isReason(value: unknown): value is SignInReason {
   return REASONS.includes(value);
+}
+
+/** None of ours; or a storage says that it could not read what it has. */
+function foreign({ unreadable }: Readonly<Record<string, unknown>>): { readonly corrupt: string } {
+  return corrupt(typeof unreadable === 'string' ? 'unreadable' : 'unknown_version');
 }
 
 function corrupt(reason: string): { readonly corrupt: string } {

@@ -36,7 +36,12 @@ function withOwnAccessToken(
 /** A record of which no access token is at hand: it has to be renewed. */
 function withoutAccessToken(read: CredentialRecord, held: StoredSecrets | undefined): CredentialRecord {
   if (read.state !== 'active') return read;
-  return { ...read, secrets: storedOf(read.secrets, held), expiresAt: Math.min(read.issuedAt, read.expiresAt ?? Infinity) };
+  return { ...read, secrets: storedOf(read.secrets, held), expiresAt: expired(read) };
+}
+
+/** What says that no access token is there, also to who reads the record without these options: it has to be renewed. */
+function expired({ issuedAt, expiresAt }: CredentialRecord): number {
+  return Math.min(issuedAt, expiresAt ?? Infinity);
 }
 
 /** False for another user's token, and where the access token was revoked. */
@@ -59,7 +64,11 @@ export function storedForm(record: CredentialRecord, refreshOnly: boolean): Cred
     return { ...record, state: 'needs_sign_in', reason: 'expired', secrets: null }; // nothing is left that outlives this program
   }
   const { accessToken: _, children: __, ...kept } = secrets;
-  return { ...record, secrets: kept.refreshToken === undefined ? null : kept };
+  return {
+    ...record,
+    secrets: kept.refreshToken === undefined ? null : kept,
+    ...(record.state === 'active' && { expiresAt: expired(record) }),
+  };
 }
 
 function lifetimeOf({ issuedAt, expiresAt, tokenType }: CredentialRecord): Pick<CredentialRecord, 'issuedAt' | 'expiresAt' | 'tokenType'> {

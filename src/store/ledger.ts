@@ -297,12 +297,13 @@ async function asking<T>(question: () => Promise<T>, verb: 'read' | 'written'): 
     return await question();
   } catch (error) {
     if (error instanceof StorageError) throw error;
-    throw new StorageError('storage_failed', `The storage could not be ${verb}${reasonOf(error)}.`);
+    throw new StorageError('storage_failed', `The storage could not be ${verb}${causeOf(error)}.`);
   }
 }
 
 /** The name of a DOMException says what happened (QuotaExceededError …); its text is not ours to trust. */
-function reasonOf(error: unknown): string {
+/** What may be told of an error that is not ours: its name. */
+export function causeOf(error: unknown): string {
   const name = isPlainObject(error) && typeof error['name'] === 'string' ? error['name'].replace(/\W/g, '').slice(0, 40) : '';
   return name && name !== 'Error' ? ` (${name})` : '';
 }

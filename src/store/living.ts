@@ -23,6 +23,7 @@ import type { Ledger } from './ledger.js';
 import { createLookup } from './lookup.js';
 import type { Folding, Loop } from './loop.js';
 import { createMembership, type Membership } from './membership.js';
+import { createStoreLocks } from './store-locks.js';
 import { createRefresher, type RefreshRequest, type Renewed } from './refresh.js';
 import { createRenewal } from './renewal.js';
 import { resumeRevocations, revoke, type RevokeResult, type RevokeTarget } from './revocation.js';
@@ -77,9 +78,7 @@ export interface LivingContext {
   readonly refreshOnly: boolean;
   readonly credentials: CredentialContext;
   readonly storageOf: () => CredentialStorage;
-  /** True if others write to the same records. */
   readonly clientOf: (record: CredentialRecord) => OAuth2Client | undefined;
-  readonly withLock: <T>(name: string, run: () => Promise<T>, signal?: AbortSignal) => Promise<T>;
   /** True if tokens are renewed without being asked for. */
   readonly renewsAhead: boolean;
   readonly announce: (record: { readonly id: string; readonly generation: number; readonly revision: number }) => void;
@@ -97,7 +96,7 @@ export function createLiving(context: LivingContext): Living {
   const dropped = (record: OpenRecord): void => void forget(clientOf(record), record);
   const following = createFollowing(ledger, loop, context.refreshOnly, dropped);
   const writing = createWriting({ ...context, following, dropped });
-  const parts = { ...context, following, writing };
+  const parts = { ...context, following, writing, locks: createStoreLocks(context) };
   const { trust, used } = context.credentials;
   const renewal = createRenewal({ ...context, isAhead: context.renewsAhead, used });
   const refresher = createRefresher({ ...parts, renewal });

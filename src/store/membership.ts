@@ -16,9 +16,12 @@ import { gone } from './credential.js';
 import { newDraft, replacementOf } from './drafts.js';
 import type { Following } from './following.js';
 import type { Ledger } from './ledger.js';
+import type { StoreLocks } from './store-locks.js';
 import type { Writing } from './writing.js';
 import type { Loop } from './loop.js';
 
+/** Who clears waits no longer for others (E47), in milliseconds. */
+const CLEARING_MS = 5_000;
 const TOMBSTONE_LIFE_MS = 24 * 60 * 60_000;
 
 /** What membership needs of the store around it. */
@@ -31,7 +34,7 @@ export interface MembershipContext {
   readonly storageOf: () => CredentialStorage;
   /** The client a record belongs to; `undefined` where none is configured. */
   readonly clientOf: (record: CredentialRecord) => OAuth2Client | undefined;
-  readonly withLock: <T>(name: string, run: () => Promise<T>) => Promise<T>;
+  readonly locks: StoreLocks;
   /** Ids of all that match, in order of storing. */
   readonly find: (query: CredentialQuery) => readonly string[];
 }
@@ -48,8 +51,8 @@ export interface Membership {
 
 /** The membership of one store. */
 export function createMembership(context: MembershipContext): Membership {
-  const { ledger, following, writing, loop, platform, storageOf, withLock, clientOf, find } = context;
-  const alone = <T>(run: () => Promise<T>): Promise<T> => withLock('members', run);
+  const { ledger, following, writing, loop, platform, storageOf, locks, clientOf, find } = context;
+  const alone = <T>(run: () => Promise<T>): Promise<T> => locks.alone('members', run);
 
   return {
     store: async (token, tags, replace) => {
@@ -82,7 +85,7 @@ export function createMembership(context: MembershipContext): Membership {
         if (!(await writing.update(id, (current) => (current.state === 'removed' ? null : { ...current, defaultClaim })))) throw gone();
       }),
     clear: () =>
-      alone(async () => {
+      locks.aloneInTime('members', CLEARING_MS, async () => {
         let newest = 0; // a damaged one may be ahead
         for (const { record } of ledger.entries()) newest = Math.max(newest, record.epoch);
         const epoch = nextCount(Math.max(ledger.book.store.epoch, newest));
@@ -97,7 +100,9 @@ export function createMembership(context: MembershipContext): Membership {
           following.forgetAll();
           await following.reload();
         }
-        await storageOf().sweep?.();
+        await storageOf()
+          .sweep?.()
+          .catch(() => undefined); // keys that nobody needs: the next start finds them
       }),
     sweep: async () => {
       const isDue = (record: CredentialRecord | null): boolean =>

@@ -6,6 +6,7 @@
  */
 import { CredentialError } from '../errors.js';
 import type { Platform } from '../platform/platform.js';
+import type { StoreLocks } from './store-locks.js';
 import type { Writing } from './writing.js';
 
 /** How long a caller waits while another holds the lock: longer than any refresh takes (E9). In steps, since a program may sleep meanwhile. */
@@ -18,7 +19,7 @@ const STILL_RUNS_MS = 1_000;
 
 /** What the locks need of the store around them. */
 export interface RefreshLocksContext {
-  readonly withLock: <T>(name: string, run: () => Promise<T>, signal?: AbortSignal) => Promise<T>;
+  readonly withLock: StoreLocks['withLock'];
   readonly writing: Pick<Writing, 'isWaiting'>;
   readonly platform: Pick<Platform, 'setTimer'>;
 }

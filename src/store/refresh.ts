@@ -22,13 +22,14 @@ import {
   type Unwritten,
 } from './refresh-steps.js';
 import type { Ledger } from './ledger.js';
+import type { StoreLocks } from './store-locks.js';
 import { isPassing, type Renewal } from './renewal.js';
 
 export type { RefreshRequest, Renewed };
 
 /** What all flights of a store need of it. */
 export interface RefresherContext extends RefreshContext {
-  readonly withLock: <T>(name: string, run: () => Promise<T>, signal?: AbortSignal) => Promise<T>;
+  readonly locks: StoreLocks;
   readonly renewal: Renewal;
 }
 
@@ -45,7 +46,7 @@ export interface Refresher extends Pick<RefreshLocks, 'look' | 'freeze' | 'resum
 export function createRefresher(context: RefresherContext): Refresher {
   const { ledger, platform, loop, renewal } = context;
   const turns = inProcessLocks(); // one at a time in this store, whatever the lock of the storage is worth
-  const locks = createRefreshLocks(context);
+  const locks = createRefreshLocks({ ...context, withLock: context.locks.withLock });
   const unwritten: Unwritten = new Map();
   const flights = new Map<string, Observable<RefreshOutcome>>();
 

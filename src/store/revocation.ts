@@ -14,6 +14,7 @@ import { within } from '../storage/deadline.js';
 import { tombstoneOf } from './drafts.js';
 import type { Following } from './following.js';
 import type { Ledger } from './ledger.js';
+import type { StoreLocks } from './store-locks.js';
 import type { Writing } from './writing.js';
 
 const DEADLINE_MS = 5_000;
@@ -36,7 +37,7 @@ export interface RevocationContext {
   readonly following: Following;
   readonly writing: Writing;
   readonly platform: Platform;
-  readonly withLock: <T>(name: string, run: () => Promise<T>, signal?: AbortSignal) => Promise<T>;
+  readonly locks: StoreLocks;
   readonly clientOf: (record: CredentialRecord) => OAuth2Client | undefined;
 }
 
@@ -63,9 +64,9 @@ export async function resumeRevocations(context: RevocationContext): Promise<voi
 
 /** The remote part and the tombstone; other tabs that find the same mark wait and then find nothing left to do. */
 async function finish(context: RevocationContext, marked: CredentialRecord, target: RevokeTarget): Promise<RevokeResult> {
-  const { ledger, following, writing, platform } = context;
+  const { ledger, following, writing, platform, locks } = context;
   const { id } = marked;
-  return aloneInTime(context, `revoke:${id}`, async () => {
+  return locks.aloneInTime(`revoke:${id}`, DEADLINE_MS, async () => {
     await following.reread(id).catch(() => undefined); // a broken storage keeps nobody signed in
     const current = ledger.record(id);
     if (!current || current.state === 'removed') return { local: 'removed', refreshToken: NOT_ASKED, accessToken: NOT_ASKED };
@@ -73,24 +74,6 @@ async function finish(context: RevocationContext, marked: CredentialRecord, targ
     const remote = await revokeRemotely(context, await opening.catch(() => undefined), marked, target);
     await writing.update(id, (latest) => (latest.state === 'revoking' ? tombstoneOf(latest) : null), { keep: true });
     return { local: 'removed', ...remote };
-  });
-}
-
-/**
- * Under a lock that others wait for; without it where it is not to be had in time, whatever the lock makes of its signal: who signs out waits
- * for no frozen tab (E47). Once in any case. If the lock is had, it is free again when this ends, or the time is up.
- */
-function aloneInTime<T>({ platform, withLock }: RevocationContext, name: string, run: () => Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const late = new AbortController();
-    let begun: Promise<T> | undefined;
-    const begin = (): Promise<T> => (begun ??= run());
-    const end = (): void => void begin().then(resolve, reject).finally(cancel);
-    const cancel = platform.setTimer(() => {
-      if (!begun) late.abort();
-      end();
-    }, DEADLINE_MS);
-    (async () => withLock(name, begin, late.signal))().then(end, end);
   });
 }
 

@@ -10,7 +10,7 @@ import { isPlainObject } from '../credential/data.js';
 import type { CredentialQuery } from '../credential/query.js';
 import type { StoreState } from '../credential/state.js';
 import type { Token } from '../credential/token.js';
-import { CredentialError, StorageError } from '../errors.js';
+import { CredentialError } from '../errors.js';
 import { createOAuth2Client, type OAuth2Client, type OAuth2ClientOptions } from '../oauth/client.js';
 import { defaultPlatform, type Platform } from '../platform/platform.js';
 import { within } from '../storage/deadline.js';
@@ -135,11 +135,6 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
   });
   const loop = createLoop(platform);
   const ledger = createLedger({ storageOf: () => storage, platform, loop, refreshOnly });
-  const withLock = <T>(name: string, run: () => Promise<T>, signal?: AbortSignal): Promise<T> => {
-    const locks = storage.withLock ? { withLock: storage.withLock.bind(storage) } : platform.locks;
-    if (!locks) throw new StorageError('lock_unavailable', 'This storage needs locks, and the platform has none.');
-    return locks.withLock(`${storage.namespace}:${name}`, run, signal);
-  };
   let living: Living | undefined;
   let bringing: Promise<Living> | undefined;
   /** Loads all that is not needed to show and use what a start found. */
@@ -155,7 +150,6 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
           credentials: context,
           storageOf: () => storage,
           clientOf: clients.ofRecord,
-          withLock,
           announce: (record) => connection?.announce(record),
           onGone: (last) => {
             const handle = handles.get(last.id);

@@ -414,8 +414,8 @@ describe('sealed', () => {
 
     it('has locks and watchers where the inner one has, called as its methods', async () => {
       class Inner {
-        withLock<T>(name: string, run: () => Promise<T>): Promise<T> {
-          calls.push([this instanceof Inner, name]);
+        withLock<T>(name: string, run: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+          calls.push([this instanceof Inner, name, signal]);
           return run();
         }
         watch(listener: (id: string) => void): () => void {
@@ -426,9 +426,10 @@ describe('sealed', () => {
       const calls: unknown[] = [];
       const inner: CredentialStorage = Object.assign(new Inner(), port());
       const storage = sealed(inner, { keys: someKeys() });
-      expect(await storage.withLock!('the-lock', () => Promise.resolve(5))).toBe(5);
+      const { signal } = new AbortController();
+      expect(await storage.withLock!('the-lock', () => Promise.resolve(5), signal)).toBe(5);
       storage.watch!((id) => calls.push(id))();
-      expect(calls).toEqual([[true, 'the-lock'], 'one', [true, 'stopped']]);
+      expect(calls).toEqual([[true, 'the-lock', signal], 'one', [true, 'stopped']]);
       expect('withLock' in sealed(port(), { keys: someKeys() })).toBe(false);
       expect('watch' in sealed(port(), { keys: someKeys() })).toBe(false);
     });

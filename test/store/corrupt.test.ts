@@ -24,6 +24,7 @@ describe('E62 a record that cannot be read', () => {
     ['a string', 'garbage', 'not_an_object'],
     ['a list', [1, 2], 'not_an_object'],
     ['an empty object', {}, 'unknown_version'],
+    ['of which the storage says so', { unreadable: 'not JSON' }, 'unreadable'],
     ['of a later version', { v: 2, id: 'bad' }, 'unknown_version'],
     ['under the key of another', { v: 1, id: 'other' }, 'foreign_id'],
     ['without counters', { v: 1, id: 'bad' }, 'bad_counters'],

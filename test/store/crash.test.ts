@@ -12,9 +12,16 @@ interface Program {
   readonly authority: FakeAuthority;
 }
 
-type Seal = (storage: CredentialStorage) => CredentialStorage;
-const PLAIN: Seal = (storage) => storage;
-const SEALED: Seal = (storage) => sealed(storage, { keys: staticKeys([{ kid: 'k', key: new Uint8Array(32).fill(1) }]) });
+interface Kind {
+  readonly seal: (storage: CredentialStorage) => CredentialStorage;
+  readonly persist: 'all' | 'refresh-only';
+}
+const PLAIN: Kind = { seal: (storage) => storage, persist: 'all' };
+const SEALED: Kind = {
+  ...PLAIN,
+  seal: (storage) => sealed(storage, { keys: staticKeys([{ kid: 'k', key: new Uint8Array(32).fill(1) }]) }),
+};
+const REFRESH_ONLY: Kind = { ...PLAIN, persist: 'refresh-only' };
 
 /** What happens to a call: it never comes back, before or after it took effect, and neither does any later one. */
 interface Death {
@@ -52,9 +59,14 @@ function mortal(
 }
 
 /** A program of its own: another browser, so that locks of a dead one are free. */
-async function startProgram(authority: FakeAuthority, browser: FakeBrowser, storage: CredentialStorage): Promise<Program> {
+async function startProgram(
+  authority: FakeAuthority,
+  browser: FakeBrowser,
+  storage: CredentialStorage,
+  { persist }: Pick<Kind, 'persist'> = PLAIN,
+): Promise<Program> {
   const platform = browser.openTab();
-  const store = createCredentialStore({ clients: authority.client(platform), storage, platform });
+  const store = createCredentialStore({ clients: authority.client(platform), storage, platform, persist });
   await store.ready;
   await settle();
   return { store, browser, authority };
@@ -67,12 +79,13 @@ function copyOf(disk: FakeDisk): FakeDisk {
 }
 
 /** What a start finds, as a user would say it. It ends by itself: a start may have things to take up. */
-async function found(disk: FakeDisk, seal: Seal): Promise<unknown> {
+async function found(disk: FakeDisk, { seal, persist }: Kind): Promise<unknown> {
   const browser = createFakeBrowser();
   const authority = createFakeAuthority(() => browser.now());
   const quarantined: unknown[] = [];
   const platform = browser.openTab();
-  const store = createCredentialStore({ clients: authority.client(platform), storage: seal(disk.storage()), platform });
+  const store = createCredentialStore({ clients: authority.client(platform), storage: seal(disk.storage()), platform, persist });
+  const stored = new Map([...disk.records].map(([id, value]) => [id, structuredClone((value as { readonly secrets?: unknown }).secrets)]));
   store.events$.subscribe((event) => event.type === 'record_quarantined' && quarantined.push(event));
   await store.ready;
   await browser.advance(10_000);
@@ -81,12 +94,15 @@ async function found(disk: FakeDisk, seal: Seal): Promise<unknown> {
   const tokens = new Map<string, unknown>();
   for (const credential of credentials)
     credential.token$.subscribe((token) => tokens.set(credential.id, token && [token.accessToken, token.refreshToken])).unsubscribe();
-  await Promise.all(credentials.map((credential) => opened(credential)));
+  if (persist === 'all') await Promise.all(credentials.map((credential) => opened(credential))); // else each would be renewed
   const seen = credentials.map((credential) => ({
     id: credential.id,
     sub: credential.claims?.sub,
     tags: credential.tags,
-    token: credential.token && [credential.token.accessToken, credential.token.refreshToken],
+    token:
+      persist === 'refresh-only'
+        ? stored.get(credential.id)
+        : credential.token && [credential.token.accessToken, credential.token.refreshToken],
     status: credential.status.token,
     reason: credential.state.reason,
   }));
@@ -149,14 +165,17 @@ async function forgotten(program: Program): Promise<void> {
 describe.each([
   ['plain', PLAIN],
   ['sealed', SEALED],
-] as const)('a program with %s records that dies at any step of', (_, seal) => {
-  it.each(COMMANDS)('%s leaves the old state or the new one', async (_name, prepare, command) => {
+  ['refresh-only', REFRESH_ONLY],
+] as const)('a program with %s records that dies at any step of', (_, kind) => {
+  const { seal } = kind;
+  const commands = COMMANDS.filter(([name]) => kind !== REFRESH_ONLY || name !== 'revoke the access token'); // it is not stored
+  it.each(commands)('%s leaves the old state or the new one', async (_name, prepare, command) => {
     /** Runs up to the death; returns what lies on the disk then, and before, and how many calls there were. */
     const live = async (death: Death | null): Promise<{ before: FakeDisk; after: FakeDisk; calls: number }> => {
       const browser = createFakeBrowser();
       const authority = createFakeAuthority(() => browser.now());
       const disk = createFakeDisk();
-      const begun = await startProgram(authority, browser, seal(disk.storage()));
+      const begun = await startProgram(authority, browser, seal(disk.storage()), kind);
       await prepare(begun);
       await begun.store.close();
       const before = copyOf(disk);
@@ -174,6 +193,7 @@ describe.each([
           write: (record, condition) => now().write(record, condition),
           remove: (id, condition) => now().remove(id, condition),
         }),
+        kind,
       );
       const doomed = (later.doomed = mortal(disk.storage(), death));
       const done = command(program).catch(() => undefined);
@@ -183,12 +203,12 @@ describe.each([
       return { before, after: disk, calls: doomed.calls() };
     };
     const whole = await live(null);
-    const [old, fresh] = [await found(whole.before, seal), await found(whole.after, seal)];
+    const [old, fresh] = [await found(whole.before, kind), await found(whole.after, kind)];
     expect(fresh).not.toEqual(old); // else the command did nothing, and this test could not fail
     for (let atCall = 1; atCall <= whole.calls; atCall++) {
       for (const when of ['before', 'after'] as const) {
         const { after } = await live({ atCall, when });
-        expect([old, fresh]).toContainEqual(await found(after, seal));
+        expect([old, fresh]).toContainEqual(await found(after, kind));
       }
     }
   });

@@ -322,6 +322,55 @@ describe('RF-15 a storage that stops answering', () => {
     expect(JSON.stringify([...storage.records])).not.toContain('sealed');
   });
 
+  it('locks that fail are a lock_unavailable that says nothing of why, and nothing is done', async () => {
+    const world = createWorld();
+    const storage = shelf();
+    const { store } = await world.openTab({ storage });
+    const [alice, bob] = [await store.store(world.authority.signIn()), await store.store(world.authority.signIn({ sub: 'bob' }))];
+    storage.withLock = () => Promise.reject(new Error('CANARY'));
+    for (const command of [store.setDefault(bob), alice.refresh()]) {
+      const error = (await command.catch((thrown: unknown) => thrown)) as Error;
+      expect(error).toMatchObject({ code: 'lock_unavailable' });
+      expect(String(error)).not.toContain('CANARY');
+    }
+    storage.withLock = () => Promise.resolve(undefined as never); // granted to nobody
+    await expect(store.setDefault(bob)).rejects.toMatchObject({ code: 'lock_unavailable' });
+    expect([store.snapshot().defaultId, world.authority.refreshes.length]).toEqual([alice.id, 0]);
+  });
+
+  it('what was done under a lock is done, whatever the lock says afterwards', async () => {
+    const world = createWorld();
+    const storage = shelf();
+    const { store } = await world.openTab({ storage });
+    const [, bob] = [await store.store(world.authority.signIn()), await store.store(world.authority.signIn({ sub: 'bob' }))];
+    storage.withLock = async (_, run) => {
+      await Promise.all([run(), run()]); // twice, at that
+      throw new Error('the lock server is gone');
+    };
+    await store.setDefault(bob);
+    expect(store.snapshot().defaultId).toBe(bob.id);
+  });
+
+  it('E47 a lock that is never to be had: commands say so after thirty seconds, who clears does not wait', async () => {
+    const world = createWorld();
+    const storage = shelf();
+    const { store } = await world.openTab({ storage });
+    const [alice, bob] = [await store.store(world.authority.signIn()), await store.store(world.authority.signIn({ sub: 'bob' }))];
+    const late: (() => Promise<unknown>)[] = [];
+    storage.withLock = (_, run) => new Promise(() => late.push(run));
+    const command = store.setDefault(bob);
+    command.catch(() => undefined);
+    await world.browser.advance(30_000);
+    await expect(command).rejects.toMatchObject({ code: 'timeout', class: 'transient' });
+    for (const run of late.splice(0)) await run().catch(() => undefined); // given after all
+    expect(store.snapshot().defaultId).toBe(alice.id);
+    const clearing = store.clear();
+    await world.browser.advance(5_000);
+    await clearing;
+    expect(store.snapshot().ids).toEqual([]);
+    expect(JSON.stringify([...storage.records])).not.toContain('accessToken');
+  });
+
   it('E47 the lock of a revocation is free again when it ends', async () => {
     const world = createWorld();
     const storage = shelf();

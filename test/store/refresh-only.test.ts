@@ -44,6 +44,19 @@ describe("persist: 'refresh-only'", () => {
     expect(credential.status.token).toBe('valid');
   });
 
+  it('switched back to `all`, a token that is not there is no valid one', async () => {
+    const world = createWorld();
+    const token = world.authority.signIn();
+    const before = await startStore(world);
+    expect((await before.store(token)).status.token).toBe('valid');
+    await before.close();
+    const { store } = await world.openTab();
+    const credential = (await store.getDefault())!;
+    expect([credential.status.token, credential.token]).toEqual(['expired', null]);
+    const renewed = await credential.accessToken();
+    expect([credential.status.token, credential.token?.accessToken]).toEqual(['valid', renewed]);
+  });
+
   it('two tabs each renew for their own once, and do not make each other renew again', async () => {
     const world = createWorld();
     const [a, b] = [await startStore(world), await startStore(world)];
