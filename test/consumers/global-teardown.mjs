@@ -1,5 +1,6 @@
 import { rmSync } from 'node:fs';
 
-export default function () {
+export default async function () {
   rmSync(globalThis.__packed, { recursive: true, force: true });
+  await globalThis.__consumerServers?.close();
 }

@@ -42,6 +42,15 @@ async function bundle(name: string, options: Pick<BuildOptions, 'platform' | 'ma
   return metafile;
 }
 
+test('no link of a README in a package leads to what is in the repository only', () => {
+  for (const name of ['rx-credentials', 'rx-credentials-angular']) {
+    const readme = readFileSync(consumer.path('node_modules', name, 'README.md'), 'utf8');
+    const links = Array.from(readme.matchAll(/\]\(([^)]+)\)/g), ([, to = '']) => to);
+    expect(links.filter((to) => !/^(https?:|#)/.test(to))).toEqual([]);
+    expect(readme).toContain('```ts');
+  }
+});
+
 test('a program of RxJS alone, bundled by esbuild, runs without any installed package', async () => {
   const metafile = await bundle('rxjs.ts', { platform: 'neutral', mainFields: ['module', 'main'], conditions: ['import'] });
   const loadedFirst = metafile.outputs['out/main.js'].imports.filter(({ kind }) => kind === 'import-statement');
