@@ -10,6 +10,7 @@ import { basename, dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import ts from 'typescript';
+import { packageReadme } from './package-readme.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const CORE = join(ROOT, 'dist/core');
@@ -27,7 +28,8 @@ const SHARED_PACKAGE = 'rxjs';
 
 rmSync(CORE, { recursive: true, force: true });
 compile();
-for (const file of ['src/package.json', 'README.md', 'LICENSE']) copyFileSync(join(ROOT, file), join(CORE, basename(file)));
+for (const file of ['src/package.json', 'LICENSE']) copyFileSync(join(ROOT, file), join(CORE, basename(file)));
+writeFileSync(join(CORE, 'README.md'), packageReadme(readFileSync(join(ROOT, 'README.md'), 'utf8')));
 await linkParts();
 
 /** `tsc`, and once more for what a page needs to get to its first token: with functions that engines compile at once. */
