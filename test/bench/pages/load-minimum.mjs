@@ -1,4 +1,5 @@
 /** The page that `rows/load.mjs` compares with: the least that reads a sealed token and knows whether it is valid still. */
+import { begunAt } from './begin.mjs';
 import { openDatabase, settled, write } from './databases.mjs';
 
 const database = await openDatabase('minimum');
@@ -10,7 +11,7 @@ if (record) {
   if (token.expiresAt > Date.now()) {
     const accessToken = token.accessToken;
     const tokenAt = performance.now(); // milliseconds since the navigation began
-    void fetch('/said', { method: 'POST', body: JSON.stringify({ tokenAt, accessToken }) });
+    void fetch('/said', { method: 'POST', body: JSON.stringify({ begunAt, tokenAt, accessToken }) });
   }
 }
 
