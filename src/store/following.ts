@@ -71,6 +71,9 @@ function relationOf(before: CredentialRecord | undefined, after: CredentialRecor
   return !wasRemoved && after.generation < before.generation ? 'older' : 'later';
 }
 
+/** How long a tab looks at a token that another has renewed, in milliseconds: its key may ask a person. Then it stays sealed until it is used. */
+const OPENING_MS = 5_000;
+
 /** Follows the records of a ledger. */
 export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean, dropped: (record: OpenRecord) => void): Following {
   const { book, keep, quarantine, settled, read, unsealed } = ledger;
@@ -146,7 +149,7 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
     const holds = before?.secrets && !isSealedText(before.secrets);
     if (!holds || 'corrupt' in parsed || isOpen(parsed)) return parsed;
     if (parsed.generation === before.generation && !isSealedText(parsed.staged)) return parsed; // held already
-    return unsealed(parsed).catch(() => parsed);
+    return unsealed(parsed, OPENING_MS).catch(() => parsed);
   };
   const rereadNow: Following['rereadNow'] = async (id, origin) => {
     const value = await read((storage) => storage.read(id));

@@ -89,16 +89,18 @@ export interface Ledger {
   /** Takes in everything a start found. False if some of it could not be read. */
   restore(entries: readonly StoredEntry[], durable: boolean): boolean;
   /**
-   * The record with its secrets in the clear; opened once, then held in memory.
+   * The record with its secrets in the clear; opened once, then held in memory. Takes as long as it takes, since a key may ask a person: for
+   * who makes nobody else wait.
    *
    * @throws {StorageError} `key_lost`, `seal_broken`: the record stays as it is, and the user must sign in
    */
   open(id: string): Promise<OpenRecord | undefined>;
+  /** The same within `limitMs`, by default 30 s. @throws {StorageError} also `storage_failed` */
+  openInTime(id: string, limitMs?: number): Promise<OpenRecord | undefined>;
   /** Notes that a record is this one by now, which storage has at `storedRevision`. */
   readonly keep: (record: CredentialRecord, storedRevision: number) => Entry;
-  readonly openNow: (entry: Entry) => Promise<OpenRecord>;
-  /** @throws {StorageError} `key_lost`, `seal_broken` */
-  readonly unsealed: (record: CredentialRecord) => Promise<OpenRecord>;
+  /** @throws {StorageError} `key_lost`, `seal_broken`; `storage_failed` after `limitMs`, by default 30 s */
+  readonly unsealed: (record: CredentialRecord, limitMs?: number) => Promise<OpenRecord>;
   readonly quarantine: (id: string, reason: string) => readonly StorageFact[];
   /** Notes that a record does not wait to be written any more. */
   readonly settled: (id: string) => readonly StorageFact[];
@@ -165,26 +167,25 @@ export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerC
   const read: Ledger['read'] = (question) => asking(() => inTime(question), 'read');
   const write: Ledger['write'] = (command) => asking(() => inTime(command), 'written');
 
-  const unsealed = async (record: CredentialRecord): Promise<OpenRecord> => {
+  const opened = async (record: CredentialRecord): Promise<OpenRecord> => {
     if (isOpen(record)) return record;
-    // Without a limit: a key may ask a person for a passphrase
     const value = await asking(async () => {
       const storage = storageOf();
       if (!storage.unseal)
         throw new StorageError('key_lost', 'The record is sealed, and this storage cannot open it; wrap it in sealed(…).');
       return storage.unseal(record);
     }, 'read');
-    const opened = parseRecord(value, record.id);
-    if ('corrupt' in opened || !isOpen(opened)) throw new StorageError('seal_broken', 'What was sealed is no secret of a credential.');
-    return opened;
+    const read = parseRecord(value, record.id);
+    if ('corrupt' in read || !isOpen(read)) throw new StorageError('seal_broken', 'What was sealed is no secret of a credential.');
+    return read;
   };
   /** Holds what was opened, or finds that it cannot be. */
   const openEntry = async (entry: Entry): Promise<OpenRecord> => {
     const { record } = entry;
     try {
-      const opened = withHeld(undefined, await unsealed(record), refreshOnly) as OpenRecord;
-      if (entry.record === record) keep(opened, entry.storedRevision);
-      return opened;
+      const open = withHeld(undefined, await opened(record), refreshOnly) as OpenRecord;
+      if (entry.record === record) keep(open, entry.storedRevision);
+      return open;
     } catch (error) {
       const reason = isCredentialError(error) ? error.code : '';
       if (entry.record === record && record.state === 'active' && (reason === 'key_lost' || reason === 'seal_broken')) {
@@ -199,6 +200,8 @@ export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerC
       throw error;
     }
   };
+  const openedInTime = <T>(limitMs: number, opening: Promise<T>): Promise<T> =>
+    within(platform, limitMs, 'The record was not opened in time.', opening);
   const openNow = async (entry: Entry): Promise<OpenRecord> => {
     while (!isOpen(entry.record)) await (entry.opening ??= openEntry(entry).finally(() => (entry.opening = undefined)));
     return entry.record;
@@ -256,9 +259,12 @@ export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerC
       const entry = known.get(id);
       return entry && openNow(entry);
     },
+    openInTime: async (id, limitMs = PATIENCE_MS) => {
+      const entry = known.get(id);
+      return entry && openedInTime(limitMs, openNow(entry));
+    },
     keep,
-    openNow,
-    unsealed,
+    unsealed: (record, limitMs = PATIENCE_MS) => openedInTime(limitMs, opened(record)),
     quarantine,
     settled,
     drop: (id) => {

@@ -57,6 +57,7 @@ export function createRefreshLocks({ withLock, writing, platform }: RefreshLocks
   const holds = new Map<string, Hold>();
   let thawing: { readonly done: Promise<void>; readonly end: () => void } | undefined;
   let cancelThaw = (): void => undefined;
+  let hurried = false;
   const waiting = new Set<Patience>();
   const pending = new Map<AbortController, { readonly id: string; readonly look: () => void }>();
 
@@ -121,6 +122,7 @@ export function createRefreshLocks({ withLock, writing, platform }: RefreshLocks
     alone: async (id, run, early) => {
       const patience = startPatience(platform);
       waiting.add(patience);
+      if (hurried) patience.hurry();
       try {
         for (;;) {
           await thawing?.done;
@@ -152,6 +154,7 @@ export function createRefreshLocks({ withLock, writing, platform }: RefreshLocks
     resume,
     letGo,
     hurry: () => {
+      hurried = true;
       resume();
       for (const patience of waiting) patience.hurry();
     },

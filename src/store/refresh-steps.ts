@@ -187,7 +187,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
     if (known?.state !== 'active') return 'gone';
     if (ledger.book.quarantined.has(id))
       throw new StorageError('storage_failed', 'The stored record cannot be read: no answer could be kept.');
-    const opened = await ledger.open(id);
+    const opened = await ledger.openInTime(id);
     return opened?.state === 'active' ? opened : 'gone';
   };
   /** What is known of the record, if it says that the token has to be sent, and nothing else has to be asked for first. */
@@ -285,7 +285,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
       return 'token';
     } catch (error) {
       failure = asCredentialError(error, 'response_invalid', 'The answer could not be processed.');
-      const before = await ledger.open(id);
+      const before = await ledger.openInTime(id);
       if (isTransient(failure) && before?.staged && holds(before, grant)) return 'not_yet'; // judged again by the next refresh
       await salvage(context, client, grant, isToken(answer) ? '' : answer.text, failure, wasWaiting ? record.intent?.holder : me);
       if (!(failure instanceof StorageError)) unwritten.delete(id);

@@ -10,7 +10,6 @@ import { asCredentialError, CredentialError, type CredentialErrorCode } from '..
 import type { OAuth2Client } from '../oauth/client.js';
 import { accessTokenIn, refreshTokenIn } from '../oauth/token-response.js';
 import type { Platform } from '../platform/platform.js';
-import { within } from '../storage/deadline.js';
 import { tombstoneOf } from './drafts.js';
 import type { Following } from './following.js';
 import type { Ledger } from './ledger.js';
@@ -47,7 +46,7 @@ export type RevokeTarget = 'all' | 'access' | 'refresh';
 /** Revokes, and removes the credential unless something usable is left of it. */
 export async function revoke(context: RevocationContext, id: string, target: RevokeTarget): Promise<RevokeResult> {
   const { ledger, writing } = context;
-  const record = target === 'access' && ledger.record(id)?.state === 'active' ? await ledger.open(id) : undefined;
+  const record = target === 'access' && ledger.record(id)?.state === 'active' ? await ledger.openInTime(id) : undefined;
   if (record?.secrets?.refreshToken !== undefined) return revokeAccessToken(context, record);
   const marked = await writing.update(id, (current) => (current.state === 'removed' ? null : { ...current, state: 'revoking' }), {
     keep: true,
@@ -64,14 +63,13 @@ export async function resumeRevocations(context: RevocationContext): Promise<voi
 
 /** The remote part and the tombstone; other tabs that find the same mark wait and then find nothing left to do. */
 async function finish(context: RevocationContext, marked: CredentialRecord, target: RevokeTarget): Promise<RevokeResult> {
-  const { ledger, following, writing, platform, locks } = context;
+  const { ledger, following, writing, locks } = context;
   const { id } = marked;
   return locks.aloneInTime(`revoke:${id}`, DEADLINE_MS, async () => {
     await following.reread(id).catch(() => undefined); // a broken storage keeps nobody signed in
     const current = ledger.record(id);
     if (!current || current.state === 'removed') return { local: 'removed', refreshToken: NOT_ASKED, accessToken: NOT_ASKED };
-    const opening = within(platform, DEADLINE_MS, 'The record was not opened in time.', ledger.open(id)); // its key may ask a person
-    const remote = await revokeRemotely(context, await opening.catch(() => undefined), marked, target);
+    const remote = await revokeRemotely(context, await ledger.openInTime(id, DEADLINE_MS).catch(() => undefined), marked, target);
     await writing.update(id, (latest) => (latest.state === 'revoking' ? tombstoneOf(latest) : null), { keep: true });
     return { local: 'removed', ...remote };
   });

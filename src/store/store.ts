@@ -16,7 +16,7 @@ import { defaultPlatform, type Platform } from '../platform/platform.js';
 import { within } from '../storage/deadline.js';
 import { memoryStorage } from '../storage/memory/index.js';
 import type { CredentialStorage, StorageCapabilities } from '../storage/storage.js';
-import { createClients, type ClientName, type Clients } from './clients.js';
+import { createClients, type ClientName } from './clients.js';
 import { createCredentialFactory, gone, tokenStream, type Credential, type CredentialContext } from './credential.js';
 import { createLedger } from './ledger.js';
 import type { Living } from './living.js';
@@ -106,37 +106,37 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
   let connection: Connection | undefined;
   let closing: Promise<void> | undefined;
   const trust = { until: -Infinity };
-  let later: (() => void) | undefined; // cancels what follows on a start
+  let cancelLater: (() => void) | undefined; // of what follows on a start
+  let isFrozen = false;
   let slept = false; // and nobody was there to catch up
   const early = new Set<string>(); // ids of which something was heard before there was a way to follow it
   const pending = new Set<Promise<unknown>>();
   const handles = new Map<string, Credential>();
 
+  let isMade = false;
+  let living: Living | undefined;
+  let bringing: Promise<Living> | undefined;
   const heard = (id: string, revision?: unknown): void => {
     if (living) return living.heard(id, revision);
     early.add(id);
-    if (loop.snapshot().status === 'ready') void bring().catch(() => undefined); // it may have failed to load
+    doubt();
   };
   const listen = ({ reach }: StorageCapabilities): void => {
     connection?.close();
-    connection = connect(storage, platform, reach, heard);
+    if (isMade) connection = connect(storage, platform, reach, heard);
   };
   const opening = openStorage(storage, platform, listen); // first: all that follows is made while it opens
-  let clients: Clients;
-  try {
-    clients = createClients(options.clients, platform, createOAuth2Client);
-  } catch (error) {
-    void opening.then(() => (connection?.close(), storage.close())).catch(() => undefined);
-    throw error;
-  }
+  const clients = createClients(options.clients, platform, createOAuth2Client);
+  isMade = true;
   const unlisten = platform.lifecycle?.((event) => {
-    if (event === 'frozen') return living?.freeze(); // nothing may be begun that others would have to wait for: it might never end
-    return living ? living.wake() : void (slept = true); // time may have jumped, and messages may have been lost
+    isFrozen = event === 'frozen';
+    if (isFrozen) return living?.freeze(); // nothing may be begun that others would have to wait for: it might never end
+    if (living) return living.wake(); // time may have jumped, and messages may have been lost
+    slept = true;
+    doubt();
   });
   const loop = createLoop(platform);
   const ledger = createLedger({ storageOf: () => storage, platform, loop, refreshOnly });
-  let living: Living | undefined;
-  let bringing: Promise<Living> | undefined;
   /** Loads all that is not needed to show and use what a start found. */
   const bring = (): Promise<Living> =>
     (bringing ??= import('./living.js').then(
@@ -159,8 +159,10 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
           isClosing: () => closing !== undefined,
           running,
         });
+        if (isFrozen) living.freeze();
         for (const id of early) living.heard(id);
         if (slept) living.wake();
+        void running(living.tidy()).catch(() => undefined); // what fails is tried again at the next start
         return living;
       },
       () => {
@@ -168,9 +170,21 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
         throw new CredentialError('network_error', 'A part of the program could not be loaded; nothing was done.', { class: 'transient' });
       },
     ));
+  /** True if something happened that nobody was there to follow. */
+  const isBehind = (): boolean => !living && (slept || early.size > 0);
+  /** Until that was looked at, nothing at hand is given away without asking. A start looks itself. */
+  const doubt = (): void => {
+    if (loop.snapshot().status !== 'ready') return;
+    trust.until = -Infinity;
+    void bring().catch(() => undefined);
+  };
   /** Resolves once commands may run: storage was read, and after a sleep read again. */
   const open = async (): Promise<void> => {
     if (!closing) await ready;
+    if (isBehind() && !closing) {
+      const all = await bring().catch(() => null); // where it cannot be loaded, what is known is all there is
+      if (all) await Promise.all([...early].map((id) => all.reread(id).catch(() => undefined)));
+    }
     await living?.caughtUp();
     if (closing) throw closed();
   };
@@ -190,8 +204,9 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
     if (closing) return Promise.reject(closed());
     const begin = async (): Promise<T> => {
       await ready;
-      await living?.caughtUp();
-      return run(await bring());
+      const all = await bring();
+      await all.caughtUp();
+      return run(all);
     };
     return running(begin());
   };
@@ -230,7 +245,9 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
   async function start(): Promise<void> {
     const { capabilities, entries, error } = await opening;
     if (error) {
+      const unused = storage;
       storage = memoryStorage({ namespace: storage.namespace }); // E38: say so and go on
+      void (async () => unused.close())().catch(() => undefined);
       listen(capabilities);
     }
     const changed = [...early]; // what was read of them may be old
@@ -245,9 +262,11 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
       const all = await bring().catch(() => null); // what is known already is not what is true
       if (all) await Promise.all([all.caughtUp(), ...changed.map((id) => all.reread(id).catch(() => undefined))]);
     }
-    // Not before those who wait for the start have had their turn: asking for a script takes them milliseconds. What fails is tried again
-    // at the next start
-    later = platform.setTimer(() => void running(bring().then((all) => all.tidy())).catch(() => undefined), 0, true);
+    // Not before those who wait for the start have had their turn: asking for a script takes them milliseconds. What a program has begun that
+    // is gone does not wait: this one may be gone soon, too.
+    const later = (): void => void bring().catch(() => undefined);
+    if ([...ledger.entries()].some(({ record }) => record.state === 'revoking')) later();
+    else cancelLater = platform.setTimer(later, 0, true);
   }
   const ready = start();
   ready.catch(() => undefined); // reported to whoever awaits it, never as an unhandled rejection
@@ -269,8 +288,8 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
     token$: (id) => defer(() => tokenStream(context, id)),
     find$: (query) =>
       // Not before: the reducer begins with what the start has found.
-      defer(() => ready.then(bring)).pipe(
-        switchMap((all) => all.find$(query)),
+      defer(() => ready.then(() => (closing && !living ? null : bring()))).pipe(
+        switchMap((all) => all?.find$(query) ?? []),
         map(handlesOf),
       ),
     snapshot: () => loop.snapshot(),
@@ -309,9 +328,9 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
     close: () =>
       (closing ??= (async () => {
         await ready.catch(() => undefined);
-        later?.();
         trust.until = -Infinity;
-        await bringing?.catch(() => undefined);
+        cancelLater?.();
+        if (bringing || pending.size > 0) await bring().catch(() => undefined);
         living?.hurry();
         await living?.caughtUp();
         while (pending.size > 0) await Promise.all([...pending]);

@@ -73,7 +73,7 @@ export interface WritingContext {
 
 /** The writes of one store. */
 export function createWriting({ ledger, following, platform, refreshOnly, announce, dropped }: WritingContext): Writing {
-  const { read, write, openNow, settled, unsealed } = ledger;
+  const { read, write, settled, unsealed } = ledger;
   const { waiting } = ledger.book;
   const { turns, tell, learn, learnStore, rereadNow, rereadStore } = following;
 
@@ -134,7 +134,7 @@ export function createWriting({ ledger, following, platform, refreshOnly, announ
       for (let tries = 0; tries < MAX_TRIES; tries++) {
         const entry = ledger.entry(id) ?? (await rereadNow(id, 'elsewhere'));
         if (!entry) return null;
-        while (!isReady(entry.record)) await openNow(entry);
+        while (!isReady(entry.record)) await ledger.openInTime(id);
         // From here to the call of the storage nothing is waited for: a reload may find another revision at any time, and what was made of
         // the one before must not be written over that.
         const draft = change(entry.record);

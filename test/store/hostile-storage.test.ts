@@ -305,6 +305,64 @@ describe('RF-15 a storage that stops answering', () => {
     expect(await asking).toBe((open.secrets as { readonly accessToken: string }).accessToken);
   });
 
+  it.each<[string, boolean]>([
+    ['heard of', true],
+    ['found when the page woke', false],
+  ])('E47 a rotation elsewhere that was %s, and whose key asks a person, keeps nobody else', async (_, isHeard) => {
+    const world = createWorld();
+    let asks = false;
+    /** A seal that anybody can open, unless it asks. */
+    const sealing = (): CredentialStorage => {
+      const inner = world.disk.storage();
+      return {
+        ...inner,
+        write: (record, condition) => {
+          const { secrets } = record as { readonly secrets?: unknown };
+          const isOpen = secrets !== null && secrets !== undefined && !('sealed' in secrets);
+          return inner.write(isOpen ? ({ ...record, secrets: { sealed: JSON.stringify(secrets) } } as typeof record) : record, condition);
+        },
+        unseal: (record) => {
+          if (asks) return new Promise(() => undefined);
+          const { sealed: text } = (record as unknown as { readonly secrets: { readonly sealed: string } }).secrets;
+          return Promise.resolve({ ...record, secrets: JSON.parse(text) as unknown } as typeof record);
+        },
+      };
+    };
+    const other = await world.openTab({ storage: sealing() });
+    const [one, two] = [await other.store.store(world.authority.signIn()), await other.store.store(world.authority.signIn({ sub: 'bob' }))];
+    const { store, platform } = await world.openTab({ storage: sealing() });
+    const [mine, theirs] = [(await store.with(one.id))!, (await store.with(two.id))!];
+    await Promise.all([mine.accessToken(), theirs.accessToken()]);
+    if (!isHeard) world.browser.setDelivery(0);
+    asks = true;
+    await one.refresh();
+    if (!isHeard) platform.emit('visible');
+    const asked = [theirs.accessToken(), theirs.setTags(['x']), store.allIDs(), mine.setTags(['y']), theirs.remove(), mine.revoke()];
+    const ended = Promise.allSettled(asked);
+    await world.browser.advance(60_000);
+    expect((await ended).map(({ status }) => status)).toEqual(asked.map(() => 'fulfilled'));
+    const closing = Promise.all([store.close(), other.store.close()]);
+    await world.browser.advance(60_000);
+    await closing;
+  });
+
+  it('E47 a refresh whose key asks a person lets others at the lock after thirty seconds', async () => {
+    const world = createWorld();
+    const storage = shelf();
+    const { store: first } = await world.openTab({ storage });
+    const { id } = await first.store(world.authority.signIn());
+    await first.close();
+    storage.records.set(id, { ...(storage.records.get(id) as object), secrets: { sealed: 'text' } });
+    storage.unseal = () => new Promise(() => undefined);
+    const { store } = world.startTab({ storage });
+    await world.browser.advance(10_000);
+    const refreshing = (await store.with(id))!.refresh();
+    refreshing.catch(() => undefined);
+    await world.browser.advance(30_000);
+    await expect(refreshing).rejects.toMatchObject({ code: 'storage_failed' });
+    await store.close();
+  });
+
   it('E47 a revocation whose key asks a person purges after five seconds, and says that the server was not told', async () => {
     const world = createWorld();
     const storage = shelf();

@@ -4,9 +4,7 @@ import {
   StorageError,
   type Credential,
   type CredentialStore,
-  type CredentialStorage,
   type CredentialStoreOptions,
-  type Platform,
 } from '../../src/index.js';
 import { offline } from '../support/fake-client.js';
 import { closeAll, codeOf, collect, createWorld, inTime, settle } from '../support/fixture.js';
@@ -228,53 +226,6 @@ describe('createCredentialStore', () => {
     const client = authority.client(browser.openTab());
     expect(() => createCredentialStore({ clients: [] })).toThrow(TypeError);
     expect(() => createCredentialStore({ clients: [client, client] })).toThrow(TypeError);
-  });
-
-  it('leaves nothing open where it cannot be made', async () => {
-    const { authority, browser, disk } = createWorld();
-    const platform = browser.openTab();
-    const client = authority.client(platform);
-    let isOpen = false;
-    const shelf = disk.storage();
-    const storage: CredentialStorage = {
-      ...shelf,
-      open: async () => {
-        isOpen = true;
-        return shelf.open();
-      },
-      close: async () => {
-        isOpen = false;
-        return shelf.close();
-      },
-    };
-    expect(() => createCredentialStore({ clients: [client, client], storage, platform })).toThrow(TypeError);
-    expect(isOpen).toBe(true);
-    await settle();
-    expect(isOpen).toBe(false);
-    expect(platform.held()).toEqual({ timers: 0, channels: 0, listeners: 0 });
-  });
-
-  it('answers who waits for the start before anything more is asked for', async () => {
-    const world = createWorld();
-    const token = world.authority.signIn();
-    const first = await world.openTab();
-    await first.store.store(token);
-    await first.store.close();
-    const later: (() => void)[] = [];
-    const own = world.browser.openTab();
-    const setTimer: Platform['setTimer'] = (run, delayMs) =>
-      delayMs === 0 ? (later.push(run), () => undefined) : own.setTimer(run, delayMs);
-    const { store, events, platform } = world.startTab({ platform: { setTimer } });
-    expect(await (await store.getDefault())?.accessToken()).toBe(token.accessToken);
-    world.disk.records.set(token.id, { ...(world.disk.records.get(token.id) as object), tags: ['new'], revision: 9 });
-    platform.emit('visible'); // nobody is there yet who would look
-    await settle();
-    expect(store.snapshot().credentials[0]?.tags).toEqual([]);
-    expect(later).toHaveLength(1);
-    later[0]?.();
-    await settle();
-    expect(store.snapshot().credentials[0]?.tags).toEqual(['new']);
-    expect(events.map(({ type }) => type)).toContain('restored');
   });
 
   it('gives the client that flows take, by name where there are several', async () => {
