@@ -317,8 +317,8 @@ describe('RF-15 a storage that stops answering', () => {
       return {
         ...inner,
         write: (record, condition) => {
-          const { secrets } = record as { readonly secrets?: unknown };
-          const isOpen = secrets !== null && secrets !== undefined && !('sealed' in secrets);
+          const { secrets } = record as { readonly secrets?: object | null };
+          const isOpen = secrets != null && !('sealed' in secrets);
           return inner.write(isOpen ? ({ ...record, secrets: { sealed: JSON.stringify(secrets) } } as typeof record) : record, condition);
         },
         unseal: (record) => {
