@@ -17,8 +17,8 @@ export interface OpenedStorage {
 }
 
 /**
- * Opens and reads the storage, unless its records are shared further than any lock at hand reaches. `onOpen` is called before anything is
- * read: who listens from then on misses no write of others (E45).
+ * Opens and reads the storage, unless its records are shared further than any lock at hand reaches. `onOpen` is called as soon as the reading
+ * is asked for: who listens from then on misses no write of others (E45), and makes nobody wait for it.
  */
 export async function openStorage(
   storage: CredentialStorage,
@@ -38,8 +38,10 @@ export async function openStorage(
         'The storage is shared, but a reader may see old records; two programs would lose a session.',
       );
     }
+    const reading = (async () => storage.readAll())();
+    reading.catch(() => undefined); // should listening fail
     onOpen(capabilities);
-    return { capabilities, entries: entriesOf(await Promise.race([storage.readAll(), deadline.passed])) };
+    return { capabilities, entries: entriesOf(await Promise.race([reading, deadline.passed])) };
   } catch (thrown) {
     const error = asCredentialError(thrown, 'storage_failed', 'The storage could not be opened.');
     return { capabilities: { coherent: true, durability: 'none', reach: 'process' }, entries: [], error };
