@@ -47,5 +47,11 @@ if (process.env['RXC_LONG']) {
     expect(version.split('.')[0]).toBe(major);
     expect(existsSync(consumer.path('node_modules/rx-credentials/index.js'))).toBe(true);
     await provesItself(consumer);
+    if (major !== '20') return;
+    // The oldest Angular with the oldest TypeScript that it takes
+    succeeded(await consumer.npm('install', 'typescript@~5.8', '--no-save', ...NPM_FLAGS));
+    const tsc = 'node_modules/typescript/bin/tsc';
+    expect(succeeded(await consumer.node([tsc, '--version']))).toContain('5.8.');
+    expect(succeeded(await consumer.node([tsc, '-p', 'tsconfig.app.json', '--noEmit', '--skipLibCheck', 'false']))).toBe('');
   });
 }

@@ -1,12 +1,14 @@
 // What every HTTP adapter does, on real servers: the servers' logs are what is asserted. For an adapter's own test file:
 //
 //   describeHttpAdapter('axios', (store, options) => sendOf(axiosWith(credentialsInterceptor(store, options))));
+import fc from 'fast-check';
 import type { AttachmentOptions } from '../../src/http/attachment.js';
 import type { Credential } from '../../src/store/credential.js';
 import type { CredentialStore } from '../../src/store/store.js';
 import { offline, type SignInOptions } from '../support/fake-client.js';
 import { closeAll, codeOf, createWorld, inTime, settle, type Tab, type World } from '../support/fixture.js';
-import { startOrigin, type Answering, type Origin } from './http-origins.js';
+import { runs } from '../support/counts.js';
+import { startOrigin, type Answering, type Origin, type Seen } from './http-origins.js';
 
 export interface ContractRequest {
   readonly url: string;
@@ -141,6 +143,62 @@ export function describeHttpAdapter(
       for (const url of hostile) await send({ url }).catch(() => undefined); // some are refused before they are sent
       expect(tokens(api).filter((one) => String(one).startsWith('Bearer'))).toEqual([]);
       expect(tokens(other).filter((one) => String(one).startsWith('Bearer'))).toEqual([]);
+    });
+
+    it('6750-2 E14 E16 of generated addresses tokens arrive at the API alone, and below its path', async () => {
+      const { send } = await setUp();
+      const [mine, theirs] = [new URL(api.url), new URL(other.url)];
+      const part = (...parts: readonly string[]): fc.Arbitrary<string> => fc.constantFrom(...parts);
+      const address = fc
+        .tuple(
+          part('http:', 'http:', 'http:', 'HTTP:', 'ht\ntp:'),
+          part('//', '//', '//', '\\\\', '/\\', '///'),
+          part(
+            '',
+            '',
+            '',
+            '',
+            'user@',
+            'user:pass@',
+            `${mine.host}@`,
+            `${mine.host}/api/@`,
+            `${theirs.host}\\@`,
+            `${theirs.host}#@`,
+            `${theirs.host}?@`,
+          ),
+          part('127.0.0.1', '127.0.0.1', '127.0.0.1', '127.1', '2130706433', '0x7f.1', '%3127.0.0.1', '127。0。0。1', 'localhost'),
+          part(`:${mine.port}`, `:${mine.port}`, `:${mine.port}`, `:0${mine.port}`, `:${theirs.port}`),
+          part('/api', '/api', '/api/', '/API', '/api.', '//api', '/%61pi', '/x/api'),
+          fc
+            .array(
+              part(
+                '/',
+                '/..',
+                '/.',
+                '/%2e%2e',
+                '/..%2f',
+                '\\..',
+                '%2F',
+                '%5c',
+                '/..;',
+                '/a',
+                '?next=/..',
+                '#',
+                '\t',
+                '/%252e%252e',
+                '@evil',
+              ),
+              { maxLength: 5 },
+            )
+            .map((parts) => parts.join('')),
+        )
+        .map((parts) => parts.join(''));
+      for (const url of fc.sample(address, { numRuns: runs(300, 3_000), seed: 7 })) await send({ url }).catch(() => undefined); // some are no address
+      const carried = api.seen.filter(hasToken);
+      expect(carried.length).toBeGreaterThan(10);
+      expect(carried.filter(({ path }) => !/^\/api(\/|\?|$)/.test(path) || /\.\.|\\/.test(decoded(path.split('?')[0] ?? '')))).toEqual([]);
+      expect(api.seen.length - carried.length + other.seen.length).toBeGreaterThan(10);
+      expect(other.seen.filter(hasToken)).toEqual([]);
     });
 
     it.each(['Authorization', 'authorization', 'AUTHORIZATION'])(
@@ -393,4 +451,15 @@ export function describeHttpAdapter(
       expect(api.seen).toHaveLength(1);
     });
   });
+}
+
+const hasToken = ({ headers }: Seen): boolean => String(headers['authorization']).startsWith('Bearer');
+
+/** A path as a server decodes it. */
+function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path; // it is no encoding
+  }
 }

@@ -63,6 +63,12 @@ describe.each(['light', 'dark'] as const)('axe finds nothing wrong with the demo
     expect(await violations()).toEqual([]);
   });
 
+  it('one of the eight tabs by itself', async () => {
+    await page.goto(`${demo.app}/tab?n=1`);
+    await page.getByTestId('tab-state').waitFor();
+    expect(await violations()).toEqual([]);
+  });
+
   it('a callback that went wrong', async () => {
     await page.goto(`${demo.app}/callback?code=forged`);
     await page.getByTestId('callback-failed').waitFor();

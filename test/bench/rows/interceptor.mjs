@@ -42,7 +42,7 @@ const PROGRAM = `
   }
 `;
 
-export default async function interceptor({ coreFolder, difference }) {
+export default async function interceptor({ coreFolder, difference, growth }) {
   if (!existsSync(ADAPTER)) return console.error('interceptor: dist/angular is not built. Type: npm run build:angular');
   const folder = mkdtempSync(join(tmpdir(), 'rxc-bench-'));
   try {
@@ -57,16 +57,17 @@ export default async function interceptor({ coreFolder, difference }) {
       alias: { 'rx-credentials-angular': ADAPTER, 'rx-credentials': coreFolder },
     });
     const { applicationOf } = await import(pathToFileURL(outfile).href);
-    await measure(applicationOf, difference);
+    await measure(applicationOf, { difference, growth });
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-async function measure(applicationOf, difference) {
+async function measure(applicationOf, { difference, growth }) {
   const client = { issuer: ISSUER, clientId: CLIENT_ID };
   const bare = applicationOf({ client, resources: [API], isBare: true });
-  for (const count of [1, 100]) {
+  let base;
+  for (const count of [1, 100, 1_000]) {
     const others = Array.from({ length: count - 1 }, (_, n) => `https://api-${n}.example.com/`);
     const tested = applicationOf({ client, resources: [...others, API], isBare: false });
     for (let n = 0; n < count; n++) await tested.signIn(fieldsOf(n));
@@ -79,8 +80,10 @@ async function measure(applicationOf, difference) {
         subject: (times) => requests(tested, urls, times),
         against: (times) => requests(bare, urls, times),
       });
-    await row('HttpClient request with a valid token', URLS, { reach: 0.02, reachOf: 'issue 5' });
+    const attached = await row('HttpClient request with a valid token', URLS, { reach: 0.02, reachOf: 'issue 5' });
     await row('HttpClient request off the list', ['https://elsewhere.example.com/'], {});
+    if (base) growth({ name: `the request with a token: ${count} credentials and resources against 1`, row: attached, base });
+    base ??= attached;
     tested.end();
   }
   bare.end();
