@@ -393,6 +393,23 @@ export function describeHttpAdapter(
       expect(api.seen.length).toBeLessThanOrEqual(25);
     });
 
+    it('6750-4 a refusal whose body never ends can be left, is asked for twice at most, and sends its token nowhere else', async () => {
+      const { send } = await setUp();
+      api.on('/api/endless', (response) => {
+        response.writeHead(401, { 'WWW-Authenticate': 'Bearer error="invalid_token"' });
+        response.write('no, ');
+      });
+      const leaving = new AbortController();
+      const answer = send({ url: `${api.url}/api/endless`, signal: leaving.signal });
+      answer.catch(() => undefined);
+      await api.arrived(1);
+      for (let turns = 0; turns < 20; turns++) await settle();
+      leaving.abort();
+      await expect(answer).rejects.toBeDefined();
+      expect(api.seen.length).toBeLessThanOrEqual(2);
+      expectBare(other);
+    });
+
     it('a slow body arrives whole', async () => {
       const { send } = await setUp();
       let finish = (): void => undefined;
