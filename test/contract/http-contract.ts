@@ -276,6 +276,33 @@ export function describeHttpAdapter(
       expect([api.seen.length, authority.refreshes.length]).toEqual([12, 1]);
     });
 
+    it('6750-2 each resource has its own credential, for its own methods', async () => {
+      const places = [`${api.url}/api/a/`, { url: `${api.url}/api/b/`, credential: { tags: 'b' }, methods: ['GET'] }] as const;
+      const { send, store, authority, credential } = await setUp({ resources: places });
+      const bob = await store.store(authority.signIn({ sub: 'bob' }), { tags: ['b'] });
+      for (const path of ['/api/a/', '/api/b/']) api.on(path, says('ok'));
+      await send({ url: `${api.url}/api/a/` });
+      await send({ url: `${api.url}/api/b/` });
+      await send({ url: `${api.url}/api/b/`, method: 'POST', body: '' });
+      expect(tokens(api)).toEqual([bearer(credential), bearer(bob), undefined]);
+    });
+
+    it('STEP-2 the better token that the application brings is what the retry carries', async () => {
+      const got = await setUp({
+        stepUp: async (_, credential) => {
+          await got.store.store(got.authority.signIn({ scope: 'openid more' }), { replace: credential });
+          return true;
+        },
+      });
+      const first = bearer(got.credential);
+      api.on('/api/more', (response, { headers: { authorization } }) =>
+        (authorization === first ? refuses(403, 'Bearer error="insufficient_scope", scope="more"') : says('more'))(response, {} as never),
+      );
+      expect(await got.send({ url: `${api.url}/api/more` })).toEqual({ status: 200, body: 'more' });
+      expect(tokens(api)).toEqual([first, bearer(got.credential)]);
+      expect(bearer(got.credential)).not.toBe(first);
+    });
+
     it('6750-4 fifty 401 at the same time are one refresh and fifty retries', async () => {
       const { send, authority, credential } = await setUp();
       const first = bearer(credential);

@@ -2,9 +2,12 @@ import type { ResourceChallenge } from '../../src/credential/actions.js';
 import { createToken } from '../../src/credential/create-token.js';
 import type { Token } from '../../src/credential/token.js';
 import { NetworkError } from '../../src/errors.js';
+import { createAuthorizationCodeFlow } from '../../src/flows/authorization-code.js';
+import { memoryTransactions } from '../../src/flows/transactions.js';
 import { createAttachmentPolicy, type Attachment, type AttachmentOptions, type AttachmentPolicy } from '../../src/http/attachment.js';
 import { createFetch } from '../../src/http/fetch.js';
 import type { ProtectedResource } from '../../src/http/resources.js';
+import { createOAuth2Client } from '../../src/oauth/client.js';
 import { memoryStorage } from '../../src/storage/memory/index.js';
 import { createCredentialStore, type CredentialStore } from '../../src/store/store.js';
 import type { Credential } from '../../src/store/credential.js';
@@ -621,6 +624,23 @@ describe('STEP-1 STEP-2 a resource server that asks for more', () => {
     const { policy } = await signedIn({ stepUp: (one) => (asked.push(one), false) });
     await (await attached(policy)).retryOf(challenge('insufficient_user_authentication', `, ${params}`));
     expect(asked).toEqual([{ error: 'insufficient_user_authentication', resource: API, ...passed }]);
+  });
+
+  it('STEP-1 what is asked for is what a sign-in then asks the authorization server for', async () => {
+    let address: URL | undefined;
+    const { server, platform, policy } = await setUp(aToken(), {
+      stepUp: async ({ acrValues, maxAge }) => {
+        const redirectUri = 'https://app.example.com/callback';
+        const client = createOAuth2Client({ issuer: server.issuer, clientId: 'spa', scope: 'openid', redirectUri, platform });
+        address = await createAuthorizationCodeFlow(client, { transactions: memoryTransactions(platform) }).start({
+          ...(acrValues !== undefined && { acrValues }),
+          ...(maxAge !== undefined && { maxAge }),
+        });
+        return false;
+      },
+    });
+    await (await attached(policy)).retryOf(challenge('insufficient_user_authentication', ', acr_values="gold silver", max_age="5"'));
+    expect(Object.fromEntries(address?.searchParams ?? [])).toMatchObject({ acr_values: 'gold silver', max_age: '5' });
   });
 
   it('STEP-2 is the application’s to answer: one retry with the token it brought', async () => {
