@@ -174,7 +174,7 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
   const isBehind = (): boolean => !living && (slept || early.size > 0);
   /** Until that was looked at, nothing at hand is given away without asking. A start looks itself. */
   const doubt = (): void => {
-    if (loop.snapshot().status !== 'ready') return;
+    if (closing || loop.snapshot().status !== 'ready') return;
     trust.until = -Infinity;
     void bring().catch(() => undefined);
   };

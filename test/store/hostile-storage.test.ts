@@ -2,6 +2,7 @@
 import type { CredentialStorage, StoredRecord } from '../../src/storage/storage.js';
 import type { Token } from '../../src/credential/token.js';
 import type { Credential } from '../../src/store/credential.js';
+import type { CredentialStore } from '../../src/store/store.js';
 import { closeAll, codeOf, createWorld, settle, type Tab, type World } from '../support/fixture.js';
 
 afterEach(closeAll);
@@ -228,6 +229,20 @@ describe('a storage that breaks while somebody signs out', () => {
   });
 });
 
+/** A tab whose default credential is sealed with a key that asks a person, who does not answer. */
+async function withKeyThatAsks(): Promise<{ world: World; storage: ReturnType<typeof shelf>; store: CredentialStore; id: string }> {
+  const world = createWorld();
+  const storage = shelf();
+  const { store: first } = await world.openTab({ storage });
+  const { id } = await first.store(world.authority.signIn());
+  await first.close();
+  storage.records.set(id, { ...(storage.records.get(id) as object), secrets: { sealed: 'text' } });
+  storage.unseal = () => new Promise(() => undefined);
+  const { store } = world.startTab({ storage });
+  await world.browser.advance(10_000); // so long a start waits
+  return { world, storage, store, id };
+}
+
 describe('RF-15 a storage that stops answering', () => {
   const stopped = (): Promise<never> => new Promise(() => undefined);
 
@@ -347,32 +362,22 @@ describe('RF-15 a storage that stops answering', () => {
   });
 
   it('E47 a refresh whose key asks a person lets others at the lock after thirty seconds', async () => {
-    const world = createWorld();
-    const storage = shelf();
-    const { store: first } = await world.openTab({ storage });
-    const { id } = await first.store(world.authority.signIn());
-    await first.close();
-    storage.records.set(id, { ...(storage.records.get(id) as object), secrets: { sealed: 'text' } });
-    storage.unseal = () => new Promise(() => undefined);
-    const { store } = world.startTab({ storage });
-    await world.browser.advance(10_000);
+    const { world, storage, store, id } = await withKeyThatAsks();
     const refreshing = (await store.with(id))!.refresh();
     refreshing.catch(() => undefined);
-    await world.browser.advance(30_000);
+    await settle();
+    let isFree = false;
+    void storage.withLock?.(`${storage.namespace}:refresh:${id}`, async () => void (isFree = true));
+    await world.browser.advance(29_000);
+    expect(isFree).toBe(false);
+    await world.browser.advance(1_000);
     await expect(refreshing).rejects.toMatchObject({ code: 'storage_failed' });
+    expect(isFree).toBe(true);
     await store.close();
   });
 
   it('E47 a revocation whose key asks a person purges after five seconds, and says that the server was not told', async () => {
-    const world = createWorld();
-    const storage = shelf();
-    const { store: first } = await world.openTab({ storage });
-    const { id } = await first.store(world.authority.signIn());
-    await first.close();
-    storage.records.set(id, { ...(storage.records.get(id) as object), secrets: { sealed: 'text' } });
-    storage.unseal = () => new Promise(() => undefined);
-    const { store } = world.startTab({ storage });
-    await world.browser.advance(10_000);
+    const { world, storage, store, id } = await withKeyThatAsks();
     const revoked = (await store.with(id))?.revoke();
     await world.browser.advance(5_000);
     const failed = { status: 'failed', code: 'key_lost' };

@@ -115,6 +115,24 @@ describe('a store that closes at once', () => {
     },
   );
 
+  it.each(Array.from({ length: 30 }, (_, ticks) => [ticks]))(
+    'after %i microtasks takes no notice of what happens while it closes',
+    async (ticks) => {
+      const world = createWorld();
+      await signedIn(world);
+      const { store, platform } = world.startTab({ options: { renewal: { ahead: true } } });
+      for (let i = 0; i < 15; i++) await Promise.resolve();
+      const closing = store.close();
+      for (let i = 0; i < ticks; i++) await Promise.resolve();
+      platform.emit('visible');
+      world.browser.forge('app:records', { id: 'x', revision: 1 });
+      await closing;
+      await settle();
+      await world.browser.advance(86_400_000);
+      expect([platform.held(), world.authority.refreshes.length]).toEqual([NOTHING, 0]);
+    },
+  );
+
   it('RF-14 takes up the revocation that a program began which is gone', async () => {
     const world = createWorld();
     const { id } = await signedIn(world);
