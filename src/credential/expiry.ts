@@ -26,14 +26,6 @@ export function validityAt(lifetime: Lifetime, now: number): 'valid' | 'expiring
   return isFresh(lifetime, now, defaultGraceMs(lifetime)) ? 'valid' : 'expiring';
 }
 
-/** The next instant after `now` at which `validityAt` changes; `Infinity` if it never does. */
-export function nextChangeAfter(lifetime: Lifetime, now: number): number {
-  const { expiresAt } = lifetime;
-  if (expiresAt === null || expiresAt <= now) return Infinity;
-  const expiring = expiresAt - defaultGraceMs(lifetime);
-  return expiring > now ? expiring : expiresAt;
-}
-
 /** How long before its expiry a token is renewed unasked: 60 s or a quarter of its lifetime, less up to a tenth of that, by `fraction`. */
 export function renewalLeadMs({ issuedAt, expiresAt }: Lifetime, fraction: number): number {
   if (expiresAt === null) return 0;

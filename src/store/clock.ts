@@ -99,6 +99,7 @@ export function createClock({ platform, loop, ledger, onWake, dueInMs }: ClockCo
 function untilChange(credential: CredentialState, ledger: ClockContext['ledger'], platform: ClockContext['platform']): number {
   if (credential.status.token === 'needs_sign_in') return Infinity;
   const remainingMs = ledger.remainingMs(credential.id);
+  if (changeOf(credential, remainingMs)) return 0; // since it was last compared
   if (remainingMs <= 0) return isInDispute(ledger.entry(credential.id), platform) ? MAX_SLEEP_MS : Infinity;
   const graceMs = defaultGraceMs(credential);
   return remainingMs > graceMs ? remainingMs - graceMs : remainingMs;

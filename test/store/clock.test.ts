@@ -52,6 +52,37 @@ describe('the clock', () => {
     expect(platform.delays.length - before).toBeLessThanOrEqual(HOUR_MS / 30_000);
   });
 
+  // A real timer may fire a little early, and a real clock moves between two looks at it: the instant of a change lies before any of them.
+  it.each(Array.from({ length: 12 }, (_, looks) => looks))('E41 misses no change that comes after %i looks at the clock', async (looks) => {
+    const { openTab, authority, browser } = createWorld();
+    const base = browser.openTab();
+    let early = 0;
+    let firedAt = 0;
+    const late = (now: number): number => (early-- > 0 ? now - 0.1 : now);
+    const { store } = await openTab({
+      options: { renewal: { ahead: false } },
+      platform: {
+        now: () => late(base.now()),
+        monotonicNow: () => late(base.monotonicNow()),
+        setTimer: (callback, delayMs, isAwaited) => {
+          const fire = (): void => {
+            early = base.now() > firedAt ? looks : 0; // the clock does not go back for another timer of the same instant
+            firedAt = base.now();
+            callback();
+            early = 0;
+          };
+          return base.setTimer(fire, delayMs, isAwaited);
+        },
+      },
+    });
+    const credential = await store.store(authority.signIn({ lifetimeS: 8 }));
+    const seen = collect(credential.status$);
+    await browser.advance(6_001);
+    expect(credential.status.token).toBe('expiring');
+    await browser.advance(2_001);
+    expect(seen.values.map(({ token }) => token)).toEqual(['valid', 'expiring', 'expired']);
+  });
+
   it('E41 E70 sets one timer for all credentials, never longer than 30 s', async () => {
     const { openTab, authority, browser } = createWorld();
     const { store, platform } = await openTab();
