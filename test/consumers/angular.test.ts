@@ -1,5 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
+import { ROOT } from '../support/markdown';
 import { newApplication, newLinkedApplication, ng, NPM_FLAGS, succeeded, visit } from './application';
 import { emptyConsumer, linkedConsumer, type Consumer } from './consumer';
 import { serveApi } from './servers';
@@ -38,6 +40,38 @@ test('Angular 22: an application of the CLI takes ng add, is built, and sends it
 });
 
 if (process.env['RXC_LONG']) {
+  test('E44 with zone.js in a browser: a token that expires and is renewed unasked does not enter the zone, and leaves it stable', async () => {
+    consumer = await linkedConsumer();
+    await newLinkedApplication(consumer);
+    const config = `import { provideZoneChangeDetection } from '@angular/core';
+import { provideCredentials, withStorage } from 'rx-credentials-angular';
+import { indexedDBStorage } from 'rx-credentials/storage/indexeddb';
+import { sealed } from 'rx-credentials/storage/sealed';
+import { context, tokenOf } from './app';
+export const appConfig = {
+  providers: [
+    provideZoneChangeDetection(),
+    provideCredentials({ ...context, renew: () => Promise.resolve(tokenOf('renewed', 3600)) }, withStorage(() => sealed(indexedDBStorage()))),
+  ],
+};
+`;
+    consumer.write({
+      'src/app/app.ts': readFileSync(join(__dirname, 'programs/zone-app.ts'), 'utf8'),
+      'src/app/app.config.ts': config,
+      'src/main.ts': `import 'zone.js';\n${readFileSync(consumer.path('src/main.ts'), 'utf8')}`,
+    });
+    succeeded(await ng(consumer, 'build', '--configuration=development'));
+    const { said } = await visit(consumer, '', /zone/, /^\{/);
+    expect(JSON.parse(said)).toEqual({
+      entries: 0,
+      isStable: true,
+      hasPendingMacrotasks: false,
+      inside: false,
+      generation: 2,
+      events: ['expiring here', 'expired here', 'refresh_started here', 'token_replaced here'],
+    });
+  });
+
   test.each(['20', '21', '22'])('Angular %s from the registry: npm finds no conflict, and the application does the same', async (major) => {
     consumer = emptyConsumer();
     await newApplication(consumer, major);
@@ -53,5 +87,19 @@ if (process.env['RXC_LONG']) {
     const tsc = 'node_modules/typescript/bin/tsc';
     expect(succeeded(await consumer.node([tsc, '--version']))).toContain('5.8.');
     expect(succeeded(await consumer.node([tsc, '-p', 'tsconfig.app.json', '--noEmit', '--skipLibCheck', 'false']))).toBe('');
+  });
+
+  test('the page on tests, typed off for the test runner of the CLI: ng test passes with the packed packages', async () => {
+    const page = readFileSync(join(ROOT, 'docs/angular/tests.md'), 'utf8');
+    const specs = Array.from(page.matchAll(/^<!-- test -->\n\n```ts\n([^]*?)^```$/gm), ([, code = '']) =>
+      code.replace('@jest/globals', 'vitest'),
+    );
+    consumer = emptyConsumer();
+    await newApplication(consumer, '22', '--no-minimal');
+    succeeded(await consumer.npm('install', ...NPM_FLAGS));
+    consumer.write(Object.fromEntries(specs.map((code, i) => [`src/app/example-${i}.spec.ts`, code])));
+    const printed = stripVTControlCharacters(succeeded(await ng(consumer, 'test', '--watch=false')));
+    expect(printed).toContain(`Tests  ${specs.length + 2} passed (${specs.length + 2})`); // two are the application's own
+    expect(specs.length).toBeGreaterThan(2);
   });
 }

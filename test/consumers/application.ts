@@ -23,6 +23,8 @@ export interface Visit {
   readonly text: string;
   /** What the browser complained of. */
   readonly complaints: readonly string[];
+  /** What the page said on its console, if it was waited for. */
+  readonly said: string;
 }
 
 export function ng(consumer: Consumer, ...args: readonly string[]): Promise<Outcome> {
@@ -47,9 +49,9 @@ export async function newApplication(consumer: Consumer, major: string, ...optio
     '--skip-git',
     '--defaults',
     '--force',
-    '--minimal',
     '--package-manager=npm',
-    ...options,
+    ...(options.includes('--no-minimal') ? [] : ['--minimal']),
+    ...options.filter((option) => option !== '--no-minimal'),
   ];
   succeeded(await ng(consumer, 'new', 'fresh', ...flags));
   dependOnTarballs(consumer);
@@ -94,8 +96,8 @@ export function succeeded({ status, output }: Outcome): string {
   return output;
 }
 
-/** Opens what was built, with the address of its API, and waits until its paragraph says something that matches. */
-export async function visit(consumer: Consumer, api: string, until: RegExp): Promise<Visit> {
+/** Opens what was built, with the address of its API, and waits until its paragraph, and if asked for its console, says what matches. */
+export async function visit(consumer: Consumer, api: string, until: RegExp, saying?: RegExp): Promise<Visit> {
   const root = ['dist/fresh/browser', 'dist/fresh'].map((name) => consumer.path(name)).find((path) => existsSync(join(path, 'index.html')));
   const app = await serveFiles(root ?? '');
   const browser = await chromium.launch({ executablePath: process.env['CHROME_BIN'] ?? '', args: CHROMIUM_FLAGS });
@@ -104,10 +106,11 @@ export async function visit(consumer: Consumer, api: string, until: RegExp): Pro
     const complaints: string[] = [];
     page.on('console', (message) => void (['error', 'warning'].includes(message.type()) && complaints.push(message.text())));
     page.on('pageerror', (error) => complaints.push(String(error)));
+    const spoken = saying && page.waitForEvent('console', (message) => saying.test(message.text()));
     await page.goto(`${app.origin}/?api=${encodeURIComponent(api)}`);
     const paragraph = page.locator('app-root p');
     await paragraph.filter({ hasText: until }).waitFor();
-    return { text: (await paragraph.textContent()) ?? '', complaints };
+    return { text: (await paragraph.textContent()) ?? '', complaints, said: (await spoken)?.text() ?? '' };
   } finally {
     await browser.close();
     await app.close();

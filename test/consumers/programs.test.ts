@@ -1,8 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build, type BuildOptions, type Metafile } from 'esbuild';
+import { chromium } from 'playwright-core';
+import CHROMIUM_FLAGS from '../support/chromium-flags.json';
 import { linkedConsumer, type Consumer } from './consumer';
-import { serveApi } from './servers';
+import { serveApi, serveFiles } from './servers';
 
 jest.setTimeout(60_000);
 
@@ -76,6 +78,31 @@ test('6750-1 6750-2 requests of a program that esbuild bundled: fetch, fromFetch
     expect(api.calls).toEqual([by('/v1/orders', 'Bearer of-the-worker'), by('/v10/orders', null)].flat());
   } finally {
     await api.close();
+  }
+});
+
+test('6750-1 6750-2 the same program in a page: ajax of RxJS and axios over XMLHttpRequest, too', async () => {
+  await bundle('requests.ts', { platform: 'browser' });
+  consumer.write({ 'index.html': '<!doctype html><title>requests</title><script type="module" src="main.js"></script>' });
+  const [api, app] = [await serveApi(), await serveFiles(consumer.folder)];
+  const browser = await chromium.launch({ executablePath: process.env['CHROME_BIN'] ?? '', args: CHROMIUM_FLAGS });
+  try {
+    const page = await browser.newPage();
+    const failed = new Promise<never>((_, reject) => page.on('pageerror', reject));
+    const printed = page.waitForEvent('console', (message) => message.type() === 'log');
+    await page.goto(`${app.origin}/?api=${encodeURIComponent(api.origin)}`);
+    expect((await Promise.race([printed, failed])).text()).toBe(JSON.stringify({ answers: Array(8).fill('ok') }));
+    expect(api.calls).toEqual(
+      [
+        ['/v1/orders', 'Bearer of-the-worker'],
+        ['/v10/orders', null],
+      ].flatMap(([path, authorization]) =>
+        ['fetch', 'fromFetch', 'axios', 'ajax'].map((adapter) => ({ path: `${path}?by=${adapter}`, authorization })),
+      ),
+    );
+  } finally {
+    await browser.close();
+    await Promise.all([api.close(), app.close()]);
   }
 });
 

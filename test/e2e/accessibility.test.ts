@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { AxeResults } from 'axe-core';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { ROOT } from '../support/markdown';
-import { addAccount, callApi, launch, newProfile, press, signIn, startDemo, type Demo } from './support';
+import { addAccount, callApi, launch, newProfile, press, said, signIn, startDemo, type Demo } from './support';
 
 jest.setTimeout(60_000);
 
@@ -54,6 +54,20 @@ describe.each(['light', 'dark'] as const)('axe finds nothing wrong with the demo
     await addAccount(page, 'Bob Martin');
     await callApi(page);
     expect(await violations()).toEqual([]);
+  });
+
+  it.each([
+    ['Offline', 'api_unreachable'],
+    ['Token endpoint down', 'server_unavailable'],
+    ['API refuses tokens', 'api_401'],
+  ])('the switch "%s" on, and what came of it: %s', async (name, code) => {
+    const flip = (): Promise<void> => page.getByRole('switch', { name }).click();
+    await flip();
+    await (name === 'Token endpoint down' ? press(page.getByRole('article').first(), 'Refresh') : press(page, 'Call the API'));
+    await page.getByTestId('status-code').getByText(code, { exact: true }).waitFor();
+    expect(await violations()).toEqual([]);
+    await flip();
+    if (name === 'API refuses tokens') await said(page, 'The API takes valid tokens again.');
   });
 
   it.each(['Orders', 'Eight tabs'])('the page %s', async (name) => {
