@@ -1,11 +1,20 @@
 // The contract of all HTTP adapters, for HttpClient over each of its backends: `fetch`, its default, is that of Node, and XMLHttpRequest that
 // of jsdom, with preflights. Both follow redirects as a browser does.
 import { runInThisContext } from 'node:vm';
-import { HttpClient, HttpErrorResponse, provideHttpClient, withInterceptors, withXhr } from '@angular/common/http';
+import {
+  HTTP_INTERCEPTORS,
+  HttpClient,
+  HttpErrorResponse,
+  provideHttpClient,
+  withInterceptors,
+  withInterceptorsFromDi,
+  withXhr,
+} from '@angular/common/http';
 import type { HttpFeature, HttpFeatureKind } from '@angular/common/http';
 import { TestBed } from '@angular/core/testing';
 import {
   CredentialStore,
+  CredentialsInterceptor,
   credentialsInterceptor,
   provideCredentials,
   withRefresh,
@@ -20,7 +29,7 @@ import type { Platform } from '../../src/index.js';
 for (const name of ['AbortController', 'AbortSignal'])
   Object.defineProperty(globalThis, name, { value: runInThisContext(name), configurable: true, writable: true });
 
-function describeHttpClient(name: string, ...backend: readonly HttpFeature<HttpFeatureKind>[]): void {
+function describeHttpClient(name: string, ...features: readonly HttpFeature<HttpFeatureKind>[]): void {
   describeHttpAdapter(
     name,
     (store, { resources, stepUp, platform, waitMs, retryAfterMaxMs }) => {
@@ -34,7 +43,8 @@ function describeHttpClient(name: string, ...backend: readonly HttpFeature<HttpF
             ...(stepUp ? [withStepUp(stepUp)] : []),
           ),
           { provide: CredentialStore, useValue: store },
-          provideHttpClient(...backend, withInterceptors([credentialsInterceptor])),
+          provideHttpClient(...features),
+          { provide: HTTP_INTERCEPTORS, useClass: CredentialsInterceptor, multi: true }, // unused without withInterceptorsFromDi()
         ],
       });
       const http = TestBed.inject(HttpClient);
@@ -53,5 +63,6 @@ function describeHttpClient(name: string, ...backend: readonly HttpFeature<HttpF
   );
 }
 
-describeHttpClient('HttpClient of Angular');
-describeHttpClient('HttpClient of Angular over XMLHttpRequest', withXhr());
+describeHttpClient('HttpClient of Angular', withInterceptors([credentialsInterceptor]));
+describeHttpClient('HttpClient of Angular over XMLHttpRequest', withInterceptors([credentialsInterceptor]), withXhr());
+describeHttpClient('HttpClient of Angular with the interceptor as a class', withInterceptorsFromDi());
