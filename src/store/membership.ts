@@ -11,6 +11,7 @@ import type { Token } from '../credential/token.js';
 import { CredentialError } from '../errors.js';
 import type { OAuth2Client } from '../oauth/client.js';
 import type { Platform } from '../platform/platform.js';
+import { within } from '../storage/deadline.js';
 import type { CredentialStorage } from '../storage/storage.js';
 import { gone } from './credential.js';
 import { newDraft, replacementOf } from './drafts.js';
@@ -22,6 +23,8 @@ import type { Loop } from './loop.js';
 
 /** Who clears waits no longer for others (E47), in milliseconds. */
 const CLEARING_MS = 5_000;
+/** How long a storage is swept at most, in milliseconds: others wait for the lock. */
+const SWEEPING_MS = 15_000;
 const TOMBSTONE_LIFE_MS = 24 * 60 * 60_000;
 
 /** What membership needs of the store around it. */
@@ -100,9 +103,7 @@ export function createMembership(context: MembershipContext): Membership {
           following.forgetAll();
           await following.reload();
         }
-        await storageOf()
-          .sweep?.()
-          .catch(() => undefined); // keys that nobody needs: the next start finds them
+        await within(platform, CLEARING_MS, '', (async () => storageOf().sweep?.())()).catch(() => undefined); // keys that nobody needs: the next start finds them
       }),
     sweep: async () => {
       const isDue = (record: CredentialRecord | null): boolean =>
@@ -117,7 +118,7 @@ export function createMembership(context: MembershipContext): Membership {
           await writing.sweep(isDue);
           for (const { id, record } of [...ledger.entries()]) if (isDue(record)) ledger.drop(id);
         }
-        await storageOf().sweep?.();
+        await within(platform, SWEEPING_MS, 'The storage is not swept in time.', (async () => storageOf().sweep?.())());
       });
     },
   };

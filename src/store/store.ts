@@ -139,7 +139,7 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
   const ledger = createLedger({ storageOf: () => storage, platform, loop, refreshOnly });
   /** Loads all that is not needed to show and use what a start found. */
   const bring = (): Promise<Living> =>
-    (bringing ??= import('./living.js').then(
+    (bringing ??= within(platform, LOADING_MS, '', import('./living.js')).then(
       ({ createLiving }) => {
         living = createLiving({
           ledger,
@@ -345,6 +345,8 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
   };
 }
 
+/** How long a part of the program is waited for, in milliseconds: a network may lose an answer. */
+const LOADING_MS = 30_000;
 /** How long `close` waits for a storage, in milliseconds. */
 const CLOSING_MS = 10_000;
 

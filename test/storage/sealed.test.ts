@@ -10,6 +10,7 @@ import type { CredentialStorage, StoredRecord } from '../../src/storage/storage'
 import { describeStorage } from '../contract/storage-contract';
 import { runs } from '../support/counts';
 import { createFakeDisk, type FakeDisk } from '../support/fake-disk';
+import { settle } from '../support/fake-platform';
 import { aRecord, CANARY, CLAIMS } from '../support/tokens';
 import { unitPlatform, type UnitPlatform } from '../support/unit-platform';
 
@@ -694,6 +695,24 @@ describe('sealed, with keys that rotate', () => {
       expect(await keys.list()).toHaveLength(2);
       const away: SealingKeys = { ...someKeys(), list: () => Promise.reject(new StorageError('storage_failed', 'away')) };
       await expect(sealed(disk.storage(), { keys: away }).sweep()).rejects.toThrow('away');
+    });
+
+    it.each(['list', 'remove'] as const)('ends where %s of the keys never answers: what comes later removes nothing', async (method) => {
+      const removed: string[] = [];
+      let answer = (): void => undefined;
+      const old = { kid: 'old', retiredAt: browser.now() - 2 * DAY_MS };
+      const keys: SealingKeys = { ...someKeys(), list: () => Promise.resolve([old]), remove: async (kid) => void removed.push(kid) };
+      const hanging = <T>(value: T): Promise<T> => new Promise((resolve) => (answer = () => resolve(value)));
+      if (method === 'list') keys.list = () => hanging([old]);
+      else keys.remove = () => hanging(undefined);
+      const sweeping = sealed(disk.storage(), { keys, platform: browser }).sweep();
+      sweeping.catch(() => undefined);
+      await settle();
+      browser.advance(10_000);
+      await expect(sweeping).rejects.toMatchObject({ code: 'storage_failed' });
+      answer();
+      await settle();
+      expect(removed).toEqual([]);
     });
 
     it('has nothing to do with keys of one’s own', async () => {

@@ -279,6 +279,26 @@ describe('RF-15 a storage that stops answering', () => {
     await closing;
   });
 
+  it('holds a lock, and closing, by a sweep that never ends no longer than others wait for it', async () => {
+    const world = createWorld();
+    const storage = shelf();
+    storage.sweep = stopped;
+    const { store } = await world.openTab({ storage });
+    const signingIn = store.store(world.authority.signIn());
+    await world.browser.advance(15_000);
+    expect((await signingIn).status.token).toBe('valid');
+    const clearing = store.clear();
+    await world.browser.advance(5_000);
+    await clearing;
+    expect(store.snapshot().ids).toEqual([]);
+    const { store: another } = world.startTab({ storage });
+    await another.ready;
+    await settle();
+    const closing = another.close();
+    await world.browser.advance(15_000);
+    await closing;
+  });
+
   it.each<[string, () => Required<CredentialStorage>['withLock']]>([
     ['takes no notice of the signal', () => () => new Promise(() => undefined)],
     ['rejects at once', () => () => Promise.reject(new Error('no lock'))],

@@ -97,6 +97,27 @@ describe('a part of the program that cannot be loaded', () => {
   });
 });
 
+describe('a part of the program whose loading never ends', () => {
+  it('fails commands after thirty seconds, keeps no store from closing, and may come the next time', async () => {
+    const world = createWorld();
+    await signedIn(world);
+    jest.doMock('../../src/store/living.js', () => ({ then: () => undefined })); // import() waits for what looks like a promise
+    const [{ store }, other] = [world.startTab(), world.startTab()];
+    const credential = await store.getDefault();
+    expect(await credential?.accessToken()).toBeDefined();
+    const tagging = codeOf(credential!.setTags(['x']));
+    await other.store.ready;
+    const late = codeOf(other.store.setDefault(null));
+    const closing = other.store.close();
+    await world.browser.advance(30_000);
+    expect([await tagging, await late]).toEqual(['network_error', 'network_error']);
+    await closing;
+    jest.dontMock('../../src/store/living.js');
+    await credential!.setTags(['x']);
+    expect(credential!.tags).toEqual(['x']);
+  });
+});
+
 describe('a store that closes at once', () => {
   it.each(Array.from({ length: 30 }, (_, ticks) => [ticks]))(
     'after %i microtasks holds nothing, and does not wake again',

@@ -7,6 +7,7 @@
  */
 import { defaultPlatform } from '../../platform/platform.js';
 import { StorageError } from '../../errors.js';
+import { within } from '../deadline.js';
 import type { CredentialStorage, StoredRecord } from '../storage.js';
 import { indexedDBKeys, type KeyPlatform } from './indexeddb-keys.js';
 import { isSealed, kidOf, loadJose, openPart, sealPart, SECRET_PARTS, type SecretPart, type Unjudged } from './jwe.js';
@@ -33,6 +34,8 @@ export type SealedStorage = CredentialStorage & Required<Pick<CredentialStorage,
 
 /** How long a replaced key is kept at least, in milliseconds. */
 const KEEP_MS = 24 * 60 * 60 * 1000;
+/** How long each step of a sweep is waited for, in milliseconds. */
+const ANSWER_MS = 5_000;
 const MAX_TRIES = 3;
 
 /**
@@ -63,6 +66,9 @@ export function sealed(storage: CredentialStorage, options: SealedStorageOptions
     const opened = parts.map(async (part) => [part, await openPart(fieldsOf(record), part, keys, platform.crypto)] as const);
     return { ...record, ...Object.fromEntries(await Promise.all(opened)) };
   };
+  /** A sweep runs under the store's lock, for which others wait: it ends before it does what they no longer wait for. */
+  const answered = <T>(answer: T): Promise<Awaited<T>> =>
+    within(platform, ANSWER_MS, 'The keys, or the storage inside, do not answer.', Promise.resolve(answer));
   const writeSealed: CredentialStorage['write'] = async (record, condition, isPassing) => {
     const parts = SECRET_PARTS.filter((part) => fieldsOf(record)[part] != null && !isSealed(fieldsOf(record)[part]));
     if (parts.length === 0) return storage.write(record, condition, isPassing);
@@ -99,12 +105,12 @@ export function sealed(storage: CredentialStorage, options: SealedStorageOptions
       await storage.sweep?.();
       if (storage.isPartial) return; // who knows which keys the records name that cannot be seen from here
       const before = platform.now() - KEEP_MS;
-      const old = ((await keys.list?.()) ?? []).filter(({ retiredAt }) => retiredAt !== null && retiredAt < before);
+      const old = ((await answered(keys.list?.())) ?? []).filter(({ retiredAt }) => retiredAt !== null && retiredAt < before);
       if (old.length === 0) return;
-      const all = await storage.readAll();
+      const all = await answered(storage.readAll());
       if (all.some(({ value }) => typeof value === 'object' && value !== null && 'unreadable' in value)) return; // closed for now (CLI-2): it may be readable again, and name any key
       const named = all.flatMap(({ value }) => SECRET_PARTS.map((part) => kidOf(fieldsOf(value)[part])));
-      for (const { kid } of old) if (!named.includes(kid)) await keys.remove?.(kid);
+      for (const { kid } of old) if (!named.includes(kid)) await answered(keys.remove?.(kid));
     },
     close: async () => {
       await storage.close();
