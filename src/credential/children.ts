@@ -37,9 +37,13 @@ export function targetFor(
   return { ...(scope !== undefined && { scope }), ...(resource !== undefined && { resource }) };
 }
 
-/** @throws {CredentialError} `scope_not_granted`: the server gave less than was asked for (E65) */
+/**
+ * Some servers write a scope otherwise than it was asked for (Entra without the resource's URI, Google with its own): that is not less.
+ *
+ * @throws {CredentialError} `scope_not_granted`: the server gave some of what was asked for, and nothing else (E65)
+ */
 export function assertGranted({ scope, context: { issuer } }: Token, target: Target | undefined): void {
-  if (target?.scope === undefined || includesScope(scope, target.scope)) return;
+  if (target?.scope === undefined || includesScope(scope, target.scope) || !includesScope(target.scope, scope)) return;
   throw new CredentialError('scope_not_granted', 'The server gave less scope than was asked for; sign in again and ask for it.', {
     issuer,
   });

@@ -67,6 +67,16 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null;
 }
 
+/** The members of a JSON object of any size, not made safe: to look for a single one. */
+export function jsonObjectIn(text: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isPlainObject(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** JSON text as safe data; `undefined` if it is no JSON or breaks the bounds. */
 export function parseJson(text: string): unknown {
   try {

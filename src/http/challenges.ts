@@ -109,18 +109,20 @@ const MAX_VALUE = 1_000;
 /** A hundred years of seconds. */
 const MAX_AGE = 3_155_760_000;
 
-/** What a 401 or 403 says of the token (RFC 6750 §3.1, RFC 9470 §3). A server that says nothing of it means the token. */
+/**
+ * What a 401 or 403 says of the token (RFC 6750 §3.1, RFC 9470 §3). A 401 that asks for nothing better means the token, in whatever words:
+ * servers challenge with `Basic` or a scheme of their own, or have codes of their own.
+ */
 export function refusalOf(status: number, header: string | null): Refusal {
   const challenges = parseChallenges(header);
   const ours = challenges.filter(({ scheme }) => scheme === 'bearer' || scheme === 'dpop');
-  if (challenges.length > 0 && ours.length === 0) return { is: 'other' };
-  const errors = new Map(ours.map((challenge) => [challenge.params.get('error'), challenge]));
+  const errors = new Map(ours.map((challenge) => [challenge.params.get('error')?.toLowerCase(), challenge]));
   for (const error of ['insufficient_user_authentication', 'insufficient_scope'] as const) {
     const challenge = errors.get(error);
     if (challenge) return { is: 'challenge', challenge: challengeOf(error, challenge) };
   }
-  const isAboutToken = errors.size === 0 || errors.has(undefined) || errors.has('invalid_token');
-  return { is: status === 401 && isAboutToken ? 'token' : 'other' };
+  const isAboutRequest = errors.has('invalid_request') || errors.has('use_dpop_nonce');
+  return { is: status === 401 && !(isAboutRequest && errors.size === 1) ? 'token' : 'other' };
 }
 
 function challengeOf(error: ResourceChallenge['error'], { params }: AuthenticationChallenge): Omit<ResourceChallenge, 'resource'> {

@@ -27,6 +27,23 @@ export interface OAuth2ClientOptions {
   readonly redirectUri?: string;
   /** Where the user goes after signing out at the server. */
   readonly postLogoutRedirectUri?: string;
+  /**
+   * The server's metadata (RFC 8414 §2), for a server that publishes none under its issuer; nothing is discovered then. Its `issuer`, if it
+   * has one, must be the one above.
+   */
+  readonly metadata?: Partial<AuthorizationServer>;
+  /**
+   * Further audiences that an ID token may name beside the client (IDT-3), for servers that always add some: a list, or a function that is
+   * asked for each. Default: none.
+   */
+  readonly trustedAudiences?: readonly string[] | ((audience: string) => boolean);
+  /**
+   * By how many seconds the clocks of client and server may differ: 0 to 300, by default 30. What the server's `Date` header says, where a
+   * page may read it, is taken off before.
+   */
+  readonly clockToleranceS?: number;
+  /** How many seconds old the ID token of a sign-in may be. Default 600 (IDT-7); `Infinity` for any age. */
+  readonly maxIdTokenAgeS?: number;
   /** Signing algorithms an ID token may have. Default `['RS256']`. `none` and HS* are never accepted (IDT-5). */
   readonly idTokenSigningAlgs?: readonly string[];
   /**
@@ -110,12 +127,17 @@ export interface OAuth2Client {
   userInfo(token: Token): Promise<UserInfo>;
 }
 
+/** How ID tokens are judged. */
+export type Judgement = Required<
+  Pick<OAuth2ClientOptions, 'idTokenSigningAlgs' | 'trustedAudiences' | 'clockToleranceS' | 'maxIdTokenAgeS'>
+>;
+
 /** Options with every default filled in. */
-export interface ResolvedClientOptions {
+export interface ResolvedClientOptions extends Judgement {
+  readonly metadata: Partial<AuthorizationServer> | undefined;
   readonly issuer: string;
   readonly clientId: string;
   readonly scope: string;
-  readonly idTokenSigningAlgs: readonly string[];
   readonly platform: Platform;
 }
 
@@ -158,7 +180,16 @@ export function createOAuth2Client(options: OAuth2ClientOptions): OAuth2Client {
 }
 
 function resolve(options: OAuth2ClientOptions): ResolvedClientOptions {
-  const { issuer, clientId, redirectUri, postLogoutRedirectUri, scope = 'openid', idTokenSigningAlgs = ['RS256'] } = options;
+  const { issuer, clientId, scope = 'openid', metadata, platform = defaultPlatform() } = options;
+  const { idTokenSigningAlgs = ['RS256'], trustedAudiences = [], clockToleranceS = 30, maxIdTokenAgeS = 600 } = options;
+  const judgement = { idTokenSigningAlgs, trustedAudiences, clockToleranceS, maxIdTokenAgeS };
+  assertIdentity(options);
+  assertJudgement(judgement);
+  assertRenewal(options);
+  return { issuer, clientId, scope: assertScope(scope, 'scope'), metadata, ...judgement, platform };
+}
+
+function assertIdentity({ issuer, clientId, redirectUri, postLogoutRedirectUri, metadata }: OAuth2ClientOptions): void {
   if (typeof issuer !== 'string' || !isSecureUrl(issuer, true))
     throw new TypeError('issuer must be an https URL (or http on this machine)');
   if (/[?#]/.test(issuer)) throw new TypeError('issuer must have no query and no fragment (RFC 8414 §2)');
@@ -166,12 +197,16 @@ function resolve(options: OAuth2ClientOptions): ResolvedClientOptions {
   for (const [name, url] of Object.entries({ redirectUri, postLogoutRedirectUri })) {
     if (url !== undefined && !URL.canParse(url)) throw new TypeError(`${name} must be an absolute URL`);
   }
+  if (metadata && (metadata.issuer ?? issuer) !== issuer) throw new TypeError('metadata must be of the same issuer');
+}
+
+function assertJudgement({ idTokenSigningAlgs, clockToleranceS, maxIdTokenAgeS }: Judgement): void {
   const refused = idTokenSigningAlgs.find((alg) => alg === 'none' || alg.startsWith('HS'));
   if (refused !== undefined || idTokenSigningAlgs.length === 0) {
     throw new TypeError('idTokenSigningAlgs must name asymmetric algorithms; "none" and HS* prove nothing to a public client');
   }
-  assertRenewal(options);
-  return { issuer, clientId, scope: assertScope(scope, 'scope'), idTokenSigningAlgs, platform: options.platform ?? defaultPlatform() };
+  if (!(clockToleranceS >= 0 && clockToleranceS <= 300)) throw new TypeError('clockToleranceS must be 0 to 300');
+  if (!(maxIdTokenAgeS > 0)) throw new TypeError('maxIdTokenAgeS must be more than 0');
 }
 
 const ON_UNKNOWN_OUTCOME: readonly unknown[] = ['retry', 'defer-until-expiry', 'reauthenticate'] satisfies OnUnknownOutcome[];

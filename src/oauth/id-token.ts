@@ -4,20 +4,19 @@
  *
  * @module
  */
-import { isPlainObject, parseJson } from '../credential/data.js';
+import { isPlainObject, jsonObjectIn, parseJson } from '../credential/data.js';
 import type { IdTokenClaims } from '../credential/token.js';
 import { ProtocolError } from '../errors.js';
 import { base64url } from '../platform/random.js';
 import type { Platform } from '../platform/platform.js';
+import type { ResolvedClientOptions } from './client.js';
+import type { Exchange } from './transport.js';
 
 /** What the header of an ID token says before anything is verified. */
 export interface IdTokenHeader {
   readonly alg: string;
   readonly kid: string | undefined;
 }
-
-/** How far the clocks of client and server may differ (`standards.md` §0). */
-export const CLOCK_TOLERANCE_S = 30;
 
 /** Types whose tokens are something else (IDT-14). */
 const OTHER_TYPES = ['at+jwt', 'logout+jwt', 'dpop+jwt', 'oauth-authz-req+jwt'];
@@ -41,16 +40,43 @@ export function parseIdTokenHeader(idToken: string, algs: readonly string[], iss
 }
 
 /**
+ * When an answer came, in epoch milliseconds, by the clock that its ID token goes by: ours, or the server's where that is nearer to what the
+ * token has as its time of issue. A `Date` header may be of another machine than the one that signs.
+ */
+export function judgedAt({ text, receivedAt, serverTime }: Pick<Exchange, 'text' | 'receivedAt' | 'serverTime'>): number {
+  if (serverTime === receivedAt) return receivedAt;
+  const [, payload = ''] = String(jsonObjectIn(text)?.['id_token']).split('.');
+  const iat = jsonObjectIn(textOf(payload))?.['iat'];
+  const awayMs = (atMs: number): number => Math.abs(Number(iat) * 1000 - atMs);
+  return awayMs(serverTime) < awayMs(receivedAt) ? serverTime : receivedAt;
+}
+
+/**
  * Checks of claims that `oauth4webapi` does not make (IDT-3, IDT-4, IDT-7, IDT-11).
  *
  * @param atMs epoch milliseconds of the answer
+ * @param maxAgeS seconds
  * @throws {ProtocolError} `id_token_invalid`
  */
-export function checkClaims({ iss, sub, aud, azp, iat }: IdTokenClaims, clientId: string, atMs: number): void {
+export function checkClaims(
+  { iss, sub, aud, azp, iat }: IdTokenClaims,
+  { clientId, trustedAudiences, clockToleranceS }: Pick<ResolvedClientOptions, 'clientId' | 'trustedAudiences' | 'clockToleranceS'>,
+  atMs: number,
+  maxAgeS: number,
+): void {
+  const isTrusted = typeof trustedAudiences === 'function' ? trustedAudiences : (one: string) => trustedAudiences.includes(one);
+  const ageS = atMs / 1000 - iat;
   if (!/^\p{ASCII}{1,255}$/u.test(sub)) throw invalid('has a sub that is not 1 to 255 ASCII characters', iss);
-  if ([aud].flat().some((one) => one !== clientId)) throw invalid('is meant for a further audience, and none is trusted', iss);
-  if (azp !== undefined && azp !== clientId) throw invalid('names another authorized party (azp)', iss);
-  if (iat * 1000 > atMs + CLOCK_TOLERANCE_S * 1000) throw invalid('was issued in the future (iat)', iss);
+  if ([aud].flat().some((one) => one !== clientId && !isTrusted(one)))
+    throw invalid('is meant for a further audience that is not among trustedAudiences', iss);
+  if (given(azp) !== undefined && azp !== clientId) throw invalid('names another authorized party (azp)', iss);
+  if (ageS < -clockToleranceS) throw invalid('was issued in the future (iat)', iss);
+  if (ageS > maxAgeS + clockToleranceS) throw invalid(`was issued more than ${maxAgeS} s ago (iat, maxIdTokenAgeS)`, iss);
+}
+
+/** Some servers write `null` or nothing for a claim they have nothing for. */
+function given(value: unknown): unknown {
+  return value === null || value === '' ? undefined : value;
 }
 
 /**
@@ -64,7 +90,7 @@ export async function checkAccessTokenHash(
   alg: string,
   { crypto }: Pick<Platform, 'crypto'>,
 ): Promise<void> {
-  const expected = claims['at_hash'];
+  const expected = given(claims['at_hash']);
   if (expected === undefined) return;
   const bits = /^[A-Z]{2}(256|384|512)$/.exec(alg)?.[1] ?? '512'; // EdDSA and Ed25519 go with SHA-512
   const digest = new Uint8Array(await crypto.subtle.digest(`SHA-${bits}`, new TextEncoder().encode(accessToken)));
@@ -84,25 +110,29 @@ export function checkAcr(claims: IdTokenClaims | null, acrValues: string, issuer
 }
 
 /**
- * A refreshed ID token must speak of the same login (IDR-1 to IDR-3).
+ * A refreshed ID token must speak of the same user (IDR-1). One that speaks of another login of hers is left alone: it takes no session away,
+ * since servers move `auth_time` as the user signs in elsewhere, and begin or cease to write `nonce` and `azp` (D-046).
  *
+ * @returns true if it is of the same login (IDR-2, IDR-3)
  * @throws {ProtocolError} `token_substitution`
  */
-export function checkSameLogin(before: IdTokenClaims, after: IdTokenClaims): void {
-  const kept = {
-    iss: before.iss === after.iss,
-    sub: before.sub === after.sub,
-    aud: sameAudience(before.aud, after.aud),
-    azp: before.azp === after.azp,
-    auth_time: after.auth_time === undefined || before.auth_time === undefined || before.auth_time === after.auth_time,
-    nonce: after.nonce === undefined || before.nonce === after.nonce,
-  };
-  const differs = Object.entries(kept).find(([, same]) => !same)?.[0];
-  if (differs !== undefined) {
-    throw new ProtocolError('token_substitution', `The refreshed ID token has another "${differs}" than the login (OIDC Core §12.2).`, {
+export function isOfSameLogin(before: IdTokenClaims, after: IdTokenClaims): boolean {
+  if (before.iss !== after.iss || before.sub !== after.sub) {
+    throw new ProtocolError('token_substitution', 'The refreshed ID token speaks of another user than the login (OIDC Core §12.2).', {
       issuer: before.iss,
     });
   }
+  const [old, fresh] = [before, after].map(({ azp, nonce, auth_time: time }) => ({
+    azp: given(azp),
+    nonce: given(nonce),
+    time: given(time),
+  }));
+  return (
+    sameAudience(before.aud, after.aud) &&
+    old?.azp === fresh?.azp &&
+    (fresh?.nonce === undefined || old?.nonce === fresh.nonce) &&
+    (fresh?.time === undefined || old?.time === undefined || old.time === fresh.time)
+  );
 }
 
 /** An ID token that fails a check. The text must hold nothing of the token. */

@@ -45,7 +45,7 @@ export function createKeySet(platform: Platform, jwksUri: () => Promise<string>,
       throw new CredentialError('server_unavailable', `The key set could not be read (status ${status}).`, { issuer, status });
     if (status !== 200)
       throw new ProtocolError('response_invalid', `No key set: status ${status}.`, { issuer, status, class: 'transient' });
-    return (current = { text, keyIds: keyIdsOf(text, issuer), at: platform.monotonicNow() });
+    return (current = { ...keysOf(text, issuer), at: platform.monotonicNow() });
   };
   return {
     has: (keyId) => usable(keyId) !== undefined,
@@ -71,7 +71,8 @@ function isOutage(error: unknown): boolean {
   return error instanceof CredentialError && ['network_error', 'timeout', 'server_unavailable'].includes(error.code);
 }
 
-function keyIdsOf(text: string, issuer: string): readonly unknown[] {
+/** The keys without what is none (JWK-2), and each once. */
+function keysOf(text: string, issuer: string): Omit<Fetched, 'at'> {
   const body = parseJson(text);
   const keys: unknown = isPlainObject(body) ? body['keys'] : undefined;
   if (!Array.isArray(keys) || keys.length > MAX_KEYS) {
@@ -80,5 +81,6 @@ function keyIdsOf(text: string, issuer: string): readonly unknown[] {
       class: 'transient',
     });
   }
-  return keys.map((key: unknown) => (isPlainObject(key) ? key['kid'] : undefined));
+  const distinct = new Map(keys.filter(isPlainObject).map((key) => [JSON.stringify(key), key]));
+  return { text: `{"keys":[${[...distinct.keys()].join()}]}`, keyIds: Array.from(distinct.values(), ({ kid }) => kid) };
 }

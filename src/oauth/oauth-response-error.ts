@@ -12,21 +12,29 @@ export class OAuthResponseError extends CredentialError {
   readonly error: string;
   /** Text of the server: hostile until shown otherwise; at most 1,024 characters, control characters removed. */
   readonly errorDescription: string | undefined;
+  /** What Microsoft Entra ID adds to the code, such as `consent_required`. */
+  readonly suberror: string | undefined;
 
   constructor(
-    error: { readonly error: string; readonly errorDescription?: string | undefined },
+    error: { readonly error: string; readonly errorDescription?: string | undefined; readonly suberror?: string | undefined },
     code: CredentialErrorCode,
     details: CredentialErrorDetails = {},
   ) {
     const name = redacted(cleanText(error.error, 100));
     super(code, `The authorization server answered with the error "${name}".`, { class: classOfOAuthError(name), ...details });
     this.error = name;
+    this.suberror = error.suberror === undefined ? undefined : redacted(cleanText(error.suberror, 100));
     this.errorDescription = error.errorDescription === undefined ? undefined : redacted(cleanText(error.errorDescription));
   }
 
   override toJSON(): Record<string, unknown> {
-    const { error, errorDescription } = this;
-    return { ...super.toJSON(), error, ...(errorDescription !== undefined && { errorDescription }) };
+    const { error, errorDescription, suberror } = this;
+    return {
+      ...super.toJSON(),
+      error,
+      ...(errorDescription !== undefined && { errorDescription }),
+      ...(suberror !== undefined && { suberror }),
+    };
   }
 }
 
@@ -46,7 +54,10 @@ function redacted(text: string): string {
 /** Control characters, line and paragraph separators, and marks that change the direction of text (Unicode Cc, Zl, Zp, Bidi_Control). */
 const UNPRINTABLE = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu;
 
-/** The table "Answer of a refresh" of RFC 6749 §5.2 codes, by class. */
+/**
+ * The table "Answer of a refresh" of RFC 6749 §5.2 codes, by class; and what servers say in place of those: Auth0 and Okta of a second
+ * factor, Hydra 1, UAA and GitHub of a refresh token that they take no more.
+ */
 function classOfOAuthError(error: string): ErrorClass {
   switch (error) {
     case 'invalid_grant':
@@ -55,6 +66,12 @@ function classOfOAuthError(error: string): ErrorClass {
     case 'consent_required':
     case 'account_selection_required':
     case 'access_denied':
+    case 'mfa_required':
+    case 'unmet_authentication_requirements':
+    case 'token_inactive':
+    case 'invalid_token':
+    case 'expired_token':
+    case 'bad_refresh_token':
       return 'needs_user';
     case 'temporarily_unavailable':
     case 'server_error':

@@ -11,13 +11,21 @@ import type { StagedAnswer, Target } from '../credential/record.js';
 import { createToken } from '../credential/create-token.js';
 import { parseClaims, type IdTokenClaims, type Token, type TokenContext } from '../credential/token.js';
 import { CredentialError, isCredentialError, ProtocolError } from '../errors.js';
-import { OAuthResponseError } from './oauth-response-error.js';
+import { checkCallback, reasonOf } from './callback.js';
 import { clockSkewSeconds } from '../platform/platform.js';
 import { randomText } from '../platform/random.js';
 import type { CodeExchange, Grant, ResolvedClientOptions, UserInfo } from './client.js';
-import { checkAccessTokenHash, checkAcr, checkClaims, checkSameLogin, CLOCK_TOLERANCE_S, invalid, parseIdTokenHeader } from './id-token.js';
+import { checkAccessTokenHash, checkAcr, checkClaims, invalid, isOfSameLogin, judgedAt, parseIdTokenHeader } from './id-token.js';
 import { createKeySet } from './key-set.js';
-import { assertJsonType, errorOf, parseTokenResponse, type TokenResponse } from './token-response.js';
+import {
+  accessTokenIn,
+  assertJsonType,
+  errorOf,
+  isSuccess,
+  parseTokenResponse,
+  refreshTokenIn,
+  type TokenResponse,
+} from './token-response.js';
 import { isLocalhost, isSecureUrl } from './secure-url.js';
 import { CALL_LIMITS, METADATA_LIMITS, responseOf, send, TOKEN_LIMITS, type Exchange, type Limits } from './transport.js';
 
@@ -37,7 +45,8 @@ export interface Protocol {
 }
 
 /** The protocol of one client. */
-export function createProtocol({ issuer, clientId, idTokenSigningAlgs, platform }: ResolvedClientOptions): Protocol {
+export function createProtocol(options: ResolvedClientOptions): Protocol {
+  const { issuer, clientId, idTokenSigningAlgs, clockToleranceS, platform } = options;
   const auth = oauth.None();
   const keys = createKeySet(platform, async () => endpoint(await metadata(), 'jwks_uri', issuer), issuer);
   let known: { readonly as: oauth.AuthorizationServer; readonly at: number } | undefined;
@@ -55,13 +64,20 @@ export function createProtocol({ issuer, clientId, idTokenSigningAlgs, platform 
   const clientAt = (atMs: number, extra: Partial<oauth.Client> = {}): oauth.Client => ({
     client_id: clientId,
     [oauth.clockSkew]: clockSkewSeconds(atMs),
-    [oauth.clockTolerance]: CLOCK_TOLERANCE_S,
+    [oauth.clockTolerance]: clockToleranceS,
     ...extra,
   });
 
+  const asked = (algorithm: 'oidc' | 'oauth2'): Promise<Exchange> =>
+    exchanging((seen) => oauth.discoveryRequest(new URL(issuer), { ...http(METADATA_LIMITS, seen), algorithm }));
+
   async function discover(): Promise<oauth.AuthorizationServer> {
-    let status = 0;
-    const response = await oauth.discoveryRequest(new URL(issuer), { ...http(METADATA_LIMITS, (exchange) => (status = exchange.status)) });
+    let found = await asked('oidc');
+    if (found.status === 404) {
+      const other = await asked('oauth2').catch(() => found); // a server of OAuth alone (DISC-2)
+      if (other.status === 200) found = other;
+    }
+    const { status, text } = found;
     if (status === 429 || status >= 500) {
       throw new CredentialError('server_unavailable', `The discovery document could not be read (status ${status}).`, { issuer, status });
     }
@@ -71,10 +87,13 @@ export function createProtocol({ issuer, clientId, idTokenSigningAlgs, platform 
         status,
       });
     }
-    const as = parseJson(await response.text());
+    const as = parseJson(text);
     if (!isPlainObject(as) || typeof as['issuer'] !== 'string') {
+      // The page of a hotel's network, perhaps, that asks for its own sign-in
+      const isPage = as === undefined;
       throw new CredentialError('discovery_failed', 'The discovery document is no JSON object with an issuer. Check the issuer URL.', {
         issuer,
+        ...(isPage && { class: 'transient' }),
       });
     }
     if (as['issuer'] !== issuer) {
@@ -92,6 +111,7 @@ export function createProtocol({ issuer, clientId, idTokenSigningAlgs, platform 
   const ageMsOf = (one: typeof known): number => (one ? platform.monotonicNow() - one.at : Infinity);
 
   async function metadata(): Promise<oauth.AuthorizationServer> {
+    if (options.metadata) return { ...options.metadata, issuer };
     const ageMs = ageMsOf(known);
     if (known && ageMs < METADATA_FRESH_MS) return known.as;
     try {
@@ -110,18 +130,18 @@ export function createProtocol({ issuer, clientId, idTokenSigningAlgs, platform 
   async function validate(
     answer: TokenResponse,
     atMs: number,
-    extra: Partial<oauth.Client>,
+    maxAgeS: number,
     process: (as: oauth.AuthorizationServer, client: oauth.Client, response: Response) => Promise<oauth.TokenEndpointResponse>,
   ): Promise<IdTokenClaims | null> {
     const as = { ...(await metadata()) }; // a copy: oauth4webapi caches keys by identity, we cache them ourselves
     const header = answer.idToken === undefined ? undefined : parseIdTokenHeader(answer.idToken, idTokenSigningAlgs, issuer);
-    const client = clientAt(atMs, { ...extra, ...(header && { id_token_signed_response_alg: header.alg }) });
+    const client = clientAt(atMs, header && { id_token_signed_response_alg: header.alg });
     const idToken = answer.idToken !== undefined && { id_token: answer.idToken };
     const response = responseOf(jsonOf(JSON.stringify({ access_token: answer.accessToken, token_type: 'bearer', ...idToken })));
     const claims = parseClaims(oauth.getValidatedIdTokenClaims(await process(as, client, response)) ?? null);
     if (!header) return null;
-    if (!claims) throw invalid('lacks a claim that is required', issuer);
-    checkClaims(claims, clientId, atMs);
+    if (!claims) throw invalid('lacks a claim that is required, or has more than 2,000 members', issuer);
+    checkClaims(claims, options, atMs, maxAgeS);
     const keyText = await keys.text(header.kid);
     await oauth.validateApplicationLevelSignature(as, response, {
       [oauth.customFetch]: () => Promise.resolve(responseOf(jsonOf(keyText))),
@@ -152,12 +172,14 @@ export function createProtocol({ issuer, clientId, idTokenSigningAlgs, platform 
 
   const protocol: Protocol = {
     metadata,
-    isPrepared: () => ageMsOf(known) < METADATA_FRESH_MS,
+    isPrepared: () => options.metadata !== undefined || ageMsOf(known) < METADATA_FRESH_MS,
     exchangeCode: async ({ parameters, state, nonce, codeVerifier, redirectUri, scope: asked, maxAge, acrValues, requireAcr }) => {
       const asksForIdToken = asked.split(' ').includes('openid');
       const as = await metadata();
       endpoint(as, 'token_endpoint', issuer);
       const callback = checkCallback(as, clientAt(platform.now()), parameters, state, issuer);
+      // On their way: with a code that is used up nothing is tried again. What fails here is asked for once more.
+      const keysAreThere = asksForIdToken ? keys.text(undefined).catch(() => undefined) : undefined;
       const exchange = await exchanging((seen) =>
         oauth.authorizationCodeGrantRequest(
           as,
@@ -169,46 +191,53 @@ export function createProtocol({ issuer, clientId, idTokenSigningAlgs, platform 
           http(TOKEN_LIMITS, seen),
         ),
       );
-      if (exchange.status !== 200) throw errorOf(exchange, issuer);
-      assertJsonType(contentTypeOf(exchange), issuer);
-      const answer = parseTokenResponse(exchange.text, issuer);
-      const claims = await validate(answer, exchange.receivedAt, {}, (server, client, response) =>
-        oauth.processAuthorizationCodeResponse(server, client, response, {
-          ...(asksForIdToken && { expectedNonce: nonce }), // not sent without `openid`: then it must be absent (IDT-8)
+      if (!isSuccess(exchange)) throw errorOf(exchange, issuer);
+      try {
+        assertJsonType(contentTypeOf(exchange), issuer);
+        const answer = parseTokenResponse(exchange.text, issuer);
+        await keysAreThere;
+        const claims = await validate(answer, judgedAt(exchange), options.maxIdTokenAgeS, (server, client, response) =>
+          oauth.processAuthorizationCodeResponse(server, client, response, {
+            ...(asksForIdToken && { expectedNonce: nonce }), // not sent without `openid`: then it must be absent (IDT-8)
+            ...(maxAge !== undefined && { maxAge }),
+            requireIdToken: asksForIdToken,
+          }),
+        );
+        if (requireAcr) checkAcr(claims, acrValues ?? '', issuer);
+        const context = {
+          issuer,
+          clientId,
+          scope: asked,
           ...(maxAge !== undefined && { maxAge }),
-          requireIdToken: asksForIdToken,
-        }),
-      );
-      if (requireAcr) checkAcr(claims, acrValues ?? '', issuer);
-      const context = {
-        issuer,
-        clientId,
-        scope: asked,
-        ...(maxAge !== undefined && { maxAge }),
-        ...(acrValues !== undefined && { acrValues }),
-      };
-      return tokenOf(answer, { id: randomText(platform, 16), context, sentAt: exchange.sentAt, claims });
+          ...(acrValues !== undefined && { acrValues }),
+        };
+        return tokenOf(answer, { id: randomText(platform, 16), context, sentAt: exchange.sentAt, claims });
+      } catch (error) {
+        await giveBack(exchange); // nobody will ever hold them
+        throw error;
+      }
     },
     sendRefresh: async ({ refreshToken }, target) => {
       if (refreshToken === undefined)
         throw new CredentialError('no_refresh_token', 'There is no refresh token; the user must sign in.', { issuer });
       const as = await metadata();
       endpoint(as, 'token_endpoint', issuer);
-      const { status, text, headers, sentAt, receivedAt } = await exchanging((seen) =>
+      const exchange = await exchanging((seen) =>
         oauth.refreshTokenGrantRequest(as, clientAt(platform.now()), auth, refreshToken, {
           ...http(TOKEN_LIMITS, seen),
           ...(target && { additionalParameters: { ...target } }),
         }),
       );
-      if (status < 200 || status > 299) throw errorOf({ status, text, headers, receivedAt }, issuer); // E56: what any 2xx holds is looked at
-      return { text, contentType: contentTypeOf({ headers }), sentAt, receivedAt, ...(target && { target }) };
+      if (!isSuccess(exchange)) throw errorOf(exchange, issuer); // E56: what any other 2xx holds is looked at
+      const { text, sentAt } = exchange;
+      return { text, contentType: contentTypeOf(exchange), sentAt, receivedAt: judgedAt(exchange), ...(target && { target }) };
     },
     needsKeys: ({ text }) => {
       const body = parseJson(text);
       const idToken: unknown = isPlainObject(body) ? body['id_token'] : undefined;
       if (typeof idToken !== 'string') return false;
       try {
-        return !known || !keys.has(parseIdTokenHeader(idToken, idTokenSigningAlgs, issuer).kid);
+        return !(options.metadata ?? known) || !keys.has(parseIdTokenHeader(idToken, idTokenSigningAlgs, issuer).kid);
       } catch {
         return false; // refused without asking anybody
       }
@@ -219,19 +248,20 @@ export function createProtocol({ issuer, clientId, idTokenSigningAlgs, platform 
       const refreshed: Parameters<typeof validate>[3] = (server, client, response) =>
         oauth.processRefreshTokenResponse(server, client, response);
       // Without an ID token nothing is left to judge: the members have been.
-      const claims = answer.idToken === undefined ? null : await validate(answer, receivedAt, {}, refreshed);
-      if (claims && grant.claims) checkSameLogin(grant.claims, claims);
+      const given = answer.idToken === undefined ? null : await validate(answer, receivedAt, Infinity, refreshed);
+      const { claims: login } = grant;
+      const claims = given && (!login || isOfSameLogin(login, given)) ? given : null;
       const kept = {
         ...answer,
         refreshToken: answer.refreshToken ?? grant.refreshToken, // 6749-12: no new one means the old one stays
-        idToken: answer.idToken ?? grant.idToken,
+        idToken: (claims ? answer : grant).idToken,
         scope: answer.scope ?? grant.scope,
       };
       return tokenOf(kept, {
         id: grant.id,
         context: grant.context,
         sentAt,
-        claims: claims && grant.claims ? ofLogin(grant.claims, claims) : (claims ?? grant.claims),
+        claims: claims && login ? ofLogin(login, claims) : (claims ?? login),
       });
     },
     revoke: async (token, hint) => {
@@ -243,7 +273,7 @@ export function createProtocol({ issuer, clientId, idTokenSigningAlgs, platform 
           ...http(CALL_LIMITS, seen),
         }),
       );
-      if (exchange.status !== 200) throw errorOf(exchange, issuer); // 7009-3: any 200 is success
+      if (exchange.status !== 200 && exchange.status !== 204) throw errorOf(exchange, issuer); // 7009-3: any 200 is success
     },
     userInfo: async (token) => {
       if (token.tokenType === 'DPoP')
@@ -253,6 +283,10 @@ export function createProtocol({ issuer, clientId, idTokenSigningAlgs, platform 
       const client = clientAt(platform.now());
       const exchange = await exchanging((seen) => oauth.userInfoRequest(as, client, token.accessToken, http(CALL_LIMITS, seen)));
       if (exchange.status !== 200) throw errorOf(exchange, issuer);
+      if (/^application\/jwt\b/i.test(contentTypeOf(exchange)))
+        throw new CredentialError('unsupported', 'The user info is a signed JWT, which is not supported: ask the server for JSON.', {
+          issuer,
+        });
       const body = parseJson(exchange.text);
       if (!isPlainObject(body) || typeof body['sub'] !== 'string') {
         throw new ProtocolError('response_invalid', 'The user info is no JSON object with a "sub" (OIDC Core §5.3.2).', { issuer });
@@ -267,6 +301,15 @@ export function createProtocol({ issuer, clientId, idTokenSigningAlgs, platform 
   };
   return translated(protocol, issuer);
 
+  /** Revokes what an answer holds that was refused. */
+  async function giveBack({ text }: Exchange): Promise<void> {
+    const found = [
+      [refreshTokenIn(text), 'refresh_token'],
+      [accessTokenIn(text), 'access_token'],
+    ] as const;
+    await Promise.allSettled(found.map(async ([token, hint]) => (token === undefined ? undefined : protocol.revoke(token, hint))));
+  }
+
   /** Runs a request of `oauth4webapi` and returns the answer as we read it. */
   async function exchanging(request: (seen: (exchange: Exchange) => void) => Promise<Response>): Promise<Exchange> {
     let exchange: Exchange | undefined;
@@ -274,44 +317,6 @@ export function createProtocol({ issuer, clientId, idTokenSigningAlgs, platform 
     if (!exchange) throw new CredentialError('network_error', 'The request was not sent.', { issuer });
     return exchange;
   }
-}
-
-/**
- * The callback's parameters, if they are an answer to this very request and no error (RFC 6749 §4.1.2, RFC 9207).
- *
- * @throws {ProtocolError} `issuer_mismatch`, `callback_invalid`
- * @throws {OAuthResponseError} `authorization_failed`
- */
-function checkCallback(
-  as: oauth.AuthorizationServer,
-  client: oauth.Client,
-  parameters: URLSearchParams,
-  state: string,
-  issuer: string,
-): URLSearchParams {
-  const iss = parameters.get('iss');
-  if (iss !== null && iss !== issuer) {
-    throw new ProtocolError(
-      'issuer_mismatch',
-      'The callback comes from another issuer than the one this sign-in was sent to (RFC 9207 §2.4).',
-      { issuer },
-    );
-  }
-  let callback: URLSearchParams;
-  try {
-    callback = oauth.validateAuthResponse(as, client, parameters, state);
-  } catch (error) {
-    if (error instanceof oauth.AuthorizationResponseError) {
-      const { error: name, error_description: errorDescription } = error;
-      throw new OAuthResponseError({ error: name, errorDescription }, 'authorization_failed', { issuer });
-    }
-    throw new ProtocolError('callback_invalid', `The callback is no valid authorization response: ${reasonOf(error)} (RFC 6749 §4.1.2).`, {
-      issuer,
-    });
-  }
-  if (callback.getAll('code').length !== 1 || callback.get('code') === '')
-    throw new ProtocolError('callback_invalid', 'The callback has neither one code nor an error (RFC 6749 §4.1.2).', { issuer });
-  return callback;
 }
 
 function contentTypeOf({ headers }: Pick<Exchange, 'headers'>): string {
@@ -372,12 +377,6 @@ function asTransient(error: CredentialError): CredentialError {
   if (error.class !== 'unknown_outcome') return error;
   const { code, message, issuer, status } = error;
   return new CredentialError(code, message, { issuer, status, class: 'transient' });
-}
-
-/** The fixed texts of `oauth4webapi` name claims and members, never their values. Texts of anything else are not trusted to. */
-function reasonOf(error: unknown): string {
-  const known = error instanceof oauth.OperationProcessingError || error instanceof oauth.UnsupportedOperationError;
-  return known ? error.message : 'it is malformed';
 }
 
 /** An answer as if it came from a server. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { isPlainObject, parseJson } from '../credential/data.js';
+import { isPlainObject, jsonObjectIn, parseJson, stringOr } from '../credential/data.js';
 import { retryAfterMs } from '../credential/retry-after.js';
 import { normalizeScope } from '../credential/scope.js';
 import type { TokenType } from '../credential/token.js';
@@ -33,24 +33,30 @@ export interface TokenResponse {
  * The error an answer other than 200 means, by its own JSON and status, never by its texts (6749-9).
  */
 export function errorOf(
-  { status, text, headers, receivedAt }: Pick<Exchange, 'status' | 'text' | 'headers'> & Partial<Pick<Exchange, 'receivedAt'>>,
+  { status, text, headers, serverTime }: Pick<Exchange, 'status' | 'text' | 'headers'> & Partial<Pick<Exchange, 'serverTime'>>,
   issuer: string,
 ): CredentialError {
-  const waitMs = clampedRetryAfter(headers.get('retry-after'), receivedAt);
+  const waitMs = clampedRetryAfter(headers.get('retry-after'), serverTime);
   const details = { issuer, status, ...(waitMs !== undefined && { retryAfterMs: waitMs }) };
   if ([408, 425, 429, 503].includes(status)) {
     return new CredentialError('server_unavailable', `The authorization server is not available (status ${status}).`, details);
   }
-  if (status < 400)
-    return new ProtocolError('response_invalid', `The answer has status ${status} where RFC 6749 §5.1 has 200.`, { issuer, status });
   const body = status < 500 ? parseJson(text) : undefined;
   if (isPlainObject(body) && typeof body['error'] === 'string') {
-    const description = body['error_description'];
-    const error = { error: body['error'], errorDescription: typeof description === 'string' ? description : undefined };
-    return new OAuthResponseError(error, 'oauth_error', details);
+    const [errorDescription, suberror] = [body['error_description'], body['suberror']].map((one) => stringOr(one, undefined));
+    return new OAuthResponseError({ error: body['error'], errorDescription, suberror }, 'oauth_error', details);
   }
+  if (status < 400)
+    return new ProtocolError('response_invalid', `The answer has status ${status} where RFC 6749 §5.1 has 200.`, { issuer, status });
   if (status >= 500) return new CredentialError('server_error', `The authorization server failed (status ${status}).`, details);
   return new CredentialError('http_error', `The server refused with status ${status} and gave no OAuth error.`, details);
+}
+
+/** True for an answer with a token; some servers and gateways have a status of success for errors, too. */
+export function isSuccess({ status, text }: Pick<Exchange, 'status' | 'text'>): boolean {
+  if (status < 200 || status > 299) return false;
+  const body = parseJson(text);
+  return !isPlainObject(body) || typeof body['error'] !== 'string' || body['access_token'] !== undefined;
 }
 
 /**
@@ -76,7 +82,7 @@ export function parseTokenResponse(text: string, issuer: string): TokenResponse 
   if (!isPlainObject(body)) throw invalid('is no JSON object');
   const { access_token: accessToken, token_type: tokenType } = body;
   const [refreshToken, idToken] = [given(body['refresh_token']), given(body['id_token'])];
-  const scope = body['scope'] ?? undefined;
+  const scope = given(body['scope']); // there is no empty one (RFC 6749 §3.3)
   if (!isTokenText(accessToken)) throw invalid('has no access_token that can be sent in a header');
   if (typeof tokenType !== 'string') throw invalid('has no token_type');
   if (refreshToken !== undefined && !isTokenText(refreshToken, REFRESH_TOKEN_TEXT)) throw invalid('has a refresh_token that is no token');
@@ -115,8 +121,8 @@ export function parseExpiresIn(value: unknown): number | undefined {
 }
 
 /** How long to wait, clamped to 1–300 s, in milliseconds. */
-function clampedRetryAfter(value: string | null, receivedAt = NaN): number | undefined {
-  const ms = retryAfterMs(value, receivedAt);
+function clampedRetryAfter(value: string | null, serverTime = NaN): number | undefined {
+  const ms = retryAfterMs(value, serverTime);
   return ms === undefined ? undefined : Math.min(Math.max(ms, 1_000), 300_000);
 }
 
@@ -131,8 +137,7 @@ export function accessTokenIn(text: string): string | undefined {
 }
 
 function tokenIn(text: string, name: 'access_token' | 'refresh_token'): string | undefined {
-  const body = parseJson(text);
-  const token: unknown = isPlainObject(body) ? body[name] : undefined;
+  const token = jsonObjectIn(text)?.[name];
   return isTokenText(token, REFRESH_TOKEN_TEXT) ? token : undefined;
 }
 

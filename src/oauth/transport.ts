@@ -28,6 +28,8 @@ export const METADATA_LIMITS: Limits = { timeoutMs: 5_000, maxBytes: 256 * 1024 
 export interface Exchange {
   readonly sentAt: number;
   readonly receivedAt: number;
+  /** The same by the server's clock, if it says what that is and it differs by more than a few seconds. */
+  readonly serverTime: number;
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
@@ -65,7 +67,9 @@ export async function send(platform: Platform, url: string, init: RequestInit, l
       });
     }
     const text = await readText(response, limits.maxBytes, abort, issuer);
-    return { sentAt, receivedAt: platform.now(), status: response.status, headers: response.headers, text };
+    const receivedAt = platform.now();
+    const serverTime = receivedAt + aheadMs(response.headers.get('date'), (sentAt + receivedAt) / 2);
+    return { sentAt, receivedAt, serverTime, status: response.status, headers: response.headers, text };
   } catch (error) {
     if (error instanceof CredentialError) throw error;
     if (timedOut) throw new NetworkError('timeout', `No whole answer within ${limits.timeoutMs} ms.`, { issuer });
@@ -73,6 +77,12 @@ export async function send(platform: Platform, url: string, init: RequestInit, l
   } finally {
     cancelTimer();
   }
+}
+
+/** How far the server's clock is ahead of ours, in milliseconds; 0 where it does not say, is right to a few seconds, or says nonsense. */
+function aheadMs(date: string | null, at: number): number {
+  const ms = Date.parse(date ?? '') - at;
+  return Math.abs(ms) > 5_000 && Math.abs(ms) <= 86_400_000 ? ms : 0;
 }
 
 /** An exchange as the Response that `oauth4webapi` reads. Its text is here already: browsers take a millisecond to read it once more. */
@@ -96,7 +106,7 @@ export function assertSecureUrl(url: string, issuer: string): void {
 async function readText(response: Response, maxBytes: number, abort: AbortController, issuer: string): Promise<string> {
   const reader = response.body?.getReader();
   if (!reader) return '';
-  const decoder = new TextDecoder('utf-8', { fatal: true });
+  const decoder = new TextDecoder('utf-8', { fatal: response.ok }); // the texts of an error decide nothing, its code is ASCII
   const declared = response.headers.get('content-length');
   let text = '';
   let byteCount = 0;

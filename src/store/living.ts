@@ -90,6 +90,11 @@ export interface LivingContext {
   readonly running: <T>(command: Promise<T>) => Promise<T>;
 }
 
+/** True for what a credential becomes that nobody can use any more. */
+function isEnding(after: CredentialState | undefined): boolean {
+  return !after || after.status.activity === 'revoking';
+}
+
 /** Brings a store to life. */
 export function createLiving(context: LivingContext): Living {
   const { ledger, loop, platform, clientOf } = context;
@@ -99,7 +104,8 @@ export function createLiving(context: LivingContext): Living {
   const parts = { ...context, following, writing, locks: createStoreLocks(context) };
   const { trust, used } = context.credentials;
   const renewal = createRenewal({ ...context, isAhead: context.renewsAhead, used });
-  const refresher = createRefresher({ ...parts, renewal });
+  const attacked = new Set<string>();
+  const refresher = createRefresher({ ...parts, renewal, attacked });
   const lookup = createLookup();
   const find = (query: CredentialQuery): readonly string[] => lookup.ids(compileQuery(query), loop.snapshot().credentials);
   const membership = createMembership({ ...parts, find });
@@ -110,11 +116,26 @@ export function createLiving(context: LivingContext): Living {
   let sleptAgain = false;
   let frozen = false; // a page that is frozen in the middle of a reading keeps others from writing
 
+  const leaving = new Map<string, Set<() => void>>();
+  /** What a refresh gives, for who waits for it as long as the credential is there. It goes on by itself: what comes too late is revoked. */
+  const unlessGone = <T>(id: string, refreshing: Promise<T>): Promise<T> => {
+    void context.running(refreshing).catch(() => undefined);
+    return new Promise((resolve, reject) => {
+      const all = leaving.get(id) ?? new Set();
+      const leave = (): void => reject(gone());
+      leaving.set(id, all.add(leave));
+      const stay = (): void => void (all.delete(leave) && all.size === 0 && leaving.delete(id));
+      refreshing.then(resolve, reject).finally(stay);
+    });
+  };
+  const letLeave = (id: string): void => {
+    if (!attacked.has(id)) leaving.get(id)?.forEach((leave) => leave());
+  };
   /** One that was answered with an error a moment ago is not asked again at once, unless another tab has the token by now. */
   const renewed = async (id: string, request: RefreshRequest): Promise<Renewed> => {
     const { minValidityMs, target, refused } = request;
     const refusal = renewal.refusal(id, minValidityMs === null && refused === undefined, target);
-    if (!refusal) return refresher.refresh(id, request);
+    if (!refusal) return unlessGone(id, refresher.refresh(id, request));
     await following.reread(id).catch(() => undefined);
     const token = ledger.token(id);
     const leastMs = minValidityMs ?? (refused === undefined ? Infinity : 0);
@@ -164,6 +185,7 @@ export function createLiving(context: LivingContext): Living {
       const folded = fold(state, actions, (id) => lookup.get(id));
       for (const { before, after } of folded.changes) {
         lookup.update(before, after);
+        if (before && isEnding(after)) letLeave(before.id);
         if (before && !after) {
           context.onGone(before);
           renewal.forget(before.id);

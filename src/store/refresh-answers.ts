@@ -23,9 +23,8 @@ import { accessTokenIn, refreshTokenIn } from '../oauth/token-response.js';
 import type { Platform } from '../platform/platform.js';
 import { gone } from './credential.js';
 import { closed, finished, tombstoneOf } from './drafts.js';
-import type { Unwritten } from './refresh-steps.js';
-import type { RecordDraft, Writing } from './writing.js';
-import type { Ledger } from './ledger.js';
+import type { RefreshContext, Unwritten } from './refresh-steps.js';
+import type { RecordDraft } from './writing.js';
 
 /** A request of a dead or parked holder may still be on its way for this long, in milliseconds. */
 const SETTLE_MS = 2_000;
@@ -124,18 +123,29 @@ export async function renewedBy(renew: () => Promise<unknown>, issuer: string, {
 }
 
 /** What an error of a request says of the refresh token (`standards.md` §2, "Answer of a refresh"). */
-export function outcomeOf(error: CredentialError): Results['send'] {
+export function outcomeOf(error: CredentialError, target: Target | undefined): Results['send'] {
   if (error.class === 'unknown_outcome') return 'outcome_unknown';
-  if (error instanceof OAuthResponseError) {
-    if (error.error === 'invalid_grant') return 'rejected';
-    if (asksForUser(error)) return 'needs_user';
-  }
-  return 'refused';
+  if (asksForUser(error)) return 'needs_user';
+  // Refused for a target, it may be the target: only its own refresh ends a session.
+  return isRejected(error) && !target ? 'rejected' : 'refused';
 }
 
-/** True if the server wants to see the user before it renews. */
+/** True if the server wants to see the user before it renews. The refresh token is kept: should that be wrong, nothing is lost. */
 export function asksForUser(error: CredentialError): boolean {
-  return error instanceof OAuthResponseError && /^(interaction|login|consent|account_selection)_required$/.test(error.error);
+  return error instanceof OAuthResponseError && error.class === 'needs_user' && (error.error !== 'invalid_grant' || asksForMore(error));
+}
+
+/**
+ * True where `invalid_grant` is not the end of the session: Microsoft Entra ID says it, too, where the user has to consent or to show a second
+ * factor; and of a gateway that says it with a status of success nobody knows what it means.
+ */
+function asksForMore({ suberror = '', status = 400 }: OAuthResponseError): boolean {
+  return status < 400 || /^(consent_required|basic_action|additional_action|message_only|user_password_expired)$/.test(suberror);
+}
+
+/** True if the refresh token was refused, and not what was asked for with it. */
+export function isRejected(error: CredentialError): boolean {
+  return error instanceof OAuthResponseError && error.error === 'invalid_grant' && !asksForMore(error);
 }
 
 /** True for failures that say nothing of the answer itself: keys could not be had. */
@@ -171,7 +181,7 @@ function rotatedTo(current: OpenRecord, refreshToken: string | undefined, holder
 
 /** Gives up an answer that was refused for good, but not the refresh token the server rotated to; an attack ends the credential (IDR-6). */
 export async function salvage(
-  { ledger, writing }: { readonly ledger: Ledger; readonly writing: Writing },
+  { ledger, writing, attacked }: Pick<RefreshContext, 'ledger' | 'writing' | 'attacked'>,
   client: OAuth2Client,
   grant: SentGrant,
   text: string,
@@ -179,14 +189,15 @@ export async function salvage(
   holder: string | undefined,
 ): Promise<void> {
   const isAttack = code === 'token_substitution';
+  if (isAttack) attacked.add(grant.id);
   const rotated = refreshTokenIn(text);
   const written = await writing.updateOpen(
     grant.id,
     (current) => {
       if (!holds(current, grant)) return null;
       if (isAttack) return tombstoneOf(current);
-      // Where the answer was whole and brought no refresh token, the one that was sent lives on.
-      return rotatedTo(current, rotated ?? (code === 'scope_not_granted' ? grant.refreshToken : undefined), holder);
+      // Where the answer had a token and no refresh token, the one that was sent lives on.
+      return rotatedTo(current, rotated ?? (accessTokenIn(text) === undefined ? undefined : grant.refreshToken), holder);
     },
     { keep: true },
   );

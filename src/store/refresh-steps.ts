@@ -4,7 +4,7 @@
  * @module
  */
 import { assertGranted, childFor, childOf, narrowed, targetKey } from '../credential/children.js';
-import { isPlainObject, parseJson } from '../credential/data.js';
+import { jsonObjectIn } from '../credential/data.js';
 import {
   isOpen,
   nextCount,
@@ -79,7 +79,8 @@ export interface RefreshContext {
   readonly writing: Writing;
   readonly loop: Loop;
   readonly platform: Pick<Platform, 'now' | 'monotonicNow' | 'setTimer' | 'crypto' | 'isOnline'>;
-  /** True if others write to the same records. */
+  /** Ids of credentials that a refresh is about to remove, since an answer was an attack: it will say so to those who wait for it. */
+  readonly attacked: Set<string>;
   /** The client a record belongs to; `undefined` where none is configured: then nothing is ever sent. */
   readonly clientOf: (record: CredentialRecord) => OAuth2Client | undefined;
 }
@@ -268,13 +269,13 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
       }
       answer = await client.sendRefresh(grant, target);
       unwritten.set(id, { sent: grant.refreshToken, answer }); // until it is committed: what was rotated must not be lost (RF-15)
-      if (isPlainObject(parseJson(answer.text))) return client.needsKeys(answer) ? 'answered_unjudged' : 'answered';
+      if (jsonObjectIn(answer.text)) return client.needsKeys(answer) ? 'answered_unjudged' : 'answered';
       unwritten.delete(id);
       failure = new CredentialError('response_invalid', 'The token response is no JSON object (RFC 6749 §5.1).', { issuer });
       return 'outcome_unknown';
     } catch (error) {
       failure = asCredentialError(error, 'renewal_failed', 'The function that renews tokens failed.');
-      return outcomeOf(failure);
+      return outcomeOf(failure, target);
     }
   };
   const judge: Episode['steps']['judge'] = async ({ me }) => {

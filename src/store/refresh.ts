@@ -9,7 +9,7 @@ import { childFor, targetKey } from '../credential/children.js';
 import { isOpen, type Target } from '../credential/record.js';
 import { asCredentialError, CredentialError } from '../errors.js';
 import { inProcessLocks } from '../platform/in-process-locks.js';
-import { asksForUser } from './refresh-answers.js';
+import { asksForUser, isRejected } from './refresh-answers.js';
 import { createRefreshLocks, type RefreshLocks } from './refresh-locks.js';
 import {
   isEnough,
@@ -112,8 +112,11 @@ export function createRefresher(context: RefresherContext): Refresher {
   return {
     refresh: async (id, request) => {
       const outcome = await firstValueFrom(flight(id, request));
-      if ('error' in outcome) throw outcome.error;
-      return outcome.renewed;
+      if (!('error' in outcome)) return outcome.renewed;
+      if (!request.target || !isRejected(outcome.error)) throw outcome.error;
+      // Of the target, or of the session? Its own refresh tells.
+      const own = await firstValueFrom(flight(id, { minValidityMs: null }));
+      throw 'error' in own && own.error.code === 'needs_sign_in' ? own.error : outcome.error;
     },
     look: (id) => locks.look(id),
     freeze: () => locks.freeze(),

@@ -89,7 +89,7 @@ async function revokeRemotely(
   const client = context.clientOf(marked);
   const deadline = deadlineOf(context.platform);
   const ask = (token: string | undefined, hint: 'access_token' | 'refresh_token'): Promise<RemoteRevocation> =>
-    Promise.race([askServer(client, token, hint), deadline.passed]);
+    Promise.race([askServer(deadline, client, token, hint), deadline.passed]);
   const staged = record.staged?.text ?? ''; // an answer that waits to be judged holds live tokens, too
   try {
     // 7009-2: the refresh token first; many servers end the whole grant with it
@@ -120,7 +120,7 @@ async function revokeAccessToken(context: RevocationContext, record: OpenRecord)
   );
   const deadline = deadlineOf(context.platform);
   try {
-    const accessToken = await Promise.race([askServer(context.clientOf(record), dead, 'access_token'), deadline.passed]);
+    const accessToken = await Promise.race([askServer(deadline, context.clientOf(record), dead, 'access_token'), deadline.passed]);
     return { local: 'kept', refreshToken: NOT_ASKED, accessToken };
   } finally {
     deadline.cancel();
@@ -128,24 +128,41 @@ async function revokeAccessToken(context: RevocationContext, record: OpenRecord)
 }
 
 async function askServer(
+  deadline: Deadline,
   client: OAuth2Client | undefined,
   token: string | undefined,
   hint: 'access_token' | 'refresh_token',
 ): Promise<RemoteRevocation> {
   if (token === undefined) return { status: 'absent' };
   if (!client) return { status: 'failed', code: 'client_unknown' };
-  try {
-    await client.revoke(token, hint);
-    return { status: 'revoked' };
-  } catch (error) {
-    return { status: 'failed', code: asCredentialError(error, 'network_error', 'The revocation failed.').code };
+  for (;;) {
+    try {
+      await client.revoke(token, hint);
+      return { status: 'revoked' };
+    } catch (error) {
+      const { code, retryAfterMs } = asCredentialError(error, 'network_error', 'The revocation failed.');
+      if (retryAfterMs === undefined || !(await deadline.allows(retryAfterMs))) return { status: 'failed', code }; // 7009-4
+    }
   }
 }
 
-function deadlineOf(platform: Platform): { readonly passed: Promise<RemoteRevocation>; cancel(): void } {
+interface Deadline {
+  readonly passed: Promise<RemoteRevocation>;
+  /** Waits so long and resolves with true, or at once with false, if the time is up before. */
+  allows(waitMs: number): Promise<boolean>;
+  cancel(): void;
+}
+
+function deadlineOf(platform: Platform): Deadline {
+  const endsAt = platform.monotonicNow() + DEADLINE_MS;
   let cancel = (): void => undefined;
   const passed = new Promise<RemoteRevocation>((resolve) => {
     cancel = platform.setTimer(() => resolve({ status: 'failed', code: 'timeout' }), DEADLINE_MS);
   });
-  return { passed, cancel: () => cancel() };
+  const allows = async (waitMs: number): Promise<boolean> => {
+    if (platform.monotonicNow() + waitMs >= endsAt) return false;
+    await new Promise<void>((resolve) => platform.setTimer(resolve, waitMs, true));
+    return true;
+  };
+  return { passed, allows, cancel: () => cancel() };
 }

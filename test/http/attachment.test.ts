@@ -485,6 +485,9 @@ describe('6750-4 after a 401', () => {
     'Negotiate, Bearer error="invalid_token"',
     'Basic realm="x", Bearer',
     '"\\', // nothing at all
+    'Basic realm="x"', // of a server that names another way first
+    'Negotiate',
+    'Bearer error="other"', // a code of its own
     `Bearer ${'x'.repeat(9_000)}`, // longer than what is read
   ])('the challenge %j is about the token: it is renewed', async (header) => {
     const { policy } = await signedIn();
@@ -494,17 +497,14 @@ describe('6750-4 after a 401', () => {
     expect(next).not.toBeNull();
   });
 
-  it.each([
-    'Basic realm="x"',
-    'Negotiate',
-    'DPoP error="use_dpop_nonce"',
-    'Bearer error="invalid_request"',
-    'Bearer realm="error=invalid_token", error="other"',
-  ])('the challenge %j is not about the token: no refresh, no retry', async (header) => {
-    const { authority, policy } = await signedIn();
-    expect(await (await attached(policy)).retryOf(answer(401, { 'WWW-Authenticate': header }))).toBeNull();
-    expect(authority.refreshes).toHaveLength(0);
-  });
+  it.each(['DPoP error="use_dpop_nonce"', 'Bearer error="invalid_request"', 'Bearer realm="error=invalid_token", error="invalid_request"'])(
+    'the challenge %j is not about the token: no refresh, no retry',
+    async (header) => {
+      const { authority, policy } = await signedIn();
+      expect(await (await attached(policy)).retryOf(answer(401, { 'WWW-Authenticate': header }))).toBeNull();
+      expect(authority.refreshes).toHaveLength(0);
+    },
+  );
 
   it.each([200, 204, 302, 400, 404, 407, 419, 500, 502])('the status %d says nothing of the token', async (status) => {
     const { authority, policy } = await signedIn({ retryAfterMaxMs: 60_000 });

@@ -56,6 +56,12 @@ describe('createOAuth2Client', () => {
     ['idTokenSigningAlgs', { idTokenSigningAlgs: ['none'] }],
     ['idTokenSigningAlgs', { idTokenSigningAlgs: ['RS256', 'HS256'] }],
     ['idTokenSigningAlgs', { idTokenSigningAlgs: ['HS512'] }],
+    ['metadata', { metadata: { issuer: 'https://id.example.com/' } }],
+    ['clockToleranceS', { clockToleranceS: -1 }],
+    ['clockToleranceS', { clockToleranceS: 301 }],
+    ['clockToleranceS', { clockToleranceS: NaN }],
+    ['maxIdTokenAgeS', { maxIdTokenAgeS: 0 }],
+    ['maxIdTokenAgeS', { maxIdTokenAgeS: NaN }],
   ])('DISC-3 IDT-5 a wrong %s is a TypeError that names it: %j', (name, changes) => {
     const make = () =>
       createOAuth2Client({
@@ -107,6 +113,24 @@ describe('discovery', () => {
     expect(server.calls().map((call) => [call.method, call.url])).toEqual([['GET', url]]);
   });
 
+  it.each([
+    ['https://id.example.com', 'https://id.example.com/.well-known/oauth-authorization-server'],
+    ['https://id.example.com/a/b', 'https://id.example.com/.well-known/oauth-authorization-server/a/b'],
+  ])('DISC-2 of a server of OAuth alone, %s, it is at %s: asked for where there is no other', async (issuer, url) => {
+    const { server, client } = setUpOAuth({}, { issuer });
+    server.plan('discovery', json({}, { status: 404 }));
+    server.plan('oauthDiscovery', { issuer, token_endpoint: `${issuer}/token` });
+    expect((await client.metadata()).token_endpoint).toBe(`${issuer}/token`);
+    expect(server.calls().map((call) => call.url)).toEqual([`${issuer}/.well-known/openid-configuration`, url]);
+  });
+
+  it('metadata of one’s own is taken as it is: nothing is asked for', async () => {
+    const { server, client } = setUpOAuth({ metadata: { token_endpoint: 'https://id.example.com/token' } });
+    expect(client.isPrepared()).toBe(false); // its code is not loaded
+    expect(await client.metadata()).toEqual({ issuer: server.issuer, token_endpoint: 'https://id.example.com/token' });
+    expect([client.isPrepared(), server.calls()]).toEqual([true, []]);
+  });
+
   it.each<[string, unknown, string, string]>([
     ['404', json({}, { status: 404 }), 'discovery_failed', 'configuration'],
     ['401', json({}, { status: 401 }), 'discovery_failed', 'configuration'],
@@ -114,7 +138,7 @@ describe('discovery', () => {
     ['500', json({}, { status: 500 }), 'server_unavailable', 'transient'],
     ['429', json({}, { status: 429 }), 'server_unavailable', 'transient'],
     ['a redirect', new Response(null, { status: 302, headers: { location: 'https://evil.test' } }), 'unexpected_redirect', 'configuration'],
-    ['HTML', new Response('<html>'), 'discovery_failed', 'configuration'],
+    ['HTML', new Response('<html>'), 'discovery_failed', 'transient'],
     ['a list', json([]), 'discovery_failed', 'configuration'],
     ['null', json(null), 'discovery_failed', 'configuration'],
     ['no issuer', json({ token_endpoint: 'https://id.example.com/token' }), 'discovery_failed', 'configuration'],
@@ -525,9 +549,6 @@ describe('processRefresh', () => {
 
   it.each<[string, Record<string, unknown>, string]>([
     ['IDR-1 E32 another sub', { sub: 'mallory' }, 'token_substitution'],
-    ['IDR-2 another auth_time', { auth_time: 2 }, 'token_substitution'],
-    ['IDR-3 a nonce where the login had none', { nonce: 'x' }, 'token_substitution'],
-    ['IDR-3 azp where the login had none', { azp: 'spa' }, 'token_substitution'],
     ['IDR-1 another iss', { iss: 'https://evil.test' }, 'id_token_invalid'],
     ['IDR-1 another aud', { aud: 'other' }, 'id_token_invalid'],
     ['IDR-4 an expired one', { exp: START_MS / 1000 - 60 }, 'id_token_invalid'],
@@ -537,6 +558,18 @@ describe('processRefresh', () => {
     const before = aToken({ claims: { ...CLAIMS, auth_time: 1 } });
     const id_token = await server.idToken(claims);
     expect(await refusal(client.processRefresh(before, answerOf({ ...next, id_token })))).toMatchObject({ code, class: 'security' });
+  });
+
+  it.each<[string, Record<string, unknown>]>([
+    ['IDR-2 another auth_time', { auth_time: 2 }],
+    ['IDR-3 a nonce where the login had none', { nonce: 'x' }],
+    ['IDR-3 azp where the login had none', { azp: 'spa' }],
+  ])('%s: the tokens are taken, the ID token is not', async (_, claims) => {
+    const { server, client } = setUpOAuth();
+    const before = aToken({ claims: { ...CLAIMS, auth_time: 1 } });
+    const id_token = await server.idToken({ ...claims, name: 'another' });
+    const token = await client.processRefresh(before, answerOf({ ...next, id_token }));
+    expect([token.accessToken, token.idToken, token.claims]).toEqual(['new-access', before.idToken, before.claims]);
   });
 
   it('IDR-4 an ID token signed by nobody we know is refused', async () => {
@@ -640,6 +673,12 @@ describe('revoke', () => {
     const error = await refusal(client.revoke('t', 'access_token'));
     expect(error.code).toBe(code);
     expect(error.retryAfterMs).toBe(code === 'server_unavailable' ? 9_000 : undefined);
+  });
+
+  it('7009-3 a 204 is success: there is nothing to read in it', async () => {
+    const { server, client } = setUpOAuth();
+    server.plan('revocation', new Response(null, { status: 204 }));
+    await expect(client.revoke('t', 'access_token')).resolves.toBeUndefined();
   });
 
   it('a server without a revocation endpoint is endpoint_missing', async () => {

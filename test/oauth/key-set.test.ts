@@ -37,6 +37,12 @@ describe('a key set', () => {
     expect(keys.has('a')).toBe(true);
   });
 
+  it('JWK-2 what is no key is ignored, and a key that is there twice is one', async () => {
+    const { keys } = setUp(() => json({ keys: [null, { kid: 'a' }, 'b', { kid: 'a' }, [{ kid: 'c' }], { kid: 'a', use: 'enc' }] }));
+    expect(JSON.parse(await keys.text('a'))).toEqual({ keys: [{ kid: 'a' }, { kid: 'a', use: 'enc' }] });
+    expect([keys.has('a'), keys.has('b'), keys.has('c')]).toEqual([true, false, false]);
+  });
+
   it('is fresh for ten minutes', async () => {
     const { platform, keys, requests } = setUp();
     await keys.text('a');

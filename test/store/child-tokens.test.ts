@@ -420,14 +420,26 @@ describe('a child token that cannot be had', () => {
     await credential.refresh();
   });
 
-  it('E7 because of invalid_grant ends the parent, too: it is its refresh token that is dead', async () => {
+  it('E7 because of invalid_grant ends the parent, too, if its own refresh is rejected: it is its refresh token that is dead', async () => {
     const { authority, credential } = await signedIn();
     await credential.accessToken({ scope: 'orders:write' });
     authority.forget(credential.token?.refreshToken);
     expect(await codeOf(credential.accessToken({ scope: 'orders:read' }))).toBe('needs_sign_in');
     expect(credential.status.token).toBe('needs_sign_in');
     for (const scope of ['orders:read', 'orders:write']) expect(await codeOf(credential.accessToken({ scope }))).toBe('needs_sign_in');
+    expect(authority.refreshes).toHaveLength(3); // the child that was had, the one that was not, the parent
+  });
+
+  it('E7 because of invalid_grant that is about the target alone leaves the parent as it is: Entra says so where a user has not consented', async () => {
+    const { authority, credential } = await signedIn();
+    authority.next(refusal('invalid_grant'));
+    const asked = await Promise.all([1, 2].map(() => codeOf(credential.accessToken({ resource: RESOURCE }))));
+    expect(asked).toEqual(['oauth_error', 'oauth_error']);
+    expect(credential.status).toEqual({ token: 'valid', activity: 'idle' });
+    expect(authority.refreshes).toHaveLength(2); // one of the child, one of the parent, which tells
+    expect(await codeOf(credential.accessToken({ resource: RESOURCE }))).toBe('oauth_error'); // too early to ask again
     expect(authority.refreshes).toHaveLength(2);
+    await credential.accessToken({ resource: OTHER_RESOURCE });
   });
 
   it('E6 because the network fails is told of the credential, and both are tried again', async () => {
@@ -534,6 +546,7 @@ describe('the end of a credential', () => {
     await credential.remove();
     authority.refreshes[0]?.answer();
     expect(await asking).toBe('credential_removed');
+    await settle();
     expect(authority.liveRefreshTokens()).toEqual([]);
     expect(JSON.stringify([...disk.records])).not.toContain('CANARY');
   });

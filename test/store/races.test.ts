@@ -98,6 +98,7 @@ describe.each(ENDINGS)('E12 E60 7009-6 %s during a refresh', (name, end) => {
     const before = world.authority.revocations.length;
     world.authority.refreshes[0]?.answer();
     expect(await refreshing).toBe('credential_removed');
+    await settle();
     expect(world.authority.revocations.slice(before).map(({ hint }) => hint)).toEqual(['refresh_token', 'access_token']);
     expect(world.authority.liveRefreshTokens()).toEqual([]);
     await expectNothingLeft(world, store);
@@ -117,6 +118,7 @@ describe.each(ENDINGS)('E12 E60 7009-6 %s during a refresh', (name, end) => {
     await end(other, b.store);
     world.authority.refreshes[0]?.answer();
     expect(await refreshing).toBe('credential_removed');
+    await settle();
     expect(world.authority.liveRefreshTokens()).toEqual([]);
     await expectNothingLeft(world, a.store);
   });
@@ -132,6 +134,7 @@ describe.each(ENDINGS)('E12 E60 7009-6 %s during a refresh', (name, end) => {
     await end(credential, store);
     failKeys();
     await refreshing;
+    await settle();
     expect(world.authority.liveRefreshTokens()).toEqual([]);
     await expectNothingLeft(world, store);
   });
@@ -146,6 +149,7 @@ describe.each(ENDINGS)('E12 E60 7009-6 %s during a refresh', (name, end) => {
     await end(credential, store);
     world.authority.refreshes[0]?.answer({ access_token: 7 });
     await refreshing;
+    await settle();
     expect(world.authority.liveRefreshTokens()).toEqual([]);
     await expectNothingLeft(world, store);
   });

@@ -196,7 +196,6 @@ describe('6749-9 the answer of a refresh', () => {
   it.each<readonly [string, () => Answer]>([
     ['no token at all', () => ({ token_type: 'Bearer' })],
     ['a refresh token that is a number', () => ({ token_type: 'Bearer', refresh_token: 7 })],
-    ['an error with status 200', () => ({ error: 'invalid_grant' })],
   ])('E7 a success with %s keeps the refresh token; sent once: no retry storm', async (_, answer) => {
     const { server, credential, browser, sent, ...session } = await signedIn();
     server.plan('token', answer());
@@ -206,20 +205,28 @@ describe('6749-9 the answer of a refresh', () => {
     expect(credential.state).toMatchObject({ status: { token: 'valid' }, refreshFailure: { class: 'unknown_outcome' } });
   });
 
-  it.each(['interaction_required', 'login_required', 'consent_required', 'account_selection_required'])(
-    '%s keeps the token and asks for the user',
-    async (error) => {
-      const { server, credential, sent, newEvents, events, ...session } = await signedIn();
-      server.plan('token', oauthError(error));
-      expect(await codeOf(credential.refresh())).toBe('needs_interaction');
-      expect(server.calls('token')).toHaveLength(1);
-      expect(session.refreshToken()).toBe(sent);
-      expect(session.hasIntent()).toBe(false);
-      expect(newEvents()).toEqual(['refresh_started', 'interaction_required']);
-      expect(events.at(-1)).toMatchObject({ code: 'oauth_error', class: 'needs_user' });
-      expect(credential.state).toMatchObject({ status: { token: 'needs_interaction', activity: 'idle' }, refreshFailure: null });
-    },
-  );
+  it.each<readonly [string, Answer]>([
+    ...['interaction_required', 'login_required', 'consent_required', 'account_selection_required', 'access_denied'].map(
+      (error) => [error, oauthError(error)] as const,
+    ),
+    ['mfa_required (Auth0)', json({ error: 'mfa_required', mfa_token: 'x' }, { status: 403 })],
+    ['token_inactive (Hydra 1)', json({ error: 'token_inactive' }, { status: 401 })],
+    ['invalid_token (UAA)', json({ error: 'invalid_token' }, { status: 401 })],
+    ['bad_refresh_token with status 200 (GitHub)', json({ error: 'bad_refresh_token' })],
+    ['invalid_grant with status 200 (a gateway)', json({ error: 'invalid_grant' })],
+    ['invalid_grant for want of consent (Entra)', json({ error: 'invalid_grant', suberror: 'consent_required' }, { status: 400 })],
+    ['invalid_grant for want of a second factor (Entra)', json({ error: 'invalid_grant', suberror: 'basic_action' }, { status: 400 })],
+  ])('%s keeps the token and asks for the user', async (_, answer) => {
+    const { server, credential, sent, newEvents, events, ...session } = await signedIn();
+    server.plan('token', answer);
+    expect(await codeOf(credential.refresh())).toBe('needs_interaction');
+    expect(server.calls('token')).toHaveLength(1);
+    expect(session.refreshToken()).toBe(sent);
+    expect(session.hasIntent()).toBe(false);
+    expect(newEvents()).toEqual(['refresh_started', 'interaction_required']);
+    expect(events.at(-1)).toMatchObject({ code: 'oauth_error', class: 'needs_user' });
+    expect(credential.state).toMatchObject({ status: { token: 'needs_interaction', activity: 'idle' }, refreshFailure: null });
+  });
 
   it.each<readonly [string, () => Response]>([
     ['invalid_grant', () => oauthError('invalid_grant')],

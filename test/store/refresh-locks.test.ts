@@ -1,5 +1,6 @@
 // The lock of a refresh: kept while what it brought is not durable, waited for with an end to patience, given up when the page freezes.
-import type { Credential } from '../../src/index.js';
+import { firstValueFrom } from 'rxjs';
+import type { Credential, CredentialStore } from '../../src/index.js';
 import { offline, refusal } from '../support/fake-client.js';
 import type { DiskCall } from '../support/fake-disk.js';
 import { closeAll, codeOf, createWorld, inTime, settle, type Tab, type World } from '../support/fixture.js';
@@ -242,6 +243,7 @@ describe('RF-16 a tab that freezes in the middle of a refresh', () => {
     await b.credential.remove();
     authority.refreshes[0]?.answer();
     expect(await codeOf(refreshing)).toBe('credential_removed');
+    await settle();
     expect(authority.revocations.map(({ hint }) => hint)).toEqual(['refresh_token', 'access_token']);
     expect(authority.liveRefreshTokens()).toEqual([]);
     expect(JSON.stringify([...disk.records])).not.toContain('CANARY');
@@ -439,4 +441,27 @@ describe('RF-11 between freezing and waking', () => {
     await inTime(browser, refreshing);
     expect(authority.refreshes).toHaveLength(2);
   });
+});
+
+it.each<[string, (credential: Credential, store: CredentialStore) => Promise<unknown>]>([
+  ['removed', (credential) => credential.remove()],
+  ['revoked', (credential) => credential.revoke()],
+  ['cleared', (_, store) => store.clear()],
+])('E47 who waits for a renewal hears at once that the credential was %s; its late answer is revoked', async (_, end) => {
+  const { openTab, authority, browser } = createWorld();
+  const [{ store }, other] = [await openTab(), await openTab()];
+  const credential = await store.store(authority.signIn());
+  authority.hold();
+  const heard: string[] = [];
+  const waiting = [credential.refresh(), credential.accessToken({ forceRefresh: true }), firstValueFrom(credential.refresh$())];
+  waiting.forEach((one) => void codeOf(one).then((code) => heard.push(String(code))));
+  await settle();
+  const ending = end((await other.store.with(credential.id))!, other.store);
+  await settle();
+  expect(heard).toEqual(['credential_removed', 'credential_removed', 'credential_removed']);
+  authority.refreshes[0]?.answer();
+  authority.release();
+  await browser.advance(1_000);
+  await ending;
+  expect(authority.liveRefreshTokens()).toEqual([]);
 });

@@ -261,6 +261,7 @@ describe('races', () => {
     const late = renewed(authority);
     application.calls[0]?.resolve(late);
     expect(await refreshing).toBe('credential_removed');
+    await settle();
     expect(authority.revocations.map(({ token }) => token)).toContain(late.accessToken);
     expect(await store.allIDs()).toEqual([]);
     expect(JSON.stringify([...disk.records])).not.toContain('CANARY');

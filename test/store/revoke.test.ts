@@ -92,6 +92,28 @@ describe('revoke', () => {
     expect(a.platform.held().timers).toBe(0);
   });
 
+  it('7009-4 asks again when a server that is not available says, if that is within the five seconds', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const { store, platform } = await openTab();
+    const credential = await store.store(authority.signIn({ lifetimeS: null }));
+    const busy = (retryAfterMs: number): CredentialError =>
+      new CredentialError('server_unavailable', 'no', { issuer: ISSUER, retryAfterMs });
+    const answers = [busy(1_000), undefined, busy(4_000)]; // of the refresh token twice, then of the access token
+    let asked = 0;
+    authority.setRevocation(async () => {
+      const error = answers[asked++];
+      if (error) throw error;
+    });
+    const revoking = credential.revoke();
+    await browser.advance(1_000);
+    expect(await revoking).toMatchObject({
+      refreshToken: { status: 'revoked' },
+      accessToken: { status: 'failed', code: 'server_unavailable' },
+    });
+    expect(asked).toBe(3);
+    expect(platform.held().timers).toBe(0);
+  });
+
   it('7009-5 gives both requests 5 s together, not each', async () => {
     const world = createWorld();
     const { store } = await world.openTab();

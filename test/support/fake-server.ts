@@ -3,7 +3,7 @@
 import { exportJWK, generateKeyPair, SignJWT, type CryptoKey, type JWK } from 'jose';
 import { START_MS } from './unit-platform';
 
-export type Endpoint = 'discovery' | 'jwks' | 'token' | 'revocation' | 'userinfo';
+export type Endpoint = 'discovery' | 'oauthDiscovery' | 'jwks' | 'token' | 'revocation' | 'userinfo';
 export type SigningAlg = 'RS256' | 'ES256' | 'RS384' | 'ES512' | 'PS256' | 'Ed25519' | 'EdDSA';
 
 /** A request as it went out. */
@@ -77,6 +77,7 @@ export function fakeServer({ issuer = 'https://id.example.com', metadata = {} }:
   const base = issuer.endsWith('/') ? issuer.slice(0, -1) : issuer;
   const at = {
     discovery: `${base}/.well-known/openid-configuration`,
+    oauthDiscovery: base.replace(/^(https?:\/\/[^/]+)/, '$1/.well-known/oauth-authorization-server'),
     jwks: `${base}/jwks`,
     token: `${base}/token`,
     revocation: `${base}/revoke`,
@@ -100,6 +101,8 @@ export function fakeServer({ issuer = 'https://id.example.com', metadata = {} }:
 
   const standing = async (endpoint: Call['endpoint']): Promise<Answer | undefined> => {
     if (endpoint === 'discovery') return document;
+    if (endpoint === 'oauthDiscovery') return new Response('', { status: 404 });
+    if (endpoint === 'revocation') return new Response(''); // what nobody will hold may be given back at any time
     return endpoint === 'jwks' ? { keys: await jwks() } : undefined;
   };
   const server: FakeServer = {

@@ -1,0 +1,268 @@
+// Authorization servers and APIs as they are in the field: what they answer that no RFC has, and what the library makes of it.
+import { exportJWK } from 'jose';
+import { filter, firstValueFrom } from 'rxjs';
+import { isSignedIn, memoryStorage, type Credential } from '../../src/index';
+import { createFetch } from '../../src/http/index';
+import { json, outcome, pair, world, type Handler, type World } from '../support/field-world';
+jest.setTimeout(60_000);
+let w: World;
+afterEach(() => w.close());
+const tokenRequests = () => w.as.count('/token', 'refresh_token');
+/** Signed in, the access token expired, the server's next answers planned. */
+async function expired(clientOptions: Parameters<typeof world>[0], ...answers: Handler[]): Promise<Credential> {
+  w = await world(clientOptions);
+  w.as.claims = { auth_time: 1000 };
+  const c = await w.signedIn();
+  w.advance(301_000);
+  w.as.nowOffsetS = 301;
+  w.as.plan('/token', ...answers);
+  return c;
+}
+const state = () => w.store.snapshot().credentials[0];
+const good =
+  (extra: Record<string, unknown> = {}, id: Record<string, unknown> | null = {}): Handler =>
+  async (_q, r) =>
+    json(r, 200, await w.as.tokenBody(extra, id));
+const refuse =
+  (status: number, error: string, more = {}): Handler =>
+  (_q, r) =>
+    json(r, status, { error, ...more });
+
+describe('IDR-2 IDR-3 a refreshed ID token of another login takes no session away (D-046)', () => {
+  it.each<[string, Record<string, unknown>]>([
+    ['Keycloak: the user signed in anew for another client of the same SSO session (auth_time moved)', { auth_time: 2000 }],
+    ['authentik: nonce null in a refreshed ID token', { nonce: null }],
+    ['nonce empty', { nonce: '' }],
+    ['azp appears after an upgrade of the server', { azp: 'spa' }],
+  ])('%s', async (_n, claims) => {
+    const c = await expired({}, good({}, claims));
+    await outcome(c.accessToken());
+    expect({ left: (await w.store.allIDs()).length, revoked: w.as.count('/revoke') }).toEqual({ left: 1, revoked: 0 });
+  });
+});
+
+describe('IDT-3 servers whose ID tokens have several audiences can be used, if those are trusted', () => {
+  it('ZITADEL: aud = all clients of the project and the project', async () => {
+    w = await world({ trustedAudiences: ['other-app', 'project-1'] });
+    w.as.claims = { aud: ['spa', 'other-app', 'project-1'], azp: 'spa' };
+    expect(await outcome(w.signIn().then(() => 'signed in'))).toBe('ok:signed in');
+  });
+});
+
+describe('DISC-2 servers of OAuth alone can be used', () => {
+  it('DISC-2 RFC 8414: /.well-known/oauth-authorization-server', async () => {
+    w = await world({ scope: 'api' });
+    w.as.always('/.well-known/openid-configuration', (_q, r) => json(r, 404, {}));
+    w.as.always('/.well-known/oauth-authorization-server', (_q, r) => json(r, 200, w.as.metadata));
+    expect(await outcome(w.signIn().then(() => 'signed in'))).toBe('ok:signed in');
+  });
+});
+
+describe('6749-9 a dead refresh token or a demand for the user, told by another code than invalid_grant, is told to the user', () => {
+  it.each<[string, Handler]>([
+    ['Hydra 1.x: 401 token_inactive after reuse detection', refuse(401, 'token_inactive')],
+    ['Cloud Foundry UAA: 401 invalid_token', refuse(401, 'invalid_token')],
+    ['Auth0: 403 mfa_required', refuse(403, 'mfa_required', { mfa_token: 'secret' })],
+    ['403 access_denied (class needs_user, and yet no status)', refuse(403, 'access_denied')],
+    ['GitHub: 200 with error bad_refresh_token', refuse(200, 'bad_refresh_token')],
+    ['a gateway that makes 200 of everything: invalid_grant', refuse(200, 'invalid_grant')],
+    [
+      'invalid_grant with a description in ISO-8859-1',
+      (_q, r) => {
+        r.writeHead(400, { 'content-type': 'application/json;charset=ISO-8859-1' });
+        r.end(Buffer.from('{"error":"invalid_grant","error_description":"ung\u00fcltig"}', 'latin1'));
+      },
+    ],
+  ])('%s', async (_n, answer) => {
+    const c = await expired({});
+    w.as.always('/token', answer);
+    for (let hour = 0; hour < 24; hour++) {
+      await outcome(c.accessToken());
+      w.advance(3_600_000);
+    }
+    expect(
+      `${state()?.status.token}, signed in: ${isSignedIn(state())}, events: ${w.events.filter((e) => /sign_in_required|interaction_required/.test((e as { type: string }).type)).length}`,
+    ).toMatch(/^needs_(sign_in|interaction)/);
+  });
+});
+
+describe('E7 a refused request for a child token does not end the parent, whose token lives', () => {
+  it('Entra: AADSTS65001, invalid_grant with suberror consent_required, for the scope of another API', async () => {
+    w = await world({ scope: 'openid api://a/read api://b/read' });
+    const c = await w.signedIn(); // its access token is good for 300 s
+    w.as.plan(
+      '/token',
+      refuse(400, 'invalid_grant', { error_codes: [65001], suberror: 'consent_required', error_description: 'AADSTS65001: ...' }),
+    );
+    await outcome(c.accessToken({ scope: 'api://b/read' }));
+    expect(await outcome(c.accessToken())).toBe('ok:at1');
+  });
+});
+
+describe('TM-2 a client clock that is minutes off, where the server tells its own', () => {
+  it('§0 "measured skew from the Date header": signs in', async () => {
+    w = await world();
+    w.as.nowOffsetS = 300;
+    w.as.plan('/token', async (_q, r) =>
+      json(r, 200, await w.as.tokenBody({}, { nonce: w.as.nonce }), { date: new Date(Date.now() + 300_000).toUTCString() }),
+    );
+    expect(await outcome(w.signIn().then(() => 'signed in'))).toBe('ok:signed in');
+  });
+  it('keeps a running session', async () => {
+    const c = await expired({});
+    w.as.nowOffsetS = 301 + 300;
+    w.as.always('/token', async (_q, r) => json(r, 200, await w.as.tokenBody(), { date: new Date(Date.now() + 601_000).toUTCString() }));
+    expect(await outcome(c.accessToken())).toBe('ok:at2');
+  });
+  it('Retry-After as a date is told by the Date of the same answer', async () => {
+    const c = await expired({});
+    const server = w.platform.now() - 300_000; // ours is 5 min fast
+    w.as.plan('/token', (_q, r) =>
+      json(r, 429, {}, { date: new Date(server).toUTCString(), 'retry-after': new Date(server + 60_000).toUTCString() }),
+    );
+    const error = (await c.accessToken().catch((e: unknown) => e)) as { retryAfterMs: number };
+    expect(error.retryAfterMs).toBeGreaterThan(50_000); // is 1000
+  });
+});
+
+describe('RF-8 reauthenticate: a whole answer that is refused, of a server that does not rotate, does not end the session', () => {
+  it.each<[string, Handler]>([
+    ['at_hash null (authentik), no refresh token', good({ refresh_token: undefined }, { at_hash: null })],
+    ['200 with error temporarily_unavailable', refuse(200, 'temporarily_unavailable')],
+  ])('%s', async (_n, answer) => {
+    const c = await expired({ onUnknownOutcome: 'reauthenticate' }, answer);
+    await outcome(c.accessToken());
+    w.advance(400_000);
+    w.as.nowOffsetS += 400;
+    const second = await outcome(c.accessToken());
+    expect([second.slice(0, 4), state()?.status.token, state()?.reason]).toEqual(['ok:a', 'valid', null]);
+  });
+});
+
+describe('6749-8 scopes as servers write them', () => {
+  it('scope "" counts as absent, as refresh_token "" and id_token "" do', async () => {
+    const c = await expired({}, good({ scope: '' }));
+    await c.accessToken();
+    expect(state()?.scope).toBe('openid profile api');
+  });
+  it('Entra: asked https://graph.microsoft.com/User.Read, granted User.Read', async () => {
+    w = await world({ scope: 'openid api://a/read https://graph.microsoft.com/User.Read' });
+    const c = await w.signedIn();
+    w.as.plan('/token', good({ scope: 'User.Read profile openid email' }));
+    expect(await outcome(c.accessToken({ scope: 'https://graph.microsoft.com/User.Read' }))).toBe('ok:at2');
+  });
+  it('Google: asked email, granted https://www.googleapis.com/auth/userinfo.email', async () => {
+    w = await world({ scope: 'openid email' });
+    const c = await w.signedIn();
+    w.as.plan('/token', good({ refresh_token: undefined, scope: 'https://www.googleapis.com/auth/userinfo.email openid' }));
+    expect(await outcome(c.accessToken({ scope: 'email' }))).toBe('ok:at2');
+  });
+});
+
+describe('E10 sign-in: the code is spent, then the keys cannot be had', () => {
+  it('a key server that fails once does not cost the sign-in, or at least leaves no live refresh token behind', async () => {
+    w = await world();
+    w.as.plan('/jwks', (_q, r) => json(r, 503, {}));
+    const result = await outcome(w.signIn().then(() => 'signed in'));
+    const orphan = result.startsWith('ok') ? 0 : 1 - Math.min(1, w.as.count('/revoke'));
+    expect({ result: result.slice(0, 12), orphan }).toEqual({ result: 'ok:signed in', orphan: 0 });
+  });
+});
+
+describe('HT-6 a captive portal before discovery', () => {
+  it('is passing, as the same page from the token endpoint is', async () => {
+    const storage = memoryStorage({ namespace: 'captive' });
+    w = await world({}, '', true);
+    const s = w.open({ storage });
+    await s.store(await w.signIn(s));
+    await s.close();
+    w.advance(301_000);
+    w.as.nowOffsetS = 301;
+    w.as.plan('/.well-known/openid-configuration', (_q, r) => {
+      r.writeHead(200, { 'content-type': 'text/html' });
+      r.end('<html>Sign in to the Wi-Fi');
+    });
+    const after = w.open({ storage }); // a reload, renewal ahead is on
+    await after.ready;
+    const renewed = firstValueFrom(after.state$.pipe(filter((all) => all.credentials[0]?.status.token === 'valid')));
+    expect((await renewed).credentials[0]?.refreshFailure).toBeNull();
+  });
+});
+
+describe('revocation', () => {
+  it('7009-4 503 with Retry-After: 1 is asked again within the five seconds there are', async () => {
+    w = await world();
+    const c = await w.signedIn();
+    w.as.plan('/revoke', (_q, r) => json(r, 503, {}, { 'retry-after': '1' }));
+    expect(await c.revoke()).toMatchObject({ refreshToken: { status: 'revoked' } });
+  });
+  it('204 is success', async () => {
+    w = await world();
+    const c = await w.signedIn();
+    w.as.always('/revoke', (_q, r) => void r.writeHead(204).end());
+    expect(await c.revoke()).toMatchObject({ refreshToken: { status: 'revoked' } });
+  });
+});
+
+describe('answers that are odd, and right', () => {
+  it('an answer with 2,001 members is JSON: its rotated refresh token is not thrown away and the old one sent again', async () => {
+    const c = await expired({}, good(Object.fromEntries(Array.from({ length: 2_001 }, (_, i) => [`m${i}`, 1]))));
+    await outcome(c.accessToken());
+    expect(tokenRequests()).toBe(1);
+  });
+  it('an ID token with 2,100 groups is told as what it is', async () => {
+    w = await world();
+    w.as.claims = { groups: Array.from({ length: 2_100 }, (_, i) => `g${i}`) };
+    expect(await outcome(w.signIn().then(() => 'signed in'))).toContain('has more than 2,000 members');
+  });
+  it('the same key twice in the key set is one key', async () => {
+    w = await world();
+    const key = { ...(await exportJWK((await pair('RS256')).publicKey)), alg: 'RS256', use: 'sig', kid: 'k1' };
+    w.as.jwks = () => Promise.resolve({ keys: [key, key] });
+    expect(await outcome(w.signIn().then(() => 'signed in'))).toBe('ok:signed in');
+  });
+  it('201 at sign-in, as at a refresh', async () => {
+    w = await world();
+    w.as.plan('/token', async (_q, r) => json(r, 201, await w.as.tokenBody({}, { nonce: w.as.nonce })));
+    expect(await outcome(w.signIn().then(() => 'signed in'))).toBe('ok:signed in');
+  });
+  it('JWK-2 a member of the key set that is no object is ignored', async () => {
+    w = await world();
+    const key = { ...(await exportJWK((await pair('RS256')).publicKey)), alg: 'RS256', use: 'sig', kid: 'k1' };
+    w.as.jwks = () => Promise.resolve({ keys: [null, key] });
+    expect(await outcome(w.signIn().then(() => 'signed in'))).toBe('ok:signed in');
+  });
+  it('IDT-7 in code flow an ID token of an hour ago is refused', async () => {
+    w = await world();
+    const now = Math.floor(Date.now() / 1000);
+    w.as.claims = { iat: now - 3_600, exp: now + 600 };
+    expect(await outcome(w.signIn().then(() => 'signed in'))).toContain('id_token_invalid');
+  });
+  it('user info as a JWT (application/jwt) is "unsupported", not "try again"', async () => {
+    w = await world();
+    const c = await w.signedIn();
+    w.as.plan('/me', async (_q, r) => {
+      r.writeHead(200, { 'content-type': 'application/jwt' });
+      r.end(await w.as.idToken());
+    });
+    expect(await outcome(c.userInfo())).not.toContain('unknown_outcome');
+  });
+});
+
+describe('6750-4 a token without a lifetime (Salesforce: no expires_in) is renewed when its API says 401 in its own way', () => {
+  it.each(['Token', 'OAuth realm="TwitchTV", error="invalid_token"', 'Bearer error="expired_token"', 'Basic realm="x"'])(
+    'WWW-Authenticate: %s',
+    async (header) => {
+      w = await world();
+      w.as.plan('/token', async (_q, r) => json(r, 200, await w.as.tokenBody({ expires_in: undefined }, { nonce: w.as.nonce })));
+      await w.signedIn();
+      w.as.always('/api', (q, r) =>
+        q.headers.authorization === 'Bearer at1'
+          ? json(r, 401, [{ errorCode: 'INVALID_SESSION_ID' }], { 'www-authenticate': header })
+          : json(r, 200, {}),
+      );
+      const apiFetch = createFetch(w.store, { resources: [`${w.as.base}/api`] });
+      expect([(await apiFetch(`${w.as.base}/api`)).status, tokenRequests()]).toEqual([200, 1]);
+    },
+  );
+});
