@@ -41,14 +41,12 @@ export function createFetch(store: StoreOfCredentials, options: FetchOptions): t
   const { redirects = isBrowser() ? 'platform' : 'by-hand', fetch: send = defaultPlatform().fetch } = options;
   if (redirects !== 'platform' && redirects !== 'by-hand') throw new TypeError('redirects must be "platform" or "by-hand"');
 
-  /** True for the answer of another place, to which the runtime was led: the token did not go there. */
-  const isElsewhere = ({ redirected, url }: Response, method: string): boolean => redirected && !policy.covers({ url, method });
   /** Sends until the answer is the caller's. */
   const exchange = async (request: Outgoing, attachment: Attachment | null, how?: RequestInit): Promise<Response> => {
     for (let current = attachment; ;) {
       const headers = current ? withAuthorization(request.headers, current) : request.headers;
       const response = await send(request.input, { ...request.init, ...how, ...(headers && { headers }) });
-      current = current && mayConcernToken(response) && !isElsewhere(response, request.method) ? await retryOf(current, response) : null;
+      current = current && mayConcernToken(response) ? await retryOf(current, response) : null;
       if (!current) return response;
     }
   };
@@ -68,7 +66,7 @@ export function createFetch(store: StoreOfCredentials, options: FetchOptions): t
       discard(response);
       const isKept = hop.isSameOrigin && policy.covers(hop);
       request = hopped(request, hop, isKept ? hop.headers : withoutCredentials(hop.headers));
-      current = policy.covers(hop) ? await policy.attach(hop, request.options) : null;
+      current = await attachment.follow(hop, request.options);
     }
   };
   return async (input, init) => {
@@ -140,7 +138,8 @@ function mayConcernToken({ status }: Response): boolean {
 /** What goes with the next try; the answer that it makes up for is let go of. */
 async function retryOf(attachment: Attachment, response: Response): Promise<Attachment | null> {
   try {
-    const again = await attachment.retryOf({ status: response.status, header: (name) => response.headers.get(name) });
+    const { status, headers, redirected, url } = response;
+    const again = await attachment.retryOf({ status, header: (name) => headers.get(name), url: redirected ? url : null });
     if (again) discard(response);
     return again;
   } catch (error) {

@@ -5,7 +5,7 @@
  */
 import { catchError, from, Observable, switchMap, throwError, type ObservableInput } from 'rxjs';
 import { ajax, type AjaxConfig, type AjaxError, type AjaxResponse } from 'rxjs/ajax';
-import { createAttachmentPolicy, type Attachment, type AttachmentOptions, type AttachmentPolicy } from './attachment.js';
+import { createAttachmentPolicy, type Attachment, type AttachmentOptions } from './attachment.js';
 import { isReplayable } from './bodies.js';
 import type { StoreOfCredentials } from './choice.js';
 import { createFetch, type FetchOptions } from './fetch.js';
@@ -28,7 +28,7 @@ export function createAjax(store: StoreOfCredentials, options: AttachmentOptions
     const mayRetry = isReplayable(config.body);
     return whileWanted((signal) =>
       from(policy.attach(request, { mayRetry, signal })).pipe(
-        switchMap((attachment) => (attachment ? sendWith<T>(config, attachment, policy) : ajax<T>(config))),
+        switchMap((attachment) => (attachment ? sendWith<T>(config, attachment) : ajax<T>(config))),
       ),
     );
   };
@@ -79,15 +79,14 @@ function whileWanted<T>(run: (signal: AbortSignal) => Observable<T>): Observable
   });
 }
 
-function sendWith<T>(config: AjaxConfig, attachment: Attachment, policy: AttachmentPolicy): Observable<AjaxResponse<T>> {
+function sendWith<T>(config: AjaxConfig, attachment: Attachment): Observable<AjaxResponse<T>> {
   return ajax<T>({ ...config, createXHR: () => authorized(config.createXHR?.() ?? new XMLHttpRequest(), attachment) }).pipe(
     catchError((error: unknown) => {
       if (!isAjaxError(error)) return throwError(() => error);
-      const { status, xhr } = error;
-      const isElsewhere = xhr.responseURL && !policy.covers({ url: xhr.responseURL, method: config.method ?? 'GET' }); // after a redirect
-      if (isElsewhere) return throwError(() => error);
-      return from(attachment.retryOf({ status, header: (name) => xhr.getResponseHeader(name) })).pipe(
-        switchMap((again) => (again ? sendWith<T>(config, again, policy) : throwError(() => error))),
+      const { status, xhr, request } = error;
+      const header = (name: string): string | null => xhr.getResponseHeader(name);
+      return from(attachment.retryOf({ status, header, url: xhr.responseURL, askedUrl: request.url })).pipe(
+        switchMap((again) => (again ? sendWith<T>(config, again) : throwError(() => error))),
       );
     }),
   );

@@ -454,6 +454,21 @@ describe('credentialsInterceptor', () => {
     expect(sent.bodies).toEqual(['ok']);
   });
 
+  it('6750-4 sends a POST with a query again where the runtime does not say where its answer came from', async () => {
+    const posts: string[] = [];
+    const nameless: HttpInterceptorFn = ({ url, urlWithParams }) => (
+      posts.push(urlWithParams),
+      throwError(() => new HttpErrorResponse({ status: 401, url })) // as Angular makes it over XMLHttpRequest
+    );
+    app = createAngularApp({ http: [withInterceptors([credentialsInterceptor, nameless])] });
+    await app.credentials.signIn();
+    app.http.post(ORDERS, {}, { params: { q: 1 } }).subscribe({ error: () => undefined });
+    await app.credentials.tick();
+    await app.credentials.expectRefresh().flush();
+    await app.credentials.tick();
+    expect(posts).toEqual([`${ORDERS}?q=1`, `${ORDERS}?q=1`]);
+  });
+
   it('HT-3 does not renew for the 401 of another place, to which a redirect has led', async () => {
     const urls = ['https://elsewhere.example.com/', `${API}moved`];
     const redirected: HttpInterceptorFn = () => throwError(() => new HttpErrorResponse({ status: 401, url: urls.shift() ?? '' }));

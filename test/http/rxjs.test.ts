@@ -95,7 +95,7 @@ describe('createFromFetch', () => {
 describe('createAjax', () => {
   /** What RxJS asks of an XMLHttpRequest, answered at once. */
   function fakeXhr(statuses: readonly number[]) {
-    const sent: { headers: Record<string, string>; method: string; body: unknown; aborted: boolean; user?: string }[] = [];
+    const sent: { url: string; headers: Record<string, string>; method: string; body: unknown; aborted: boolean; user?: string }[] = [];
     class Xhr extends EventTarget {
       status = 0;
       readyState = 0;
@@ -103,10 +103,12 @@ describe('createAjax', () => {
       responseType = '';
       timeout = 0;
       withCredentials = false;
+      responseURL = '';
       upload = new EventTarget();
-      #one = { headers: {} as Record<string, string>, method: '', body: undefined as unknown, aborted: false };
-      open(method: string): void {
+      #one = { url: '', headers: {} as Record<string, string>, method: '', body: undefined as unknown, aborted: false };
+      open(method: string, url: string): void {
         this.#one.method = method;
+        this.#one.url = url;
       }
       setRequestHeader(name: string, value: string): void {
         this.#one.headers[name.toLowerCase()] = value;
@@ -124,7 +126,10 @@ describe('createAjax', () => {
         if (status === 0) return;
         this.status = status;
         this.readyState = 4;
-        queueMicrotask(() => this.dispatchEvent(Object.assign(new Event('load'), { loaded: 0, total: 0 })));
+        queueMicrotask(() => {
+          this.responseURL = new URL(this.#one.url, API).href;
+          this.dispatchEvent(Object.assign(new Event('load'), { loaded: 0, total: 0 }));
+        });
       }
       abort(): void {
         this.#one.aborted = true;
@@ -180,6 +185,12 @@ describe('createAjax', () => {
     const { ajax, sent } = await setUp([401]);
     await expect(firstValueFrom(ajax({ url: API, method: 'POST', body: new ReadableStream() }))).rejects.toMatchObject({ status: 401 });
     expect(sent).toHaveLength(1);
+  });
+
+  it('6750-4 a POST with a query of the configuration’s own is sent again', async () => {
+    const { ajax, sent } = await setUp([401, 200]);
+    await firstValueFrom(ajax({ url: API, method: 'POST', queryParams: { q: '1' } }));
+    expect(sent.map(({ url }) => url)).toEqual(Array(2).fill(`${API}?q=1`));
   });
 
   it('takes an address alone', async () => {
