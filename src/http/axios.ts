@@ -4,6 +4,7 @@
  * @module
  */
 import axios, {
+  Axios,
   AxiosHeaders,
   CanceledError,
   getAdapter,
@@ -53,11 +54,12 @@ export function credentialsInterceptor(store: StoreOfCredentials, options: Attac
   /** The adapters that are made here: a request that is sent again by its `config` is not wrapped twice. */
   const ours = new WeakSet<AxiosAdapter>();
   const finalUrls = createFinalUrls();
+  const plain = new Axios({}); // `axios.getUri` would add what is set in `axios.defaults`, which is no part of the request
 
   const sendWith = async (given: Config['adapter'], config: Config): Promise<AxiosResponse> => {
     const bare = changed(config, { adapter: given });
     const send = getAdapter(given ?? axios.defaults.adapter, changed(bare, { env: finalUrls.watched(bare.env) }));
-    const request = { url: axios.getUri(bare), method: bare.method ?? 'GET' };
+    const request = { url: plain.getUri(bare), method: bare.method ?? 'GET' };
     const resource = match(request);
     if (!resource || bare.auth || bare.headers.has('Authorization')) return send(bare);
     const signal = signalOf(bare);
@@ -177,8 +179,11 @@ function answerOf({ status, headers }: AxiosResponse): Parameters<Attachment['re
   };
 }
 
+/** Of a request that is left by either of two, the one that is left first. */
 function signalOf({ signal, cancelToken }: Config): AbortSignal | undefined {
-  return (signal as AbortSignal | undefined) ?? cancelToken?.toAbortSignal();
+  const theirs = signal as AbortSignal | undefined;
+  const token = cancelToken?.toAbortSignal();
+  return theirs && token ? AbortSignal.any([theirs, token]) : (theirs ?? token);
 }
 
 /** What the caller ended is axios's own error. */
