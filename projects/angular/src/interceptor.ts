@@ -36,7 +36,8 @@ function intercepted(
   next: HttpHandlerFn,
 ): Observable<HttpEvent<unknown>> {
   const { credential, isSentOnce } = choiceOf(request.context);
-  if (credential === null || request.headers.has('Authorization')) return next(request);
+  // A script tag of JSONP carries no header
+  if (credential === null || request.method === 'JSONP' || request.headers.has('Authorization')) return next(request);
   const asked = { url: request.urlWithParams, method: request.method };
   const policy = policies.find((one) => one.covers(asked));
   if (!policy) return next(request);
@@ -47,7 +48,8 @@ function intercepted(
     const end = (): void => void (isOver = true);
     const send = (attachment: Attachment | null): void => {
       if (subscriber.closed) return;
-      const sent = attachment ? sentWith(attachment, request, next) : next(request);
+      // What an API says to nobody does not go from the server to the browser of a user (docs/ssr.md)
+      const sent = attachment ? sentWith(attachment, request, next) : next(request.clone({ transferCache: false }));
       // The subscriber itself: one that leaves in the middle of a synchronous answer stops what follows
       sent.pipe(tap({ error: end, complete: end })).subscribe(subscriber);
     };
