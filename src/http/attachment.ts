@@ -8,12 +8,19 @@ import type { ResourceChallenge } from '../credential/actions.js';
 import { CredentialError, isCredentialError } from '../errors.js';
 import { defaultPlatform, type Platform } from '../platform/platform.js';
 import { retryAfterMs } from '../credential/retry-after.js';
-import { isSignedIn } from '../credential/state.js';
 import type { AccessTokenOptions, Credential } from '../store/credential.js';
 import { refusalOf } from './challenges.js';
-import { assertChoice, chosen, type CredentialChoice, type StoreOfCredentials } from './choice.js';
+import { assertChoice, createUsers, userOf, type CredentialChoice, type StoreOfCredentials, type User, type Users } from './choice.js';
 import { createRecent, type Recent } from './recent.js';
-import { createResourceMatcher, type ProtectedResource, type ResourceRequest } from './resources.js';
+import {
+  addressOf,
+  createResourceMatcher,
+  isRead,
+  type ProtectedResource,
+  type ResourceMatcher,
+  type ResourceRequest,
+} from './resources.js';
+import { ended, inTime, LONGEST_MS } from './waiting.js';
 
 /** Options of the policy. */
 export interface AttachmentOptions {
@@ -55,14 +62,30 @@ export interface ResourceAnswer {
   readonly status: number;
   /** The value of a header; `null` if there is none, or a browser does not show it. */
   readonly header: (name: string) => string | null;
+  /**
+   * Where it came from in the end, if something else follows redirects. Of another place it says nothing about the token, and after a
+   * redirect nothing but GET and HEAD is sent again: what was asked first may have been done. Left out: from where it was asked for.
+   */
+  readonly url?: string | null | undefined;
+  /** Where it was asked for, if that is not the address of the request, but for instance that with a query. */
+  readonly askedUrl?: string | undefined;
 }
 
 /** What was attached to one request. */
 export interface Attachment {
   /** Value of the `Authorization` header: the scheme follows the token's type (E22). */
   readonly authorization: string;
-  /** What goes with the next try; `null`: the answer is the caller's. After that many tries as there are reasons it always is. */
+  /**
+   * What goes with the next try, which is the same user's; `null`: the answer is the caller's. After that many tries as there are reasons
+   * it always is.
+   */
   retryOf(answer: ResourceAnswer): Promise<Attachment | null>;
+  /**
+   * What goes with a redirect that is followed by hand, `null` off the list: a token of the same user, unless its resource names another.
+   *
+   * @throws {CredentialError} as `attach` does; `needs_sign_in` if the credential is another user's now
+   */
+  follow(request: ResourceRequest, options?: Pick<RequestOptions, 'mayRetry'>): Promise<Attachment | null>;
 }
 
 /** Decides for each request. */
@@ -80,12 +103,11 @@ export interface AttachmentPolicy {
 
 const WAIT_MS = 30_000;
 const STEP_UP_WAIT_MS = 300_000;
-/** The longest a timer can wait, in milliseconds. */
-const LONGEST_MS = 2_147_483_647;
 
 /** What all requests of a policy share. */
 interface Shared {
   readonly store: StoreOfCredentials;
+  readonly match: ResourceMatcher;
   readonly options: AttachmentOptions;
   readonly platform: Pick<Platform, 'now' | 'monotonicNow' | 'setTimer'>;
   /** Where renewing helps nobody: a token that was renewed a moment ago and is of no use if it is refused, too; `null`: any. */
@@ -108,14 +130,30 @@ export function createAttachmentPolicy(store: StoreOfCredentials, options: Attac
   assertOptions(options);
   const match = createResourceMatcher(options.resources, options.baseUrl);
   const { platform = defaultPlatform() } = options;
-  const shared: Shared = { store, options, platform, ...memory(platform) };
+  const shared: Shared = { store, match, options, platform, ...memory(platform) };
   return {
     covers: (request) => match(request) !== null,
-    attach: (request, own = {}) => {
-      const resource = match(request);
-      return resource ? new Sending(shared, resource, request, own).attach() : Promise.resolve(null);
-    },
+    attach: (request, own = {}) => attach(shared, { request, own, users: createUsers(store) }),
   };
+}
+
+/** A request, or one that follows from it. */
+interface Asked {
+  readonly request: ResourceRequest;
+  readonly own: RequestOptions;
+  readonly users: Users;
+}
+
+/** What was sent, and whether it may be once more. */
+interface Sent {
+  readonly user: User;
+  readonly accessToken: string;
+  readonly mayRetry: boolean;
+}
+
+function attach(shared: Shared, asked: Asked): Promise<Attachment | null> {
+  const resource = shared.match(asked.request);
+  return resource ? new Sending(shared, resource, asked).attach() : Promise.resolve(null);
 }
 
 function memory(platform: Shared['platform']): Pick<Shared, 'hopeless' | 'stepUps' | 'prompted'> {
@@ -128,16 +166,16 @@ class Sending {
   #isSteppedUp = false;
   #hasWaited = false;
 
-  readonly #resource: ProtectedResource;
-  readonly #request: ResourceRequest;
-  readonly #own: RequestOptions;
   readonly #shared: Shared;
+  readonly #resource: ProtectedResource;
+  readonly #asked: Asked;
+  readonly #own: RequestOptions;
 
-  constructor(shared: Shared, resource: ProtectedResource, request: ResourceRequest, own: RequestOptions) {
+  constructor(shared: Shared, resource: ProtectedResource, asked: Asked) {
     this.#shared = shared;
     this.#resource = resource;
-    this.#request = request;
-    this.#own = own;
+    this.#asked = asked;
+    this.#own = asked.own;
   }
 
   attach(): Promise<Attachment | null> {
@@ -145,62 +183,86 @@ class Sending {
   }
 
   async #found(): Promise<Attachment | null> {
-    const own = this.#own;
-    if (own.credential !== undefined) assertChoice(own.credential);
-    const choice = own.credential ?? this.#resource.credential;
-    const credential = await chosen(this.#shared.store, choice, this.#request);
-    if (!credential || !isSignedIn(credential.state)) {
-      if (own.credential === undefined || typeof own.credential === 'function') return null;
+    const { request, users } = this.#asked;
+    const own = this.#own.credential;
+    if (own !== undefined) assertChoice(own);
+    const user = await users.chosenBy(own ?? this.#resource.credential, request);
+    if (!user) {
+      if (own === undefined || typeof own === 'function') return null;
       throw new CredentialError('needs_sign_in', 'The credential that the request asks for is not here; the user must sign in.');
     }
     try {
-      return this.#with(credential, await credential.accessToken(this.#asked()));
+      return this.#with(user, await this.#tokenOf(user));
     } catch (error) {
-      const isForeign = own.credential === undefined && isCredentialError(error) && error.code === 'client_unknown';
+      const isForeign = own === undefined && isCredentialError(error) && error.code === 'client_unknown';
       if (isForeign) return null; // left by another application of this origin
       throw error;
     }
   }
 
-  /** What is asked of the credential: nothing special, as a rule. */
-  #asked(refused?: string): AccessTokenOptions | undefined {
+  /** An access token, as long as it is that user's. */
+  async #tokenOf({ credential, identity }: User, refused?: string): Promise<string> {
     const { scope, resource } = this.#resource;
-    if (scope === undefined && resource === undefined && refused === undefined) return undefined;
-    return {
+    const isPlain = scope === undefined && resource === undefined && refused === undefined;
+    const asked: AccessTokenOptions = {
       ...(scope !== undefined && { scope }),
       ...(resource !== undefined && { resource }),
       ...(refused !== undefined && { refused }),
     };
+    const accessToken = await credential.accessToken(isPlain ? undefined : asked);
+    if (userOf(credential).identity !== identity)
+      throw new CredentialError('needs_sign_in', 'The credential is no longer that of the user in whose name the request was made.');
+    return accessToken;
   }
 
-  #with(credential: Credential, accessToken: string): Attachment {
-    const { tokenType } = credential.state;
+  #with(user: User, accessToken: string): Attachment {
+    const { tokenType } = user.credential.state;
     if (tokenType === 'DPoP')
       throw new CredentialError('unsupported', 'The token is bound to a DPoP key; proofs for requests are not supported yet.');
-    return { authorization: `${tokenType} ${accessToken}`, retryOf: (answer) => this.#retryOf(credential, accessToken, answer) };
+    return {
+      authorization: `${tokenType} ${accessToken}`,
+      retryOf: (answer) => this.#retryOf(user, accessToken, answer),
+      follow: (request, options) => attach(this.#shared, { ...this.#asked, request, own: { ...this.#own, ...options } }),
+    };
   }
 
-  async #retryOf(credential: Credential, sent: string, { status, header }: ResourceAnswer): Promise<Attachment | null> {
-    if (status === 429 || status === 503) return this.#afterWaiting(header('Retry-After'));
+  async #retryOf(user: User, accessToken: string, answer: ResourceAnswer): Promise<Attachment | null> {
+    const { status, header } = answer;
+    if (this.#isElsewhere(answer)) return null;
+    const sent: Sent = { user, accessToken, mayRetry: this.#mayRetry(answer) };
+    if (status === 429 || status === 503) return this.#afterWaiting(header('Retry-After'), sent);
     if (status !== 401 && status !== 403) return null;
     const refusal = refusalOf(status, header('WWW-Authenticate'));
-    if (refusal.is === 'challenge') return this.#steppedUp(credential, sent, { ...refusal.challenge, resource: this.#resource.url });
-    return refusal.is === 'token' ? this.#renewed(credential, sent) : null;
+    if (refusal.is === 'challenge') return this.#steppedUp(sent, { ...refusal.challenge, resource: this.#resource.url });
+    return refusal.is === 'token' ? this.#renewed(sent) : null;
+  }
+
+  /** True for the answer of a place to which a redirect led: the token did not go there, or was not meant for it (HT-3). */
+  #isElsewhere({ url }: ResourceAnswer): boolean {
+    return !!url && this.#shared.match({ url, method: this.#asked.request.method }) !== this.#resource;
+  }
+
+  /** False also for a POST that a redirect answered: then what was refused is the GET that followed, and the POST was taken. */
+  #mayRetry({ url, askedUrl }: ResourceAnswer): boolean {
+    const { request, own } = this.#asked;
+    if (own.mayRetry === false) return false;
+    const base = this.#shared.options.baseUrl?.();
+    return isRead(request.method) || !url || addressOf(url, base) === addressOf(askedUrl ?? request.url, base);
   }
 
   /** The next token, renewed if the one that was refused is still the current one (6750-4). */
-  async #renewed(credential: Credential, sent: string): Promise<Attachment | null> {
+  async #renewed({ user, accessToken: sent, mayRetry }: Sent): Promise<Attachment | null> {
     const { hopeless } = this.#shared;
-    const key = keyOf(this.#resource, credential);
+    const key = keyOf(this.#resource, user.credential);
     if (this.#isRenewed || hopeless.get(key) === sent) hopeless.set(key, null);
     if (this.#isRenewed || hopeless.get(key) === null) return null;
     this.#isRenewed = true;
     const renew = async (): Promise<string> => {
-      const renewed = await credential.accessToken(this.#asked(sent));
+      const renewed = await this.#tokenOf(user, sent);
       if (renewed === sent) hopeless.set(key, null);
       return renewed;
     };
-    if (this.#own.mayRetry === false) {
+    if (!mayRetry) {
       // For those who come after. Nobody tries it now, so who does is the one to tell that it is of no use.
       renew().then(
         (renewed) => renewed !== sent && hopeless.set(key, renewed),
@@ -210,17 +272,17 @@ class Sending {
     }
     return this.#orNone(async () => {
       const renewed = await renew();
-      return renewed === sent ? null : this.#with(credential, renewed);
+      return renewed === sent ? null : this.#with(user, renewed);
     });
   }
 
   /** What the application brings for a resource server that asks for more. Without it, it hears of it. */
-  async #steppedUp(credential: Credential, sent: string, challenge: ResourceChallenge): Promise<Attachment | null> {
+  async #steppedUp({ user, accessToken: sent, mayRetry }: Sent, challenge: ResourceChallenge): Promise<Attachment | null> {
     if (this.#isSteppedUp) return null;
     this.#isSteppedUp = true;
-    const stepUp = this.#stepUp(credential, challenge);
+    const stepUp = this.#stepUp(user.credential, challenge);
     const wasOver = stepUp.isOver;
-    if (!this.#shared.options.stepUp || this.#own.mayRetry === false) return null;
+    if (!this.#shared.options.stepUp || !mayRetry) return null;
     const granted = wasOver ? stepUp.granted.catch(() => false) : this.#outcomeOf(stepUp); // who came later does not hear of its error
     if (!(await granted)) return null;
     const next = await this.#orNone(() => this.#found());
@@ -271,11 +333,11 @@ class Sending {
     return ended(Promise.race([stepUp.granted, late]), this.#own.signal).finally(cancel);
   }
 
-  async #afterWaiting(value: string | null): Promise<Attachment | null> {
+  async #afterWaiting(value: string | null, { mayRetry }: Sent): Promise<Attachment | null> {
     const { platform, options } = this.#shared;
     const mostMs = Math.min(options.retryAfterMaxMs ?? 0, LONGEST_MS);
     const ms = retryAfterMs(value, platform.now()) ?? Infinity;
-    if (mostMs === 0 || ms > mostMs || this.#hasWaited || this.#own.mayRetry === false) return null;
+    if (mostMs === 0 || ms > mostMs || this.#hasWaited || !mayRetry) return null;
     this.#hasWaited = true;
     let cancel = (): void => undefined;
     const passed = new Promise<void>((resolve) => (cancel = platform.setTimer(resolve, Math.max(ms, 0), true)));
@@ -293,55 +355,14 @@ class Sending {
     }
   }
 
-  /** Waits as long as a request may. What is at hand comes within some turns of the microtask queue: it needs no timer and no listener. */
-  async #inTime<T>(ask: () => Promise<T>): Promise<T> {
-    const { signal } = this.#own;
-    if (signal?.aborted) throw signal.reason as Error; // nothing is asked
-    const asked = ask();
-    let isThere = false;
-    const arrive = (): void => void (isThere = true);
-    asked.then(arrive, arrive);
-    // eslint-disable-next-line @typescript-eslint/await-thenable -- a turn
-    for (let turn = 0; turn < AT_HAND_TURNS && !isThere; turn++) await null;
-    return isThere ? asked : this.#awaited(asked);
-  }
-
-  #awaited<T>(asked: Promise<T>): Promise<T> {
+  #inTime<T>(ask: () => Promise<T>): Promise<T> {
     const { platform, options } = this.#shared;
-    const { signal } = this.#own;
-    return new Promise<T>((resolve, reject) => {
-      const over = (): void => {
-        cancel();
-        signal?.removeEventListener('abort', abort);
-      };
-      const fail = (error: Error): void => (over(), reject(error));
-      const abort = (): void => fail(signal?.reason as Error);
-      const late = (): void =>
-        fail(new CredentialError('timeout', 'There was no token for the request in time; the renewal goes on.', { class: 'transient' }));
-      const cancel = platform.setTimer(late, Math.min(options.waitMs ?? WAIT_MS, LONGEST_MS), true);
-      signal?.addEventListener('abort', abort);
-      if (signal?.aborted) abort();
-      asked.then((value) => (over(), resolve(value)), fail);
-    });
+    return inTime(ask, { platform, signal: this.#own.signal, waitMs: options.waitMs ?? WAIT_MS });
   }
 }
-
-/** More than the longest way to a token that is at hand. */
-const AT_HAND_TURNS = 24;
 
 function keyOf({ url }: ProtectedResource, { id }: Credential): string {
   return `${url} ${id}`;
-}
-
-/** What comes of something, or the reason why the caller does not want it any more. */
-function ended<T>(waited: Promise<T>, signal: AbortSignal | null | undefined): Promise<T> {
-  if (!signal) return waited;
-  return new Promise((resolve, reject) => {
-    const stop = (): void => reject(signal.reason as Error);
-    signal.addEventListener('abort', stop);
-    waited.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
-    if (signal.aborted) stop();
-  });
 }
 
 function assertOptions(options: AttachmentOptions): void {

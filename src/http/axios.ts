@@ -4,6 +4,7 @@
  * @module
  */
 import axios, {
+  Axios,
   AxiosHeaders,
   CanceledError,
   getAdapter,
@@ -33,8 +34,10 @@ interface Tried {
   readonly result: () => AxiosResponse;
   /** The answer, if there was one: also of a status that counts as an error. */
   readonly response: AxiosResponse | undefined;
-  /** True if a redirect led where the token did not go. */
-  readonly isElsewhere: boolean;
+  /** Where the answer came from, if that is known. */
+  readonly url: string | undefined;
+  /** True if a redirect led where the token did not go, and be it on the way. */
+  readonly isBare: boolean;
 }
 
 /**
@@ -51,11 +54,12 @@ export function credentialsInterceptor(store: StoreOfCredentials, options: Attac
   /** The adapters that are made here: a request that is sent again by its `config` is not wrapped twice. */
   const ours = new WeakSet<AxiosAdapter>();
   const finalUrls = createFinalUrls();
+  const plain = new Axios({}); // `axios.getUri` would add what is set in `axios.defaults`, which is no part of the request
 
   const sendWith = async (given: Config['adapter'], config: Config): Promise<AxiosResponse> => {
     const bare = changed(config, { adapter: given });
     const send = getAdapter(given ?? axios.defaults.adapter, changed(bare, { env: finalUrls.watched(bare.env) }));
-    const request = { url: axios.getUri(bare), method: bare.method ?? 'GET' };
+    const request = { url: plain.getUri(bare), method: bare.method ?? 'GET' };
     const resource = match(request);
     if (!resource || bare.auth || bare.headers.has('Authorization')) return send(bare);
     const signal = signalOf(bare);
@@ -64,8 +68,9 @@ export function credentialsInterceptor(store: StoreOfCredentials, options: Attac
     let attachment: Attachment | null = await orCanceled(signal, bare, policy.attach(request, own));
     if (!attachment) return send(bare);
     for (;;) {
-      const { response, isElsewhere, result } = await tried(send, bare, attachment, { leaves, finalUrls });
-      const retry: Promise<Attachment | null> = response && !isElsewhere ? attachment.retryOf(answerOf(response)) : Promise.resolve(null);
+      const { response, url, isBare, result } = await tried(send, bare, attachment, { leaves, finalUrls });
+      const retry: Promise<Attachment | null> =
+        response && !isBare ? attachment.retryOf({ ...answerOf(response), url }) : Promise.resolve(null);
       const end = (error: Error): never => {
         discard(response);
         throw error;
@@ -91,28 +96,29 @@ function changed(config: Config, members: { readonly [K in keyof Config]?: Confi
 
 /** Sends once. Neither the answer nor the error keeps the token in its `config`. */
 async function tried(send: AxiosAdapter, bare: Config, { authorization }: Attachment, { leaves, finalUrls }: Watch): Promise<Tried> {
-  let isElsewhere = false;
+  let isBare = false;
+  let ledTo: string | undefined;
   const { beforeRedirect } = bare;
   const config = changed(bare, {
     headers: new AxiosHeaders(bare.headers).set('Authorization', authorization),
     beforeRedirect: (options, ...rest) => {
       const headers = options['headers'] as Record<string, unknown>;
-      if (leaves(String(options['href']), String(options['method'])))
+      ledTo = String(options['href']);
+      if (leaves(ledTo, String(options['method'])))
         for (const name of Object.keys(headers)) if (isCredentialHeader(name)) delete headers[name];
-      isElsewhere ||= !Object.keys(headers).some((name) => name.toLowerCase() === 'authorization');
+      isBare ||= !Object.keys(headers).some((name) => name.toLowerCase() === 'authorization');
       beforeRedirect?.(options, ...rest);
     },
   });
   /** A browser tells where a redirect has led: XMLHttpRequest by `responseURL`, `fetch` by its answer. */
-  const cameFromElsewhere = (response: AxiosResponse | undefined): boolean => {
+  const urlOf = (response: AxiosResponse | undefined): string | undefined => {
     const request = (response?.request ?? {}) as { readonly responseURL?: unknown };
-    const url = request.responseURL ?? finalUrls.of(request);
-    return typeof url === 'string' && url !== '' && leaves(url, bare.method ?? 'GET');
+    return typeof request.responseURL === 'string' ? request.responseURL : (finalUrls.of(request) ?? ledTo);
   };
   try {
     const response = await send(config);
     response.config = bare;
-    return { response, result: () => response, isElsewhere: isElsewhere || cameFromElsewhere(response) };
+    return { response, result: () => response, url: urlOf(response), isBare };
   } catch (error) {
     if (!isAxiosError(error)) throw error;
     error.config = bare;
@@ -121,7 +127,7 @@ async function tried(send: AxiosAdapter, bare: Config, { authorization }: Attach
     const fail = (): never => {
       throw error;
     };
-    return { response, result: fail, isElsewhere: isElsewhere || cameFromElsewhere(response) };
+    return { response, result: fail, url: urlOf(response), isBare };
   }
 }
 
@@ -173,8 +179,11 @@ function answerOf({ status, headers }: AxiosResponse): Parameters<Attachment['re
   };
 }
 
+/** Of a request that is left by either of two, the one that is left first. */
 function signalOf({ signal, cancelToken }: Config): AbortSignal | undefined {
-  return (signal as AbortSignal | undefined) ?? cancelToken?.toAbortSignal();
+  const theirs = signal as AbortSignal | undefined;
+  const token = cancelToken?.toAbortSignal();
+  return theirs && token ? AbortSignal.any([theirs, token]) : (theirs ?? token);
 }
 
 /** What the caller ended is axios's own error. */

@@ -5,6 +5,7 @@
  */
 import { isPlainObject } from '../credential/data.js';
 import type { CredentialCriteria } from '../credential/query.js';
+import { isSignedIn } from '../credential/state.js';
 import type { Credential } from '../store/credential.js';
 import type { CredentialStore } from '../store/store.js';
 import type { ResourceRequest } from './resources.js';
@@ -20,13 +21,43 @@ type Chosen = string | CredentialCriteria | Credential | null;
 /** What is asked of a store. */
 export type StoreOfCredentials = Pick<CredentialStore, 'getDefault' | 'with' | 'find'>;
 
-/** The credential of a choice, that is the default if there is no choice; `null` if there is none. */
-export function chosen(
-  store: StoreOfCredentials,
-  choice: CredentialChoice | undefined,
-  request: ResourceRequest,
-): Promise<Credential | null> {
-  return choice === undefined ? store.getDefault() : chosenBy(store, choice, request);
+/** A credential, and whose it was. */
+export interface User {
+  readonly credential: Credential;
+  readonly identity: string;
+}
+
+/** Who is chosen for a request, all its tries and redirects: what was asked in one name is not asked in another's (D-048). */
+export interface Users {
+  /**
+   * The user of a choice, that is of the default if there is no choice, if she is signed in. Asked again it may give another credential, but
+   * of the same user: where somebody else is chosen by now, the former one stays.
+   */
+  chosenBy(choice: CredentialChoice | undefined, request: ResourceRequest): Promise<User | undefined>;
+}
+
+/** Knows nobody yet. */
+export function createUsers(store: StoreOfCredentials): Users {
+  const known = new Map<CredentialChoice | undefined, User | undefined>();
+  return {
+    chosenBy: async (choice, { url, method }) => {
+      // A choice sees no more of the request
+      const credential = await (choice === undefined ? store.getDefault() : chosenBy(store, choice, { url, method }));
+      const now = credential && isSignedIn(credential.state) ? userOf(credential) : undefined;
+      const before = known.get(choice);
+      const user = known.has(choice) && now?.identity !== before?.identity ? before : now;
+      known.set(choice, user);
+      return user;
+    },
+  };
+}
+
+/** A credential as it is now. Without an ID token nobody knows whose it is (D-044): then it is the same as itself alone. */
+export function userOf(credential: Credential): User {
+  const { id, state } = credential;
+  const { issuer, clientId } = state.context;
+  const sub = state.claims?.sub;
+  return { credential, identity: JSON.stringify([issuer, clientId, sub, sub === undefined && id]) };
 }
 
 async function chosenBy(store: StoreOfCredentials, choice: CredentialChoice, request: ResourceRequest): Promise<Credential | null> {

@@ -6,9 +6,10 @@
 import { CredentialError } from '../errors.js';
 import { defaultPlatform } from '../platform/platform.js';
 import { createAttachmentPolicy, type Attachment, type AttachmentOptions, type RequestOptions } from './attachment.js';
-import { isReplayable } from './bodies.js';
+import { copyOfBody, isReplayable } from './bodies.js';
 import type { StoreOfCredentials } from './choice.js';
-import { hopOf, withoutCredentials, type Hop, type Redirectable } from './redirects.js';
+import { hopOf, withoutCredentials, type Hop, type KeptHeaders, type Redirectable } from './redirects.js';
+import { isRead, type ResourceRequest } from './resources.js';
 
 /** Options of `createFetch`. */
 export interface FetchOptions extends AttachmentOptions {
@@ -24,15 +25,16 @@ export interface FetchOptions extends AttachmentOptions {
 
 /** A request as it goes out, the token apart. */
 interface Outgoing extends Redirectable {
-  readonly input: string | URL | Request;
+  readonly input: string | Request;
   readonly init: RequestInit;
   readonly options: RequestOptions;
 }
 
 /**
  * A `fetch` that attaches tokens to requests on the list, and passes all others on as they are: also those that carry an `Authorization`
- * header of their own, and all while nobody is signed in. A request whose body is a stream, or that is a `Request` with a body, is never
- * sent twice: its 401 goes to the caller. Rejects as `fetch` does, or with the `CredentialError` that says why there is no token.
+ * header of their own, and all while nobody is signed in. As with `fetch`, what the caller does with the arguments afterwards changes
+ * nothing. A request whose body is a stream, or that is a `Request` with a body, is never sent twice: its 401 goes to the caller. Rejects
+ * as `fetch` does, or with the `CredentialError` that says why there is no token.
  *
  * @throws {TypeError} a wrong option
  */
@@ -41,14 +43,12 @@ export function createFetch(store: StoreOfCredentials, options: FetchOptions): t
   const { redirects = isBrowser() ? 'platform' : 'by-hand', fetch: send = defaultPlatform().fetch } = options;
   if (redirects !== 'platform' && redirects !== 'by-hand') throw new TypeError('redirects must be "platform" or "by-hand"');
 
-  /** True for the answer of another place, to which the runtime was led: the token did not go there. */
-  const isElsewhere = ({ redirected, url }: Response, method: string): boolean => redirected && !policy.covers({ url, method });
   /** Sends until the answer is the caller's. */
   const exchange = async (request: Outgoing, attachment: Attachment | null, how?: RequestInit): Promise<Response> => {
     for (let current = attachment; ;) {
       const headers = current ? withAuthorization(request.headers, current) : request.headers;
       const response = await send(request.input, { ...request.init, ...how, ...(headers && { headers }) });
-      current = current && mayConcernToken(response) && !isElsewhere(response, request.method) ? await retryOf(current, response) : null;
+      current = current && mayConcernToken(response) ? await retryOf(current, response) : null;
       if (!current) return response;
     }
   };
@@ -68,40 +68,45 @@ export function createFetch(store: StoreOfCredentials, options: FetchOptions): t
       discard(response);
       const isKept = hop.isSameOrigin && policy.covers(hop);
       request = hopped(request, hop, isKept ? hop.headers : withoutCredentials(hop.headers));
-      current = policy.covers(hop) ? await policy.attach(hop, request.options) : null;
+      current = await attachment.follow(hop, request.options);
     }
   };
   return async (input, init) => {
+    if (!policy.covers(addressee(input, init))) return send(input, init);
     const request = outgoing(input, init);
-    if (!policy.covers(request) || hasAuthorization(request.headers)) return send(input, init);
-    const attachment = await policy.attach(request, request.options);
-    if (!attachment) return send(input, init);
+    const attachment = hasAuthorization(request.headers) ? null : await policy.attach(request, request.options).catch(abandon(request));
+    if (!attachment) return send(request.input, request.init);
     const redirect = request.init.redirect ?? (isRequest(request.input) ? request.input.redirect : 'follow');
     return redirects === 'by-hand' && redirect === 'follow' ? following(request, attachment) : exchange(request, attachment);
   };
 }
 
-/** What `fetch` would make of its arguments. */
-function outgoing(input: string | URL | Request, init: RequestInit = {}): Outgoing {
-  if (isRequest(init)) return outgoing(new Request(input, init)); // its members are not its own
+/** Where `fetch` would send to, and how. */
+function addressee(input: string | URL | Request, init: RequestInit = {}): ResourceRequest {
   const from = isRequest(input) ? input : undefined;
+  return { url: from?.url ?? (input as string | URL).toString(), method: init.method ?? from?.method ?? 'GET' };
+}
+
+/** What `fetch` would make of its arguments, taken before it returns: they are the caller's own, who may change them meanwhile. */
+function outgoing(input: string | URL | Request, given: RequestInit = {}): Outgoing {
+  if (isRequest(given)) return outgoing(new Request(input, given)); // its members are not its own
+  const from = isRequest(input) ? input : undefined;
+  const { url, method } = addressee(input, given);
+  const init = copyOfInit(given);
+  const headers = copyOfHeaders(init.headers ?? from?.headers);
   const body = init.body ?? from?.body;
   const signal = init.signal === undefined ? from?.signal : init.signal;
-  const mayRetry = isReplayable(body);
-  return {
-    input,
-    init,
-    url: from?.url ?? (input as string | URL).toString(),
-    method: init.method ?? from?.method ?? 'GET',
-    headers: init.headers ?? from?.headers,
-    body,
-    mayRetry,
-    options: { signal, mayRetry },
-  };
+  const mayRetry = body === undefined ? !from || isRead(method) : isReplayable(body); // Firefox does not show the body of a Request
+  return { input: from ?? url, init, url, method, headers, body, mayRetry, options: { signal, mayRetry } };
+}
+
+function copyOfInit(init: RequestInit): RequestInit {
+  const headers = copyOfHeaders(init.headers);
+  return { ...init, ...(headers && { headers }), ...(init.body && { body: copyOfBody(init.body) }) };
 }
 
 /** The request that follows from a redirect. */
-function hopped(request: Outgoing, { url, method, body }: Hop, headers: HeadersInit | undefined): Outgoing {
+function hopped(request: Outgoing, { url, method, body }: Hop, headers: KeptHeaders | undefined): Outgoing {
   const mayRetry = isReplayable(body);
   const init = { ...initOf(request), method, body: body ?? null };
   return { input: url, init, url, method, headers, body, mayRetry, options: { ...request.options, mayRetry } };
@@ -118,16 +123,19 @@ function isRequest(input: string | URL | Request | RequestInit): input is Reques
   return typeof input === 'object' && 'clone' in input;
 }
 
-function hasAuthorization(headers: HeadersInit | undefined): boolean {
-  if (headers === undefined) return false;
-  if (Symbol.iterator in headers) return new Headers(headers).has('authorization');
+/** An iterable can be read once; an object is not worth a `Headers`. */
+function copyOfHeaders(headers: HeadersInit | KeptHeaders | undefined): KeptHeaders | undefined {
+  return headers && (Symbol.iterator in headers ? new Headers(headers) : { ...headers });
+}
+
+function hasAuthorization(headers: KeptHeaders = {}): boolean {
+  if (headers instanceof Headers) return headers.has('authorization');
   return Object.keys(headers).some((name) => name.toLowerCase() === 'authorization');
 }
 
-function withAuthorization(headers: HeadersInit | undefined, { authorization }: Attachment): HeadersInit {
-  if (headers === undefined) return { authorization };
-  if (!(Symbol.iterator in headers)) return { ...headers, authorization };
-  const all = new Headers(headers);
+function withAuthorization(headers: KeptHeaders | undefined, { authorization }: Attachment): HeadersInit {
+  const all = copyOfHeaders(headers);
+  if (!(all instanceof Headers)) return { ...all, authorization };
   all.set('authorization', authorization);
   return all;
 }
@@ -140,7 +148,8 @@ function mayConcernToken({ status }: Response): boolean {
 /** What goes with the next try; the answer that it makes up for is let go of. */
 async function retryOf(attachment: Attachment, response: Response): Promise<Attachment | null> {
   try {
-    const again = await attachment.retryOf({ status: response.status, header: (name) => response.headers.get(name) });
+    const { status, headers, redirected, url } = response;
+    const again = await attachment.retryOf({ status, header: (name) => headers.get(name), url: redirected ? url : null });
     if (again) discard(response);
     return again;
   } catch (error) {
@@ -156,6 +165,14 @@ function orDiscard<T>(response: Response, run: () => T): T {
     discard(response);
     throw error;
   }
+}
+
+/** What was to be sent is not: its source hears of it, as with `fetch`. */
+function abandon({ body }: Outgoing): (reason: unknown) => never {
+  return (reason) => {
+    if (typeof body === 'object' && body && 'cancel' in body) void body.cancel(reason).catch(() => undefined);
+    throw reason;
+  };
 }
 
 /** Nobody reads it: its connection is free again. */

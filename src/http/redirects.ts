@@ -13,12 +13,15 @@ const CREDENTIALS: readonly string[] = ['authorization', 'cookie', 'dpop', 'prox
 /** Say what a body is. */
 const OF_BODY = ['content-encoding', 'content-language', 'content-length', 'content-location', 'content-type'];
 
+/** Headers that can be read more than once. */
+export type KeptHeaders = Headers | Readonly<Record<string, string>>;
+
 /** A request, as far as a redirect changes it. */
 export interface Redirectable {
   /** Absolute. */
   readonly url: string;
   readonly method: string;
-  readonly headers: HeadersInit | undefined;
+  readonly headers: KeptHeaders | undefined;
   readonly body: RequestInit['body'];
   /** True if the body can be sent again. */
   readonly mayRetry: boolean;

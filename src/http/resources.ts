@@ -152,6 +152,18 @@ function parse(text: string, baseUrl: string | undefined): URL | null {
   return web && url.username === '' && url.password === '' ? url : null;
 }
 
+/** True for requests that ask for something and change nothing (RFC 9110 §9.2.1). */
+export function isRead(method: string): boolean {
+  return /^(get|head)$/i.test(method);
+}
+
+/** An address for comparing: absolute, without fragment; `undefined` for what is none. */
+export function addressOf(text: string, baseUrl: string | undefined): string | undefined {
+  const url = parse(text, baseUrl);
+  if (url) url.hash = '';
+  return url?.href;
+}
+
 function hasEncodedSeparator(pathname: string): boolean {
   return /%2f|%5c|%2e|\\|\/\.\.?;/i.test(pathname); // `..;` is a way up to servers that know path parameters
 }

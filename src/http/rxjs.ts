@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { catchError, from, Observable, switchMap, throwError, type ObservableInput } from 'rxjs';
+import { catchError, from, Observable, switchMap, tap, throwError, type ObservableInput } from 'rxjs';
 import { ajax, type AjaxConfig, type AjaxError, type AjaxResponse } from 'rxjs/ajax';
-import { createAttachmentPolicy, type Attachment, type AttachmentOptions, type AttachmentPolicy } from './attachment.js';
+import { createAttachmentPolicy, type Attachment, type AttachmentOptions } from './attachment.js';
 import { isReplayable } from './bodies.js';
 import type { StoreOfCredentials } from './choice.js';
 import { createFetch, type FetchOptions } from './fetch.js';
@@ -21,16 +21,33 @@ export type Ajax = <T>(urlOrConfig: string | AjaxConfig) => Observable<AjaxRespo
  */
 export function createAjax(store: StoreOfCredentials, options: AttachmentOptions): Ajax {
   const policy = createAttachmentPolicy(store, options);
-  return <T>(urlOrConfig: string | AjaxConfig) => {
-    const config: AjaxConfig = typeof urlOrConfig === 'string' ? { url: urlOrConfig } : urlOrConfig;
-    const request = { url: config.url, method: config.method ?? 'GET' };
-    if (!policy.covers(request) || hasOwn(config)) return ajax<T>(config);
-    const mayRetry = isReplayable(config.body);
-    return whileWanted((signal) =>
-      from(policy.attach(request, { mayRetry, signal })).pipe(
-        switchMap((attachment) => (attachment ? sendWith<T>(config, attachment, policy) : ajax<T>(config))),
-      ),
-    );
+  return <T>(urlOrConfig: string | AjaxConfig) =>
+    whileWanted((signal) => {
+      // A copy: what is looked up in the list is what is sent
+      const config: AjaxConfig = typeof urlOrConfig === 'string' ? { url: urlOrConfig } : { ...urlOrConfig };
+      const request = { url: config.url, method: config.method ?? 'GET' };
+      if (!policy.covers(request) || hasOwn(config)) return ajax<T>(config);
+      const mayRetry = isReplayable(config.body);
+      const { progressSubscriber, tell } = lasting(config.progressSubscriber);
+      const send = { ...config, ...(progressSubscriber && { progressSubscriber }) };
+      return from(policy.attach(request, { mayRetry, signal })).pipe(
+        switchMap((attachment) => (attachment ? sendWith<T>(send, attachment) : ajax<T>(send))),
+        tap({ error: tell }),
+      );
+    });
+}
+
+/** A subscriber to the progress that outlives a refusal which another token mends: it hears of an error when the caller does. */
+function lasting(theirs: AjaxConfig['progressSubscriber']): Pick<AjaxConfig, 'progressSubscriber'> & { readonly tell: () => void } {
+  if (!theirs) return { tell: () => undefined };
+  let tell = (): void => undefined;
+  return {
+    progressSubscriber: {
+      next: (event) => theirs.next?.(event),
+      error: (error: unknown) => void (tell = () => theirs.error?.(error)),
+      complete: () => theirs.complete?.(),
+    },
+    tell: () => tell(),
   };
 }
 
@@ -79,15 +96,14 @@ function whileWanted<T>(run: (signal: AbortSignal) => Observable<T>): Observable
   });
 }
 
-function sendWith<T>(config: AjaxConfig, attachment: Attachment, policy: AttachmentPolicy): Observable<AjaxResponse<T>> {
+function sendWith<T>(config: AjaxConfig, attachment: Attachment): Observable<AjaxResponse<T>> {
   return ajax<T>({ ...config, createXHR: () => authorized(config.createXHR?.() ?? new XMLHttpRequest(), attachment) }).pipe(
     catchError((error: unknown) => {
       if (!isAjaxError(error)) return throwError(() => error);
-      const { status, xhr } = error;
-      const isElsewhere = xhr.responseURL && !policy.covers({ url: xhr.responseURL, method: config.method ?? 'GET' }); // after a redirect
-      if (isElsewhere) return throwError(() => error);
-      return from(attachment.retryOf({ status, header: (name) => xhr.getResponseHeader(name) })).pipe(
-        switchMap((again) => (again ? sendWith<T>(config, again, policy) : throwError(() => error))),
+      const { status, xhr, request } = error;
+      const header = (name: string): string | null => xhr.getResponseHeader(name);
+      return from(attachment.retryOf({ status, header, url: xhr.responseURL, askedUrl: request.url })).pipe(
+        switchMap((again) => (again ? sendWith<T>(config, again) : throwError(() => error))),
       );
     }),
   );

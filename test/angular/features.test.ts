@@ -453,6 +453,7 @@ describe('injection', () => {
     });
     const http = TestBed.inject(HttpClient);
     http.get(ORDERS).subscribe(); // makes the store
+    await settle();
     TestBed.inject(HttpTestingController).expectOne('https://settings.example.com/').flush('settings');
     await settle();
     expect(authorizationOf(ORDERS)).toBeNull();

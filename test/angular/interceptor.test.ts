@@ -454,6 +454,42 @@ describe('credentialsInterceptor', () => {
     expect(sent.bodies).toEqual(['ok']);
   });
 
+  it('6750-4 sends a POST with a query again where the runtime does not say where its answer came from', async () => {
+    const posts: string[] = [];
+    const nameless: HttpInterceptorFn = ({ url, urlWithParams }) => (
+      posts.push(urlWithParams),
+      throwError(() => new HttpErrorResponse({ status: 401, url })) // as Angular makes it over XMLHttpRequest
+    );
+    app = createAngularApp({ http: [withInterceptors([credentialsInterceptor, nameless])] });
+    await app.credentials.signIn();
+    app.http.post(ORDERS, {}, { params: { q: 1 } }).subscribe({ error: () => undefined });
+    await app.credentials.tick();
+    await app.credentials.expectRefresh().flush();
+    await app.credentials.tick();
+    expect(posts).toEqual([`${ORDERS}?q=1`, `${ORDERS}?q=1`]);
+  });
+
+  it('leaves JSONP alone, which carries no header', async () => {
+    const passed: HttpRequest<unknown>[] = [];
+    const backend: HttpInterceptorFn = (request) => (passed.push(request), of(new HttpResponse()));
+    app = createAngularApp({ http: [withInterceptors([credentialsInterceptor, backend])] });
+    await app.credentials.signIn();
+    app.http.jsonp(ORDERS, 'callback').subscribe();
+    expect(passed.map(({ method, headers }) => [method, headers.has('Authorization')])).toEqual([['JSONP', false]]);
+  });
+
+  it('keeps what an API says to nobody out of the transfer cache: the browser may be that of a user', async () => {
+    app = createAngularApp();
+    for (const url of [ORDERS, 'https://elsewhere.example.com/']) app.get(url);
+    await app.credentials.tick();
+    const sent = app.server.match(() => true);
+    expect(sent.map(({ request }) => [request.url, request.transferCache]).sort()).toEqual([
+      [ORDERS, false],
+      ['https://elsewhere.example.com/', undefined],
+    ]);
+    for (const one of sent) one.flush(null);
+  });
+
   it('HT-3 does not renew for the 401 of another place, to which a redirect has led', async () => {
     const urls = ['https://elsewhere.example.com/', `${API}moved`];
     const redirected: HttpInterceptorFn = () => throwError(() => new HttpErrorResponse({ status: 401, url: urls.shift() ?? '' }));

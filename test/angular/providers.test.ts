@@ -9,11 +9,12 @@ import {
   injectDefaultCredential,
   injectSessionLogoutFlow,
   provideCredentials,
+  withPlatform,
   withResources,
   withStorage,
 } from 'rx-credentials-angular';
 import { CredentialsTestingController, provideCredentialsTesting } from 'rx-credentials-angular/testing';
-import type { LifecycleEvent } from '../../src/platform/platform.js';
+import { defaultPlatform, type LifecycleEvent, type Platform } from '../../src/platform/platform.js';
 import { createWorld, settle } from '../support/fixture.js';
 import {
   createAngularApp,
@@ -117,6 +118,47 @@ describe('provideCredentials', () => {
     expect(new Set(calls.map(([name]) => name))).toEqual(new Set(['setTimer', 'lifecycle', 'openChannel']));
     expect(calls.filter(([, depth]) => depth === 0)).toEqual([]);
     await store.close();
+  });
+
+  it.each<[string, () => Platform]>([
+    ['is frozen', () => Object.freeze({ ...defaultPlatform() })],
+    [
+      'has members that are getters',
+      () => {
+        const { fetch, ...rest } = defaultPlatform();
+        return {
+          ...rest,
+          get fetch() {
+            return fetch;
+          },
+        };
+      },
+    ],
+  ])('takes a platform that %s', async (_, platform) => {
+    TestBed.configureTestingModule({ providers: [provideCredentials(CLIENT, withPlatform(platform))] });
+    await TestBed.inject(CredentialStore).ready;
+    TestBed.resetTestingModule();
+  });
+
+  it('takes a configuration that sends a request to the list, whose answer it does not wait for', async () => {
+    const answers: unknown[] = [];
+    TestBed.configureTestingModule({
+      providers: [
+        provideCredentials(() => {
+          const request = inject(HttpClient).get('https://api.example.com/v1/config');
+          request.subscribe({ next: (answer) => answers.push(answer), error: (error: unknown) => answers.push(error) });
+          return CLIENT;
+        }, withResources('https://api.example.com/v1/')),
+        provideHttpClient(withInterceptors([credentialsInterceptor])),
+        provideHttpClientTesting(),
+        provideCredentialsTesting(),
+      ],
+    });
+    const credentials = TestBed.inject(CredentialsTestingController);
+    TestBed.inject(CredentialStore);
+    await credentials.tick();
+    for (const request of TestBed.inject(HttpTestingController).match('https://api.example.com/v1/config')) request.flush('config');
+    expect(answers).toEqual(['config']);
   });
 
   it('closes the store when the application ends', async () => {

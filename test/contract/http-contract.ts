@@ -303,6 +303,44 @@ export function describeHttpAdapter(
       expect(bearer(got.credential)).not.toBe(first);
     });
 
+    it('STEP-2 a step-up that signs in another user makes up for nothing: the answer is the caller’s', async () => {
+      const got = await setUp({
+        stepUp: async (_, credential) => {
+          await got.store.store(got.authority.signIn({ sub: 'bob' }), { replace: credential });
+          return true;
+        },
+      });
+      const first = bearer(got.credential);
+      api.on('/api/more', refuses(403, 'Bearer error="insufficient_scope", scope="more"'));
+      expect(await got.send({ url: `${api.url}/api/more`, method: 'POST', body: 'pay' })).toEqual({ status: 403, body: 'refused' });
+      expect(tokens(api)).toEqual([first]);
+    });
+
+    it('E12 a 401 is not made up for with the token of another user, who took the credential’s place meanwhile', async () => {
+      const { send, store, authority, credential } = await setUp();
+      const first = bearer(credential);
+      api.on('/api/pay', (...args) => {
+        const bobs = authority.signIn({ sub: 'bob' });
+        void store.store(bobs, { replace: credential }).then(() => refuses()(...args));
+      });
+      expect(await send({ url: `${api.url}/api/pay`, method: 'POST', body: 'pay' })).toEqual({ status: 401, body: 'refused' });
+      expect(credential.claims?.sub).toBe('bob');
+      expect(tokens(api)).toEqual([first]);
+    });
+
+    it('E12 what waits after a 429 is sent again as the user who asked, whoever is the default by then', async () => {
+      const { send, store, authority, browser, credential } = await setUp({ retryAfterMaxMs: 5_000 });
+      const bob = await store.store(authority.signIn({ sub: 'bob' }));
+      const busy: Answering = (response) => {
+        api.on('/api/pay', says('paid'));
+        void store.setDefault(bob).then(() => response.writeHead(429, { 'Retry-After': '3' }).end('busy'));
+      };
+      api.on('/api/pay', busy);
+      const sent = send({ url: `${api.url}/api/pay`, method: 'POST', body: 'pay' });
+      expect(await inTime(browser, sent)).toEqual({ status: 200, body: 'paid' });
+      expect(tokens(api)).toEqual(Array(2).fill(bearer(credential)));
+    });
+
     it('6750-4 fifty 401 at the same time are one refresh and fifty retries', async () => {
       const { send, authority, credential } = await setUp();
       const first = bearer(credential);
@@ -404,6 +442,35 @@ export function describeHttpAdapter(
       api.on('/api/new', says('new'));
       expect(await send({ url: `${api.url}/api/old` })).toEqual({ status: 200, body: 'new' });
       expect(tokens(api)).toEqual(Array(2).fill(bearer(credential)));
+    });
+
+    it('HT-3 E12 a redirect is followed as the user who asked, whoever is the default by then', async () => {
+      const { send, store, authority, credential } = await setUp();
+      const bob = await store.store(authority.signIn({ sub: 'bob' }));
+      api.on('/api/old', (...args) => void store.setDefault(bob).then(() => leadsTo('/api/new', 307)(...args)));
+      api.on('/api/new', says('paid'));
+      expect(await send({ url: `${api.url}/api/old`, method: 'POST', body: 'pay' })).toEqual({ status: 200, body: 'paid' });
+      expect(tokens(api)).toEqual(Array(2).fill(bearer(credential)));
+    });
+
+    it.each([401, 429])('HT-3 a POST that was taken is not sent again for the %d of the place it led to', async (status) => {
+      const { send, browser, authority } = await setUp({ retryAfterMaxMs: 5_000 });
+      api.on('/api/orders', leadsTo('/api/orders/1', 303));
+      api.on('/api/orders/1', (response) =>
+        response.writeHead(status, { 'WWW-Authenticate': 'Bearer error="invalid_token"', 'Retry-After': '3' }).end('refused'),
+      );
+      const sent = send({ url: `${api.url}/api/orders`, method: 'POST', body: 'pay' });
+      expect(await inTime(browser, sent)).toEqual({ status, body: 'refused' });
+      expect(api.seen.filter(({ method }) => method === 'POST')).toHaveLength(1);
+      while (status === 401 && authority.refreshes.length === 0) await settle(); // for those who come after
+    });
+
+    it('HT-3 a GET that was redirected is sent again for the 401 of the place it led to', async () => {
+      const { send, authority } = await setUp();
+      api.on('/api/old', leadsTo('/api/new'));
+      api.on('/api/new', refusesFirst());
+      expect(await send({ url: `${api.url}/api/old` })).toEqual({ status: 200, body: 'ok' });
+      expect(authority.refreshes).toHaveLength(1);
     });
 
     if (looksUpRedirects)

@@ -660,6 +660,23 @@ describe('STEP-1 STEP-2 a resource server that asks for more', () => {
     expect(await next?.retryOf(answer(200))).toBeNull();
   });
 
+  it('STEP-2 takes what the application stores as the new default, if it is the same user’s', async () => {
+    for (const sub of ['alice', 'bob']) {
+      const { authority, policy, store, credential } = await signedIn(
+        {
+          stepUp: async () => {
+            await store.setDefault(await store.store(authority.signIn({ sub })));
+            return true;
+          },
+        },
+        { sub: 'alice' },
+      );
+      const next = await (await attached(policy)).retryOf(MORE);
+      const owner = sub === 'alice' ? await store.getDefault() : credential;
+      expect(next?.authorization).toBe(bearer(owner?.token?.accessToken ?? ''));
+    }
+  });
+
   it('STEP-2 is asked once for 50 at the same time, and each is tried once more', async () => {
     let prompts = 0;
     let finish = (_: boolean): void => undefined;
@@ -976,6 +993,58 @@ describe('whose token', () => {
     const wrong = { credential: credential as never };
     await expect(policy.attach(GET, wrong)).rejects.toThrow(TypeError);
     expect(() => createAttachmentPolicy(store, { resources: [{ url: API, ...wrong }] })).toThrow(TypeError);
+  });
+
+  it('a choice sees address and method of the request, and nothing else of it', async () => {
+    const asked: unknown[] = [];
+    const { policy } = await signedIn({ resources: [{ url: API, credential: (request) => (asked.push(request), null) }] });
+    await policy.attach({ ...GET, ...{ headers: { secret: '1' } } });
+    expect(asked).toEqual([GET]);
+  });
+
+  describe('E12 of a request that began in one name', () => {
+    const NEXT = { url: `${API}next`, method: 'POST' };
+
+    it('a redirect has the token of the same user, whoever is chosen by now', async () => {
+      const { policyOf, alice, bob, carol, store } = await three();
+      const first = await attached(policyOf(API, { url: `${API}b/`, credential: 'b' }));
+      await store.setDefault(carol);
+      expect((await first.follow(NEXT))?.authorization).toBe(bearer(alice.token?.accessToken ?? ''));
+      const other = await first.follow({ url: `${API}b/`, method: 'GET' }); // this place names another
+      expect(other?.authorization).toBe(bearer(bob.token?.accessToken ?? ''));
+      expect((await other?.follow(NEXT))?.authorization).toBe(first.authorization); // and back
+      expect(await first.follow({ url: 'https://evil.test/', method: 'GET' })).toBeNull();
+    });
+
+    it('a redirect has no token where there was nobody for its place when it was asked first', async () => {
+      const { policyOf, store, authority } = await three();
+      const first = await attached(policyOf(API, { url: `${API}d/`, credential: 'd' }));
+      const place = { url: `${API}d/`, method: 'GET' };
+      expect(await first.follow(place)).toBeNull();
+      await store.store(authority.signIn({ sub: 'dora' }), { tags: ['d'] });
+      expect(await first.follow(place)).toBeNull();
+    });
+
+    it('a redirect fails where the credential is another user’s by now, or gone', async () => {
+      const { policyOf, store, authority, alice } = await three();
+      const first = await attached(policyOf(API));
+      await store.store(authority.signIn({ sub: 'bob' }), { replace: alice });
+      expect(await codeOf(first.follow(NEXT))).toBe('needs_sign_in');
+      await alice.remove();
+      expect(await codeOf(first.follow(NEXT))).toBe('credential_removed');
+    });
+
+    it('without an ID token one credential is not taken for another', async () => {
+      const { store, credential, policy } = await setUp(aToken({ accessToken: 'access-0', claims: null }), {
+        stepUp: async () => {
+          await store.setDefault(await store.store(aToken({ id: 'other', accessToken: 'access-1', claims: null })));
+          return true;
+        },
+      });
+      expect(credential.claims).toBeNull();
+      const next = await (await attached(policy)).retryOf(MORE);
+      expect(next?.authorization).toBe('Bearer access-0');
+    });
   });
 
   it('what a choice throws the request fails with', async () => {

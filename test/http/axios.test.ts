@@ -54,6 +54,17 @@ describe('what is attached', () => {
     expect(seen).toEqual([undefined]);
   });
 
+  it('6750-2 what is set in `axios.defaults` is no part of a request of an instance', async () => {
+    const { instance, tokens } = await setUp();
+    axios.defaults.baseURL = API;
+    try {
+      await instance.get('/orders'); // to the page’s own origin
+    } finally {
+      delete axios.defaults.baseURL;
+    }
+    expect(tokens()).toEqual([undefined]);
+  });
+
   it.each<[string, AxiosRequestConfig]>([
     ['a header', { headers: { authorization: 'Basic x' } }],
     ['`auth`', { auth: { username: 'u', password: 'p' } }],
@@ -102,13 +113,17 @@ describe('what the caller sees', () => {
   });
 
   it('a caller who leaves while the token is renewed gets axios’s own error', async () => {
-    for (const how of ['signal', 'cancelToken'] as const) {
+    for (const how of ['signal', 'cancelToken', 'the second of both'] as const) {
       const { instance, browser, authority, sent } = await setUp();
       await browser.advance(3_600_000);
       authority.hold();
       const leaving = new AbortController();
       const source = axios.CancelToken.source();
-      const answer = instance.get(API, how === 'signal' ? { signal: leaving.signal } : { cancelToken: source.token });
+      const both = { signal: leaving.signal, cancelToken: source.token };
+      const answer = instance.get(
+        API,
+        how === 'signal' ? { signal: both.signal } : how === 'cancelToken' ? { cancelToken: both.cancelToken } : both,
+      );
       await settle();
       if (how === 'signal') leaving.abort();
       else source.cancel();

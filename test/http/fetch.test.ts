@@ -1,6 +1,7 @@
 import { createFetch, type FetchOptions } from '../../src/http/fetch.js';
 import type { Credential } from '../../src/store/credential.js';
-import { closeAll, codeOf, createWorld, settle } from '../support/fixture.js';
+import { offline } from '../support/fake-client.js';
+import { closeAll, codeOf, createWorld, inTime, settle } from '../support/fixture.js';
 
 afterEach(closeAll);
 
@@ -110,6 +111,60 @@ describe('what is passed on', () => {
   });
 });
 
+describe('what the caller does with the arguments afterwards changes nothing, as with fetch', () => {
+  it('6750-2 a URL object that leads off the list by then carries no token there', async () => {
+    const { send, sent, authority } = await setUp(refusesFirst());
+    authority.hold();
+    const url = new URL('orders', API);
+    const answer = send(url);
+    url.host = 'elsewhere.example';
+    await settle();
+    authority.refreshes[0]?.answer();
+    expect((await answer).status).toBe(200);
+    expect(sent.map((one) => one.url)).toEqual([`${API}orders`, `${API}orders`]);
+  });
+
+  const form = new FormData();
+  const params = new URLSearchParams();
+  const data = new Uint8Array(3);
+  it.each<[string, RequestInit['body'], (text: string) => void]>([
+    ['a form', params, (text) => params.set('a', text)],
+    ['a form of parts', form, (text) => form.set('a', text)],
+    ['bytes', data.subarray(1, 2), (text) => data.set(bytes(text), 1)],
+    ['a buffer', data.buffer, (text) => data.set(bytes(text), 1)],
+  ])('%s', async (_, body, change) => {
+    const { send, sent } = await setUp(refusesFirst());
+    change('A');
+    const answer = send(API, { method: 'POST', body: body ?? null });
+    change('B');
+    expect((await answer).status).toBe(200);
+    const bodies = await Promise.all(sent.map((one) => one.text()));
+    expect(bodies.map((text) => /[AB]/.exec(text.replaceAll(/-.*|Content.*/g, ''))?.[0])).toEqual(['A', 'A']);
+  });
+
+  it.each([true, false])('the second argument and its headers, with somebody signed in: %j', async (isSignedIn) => {
+    const { send, sent, store } = await setUp();
+    if (!isSignedIn) await store.setDefault(null);
+    const headers = new Headers({ n: '1' });
+    const init = { method: 'POST', body: 'one', headers };
+    const answer = send(API, init);
+    headers.set('n', '2');
+    init.body = 'two';
+    await answer;
+    expect([await sent[0]?.text(), sent[0]?.headers.get('n')]).toEqual(['one', '1']);
+  });
+
+  it('headers that can be read once are read once', async () => {
+    const once = (name: string): HeadersInit => new Map([[name, '1']]).entries() as unknown as HeadersInit;
+    const { send, sent, tokens } = await setUp(refusesFirst());
+    expect((await send(API, { headers: once('a') })).status).toBe(200);
+    await send(API, { headers: once('authorization') });
+    await send(OTHER, { headers: once('a') });
+    expect(sent.map(({ headers }) => headers.get('a'))).toEqual(['1', '1', null, '1']);
+    expect(tokens()[2]).toBe('1');
+  });
+});
+
 describe('6750-4 bodies', () => {
   const form = new FormData();
   form.set('a', 'größe');
@@ -153,6 +208,30 @@ describe('6750-4 bodies', () => {
       expect((await send(...request)).status).toBe(401);
       expect(sent).toHaveLength(1);
     }
+  });
+
+  it('nor a Request that may have one, where the runtime does not show it (Firefox)', async () => {
+    const hidden = (init?: RequestInit): Request => Object.defineProperty(new Request(API, init), 'body', { value: undefined });
+    const { send, sent } = await setUp(refused);
+    expect((await send(hidden({ method: 'POST', body: 'x' }))).status).toBe(401);
+    expect(sent).toHaveLength(1);
+    const again = await setUp(refusesFirst());
+    expect((await again.send(hidden())).status).toBe(200);
+  });
+
+  it('a stream is let go of if there is no token for it, or the caller has left already', async () => {
+    const { send, browser, authority, sent } = await setUp();
+    const reasons: unknown[] = [];
+    const post = (signal: AbortSignal | null) => {
+      const body = new ReadableStream({ cancel: (reason) => void reasons.push(reason) });
+      return send(API, { method: 'POST', body, duplex: 'half', signal } as RequestInit);
+    };
+    const left = new Error('left');
+    await expect(post(AbortSignal.abort(left))).rejects.toBe(left);
+    await browser.advance(3_600_000);
+    authority.next(offline(), offline(), offline());
+    const error = await inTime(browser, post(null)).catch((reason: unknown) => reason);
+    expect([reasons, sent]).toEqual([[left, error], []]);
   });
 
   it('a Request without a body, or with one beside it, is sent again', async () => {

@@ -1,4 +1,4 @@
-import { firstValueFrom, lastValueFrom, NEVER, of, retry, toArray } from 'rxjs';
+import { firstValueFrom, lastValueFrom, materialize, NEVER, of, retry, Subject, toArray } from 'rxjs';
 import type { AjaxConfig, AjaxError } from 'rxjs/ajax';
 import { createAjax, createFromFetch } from '../../src/http/rxjs.js';
 import { closeAll, createWorld, settle } from '../support/fixture.js';
@@ -95,7 +95,7 @@ describe('createFromFetch', () => {
 describe('createAjax', () => {
   /** What RxJS asks of an XMLHttpRequest, answered at once. */
   function fakeXhr(statuses: readonly number[]) {
-    const sent: { headers: Record<string, string>; method: string; body: unknown; aborted: boolean; user?: string }[] = [];
+    const sent: { url: string; headers: Record<string, string>; method: string; body: unknown; aborted: boolean; user?: string }[] = [];
     class Xhr extends EventTarget {
       status = 0;
       readyState = 0;
@@ -103,10 +103,12 @@ describe('createAjax', () => {
       responseType = '';
       timeout = 0;
       withCredentials = false;
+      responseURL = '';
       upload = new EventTarget();
-      #one = { headers: {} as Record<string, string>, method: '', body: undefined as unknown, aborted: false };
-      open(method: string): void {
+      #one = { url: '', headers: {} as Record<string, string>, method: '', body: undefined as unknown, aborted: false };
+      open(method: string, url: string): void {
         this.#one.method = method;
+        this.#one.url = url;
       }
       setRequestHeader(name: string, value: string): void {
         this.#one.headers[name.toLowerCase()] = value;
@@ -124,7 +126,11 @@ describe('createAjax', () => {
         if (status === 0) return;
         this.status = status;
         this.readyState = 4;
-        queueMicrotask(() => this.dispatchEvent(Object.assign(new Event('load'), { loaded: 0, total: 0 })));
+        queueMicrotask(() => {
+          this.responseURL = new URL(this.#one.url, API).href;
+          this.upload.dispatchEvent(new Event('progress'));
+          this.dispatchEvent(Object.assign(new Event('load'), { loaded: 0, total: 0 }));
+        });
       }
       abort(): void {
         this.#one.aborted = true;
@@ -180,6 +186,48 @@ describe('createAjax', () => {
     const { ajax, sent } = await setUp([401]);
     await expect(firstValueFrom(ajax({ url: API, method: 'POST', body: new ReadableStream() }))).rejects.toMatchObject({ status: 401 });
     expect(sent).toHaveLength(1);
+  });
+
+  it('6750-4 a POST with a query of the configuration’s own is sent again', async () => {
+    const { ajax, sent } = await setUp([401, 200]);
+    await firstValueFrom(ajax({ url: API, method: 'POST', queryParams: { q: '1' } }));
+    expect(sent.map(({ url }) => url)).toEqual(Array(2).fill(`${API}?q=1`));
+  });
+
+  it.each(['before it is subscribed to', 'while it waits'])(
+    '6750-2 a configuration that is changed %s carries no token off the list',
+    async (when) => {
+      const { store, platform, bearer } = await signedIn();
+      const { sent, createXHR } = fakeXhr([200]);
+      const config = { url: API, createXHR };
+      const request = createAjax(store, { resources: [API], platform })(config);
+      const elsewhere = 'https://elsewhere.example/';
+      if (when === 'before it is subscribed to') config.url = elsewhere;
+      const answer = firstValueFrom(request);
+      config.url = elsewhere;
+      await answer;
+      const expected = when === 'while it waits' ? [API, bearer()] : [elsewhere, undefined];
+      expect(sent.map(({ url, headers }) => [url, headers['authorization']])).toEqual([expected]);
+    },
+  );
+
+  it.each([
+    [
+      [401, 200],
+      ['N', 'N', 'C'],
+    ],
+    [
+      [401, 401],
+      ['N', 'N', 'E'],
+    ],
+    [[500], ['N', 'E']],
+  ])('who follows the progress hears of %j as %j: of an error when it is the caller’s', async (statuses, kinds) => {
+    const { ajax } = await setUp(statuses);
+    const progressSubscriber = new Subject<ProgressEvent>();
+    const heard: string[] = [];
+    progressSubscriber.pipe(materialize()).subscribe(({ kind }) => heard.push(kind));
+    await lastValueFrom(ajax({ url: API, method: 'POST', body: 'x', progressSubscriber }).pipe(materialize()));
+    expect(heard).toEqual(kinds);
   });
 
   it('takes an address alone', async () => {

@@ -36,7 +36,8 @@ function intercepted(
   next: HttpHandlerFn,
 ): Observable<HttpEvent<unknown>> {
   const { credential, isSentOnce } = choiceOf(request.context);
-  if (credential === null || request.headers.has('Authorization')) return next(request);
+  // A script tag of JSONP carries no header
+  if (credential === null || request.method === 'JSONP' || request.headers.has('Authorization')) return next(request);
   const asked = { url: request.urlWithParams, method: request.method };
   const policy = policies.find((one) => one.covers(asked));
   if (!policy) return next(request);
@@ -47,7 +48,8 @@ function intercepted(
     const end = (): void => void (isOver = true);
     const send = (attachment: Attachment | null): void => {
       if (subscriber.closed) return;
-      const sent = attachment ? sentWith(attachment, policy, request, next) : next(request);
+      // What an API says to nobody does not go from the server to the browser of a user (docs/ssr.md)
+      const sent = attachment ? sentWith(attachment, request, next) : next(request.clone({ transferCache: false }));
       // The subscriber itself: one that leaves in the middle of a synchronous answer stops what follows
       sent.pipe(tap({ error: end, complete: end })).subscribe(subscriber);
     };
@@ -58,20 +60,14 @@ function intercepted(
 }
 
 /** The tries after the first come from `retryOf`: no mark travels with the request (E13). */
-function sentWith(
-  attachment: Attachment,
-  policy: AttachmentPolicy,
-  request: HttpRequest<unknown>,
-  next: HttpHandlerFn,
-): Observable<HttpEvent<unknown>> {
+function sentWith(attachment: Attachment, request: HttpRequest<unknown>, next: HttpHandlerFn): Observable<HttpEvent<unknown>> {
   return next(request.clone({ setHeaders: { Authorization: attachment.authorization } })).pipe(
     catchError((error: unknown) => {
       if (!(error instanceof HttpErrorResponse)) return throwError(() => error);
       const { status, headers, url } = error;
-      const isElsewhere = url !== null && !policy.covers({ url, method: request.method }); // a redirect led there, without the token
-      if (isElsewhere) return throwError(() => error);
-      return from(attachment.retryOf({ status, header: (name) => headers.get(name) })).pipe(
-        switchMap((again) => (again ? sentWith(again, policy, request, next) : throwError(() => error))),
+      const askedUrl = url === request.url ? url : undefined; // Angular leaves the query out where the runtime does not say where it was
+      return from(attachment.retryOf({ status, header: (name) => headers.get(name), url, askedUrl })).pipe(
+        switchMap((again) => (again ? sentWith(again, request, next) : throwError(() => error))),
       );
     }),
   );

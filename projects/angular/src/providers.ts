@@ -87,11 +87,16 @@ function createStore(name: string, tokens: StoreTokens, set: FeatureSet): Creden
 function createPolicy(tokens: StoreTokens, set: FeatureSet): AttachmentPolicy {
   const injector = inject(Injector);
   const baseUrl = injectBaseUrl();
-  const store = (): CredentialStoreType => injector.get(tokens.store);
+  // A turn later: the request may come from the factory that makes the store
+  const store = (): Promise<CredentialStoreType> => Promise.resolve().then(() => injector.get(tokens.store));
   const platform = (): Platform => injector.get(tokens.setup).platform;
   const { withStepUp } = set;
   return createAttachmentPolicy(
-    { getDefault: () => store().getDefault(), with: (id) => store().with(id), find: (query) => store().find(query) },
+    {
+      getDefault: async () => (await store()).getDefault(),
+      with: async (id) => (await store()).with(id),
+      find: async (query) => (await store()).find(query),
+    },
     {
       resources: set.withResources?.resources ?? [],
       baseUrl,
@@ -137,5 +142,6 @@ function outsideZone(platform: Platform, zone: NgZone): Platform {
     ...(openChannel && { openChannel: (name, onMessage) => zone.runOutsideAngular(() => openChannel(name, onMessage)) }),
     ...(lifecycle && { lifecycle: (listener) => zone.runOutsideAngular(() => lifecycle(listener)) }),
   };
-  return Object.assign(Object.create(platform) as Platform, members); // the others are asked for late, as before
+  // The others are asked for late, as before. Defined, since assigning fails where the platform is frozen or has getters
+  return Object.create(platform, Object.getOwnPropertyDescriptors(members)) as Platform;
 }
