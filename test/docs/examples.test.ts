@@ -59,6 +59,7 @@ describe('examples of the documentation', () => {
         'docs/plain-rxjs.md',
         'docs/queries.md',
         'docs/refresh.md',
+        'docs/servers.md',
         'docs/silent-renewal.md',
         'docs/storage.md',
         ...['call-two-apis', 'tests', 'unauthorized'].map((page) => `docs/angular/${page}.md`),
