@@ -476,6 +476,19 @@ describe('sealed', () => {
       expect(await inner.read('new')).toEqual(aRecord({ id: 'new' }));
     });
 
+    it('write: plain, a record whose key is lost can be tagged and removed all the same, and stays sealed; a broken one is left alone', async () => {
+      const inner = memoryStorage();
+      await sealed(inner, { keys: someKeys() }).write(fullRecord(), 'absent');
+      const { secrets } = await readOf(inner);
+      const storage = sealed(inner, { keys: staticKeys([{ kid: 'k2', key: KEY }]), write: 'plain' });
+      const tagged = { ...(await readOf(storage)), revision: 2, tags: ['later'] };
+      expect(await storage.write(tagged, 1)).toBe(true);
+      expect(await inner.read('one')).toMatchObject({ revision: 2, tags: ['later'], secrets });
+      const edited = { ...(await readOf(storage)), revision: 3, generation: 9 };
+      await expect(sealed(inner, { keys: someKeys(), write: 'plain' }).write(edited, 2)).rejects.toMatchObject({ code: 'seal_broken' });
+      expect(await inner.read('one')).toMatchObject({ revision: 2 });
+    });
+
     it('write: plain makes no key, and opens without one', async () => {
       const browser = { ...unitPlatform(), indexedDB: new IDBFactory() };
       const storage = sealed(memoryStorage(), { platform: browser, write: 'plain' });

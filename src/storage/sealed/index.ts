@@ -6,7 +6,7 @@
  * @module
  */
 import { defaultPlatform } from '../../platform/platform.js';
-import { StorageError } from '../../errors.js';
+import { isCredentialError, StorageError } from '../../errors.js';
 import { within } from '../deadline.js';
 import type { CredentialStorage, StoredRecord } from '../storage.js';
 import { indexedDBKeys, type KeyPlatform } from './indexeddb-keys.js';
@@ -69,6 +69,15 @@ export function sealed(storage: CredentialStorage, options: SealedStorageOptions
   /** A sweep runs under the store's lock, for which others wait: it ends before it does what they no longer wait for. */
   const answered = <T>(answer: T): Promise<Awaited<T>> =>
     within(platform, ANSWER_MS, 'The keys, or the storage inside, do not answer.', Promise.resolve(answer));
+  /** The record in the clear; as it is where its key is lost: tags and a removal need none. */
+  const opened = async (record: StoredRecord): Promise<StoredRecord> => {
+    try {
+      return await unseal(record);
+    } catch (error) {
+      if (isCredentialError(error) && error.code === 'key_lost') return record;
+      throw error;
+    }
+  };
   const writeSealed: CredentialStorage['write'] = async (record, condition, isPassing) => {
     const parts = SECRET_PARTS.filter((part) => fieldsOf(record)[part] != null && !isSealed(fieldsOf(record)[part]));
     if (parts.length === 0) return storage.write(record, condition, isPassing);
@@ -97,7 +106,7 @@ export function sealed(storage: CredentialStorage, options: SealedStorageOptions
     },
     read: (id) => storage.read(id),
     readAll: () => storage.readAll(),
-    write: seals ? writeSealed : async (record, condition) => storage.write(await unseal(record), condition),
+    write: seals ? writeSealed : async (record, condition, isPassing) => storage.write(await opened(record), condition, isPassing),
     remove: (id, condition) => storage.remove(id, condition),
     unseal,
     sweep: async () => {
