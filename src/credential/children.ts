@@ -40,13 +40,21 @@ export function targetFor(
 /**
  * Some servers write a scope otherwise than it was asked for (Entra without the resource's URI, Google with its own): that is not less.
  *
- * @throws {CredentialError} `scope_not_granted`: the server gave some of what was asked for, and nothing else (E65)
+ * @throws {CredentialError} `scope_not_granted`: the server gave less than was asked for (E65)
  */
 export function assertGranted({ scope, context: { issuer } }: Token, target: Target | undefined): void {
-  if (target?.scope === undefined || includesScope(scope, target.scope) || !includesScope(target.scope, scope)) return;
+  const [asked, granted] = [parseScope(target?.scope ?? ''), parseScope(scope)];
+  const others = granted.filter((one) => !asked.includes(one));
+  if (asked.every((one) => granted.includes(one) || others.some((other) => isSameWord(one, other)))) return;
   throw new CredentialError('scope_not_granted', 'The server gave less scope than was asked for; sign in again and ask for it.', {
     issuer,
   });
+}
+
+/** True for `https://graph.microsoft.com/User.Read` and `user.read`, for `email` and `https://www.googleapis.com/auth/userinfo.email`. */
+function isSameWord(asked: string, granted: string): boolean {
+  const [a, b] = [`/${asked}`.toLowerCase(), `/${granted}`.toLowerCase()];
+  return a.endsWith(b) || b.endsWith(a) || b.endsWith(`.${a.slice(1)}`) || a.endsWith('/.default');
 }
 
 /** A name for a target: who asks for the same shares a request. */

@@ -10,7 +10,16 @@ import { defaultPlatform, type Platform } from '../platform/platform.js';
 import { retryAfterMs } from '../credential/retry-after.js';
 import type { AccessTokenOptions, Credential } from '../store/credential.js';
 import { refusalOf } from './challenges.js';
-import { assertChoice, createUsers, userOf, type CredentialChoice, type StoreOfCredentials, type User, type Users } from './choice.js';
+import {
+  assertChoice,
+  createUsers,
+  isSameUser,
+  userOf,
+  type CredentialChoice,
+  type StoreOfCredentials,
+  type User,
+  type Users,
+} from './choice.js';
 import { createRecent, type Recent } from './recent.js';
 import {
   addressOf,
@@ -201,7 +210,8 @@ class Sending {
   }
 
   /** An access token, as long as it is that user's. */
-  async #tokenOf({ credential, identity }: User, refused?: string): Promise<string> {
+  async #tokenOf(user: User, refused?: string): Promise<string> {
+    const { credential } = user;
     const { scope, resource } = this.#resource;
     const isPlain = scope === undefined && resource === undefined && refused === undefined;
     const asked: AccessTokenOptions = {
@@ -210,7 +220,7 @@ class Sending {
       ...(refused !== undefined && { refused }),
     };
     const accessToken = await credential.accessToken(isPlain ? undefined : asked);
-    if (userOf(credential).identity !== identity)
+    if (!isSameUser(user, userOf(credential)))
       throw new CredentialError('needs_sign_in', 'The credential is no longer that of the user in whose name the request was made.');
     return accessToken;
   }

@@ -183,7 +183,7 @@ function answerOf({ status, headers }: AxiosResponse): Parameters<Attachment['re
 function signalOf({ signal, cancelToken }: Config): AbortSignal | undefined {
   const theirs = signal as AbortSignal | undefined;
   const token = cancelToken?.toAbortSignal();
-  return theirs && token ? AbortSignal.any([theirs, token]) : (theirs ?? token);
+  return theirs && token && 'any' in AbortSignal ? AbortSignal.any([theirs, token]) : (theirs ?? token);
 }
 
 /** What the caller ended is axios's own error. */

@@ -15,15 +15,16 @@ export function isReplayable(body: unknown): boolean {
 
 /** A body as it is now: forms and bytes are copied; what cannot be changed, or is read only once, is itself. */
 export function copyOfBody(body: BodyInit): BodyInit {
-  if (typeof body === 'string') return body;
-  if (body instanceof URLSearchParams) return new URLSearchParams(body);
-  if (body instanceof FormData && Symbol.iterator in body) return copyOfForm(body); // that of React Native has no iterator
+  if (typeof body !== 'object') return body; // `fetch` makes text of it
+  if (body instanceof URLSearchParams) return copyOfPairs(body, new URLSearchParams());
+  if (body instanceof FormData) return copyOfPairs(body, new FormData());
   if (ArrayBuffer.isView(body)) return new Uint8Array(body.buffer, body.byteOffset, body.byteLength).slice();
   return 'byteLength' in body ? body.slice(0) : body;
 }
 
-function copyOfForm(form: FormData): FormData {
-  const copy = new FormData();
-  for (const [name, value] of form) copy.append(name, value);
+/** Some forms of React Native have no iterator: they stay the caller's. */
+function copyOfPairs<T extends URLSearchParams | FormData>(form: T, copy: T): T {
+  if (!(Symbol.iterator in form)) return form;
+  for (const [name, value] of form) copy.append(name, value as string);
   return copy;
 }

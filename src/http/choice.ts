@@ -6,6 +6,7 @@
 import { isPlainObject } from '../credential/data.js';
 import type { CredentialCriteria } from '../credential/query.js';
 import { isSignedIn } from '../credential/state.js';
+import type { TokenContext } from '../credential/token.js';
 import type { Credential } from '../store/credential.js';
 import type { CredentialStore } from '../store/store.js';
 import type { ResourceRequest } from './resources.js';
@@ -22,9 +23,9 @@ type Chosen = string | CredentialCriteria | Credential | null;
 export type StoreOfCredentials = Pick<CredentialStore, 'getDefault' | 'with' | 'find'>;
 
 /** A credential, and whose it was. */
-export interface User {
+export interface User extends Pick<TokenContext, 'issuer' | 'clientId'> {
   readonly credential: Credential;
-  readonly identity: string;
+  readonly sub: string | undefined;
 }
 
 /** Who is chosen for a request, all its tries and redirects: what was asked in one name is not asked in another's (D-048). */
@@ -38,26 +39,34 @@ export interface Users {
 
 /** Knows nobody yet. */
 export function createUsers(store: StoreOfCredentials): Users {
-  const known = new Map<CredentialChoice | undefined, User | undefined>();
+  const known = new Map<CredentialChoice | undefined, User | null>();
   return {
     chosenBy: async (choice, { url, method }) => {
       // A choice sees no more of the request
       const credential = await (choice === undefined ? store.getDefault() : chosenBy(store, choice, { url, method }));
-      const now = credential && isSignedIn(credential.state) ? userOf(credential) : undefined;
-      const before = known.get(choice);
-      const user = known.has(choice) && now?.identity !== before?.identity ? before : now;
-      known.set(choice, user);
-      return user;
+      const now = credential && isSignedIn(credential.state) ? userOf(credential) : null;
+      // A function is asked for one request: what it says of another address, or that nobody is to be named, is what it says
+      const isFunction = typeof choice === 'function';
+      const key = isFunction ? `${method} ${url}` : choice;
+      const before = known.get(key);
+      const isOther = before !== undefined && !(before && now ? isSameUser(before, now) : before === now);
+      const user = isOther && !(isFunction && !now) ? before : now;
+      known.set(key, user);
+      return user ?? undefined;
     },
   };
 }
 
-/** A credential as it is now. Without an ID token nobody knows whose it is (D-044): then it is the same as itself alone. */
+/** A credential as it is now. */
 export function userOf(credential: Credential): User {
-  const { id, state } = credential;
-  const { issuer, clientId } = state.context;
-  const sub = state.claims?.sub;
-  return { credential, identity: JSON.stringify([issuer, clientId, sub, sub === undefined && id]) };
+  const { context, claims } = credential.state;
+  return { credential, issuer: context.issuer, clientId: context.clientId, sub: claims?.sub };
+}
+
+/** Without an ID token nobody knows whose a token is (D-044): then a credential is the same as itself alone. */
+export function isSameUser(a: User, b: User): boolean {
+  const isOne = a.sub === undefined || b.sub === undefined ? a.credential.id === b.credential.id : a.sub === b.sub;
+  return isOne && a.issuer === b.issuer && a.clientId === b.clientId;
 }
 
 async function chosenBy(store: StoreOfCredentials, choice: CredentialChoice, request: ResourceRequest): Promise<Credential | null> {

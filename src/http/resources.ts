@@ -159,9 +159,7 @@ export function isRead(method: string): boolean {
 
 /** An address for comparing: absolute, without fragment; `undefined` for what is none. */
 export function addressOf(text: string, baseUrl: string | undefined): string | undefined {
-  const url = parse(text, baseUrl);
-  if (url) url.hash = '';
-  return url?.href;
+  return parse(text, baseUrl)?.href.split('#', 1)[0];
 }
 
 function hasEncodedSeparator(pathname: string): boolean {

@@ -44,8 +44,9 @@ export function parseIdTokenHeader(idToken: string, algs: readonly string[], iss
  * token has as its time of issue. A `Date` header may be of another machine than the one that signs.
  */
 export function judgedAt({ text, receivedAt, serverTime }: Pick<Exchange, 'text' | 'receivedAt' | 'serverTime'>): number {
-  if (serverTime === receivedAt) return receivedAt;
-  const [, payload = ''] = String(jsonObjectIn(text)?.['id_token']).split('.');
+  const idToken = jsonObjectIn(text)?.['id_token'];
+  if (serverTime === receivedAt || typeof idToken !== 'string') return receivedAt;
+  const [, payload = ''] = idToken.split('.');
   const iat = jsonObjectIn(textOf(payload))?.['iat'];
   const awayMs = (atMs: number): number => Math.abs(Number(iat) * 1000 - atMs);
   return awayMs(serverTime) < awayMs(receivedAt) ? serverTime : receivedAt;

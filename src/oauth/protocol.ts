@@ -17,15 +17,7 @@ import { randomText } from '../platform/random.js';
 import type { CodeExchange, Grant, ResolvedClientOptions, UserInfo } from './client.js';
 import { checkAccessTokenHash, checkAcr, checkClaims, invalid, isOfSameLogin, judgedAt, parseIdTokenHeader } from './id-token.js';
 import { createKeySet } from './key-set.js';
-import {
-  accessTokenIn,
-  assertJsonType,
-  errorOf,
-  isSuccess,
-  parseTokenResponse,
-  refreshTokenIn,
-  type TokenResponse,
-} from './token-response.js';
+import { assertJsonType, errorOf, isSuccess, parseTokenResponse, type TokenResponse } from './token-response.js';
 import { isLocalhost, isSecureUrl } from './secure-url.js';
 import { CALL_LIMITS, METADATA_LIMITS, responseOf, send, TOKEN_LIMITS, type Exchange, type Limits } from './transport.js';
 
@@ -71,13 +63,22 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
   const asked = (algorithm: 'oidc' | 'oauth2'): Promise<Exchange> =>
     exchanging((seen) => oauth.discoveryRequest(new URL(issuer), { ...http(METADATA_LIMITS, seen), algorithm }));
 
-  async function discover(): Promise<oauth.AuthorizationServer> {
-    let found = await asked('oidc');
-    if (found.status === 404) {
-      const other = await asked('oauth2').catch(() => found); // a server of OAuth alone (DISC-2)
-      if (other.status === 200) found = other;
+  /** The document of OpenID Connect, or that of OAuth alone (DISC-2). `isPassing`: what is missing now may be there later. */
+  async function found(): Promise<Pick<Exchange, 'status' | 'text'> & { readonly isPassing: boolean }> {
+    const { status, text } = await asked('oidc');
+    const isPage = status === 200 && parseJson(text) === undefined; // of a hotel's network, perhaps, that asks for its own sign-in
+    if (status !== 404 && !isPage) return { status, text, isPassing: false };
+    try {
+      const other = await asked('oauth2');
+      const tells = other.status === 200 || other.status === 429 || other.status >= 500;
+      return tells ? { ...other, isPassing: isPage } : { status, text, isPassing: isPage };
+    } catch {
+      return { status, text, isPassing: true }; // nobody knows what is there
     }
-    const { status, text } = found;
+  }
+
+  async function discover(): Promise<oauth.AuthorizationServer> {
+    const { status, text, isPassing } = await found();
     if (status === 429 || status >= 500) {
       throw new CredentialError('server_unavailable', `The discovery document could not be read (status ${status}).`, { issuer, status });
     }
@@ -85,15 +86,14 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
       throw new CredentialError('discovery_failed', `No discovery document at this issuer (status ${status}). Check the issuer URL.`, {
         issuer,
         status,
+        ...(isPassing && { class: 'transient' }),
       });
     }
     const as = parseJson(text);
     if (!isPlainObject(as) || typeof as['issuer'] !== 'string') {
-      // The page of a hotel's network, perhaps, that asks for its own sign-in
-      const isPage = as === undefined;
       throw new CredentialError('discovery_failed', 'The discovery document is no JSON object with an issuer. Check the issuer URL.', {
         issuer,
-        ...(isPage && { class: 'transient' }),
+        ...(isPassing && { class: 'transient' }),
       });
     }
     if (as['issuer'] !== issuer) {
@@ -192,30 +192,25 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
         ),
       );
       if (!isSuccess(exchange)) throw errorOf(exchange, issuer);
-      try {
-        assertJsonType(contentTypeOf(exchange), issuer);
-        const answer = parseTokenResponse(exchange.text, issuer);
-        await keysAreThere;
-        const claims = await validate(answer, judgedAt(exchange), options.maxIdTokenAgeS, (server, client, response) =>
-          oauth.processAuthorizationCodeResponse(server, client, response, {
-            ...(asksForIdToken && { expectedNonce: nonce }), // not sent without `openid`: then it must be absent (IDT-8)
-            ...(maxAge !== undefined && { maxAge }),
-            requireIdToken: asksForIdToken,
-          }),
-        );
-        if (requireAcr) checkAcr(claims, acrValues ?? '', issuer);
-        const context = {
-          issuer,
-          clientId,
-          scope: asked,
+      assertJsonType(contentTypeOf(exchange), issuer);
+      const answer = parseTokenResponse(exchange.text, issuer);
+      await keysAreThere;
+      const claims = await validate(answer, judgedAt(exchange), options.maxIdTokenAgeS, (server, client, response) =>
+        oauth.processAuthorizationCodeResponse(server, client, response, {
+          ...(asksForIdToken && { expectedNonce: nonce }), // not sent without `openid`: then it must be absent (IDT-8)
           ...(maxAge !== undefined && { maxAge }),
-          ...(acrValues !== undefined && { acrValues }),
-        };
-        return tokenOf(answer, { id: randomText(platform, 16), context, sentAt: exchange.sentAt, claims });
-      } catch (error) {
-        await giveBack(exchange); // nobody will ever hold them
-        throw error;
-      }
+          requireIdToken: asksForIdToken,
+        }),
+      );
+      if (requireAcr) checkAcr(claims, acrValues ?? '', issuer);
+      const context = {
+        issuer,
+        clientId,
+        scope: asked,
+        ...(maxAge !== undefined && { maxAge }),
+        ...(acrValues !== undefined && { acrValues }),
+      };
+      return tokenOf(answer, { id: randomText(platform, 16), context, sentAt: exchange.sentAt, claims });
     },
     sendRefresh: async ({ refreshToken }, target) => {
       if (refreshToken === undefined)
@@ -300,15 +295,6 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
     },
   };
   return translated(protocol, issuer);
-
-  /** Revokes what an answer holds that was refused. */
-  async function giveBack({ text }: Exchange): Promise<void> {
-    const found = [
-      [refreshTokenIn(text), 'refresh_token'],
-      [accessTokenIn(text), 'access_token'],
-    ] as const;
-    await Promise.allSettled(found.map(async ([token, hint]) => (token === undefined ? undefined : protocol.revoke(token, hint))));
-  }
 
   /** Runs a request of `oauth4webapi` and returns the answer as we read it. */
   async function exchanging(request: (seen: (exchange: Exchange) => void) => Promise<Response>): Promise<Exchange> {

@@ -47,7 +47,7 @@ export function holds(current: OpenRecord, { refreshToken, generation }: SentGra
 }
 
 /** True if the record is still of the login that was to be renewed. */
-export function isSameSession(stored: CredentialRecord | undefined, { claims }: Grant): boolean {
+export function isSameSession(stored: CredentialRecord | undefined, { claims }: Pick<Grant, 'claims'>): boolean {
   return stored?.state === 'active' && stored.claims?.sub === claims?.sub;
 }
 
@@ -207,6 +207,7 @@ export async function salvage(
     await revokeQuietly(client, accessTokenIn(text), 'access_token');
   }
   if (isAttack && written) await revokeQuietly(client, grant.refreshToken, 'refresh_token'); // nobody holds it any more
+  attacked.delete(grant.id);
 }
 
 /** A token nobody will use any more. That the server cannot be reached changes nothing here. */

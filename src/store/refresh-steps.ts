@@ -312,7 +312,8 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
     if (!token) throw new TypeError('no token');
     const { written, child } = await put(token, me);
     const stored = ledger.record(id);
-    if (!isSameSession(stored, grant)) {
+    const { claims } = grant.claims || !written ? grant : token; // the first ID token says whose the session is
+    if (!isSameSession(stored, { claims })) {
       await revokeQuietly(client, token.refreshToken, 'refresh_token');
       await revokeQuietly(client, token.accessToken, 'access_token');
       return stored?.state === 'needs_sign_in' ? 'needs_sign_in' : 'gone';

@@ -31,6 +31,7 @@ export type { RefreshRequest, Renewed };
 export interface RefresherContext extends RefreshContext {
   readonly locks: StoreLocks;
   readonly renewal: Renewal;
+  readonly isClosing: () => boolean;
 }
 
 /** How a flight ended. A failure is a value: an error in the shared stream would let `retry` in one caller start a second request. */
@@ -49,6 +50,8 @@ export function createRefresher(context: RefresherContext): Refresher {
   const locks = createRefreshLocks({ ...context, withLock: context.locks.withLock });
   const unwritten: Unwritten = new Map();
   const flights = new Map<string, Observable<RefreshOutcome>>();
+  /** The generation that a session went on with though it was refused for a target. */
+  const alive = new Map<string, number | undefined>();
 
   /** What a failure means for the state, and for when to try again. */
   const settle = (id: string, { target }: RefreshRequest, end: Exclude<RefreshEnd, { ending: 'again' }>): RefreshOutcome => {
@@ -109,14 +112,21 @@ export function createRefresher(context: RefresherContext): Refresher {
     flights.set(key, shared);
     return shared;
   };
+  /** What has ended a session whose refresh token was refused for a target: its own refresh tells whether it was the target alone. */
+  const endOf = async (id: string, { target }: RefreshRequest, error: CredentialError): Promise<CredentialError | undefined> => {
+    const key = `${id} ${targetKey(target)}`;
+    const isKnown = alive.get(key) === ledger.record(id)?.generation && ledger.remainingMs(id) > 0;
+    if (!target || !isRejected(error) || isKnown || context.isClosing()) return undefined;
+    const own = await firstValueFrom(flight(id, { minValidityMs: null }));
+    if ('error' in own) return own.error.code === 'needs_sign_in' ? own.error : undefined;
+    alive.set(key, ledger.record(id)?.generation);
+    return undefined;
+  };
   return {
     refresh: async (id, request) => {
       const outcome = await firstValueFrom(flight(id, request));
       if (!('error' in outcome)) return outcome.renewed;
-      if (!request.target || !isRejected(outcome.error)) throw outcome.error;
-      // Of the target, or of the session? Its own refresh tells.
-      const own = await firstValueFrom(flight(id, { minValidityMs: null }));
-      throw 'error' in own && own.error.code === 'needs_sign_in' ? own.error : outcome.error;
+      throw (await endOf(id, request, outcome.error)) ?? outcome.error;
     },
     look: (id) => locks.look(id),
     freeze: () => locks.freeze(),

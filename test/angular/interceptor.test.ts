@@ -469,6 +469,19 @@ describe('credentialsInterceptor', () => {
     expect(posts).toEqual([`${ORDERS}?q=1`, `${ORDERS}?q=1`]);
   });
 
+  it('6750-4 sends a POST again whose query a later interceptor has added to', async () => {
+    const later: HttpInterceptorFn = (request, next) => next(request.clone({ setParams: { lang: 'de' } }));
+    app = createAngularApp({ http: [withInterceptors([credentialsInterceptor, later])] });
+    await app.credentials.signIn();
+    app.http.post(ORDERS, {}).subscribe({ error: () => undefined });
+    await app.credentials.tick();
+    app.server.expectOne(`${ORDERS}?lang=de`).flush('no', REFUSED);
+    await app.credentials.tick();
+    await app.credentials.expectRefresh().flush();
+    await app.credentials.tick();
+    app.server.expectOne(`${ORDERS}?lang=de`).flush('ok');
+  });
+
   it('leaves JSONP alone, which carries no header', async () => {
     const passed: HttpRequest<unknown>[] = [];
     const backend: HttpInterceptorFn = (request) => (passed.push(request), of(new HttpResponse()));

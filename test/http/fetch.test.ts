@@ -154,6 +154,12 @@ describe('what the caller does with the arguments afterwards changes nothing, as
     expect([await sent[0]?.text(), sent[0]?.headers.get('n')]).toEqual(['one', '1']);
   });
 
+  it('bodies that are no objects are what fetch makes of them', async () => {
+    const { send, sent } = await setUp();
+    for (const body of [5, true]) await send(API, { method: 'POST', body: body as unknown as BodyInit });
+    expect(await Promise.all(sent.map((one) => one.text()))).toEqual(['5', 'true']);
+  });
+
   it('headers that can be read once are read once', async () => {
     const once = (name: string): HeadersInit => new Map([[name, '1']]).entries() as unknown as HeadersInit;
     const { send, sent, tokens } = await setUp(refusesFirst());
@@ -369,6 +375,24 @@ describe('HT-3 redirects by hand', () => {
     await createFetch(store, { resources, platform, fetch: stub, redirects: 'by-hand' })(API);
     expect(sent[1]).toBe(bearer(bob));
     expect(sent[0]).not.toBe(sent[1]);
+  });
+
+  it('a function chooses anew for each hop, also nobody: no token goes to a place that it did not name it for', async () => {
+    const { store, authority, platform, credential } = await setUp();
+    const partner = await store.store(authority.signIn({ sub: 'service' }));
+    const sent: (string | null)[] = [];
+    const ways: Readonly<Record<string, string>> = { [API]: `${OTHER}x`, [`${OTHER}x`]: `${OTHER}public` };
+    const stub: typeof fetch = async (input, init) => {
+      const { url, headers } = new Request(input, init);
+      sent.push(headers.get('authorization'));
+      const way = ways[url];
+      return way === undefined ? new Response('end') : to(way);
+    };
+    const choice = ({ url }: { readonly url: string }): Credential | null =>
+      url.endsWith('public') ? null : url.startsWith(OTHER) ? partner : credential;
+    const resources = [API, OTHER].map((url) => ({ url, credential: choice }));
+    await createFetch(store, { resources, platform, fetch: stub, redirects: 'by-hand' })(API);
+    expect(sent).toEqual([bearer(credential), bearer(partner), null]);
   });
 
   it('a hop that is refused is renewed for, and that hop alone is sent again', async () => {

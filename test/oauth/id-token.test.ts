@@ -62,7 +62,6 @@ describe('a code exchange whose ID token says', () => {
     await planIdToken(server, claims);
     const error = await refusal(client.exchangeCode(exchangeOf()));
     expect(error).toMatchObject({ name: 'ProtocolError', code: 'id_token_invalid', class: 'security', issuer: server.issuer });
-    expect(server.calls('revocation').map(({ form }) => form.get('token'))).toEqual(['refresh-1', 'access-1']); // nobody will hold them
   });
 
   it.each<[string, Record<string, unknown>]>([
@@ -382,12 +381,11 @@ describe('the choice of a key', () => {
     expect(server.calls('jwks')).toHaveLength(1);
   });
 
-  it('IDR-6 a key server that is down is no bad token: asked twice, the failure is transient, and the tokens are given back', async () => {
+  it('IDR-6 a key server that is down is no bad token: asked twice, the failure is transient', async () => {
     const { server, client } = setUpOAuth();
     await planIdToken(server);
     server.plan('jwks', json({}, { status: 503 }), json({}, { status: 503 }));
     expect(await refusal(client.exchangeCode(exchangeOf()))).toMatchObject({ code: 'server_unavailable', class: 'transient' });
-    expect(server.calls('revocation')).toHaveLength(2);
   });
 
   it('E10 a key server that fails once costs no sign-in: its code would be used up', async () => {
@@ -395,7 +393,7 @@ describe('the choice of a key', () => {
     await planIdToken(server);
     server.plan('jwks', json({}, { status: 503 }));
     expect((await client.exchangeCode(exchangeOf())).claims?.sub).toBe('alice');
-    expect([server.calls('jwks').length, server.calls('revocation').length]).toEqual([2, 0]);
+    expect(server.calls('jwks')).toHaveLength(2);
   });
 });
 

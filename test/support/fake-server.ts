@@ -102,7 +102,6 @@ export function fakeServer({ issuer = 'https://id.example.com', metadata = {} }:
   const standing = async (endpoint: Call['endpoint']): Promise<Answer | undefined> => {
     if (endpoint === 'discovery') return document;
     if (endpoint === 'oauthDiscovery') return new Response('', { status: 404 });
-    if (endpoint === 'revocation') return new Response(''); // what nobody will hold may be given back at any time
     return endpoint === 'jwks' ? { keys: await jwks() } : undefined;
   };
   const server: FakeServer = {

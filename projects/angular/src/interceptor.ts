@@ -64,13 +64,20 @@ function sentWith(attachment: Attachment, request: HttpRequest<unknown>, next: H
   return next(request.clone({ setHeaders: { Authorization: attachment.authorization } })).pipe(
     catchError((error: unknown) => {
       if (!(error instanceof HttpErrorResponse)) return throwError(() => error);
-      const { status, headers, url } = error;
-      const askedUrl = url === request.url ? url : undefined; // Angular leaves the query out where the runtime does not say where it was
-      return from(attachment.retryOf({ status, header: (name) => headers.get(name), url, askedUrl })).pipe(
+      const { status, headers, redirected } = error;
+      const url = redirected === false ? null : error.url; // `fetch` tells whether it was led somewhere
+      const answer = { status, header: (name: string) => headers.get(name), url, ...(url && isAt(url, request.url) && { askedUrl: url }) };
+      return from(attachment.retryOf(answer)).pipe(
         switchMap((again) => (again ? sentWith(again, request, next) : throwError(() => error))),
       );
     }),
   );
+}
+
+/** True if an answer is from the path that a request was sent to. The query may differ: interceptors add to it, and Angular may leave it out. */
+function isAt(url: string, asked: string): boolean {
+  const path = (address: string): string | undefined => address.split(/[?#]/, 1)[0];
+  return url === asked || (URL.canParse(url) && path(url) === path(new URL(asked, url).href));
 }
 
 /** What is read while it is sent cannot be sent again; everything else that `HttpClient` takes can. */

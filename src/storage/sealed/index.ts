@@ -34,8 +34,9 @@ export type SealedStorage = CredentialStorage & Required<Pick<CredentialStorage,
 
 /** How long a replaced key is kept at least, in milliseconds. */
 const KEEP_MS = 24 * 60 * 60 * 1000;
-/** How long each step of a sweep is waited for, in milliseconds. */
-const ANSWER_MS = 5_000;
+/** How long each step of a sweep is waited for, and after what time it removes no further key, in milliseconds: the lock is let go after 15 s. */
+const ANSWER_MS = 4_000;
+const SWEEP_MS = 10_000;
 const MAX_TRIES = 3;
 
 /**
@@ -111,7 +112,8 @@ export function sealed(storage: CredentialStorage, options: SealedStorageOptions
     unseal,
     sweep: async () => {
       void loadJose().catch(() => undefined); // now that a start is over; else the first write waits for it
-      await storage.sweep?.();
+      const endsAt = platform.now() + SWEEP_MS;
+      await answered(storage.sweep?.());
       if (storage.isPartial) return; // who knows which keys the records name that cannot be seen from here
       const before = platform.now() - KEEP_MS;
       const old = ((await answered(keys.list?.())) ?? []).filter(({ retiredAt }) => retiredAt !== null && retiredAt < before);
@@ -119,7 +121,7 @@ export function sealed(storage: CredentialStorage, options: SealedStorageOptions
       const all = await answered(storage.readAll());
       if (all.some(({ value }) => typeof value === 'object' && value !== null && 'unreadable' in value)) return; // closed for now (CLI-2): it may be readable again, and name any key
       const named = all.flatMap(({ value }) => SECRET_PARTS.map((part) => kidOf(fieldsOf(value)[part])));
-      for (const { kid } of old) if (!named.includes(kid)) await answered(keys.remove?.(kid));
+      for (const { kid } of old) if (!named.includes(kid) && platform.now() < endsAt) await answered(keys.remove?.(kid));
     },
     close: async () => {
       await storage.close();
