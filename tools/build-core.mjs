@@ -150,6 +150,10 @@ async function linkParts() {
       withNames.filter((one) => one.importer === importer),
     );
   const needed = withImports([...entries, ...parts.map(({ part }) => part)]);
+  const handed = new Set(withNames.map(({ part }) => part));
+  for (const file of needed)
+    for (const module of importsOf(file).names.keys())
+      if (handed.has(module)) throw new Error(`${file} imports ${module}, which is loaded later, and handed what it needs`);
   for (const name of readdirSync(CORE, { recursive: true })) {
     const file = join(CORE, name);
     if (file.endsWith('.js') && !needed.has(file)) for (const one of [file, `${file}.map`]) rmSync(one); // it is within a part now
@@ -159,6 +163,7 @@ async function linkParts() {
 /** One file of a part, with a function `link` that takes what it is handed. Returns the names of that, in order, with their modules. */
 async function linkPart(place, atStart) {
   const { importer, part } = place;
+  if (atStart.has(part)) return { ...place, names: [] }; // another entry point loads it at once: nobody would hand it anything
   const there = withImports([importer, STORE, ...ONE_OF_EACH]);
   const own = [...withImports([part])].filter((file) => !there.has(file));
   const names = new Map(); // name → module

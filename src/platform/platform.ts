@@ -94,7 +94,7 @@ export function defaultPlatform(): Platform {
     get locks() {
       return webLocks(scope.navigator?.locks) ?? (standIn ??= 'indexedDB' in scope ? databaseLocks(this) : undefined);
     },
-    openChannel: 'BroadcastChannel' in scope ? openBroadcastChannel : undefined,
+    openChannel: typeof scope.BroadcastChannel === 'function' ? openBroadcastChannel : undefined,
     lifecycle: document ? (listener) => listenToPage(document, listener) : undefined,
     isOnline: scope.navigator && 'onLine' in scope.navigator ? () => scope.navigator.onLine : undefined,
     page: document ? pageOf(document) : undefined,

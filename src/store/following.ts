@@ -71,6 +71,15 @@ function relationOf(before: CredentialRecord | undefined, after: CredentialRecor
   return !wasRemoved && after.generation < before.generation ? 'older' : 'later';
 }
 
+/**
+ * A storage that has less than it said was written was set back, by a backup or a failover. Nobody else of this store writes now, so what is
+ * known here is what goes over it.
+ */
+function setBack(entry: Entry | undefined, parsed: Parsed): void {
+  if (!entry || !parsed || 'corrupt' in parsed || isLastCount(entry.storedRevision)) return;
+  entry.storedRevision = Math.min(entry.storedRevision, parsed.revision);
+}
+
 /** How long a tab looks at a token that another has renewed, in milliseconds: its key may ask a person. Then it stays sealed until it is used. */
 const OPENING_MS = 5_000;
 
@@ -153,7 +162,9 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
   };
   const rereadNow: Following['rereadNow'] = async (id, origin) => {
     const value = await read((storage) => storage.read(id));
-    tell(judge(id, await parsedAndOpen(id, value)), origin);
+    const parsed = await parsedAndOpen(id, value);
+    setBack(ledger.entry(id), parsed);
+    tell(judge(id, parsed), origin);
     return ledger.entry(id);
   };
   const rereadStore: Following['rereadStore'] = async () => {

@@ -13,7 +13,7 @@ import {
   type StagedAnswer,
   type Target,
 } from '../credential/record.js';
-import type { Ending, OnUnknownOutcome, Results } from '../credential/refresh-protocol.js';
+import type { Ending, OnUnknownOutcome, Refresh, Results } from '../credential/refresh-protocol.js';
 import { isToken, type Token } from '../credential/token.js';
 import { asCredentialError, CredentialError, ProtocolError } from '../errors.js';
 import type { Grant, OAuth2Client } from '../oauth/client.js';
@@ -218,6 +218,12 @@ export async function revokeQuietly(
 ): Promise<void> {
   if (token !== undefined) await client.revoke(token, hint).catch(() => undefined);
 }
+
+/** Why a session ends, in words. */
+export const ENDINGS: Readonly<Record<Refresh['reason'], string>> = {
+  rejected: 'The server rejected the refresh token; the user must sign in.',
+  rotation_lost: 'The server has used up the refresh token, and its answer was lost; the user must sign in.',
+};
 
 /** What the callers of a refresh that ended without a token are told. What a request failed with says nothing of a sign-out. */
 export function errorOf(ending: Ending, failure: CredentialError | undefined): CredentialError {

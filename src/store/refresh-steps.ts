@@ -27,6 +27,7 @@ import type { Ledger } from './ledger.js';
 import type { Loop } from './loop.js';
 import {
   deferred,
+  ENDINGS,
   errorOf,
   grantOf,
   holds,
@@ -48,6 +49,7 @@ import {
 } from './refresh-answers.js';
 import type { RecordDraft, Writing } from './writing.js';
 
+const SENDING: readonly Step[] = ['pause', 'read', 'send']; // lead to another send
 /** Before the second and the third send, half as much more or less. */
 const PAUSES_MS = [500, 2_000];
 
@@ -81,6 +83,7 @@ export interface RefreshContext {
   readonly platform: Pick<Platform, 'now' | 'monotonicNow' | 'setTimer' | 'crypto' | 'isOnline'>;
   /** Ids of credentials that a refresh is about to remove, since an answer was an attack: it will say so to those who wait for it. */
   readonly attacked: Set<string>;
+  readonly isClosing: () => boolean;
   /** The client a record belongs to; `undefined` where none is configured: then nothing is ever sent. */
   readonly clientOf: (record: CredentialRecord) => OAuth2Client | undefined;
 }
@@ -110,6 +113,8 @@ export async function runRefresh(
   let refresh = beginRefresh(randomText(context.platform, 9));
   try {
     while (refresh.step !== 'end') {
+      // A store that closes lets a request finish that was sent; another would be one more thing to wait for. Its intent says what is to be done.
+      if (refresh.sends > 0 && refresh.inDoubt && SENDING.includes(refresh.step) && context.isClosing()) break;
       const result = await episode.steps[refresh.step](refresh);
       if (isParked()) refresh = park(refresh);
       refresh = next(refresh, result);
@@ -383,11 +388,6 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
     },
   };
 }
-
-const ENDINGS: Readonly<Record<Refresh['reason'], string>> = {
-  rejected: 'The server rejected the refresh token; the user must sign in.',
-  rotation_lost: 'The server has used up the refresh token, and its answer was lost; the user must sign in.',
-};
 
 /** True if the record says that this refresh is under way. */
 function isOf({ state, intent }: CredentialRecord, me: string | undefined): boolean {

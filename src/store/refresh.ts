@@ -31,7 +31,6 @@ export type { RefreshRequest, Renewed };
 export interface RefresherContext extends RefreshContext {
   readonly locks: StoreLocks;
   readonly renewal: Renewal;
-  readonly isClosing: () => boolean;
 }
 
 /** How a flight ended. A failure is a value: an error in the shared stream would let `retry` in one caller start a second request. */

@@ -23,16 +23,24 @@ export function connect(
 ): Connection {
   const unwatch = storage.watch?.((id) => heard(id));
   const hasTabs = reach !== 'process' && !unwatch;
-  const channel = !hasTabs
-    ? undefined
-    : platform.openChannel?.(`${storage.namespace}:records`, (message) => {
-        if (isPlainObject(message) && typeof message['id'] === 'string') heard(message['id'], message['revision']);
-      });
+  const hear = (message: unknown): void => {
+    if (isPlainObject(message) && typeof message['id'] === 'string') heard(message['id'], message['revision']);
+  };
+  const channel = hasTabs ? hint(() => platform.openChannel?.(`${storage.namespace}:records`, hear)) : undefined;
   return {
-    announce: ({ id, generation, revision }) => channel?.post({ id, generation, revision }),
+    announce: ({ id, generation, revision }) => hint(() => channel?.post({ id, generation, revision })),
     close: () => {
       unwatch?.();
-      channel?.close();
+      hint(() => channel?.close());
     },
   };
+}
+
+/** Messages are no more than hints: a channel that throws, as some extensions make it, costs no command. */
+function hint<T>(say: () => T): T | undefined {
+  try {
+    return say();
+  } catch {
+    return undefined;
+  }
 }

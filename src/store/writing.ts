@@ -213,11 +213,11 @@ export function createWriting({ ledger, following, platform, refreshOnly, announ
       turns.withLock(STORE_RECORD_ID, async () => {
         for (let tries = 0; tries < MAX_TRIES; tries++) {
           const value = await rereadStore();
-          const readable = parseStoreRecord(value) !== null;
-          if (value !== undefined && !readable) await write((storage) => storage.remove(STORE_RECORD_ID, 'any'));
+          const found = parseStoreRecord(value);
+          if (value !== undefined && !found) await write((storage) => storage.remove(STORE_RECORD_ID, 'any'));
           const { store } = ledger.book;
           const next: StoreRecord = Object.freeze({ ...change(store), revision: nextCount(store.revision) });
-          if (!(await write((storage) => storage.write(next, readable ? store.revision : 'absent')))) continue;
+          if (!(await write((storage) => storage.write(next, found?.revision ?? 'absent')))) continue;
           tell(learnStore(next), 'here');
           announce({ id: next.id, generation: next.epoch, revision: next.revision });
           return next;

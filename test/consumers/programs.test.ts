@@ -106,6 +106,27 @@ test('6750-1 6750-2 the same program in a page: ajax of RxJS and axios over XMLH
   }
 });
 
+test('every storage for pages keeps a token from one store to the next, as it is packed', async () => {
+  await bundle('storages.ts', { platform: 'browser' });
+  consumer.write({ 'index.html': '<!doctype html><title>storages</title><script type="module" src="main.js"></script>' });
+  const app = await serveFiles(consumer.folder);
+  const browser = await chromium.launch({ executablePath: process.env['CHROME_BIN'] ?? '', args: CHROMIUM_FLAGS });
+  try {
+    const page = await browser.newPage();
+    const failed = new Promise<never>((_, reject) => page.on('pageerror', reject));
+    const printed = page.waitForEvent('console', (message) => message.type() === 'log');
+    await page.goto(app.origin);
+    const kept = ['web, local', 'web, session', 'indexeddb', 'localforage', 'key-value', 'sealed indexeddb', 'sealed cookies'];
+    expect(JSON.parse((await Promise.race([printed, failed])).text())).toEqual({
+      memory: 'nothing', // of another store
+      ...Object.fromEntries(kept.map((name) => [name, 'access'])),
+    });
+  } finally {
+    await browser.close();
+    await app.close();
+  }
+});
+
 test('a program of Node keeps its credential from one run to the next, sealed', async () => {
   consumer.write({ 'main.mjs': program('node.mjs') });
   const runs = [await consumer.node(['main.mjs']), await consumer.node(['main.mjs'])];

@@ -131,8 +131,10 @@ describe('defaultPlatform', () => {
     other.close();
   });
 
-  it('has no channel where there is no BroadcastChannel', () => {
+  it('has no channel where there is no BroadcastChannel, or only its name', () => {
     take('BroadcastChannel');
+    expect(defaultPlatform().openChannel).toBeUndefined();
+    Object.defineProperty(globalThis, 'BroadcastChannel', { value: undefined, configurable: true });
     expect(defaultPlatform().openChannel).toBeUndefined();
   });
 });

@@ -37,8 +37,7 @@ describe('the sources', () => {
     expect(places(ASKS_GLOBALS)).toEqual([
       'src/http/fetch.ts: typeof WorkerGlobalScope', // HT-3: who follows redirects; not where anything is kept
       "src/http/fetch.ts: 'location' in self", // the same
-      "src/platform/platform.ts: 'document' in scope", // a page is a document, whatever other globals a server has
-      "src/platform/platform.ts: 'BroadcastChannel' in scope", // whether there is one to open
+      "src/platform/platform.ts: 'document' in scope", // a page is a document, whatever other globals a server has // whether there is one to open
       'projects/angular/src/providers.ts: typeof DOMException', // names the class for `instanceof`
     ]);
   });

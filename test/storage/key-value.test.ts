@@ -276,7 +276,13 @@ describe('keyValueStorage', () => {
   });
 
   it('a list in a form that is not known is a rejection that says so', async () => {
-    for (const keys of [() => 5, async () => undefined, () => ({ keys: 5 })]) {
+    for (const keys of [
+      () => 5,
+      async () => undefined,
+      () => ({ keys: 5 }),
+      () => [Buffer.from('kv:record:a')],
+      () => [['kv:record:a', 1]],
+    ] as const) {
       expect(await failure(on({ ...bare(), keys }).readAll())).toMatchObject({ code: 'storage_failed' });
     }
     expect(await on({ ...bare(), keys: () => [1, null, 'kv:record:gone'] }).readAll()).toEqual([]);

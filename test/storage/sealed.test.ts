@@ -12,7 +12,7 @@ import { runs } from '../support/counts';
 import { createFakeDisk, type FakeDisk } from '../support/fake-disk';
 import { settle } from '../support/fake-platform';
 import { aRecord, CANARY, CLAIMS } from '../support/tokens';
-import { unitPlatform, type UnitPlatform } from '../support/unit-platform';
+import { fakePage, unitPlatform, type UnitPlatform } from '../support/unit-platform';
 
 jest.setTimeout(120_000); // ten thousand writes on a busy machine
 
@@ -495,6 +495,12 @@ describe('sealed', () => {
       await storage.open();
       await storage.write(aRecord(), 'absent');
       expect(await browser.indexedDB.databases()).toEqual([]);
+    });
+
+    it('E38 in a page without IndexedDB, as in some web views, opening says so: nothing is thrown while an application starts', async () => {
+      const storage = sealed(memoryStorage(), { platform: unitPlatform({ page: fakePage('https://app.example.com/') }) });
+      await storage.open();
+      await expect(storage.write(aRecord(), 'absent')).rejects.toMatchObject({ code: 'storage_failed' });
     });
 
     it('any other word seals', async () => {

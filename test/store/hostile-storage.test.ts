@@ -279,6 +279,34 @@ describe('RF-15 a storage that stops answering', () => {
     await closing;
   });
 
+  it.each<[string, (tab: Opened) => Promise<unknown>]>([
+    ['a refresh', ({ credential }) => credential.refresh()],
+    ['a change of tags', ({ credential }) => credential.setTags(['x'])],
+    ['a new default', ({ store }) => store.setDefault(null)],
+    ['a removal', ({ credential }) => credential.remove()],
+    ['a revocation', ({ credential }) => credential.revoke()],
+  ])('RF-15 that was set back, by a backup or a failover, takes %s: what is known goes over it', async (what, command) => {
+    const world = createWorld();
+    const storage = shelf();
+    const tab = await world.openTab({ storage });
+    const credential = await tab.store.store(world.authority.signIn());
+    const before = new Map(storage.records);
+    await credential.refresh();
+    await credential.setTags(['later']);
+    await tab.store.setDefault(null);
+    await tab.store.setDefault(credential);
+    for (const [id, value] of before) storage.records.set(id, value);
+    await command({ ...tab, world, credential });
+    const known = tab.store.snapshot();
+    const next = await world.openTab({ storage });
+    expect(next.store.snapshot().defaultId).toBe(known.defaultId);
+    if (what === 'a new default') return; // which says nothing of the record
+    expect(next.store.snapshot().credentials.map(({ id, generation, tags }) => ({ id, generation, tags }))).toEqual(
+      known.credentials.map(({ id, generation, tags }) => ({ id, generation, tags })),
+    );
+    expect(world.authority.reuses()).toBe(0);
+  });
+
   it('holds a lock, and closing, by a sweep that never ends no longer than others wait for it', async () => {
     const world = createWorld();
     const storage = shelf();

@@ -465,3 +465,33 @@ it.each<[string, (credential: Credential, store: CredentialStore) => Promise<unk
   await ending;
   expect(authority.liveRefreshTokens()).toEqual([]);
 });
+
+it('close begins no other request: one that is sent is waited for, and its intent stays', async () => {
+  const { openTab, authority, browser, disk } = createWorld();
+  const { store } = await openTab();
+  const credential = await store.store(authority.signIn());
+  authority.hold();
+  const refreshing = codeOf(credential.refresh());
+  await settle();
+  const closing = store.close();
+  authority.refreshes[0]?.answer(offline());
+  await browser.advance(10_000);
+  await closing;
+  expect(await refreshing).toBe('network_error');
+  expect(authority.refreshes).toHaveLength(1);
+  expect(disk.record(credential.id)).toMatchObject({ state: 'active', intent: { attempt: 1 } });
+});
+
+it('nor does a store that closes in a pause between two requests', async () => {
+  const { openTab, authority, browser } = createWorld();
+  const { store } = await openTab();
+  const credential = await store.store(authority.signIn());
+  authority.next(offline());
+  const refreshing = codeOf(credential.refresh());
+  await settle();
+  const closing = store.close();
+  await browser.advance(10_000);
+  await closing;
+  expect(await refreshing).toBe('network_error');
+  expect(authority.refreshes).toHaveLength(1);
+});

@@ -1,3 +1,4 @@
+import type { Channel } from '../../src/platform/platform.js';
 import { offline, refusal } from '../support/fake-client.js';
 import { closeAll, createWorld, inTime, settle, type Tab, type World } from '../support/fixture.js';
 
@@ -236,3 +237,23 @@ describe('tabs', () => {
     expect(world.authority.reuses()).toBe(0);
   });
 });
+
+it.each<[string, () => Channel]>([
+  ['cannot be opened', () => fail()],
+  ['cannot be posted to', () => ({ post: fail, close: () => undefined })],
+  ['cannot be closed', () => ({ post: () => undefined, close: fail })],
+])('RF-12 a channel that %s, as some extensions make it, costs no command: messages are hints', async (_, openChannel) => {
+  const { openTab, authority, disk } = createWorld();
+  const { store, events } = await openTab({ platform: { openChannel } });
+  const credential = await store.store(authority.signIn());
+  await credential.refresh();
+  await credential.setTags(['x']);
+  expect(disk.record(credential.id)).toMatchObject({ tags: ['x'], generation: 2 });
+  await credential.remove();
+  await store.close();
+  expect(events.filter(({ type }) => type === 'not_durable' || type === 'refresh_failed')).toEqual([]);
+});
+
+function fail(): never {
+  throw new DOMException('no channel', 'InvalidStateError');
+}

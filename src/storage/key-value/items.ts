@@ -107,9 +107,9 @@ export function itemsOf(storeOf: () => KeyValueStore, namespace: string, alone?:
     names: async () => {
       const store = storeOf();
       if (!canList(store)) return alone ? readIndex() : [];
-      return Array.from(await listed(store)).flatMap((key) =>
-        typeof key === 'string' && key.startsWith(itemPrefix) ? [key.slice(itemPrefix.length)] : [],
-      );
+      const keys = Array.from(await listed(store));
+      if (keys.length > 0 && !keys.some((key) => typeof key === 'string')) throw unknownForm(); // to find nothing would be a sign-out of everybody
+      return keys.flatMap((key) => (typeof key === 'string' && key.startsWith(itemPrefix) ? [key.slice(itemPrefix.length)] : []));
     },
   };
 }
@@ -126,7 +126,11 @@ async function listed(store: KeyValueStore): Promise<Iterable<unknown>> {
   const found = await (store.keys ? store.keys() : store.getAllKeys?.());
   if (isIterable(found)) return found;
   if (typeof found === 'object' && found !== null && 'keys' in found && isIterable(found.keys)) return found.keys;
-  throw new StorageError('storage_failed', 'The store lists its keys in a form that is not known: an iterable of strings is.');
+  throw unknownForm();
+}
+
+function unknownForm(): StorageError {
+  return new StorageError('storage_failed', 'The store lists its keys in a form that is not known: an iterable of strings is.');
 }
 
 function isIterable(value: unknown): value is Iterable<unknown> {

@@ -147,7 +147,7 @@ async function isStillCurrent(keys: SealingKeys, kid: string): Promise<boolean> 
 function defaultKeys(namespace: string, platform: KeyPlatform): SealingKeys {
   let isMissing: boolean;
   try {
-    isMissing = !platform.indexedDB;
+    isMissing = !platform.indexedDB && !platform.page; // in a page that has none, as in some web views, "open" says so, too
   } catch {
     isMissing = false; // blocked, as in a sandboxed frame: `open` says so, and the store goes on in memory
   }

@@ -19,7 +19,7 @@ export interface IndexedDBKeysOptions {
 }
 
 /** What keys in a browser need of a platform. */
-export type KeyPlatform = Pick<Platform, 'indexedDB' | 'crypto' | 'now' | 'setTimer'>;
+export type KeyPlatform = Pick<Platform, 'indexedDB' | 'crypto' | 'now' | 'setTimer' | 'page'>;
 
 /** How long a reading of the keys is taken for true, in milliseconds. */
 const CACHE_MS = 60_000;
