@@ -20,7 +20,7 @@ const storages: Readonly<Record<string, () => CredentialStorage>> = {
   localforage: () => localforageStorage(),
   'key-value': () => keyValueStorage(localStorage, { namespace: 'kv' }),
   'sealed indexeddb': () => sealed(indexedDBStorage({ namespace: 'sealed' })),
-  'sealed cookies': () => sealed(cookieStorage({ namespace: 'jar', secure: false })),
+  'sealed cookies': () => sealed(cookieStorage({ namespace: 'jar' })),
 };
 
 async function foundIn(make: () => CredentialStorage): Promise<string> {
