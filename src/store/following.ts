@@ -40,8 +40,8 @@ export interface Following {
   /** What changes when a record is known to be this one, which storage has at `storedRevision`. */
   readonly learn: (after: CredentialRecord, storedRevision: number) => readonly StorageFact[];
   readonly learnStore: (next: StoreRecord) => readonly StorageFact[];
-  /** The same as `reread`, for who has the record's turn already. */
-  readonly rereadNow: (id: string, origin: EventOrigin) => Promise<Entry | undefined>;
+  /** The same as `reread`, for who has the record's turn already; `wasRefused`: and could not write over what is known. */
+  readonly rereadNow: (id: string, origin: EventOrigin, wasRefused?: boolean) => Promise<Entry | undefined>;
   /** Reads the store record again; resolves with what is stored. */
   readonly rereadStore: () => Promise<unknown>;
 }
@@ -72,8 +72,8 @@ function relationOf(before: CredentialRecord | undefined, after: CredentialRecor
 }
 
 /**
- * A storage that has less than it said was written was set back, by a backup or a failover. Nobody else of this store writes now, so what is
- * known here is what goes over it.
+ * A storage that takes no write over what it said was stored, and has less, was set back, by a backup or a failover: what is known here is what
+ * goes over it. That it has less alone may be an old reading.
  */
 function setBack(entry: Entry | undefined, parsed: Parsed): void {
   if (!entry || !parsed || 'corrupt' in parsed || isLastCount(entry.storedRevision)) return;
@@ -160,10 +160,10 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
     if (parsed.generation === before.generation && !isSealedText(parsed.staged)) return parsed; // held already
     return unsealed(parsed, OPENING_MS).catch(() => parsed);
   };
-  const rereadNow: Following['rereadNow'] = async (id, origin) => {
+  const rereadNow: Following['rereadNow'] = async (id, origin, wasRefused = false) => {
     const value = await read((storage) => storage.read(id));
     const parsed = await parsedAndOpen(id, value);
-    setBack(ledger.entry(id), parsed);
+    if (wasRefused) setBack(ledger.entry(id), parsed);
     tell(judge(id, parsed), origin);
     return ledger.entry(id);
   };

@@ -142,7 +142,7 @@ export function createWriting({ ledger, following, platform, refreshOnly, announ
         const record = await commit(draft, entry, options);
         if (record === 'again') continue;
         if (record) return record;
-        await rereadNow(id, 'elsewhere');
+        await rereadNow(id, 'elsewhere', true);
         // A damaged record keeps nobody signed in: it makes room for the end of the session.
         const isEnd = draft.state === 'removed' || draft.state === 'revoking';
         if (isEnd && ledger.book.quarantined.has(id) && (await write((storage) => storage.remove(id, 'any')))) entry.storedRevision = 0;
@@ -216,8 +216,10 @@ export function createWriting({ ledger, following, platform, refreshOnly, announ
           const found = parseStoreRecord(value);
           if (value !== undefined && !found) await write((storage) => storage.remove(STORE_RECORD_ID, 'any'));
           const { store } = ledger.book;
+          // At first over what is known: less may be an old reading. Where that is refused, the storage was set back.
+          const over = tries === 0 ? store.revision : found?.revision;
           const next: StoreRecord = Object.freeze({ ...change(store), revision: nextCount(store.revision) });
-          if (!(await write((storage) => storage.write(next, found?.revision ?? 'absent')))) continue;
+          if (!(await write((storage) => storage.write(next, (found && over) ?? 'absent')))) continue;
           tell(learnStore(next), 'here');
           announce({ id: next.id, generation: next.epoch, revision: next.revision });
           return next;

@@ -307,6 +307,23 @@ describe('RF-15 a storage that stops answering', () => {
     expect(world.authority.reuses()).toBe(0);
   });
 
+  it('RF-15 whose readings are old, as those of a replica, is not taken for one that was set back', async () => {
+    const world = createWorld();
+    const storage = shelf();
+    const { store } = await world.openTab({ storage });
+    const credential = await store.store(world.authority.signIn());
+    const old = new Map(storage.records);
+    const { read } = storage;
+    storage.read = (id) => (old.has(id) ? Promise.resolve(old.get(id)) : read(id));
+    for (let round = 0; round < 3; round++) {
+      await credential.refresh();
+      await credential.setTags([`round-${round}`]);
+      await store.setDefault(round % 2 ? credential : null);
+    }
+    expect(storage.records.get(credential.id)).toMatchObject({ generation: 4, tags: ['round-2'] });
+    expect(world.authority.reuses()).toBe(0);
+  });
+
   it('holds a lock, and closing, by a sweep that never ends no longer than others wait for it', async () => {
     const world = createWorld();
     const storage = shelf();
