@@ -3,7 +3,7 @@ import { readdirSync, statSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { defaultPlatform, type Platform } from '../../src/platform/platform';
 import { createFileStorage, type FileStorageInternals } from '../../src/storage/file/file-storage';
-import { identify, nodeFiles, type Identity } from '../../src/storage/file/system';
+import { identify, nodeFiles, type Files, type Identity } from '../../src/storage/file/system';
 import type { CredentialStorage } from '../../src/storage/storage';
 import { follow, startChild } from '../support/file-children';
 import { hooked, systemError } from '../support/file-faults';
@@ -58,6 +58,16 @@ async function takeOver(holder: string, internals?: FileStorageInternals): Promi
   return platform.elapsed();
 }
 
+/** The file system, in which entries of locks are older than they are, milliseconds; `mtime`: it keeps no times of changes apart. */
+function aged(byMs: number | 'mtime', holder: string): Files {
+  const lstat = async (...args: Parameters<typeof nodeFiles.lstat>) => {
+    const stat = await nodeFiles.lstat(...args);
+    if (String(args[0]).endsWith(`/${holder}`)) Object.assign(stat, { ctimeMs: byMs === 'mtime' ? 5_000 : Number(stat.ctimeMs) - byMs });
+    return stat;
+  };
+  return { ...nodeFiles, lstat: lstat as typeof nodeFiles.lstat };
+}
+
 describe('locks of fileStorage', () => {
   it('RF-9 a holder that shows itself keeps its lock, however long', async () => {
     const folder = newFolder();
@@ -102,6 +112,44 @@ describe('locks of fileStorage', () => {
   it('RF-9 nothing is known of the processes of another machine: their silence counts alone', async () => {
     const me = await identify(nodeFiles);
     expect(await takeOver(holderOf(me, { machine: 'elsewhere', pid: 999_999_999 }))).toBeGreaterThanOrEqual(150_000);
+  });
+
+  it.each([
+    ['151 s before, after two heartbeats that did not come', 151_000, 10_000],
+    ['years before (or the clock of the server was set), after two heartbeats that did not come', 1e11, 10_000],
+    ['100 s before, after 50 s more', 100_000, 50_000],
+    ['after the one who waits, by a clock that was set back, after 150 s', -1e7, 150_000],
+    ['at a time that the file system does not keep, after 150 s', 'mtime' as const, 150_000],
+  ])('RF-9 a lock left behind elsewhere is free for programs that end soon: last seen %s', async (_, byMs, afterMs) => {
+    const holder = holderOf(await identify(nodeFiles), { machine: 'elsewhere', pid: 1 });
+    const waited = await takeOver(holder, { files: aged(byMs, holder) });
+    expect(waited).toBeGreaterThanOrEqual(afterMs);
+    expect(waited).toBeLessThan(afterMs + 2_000);
+  });
+
+  it('RF-9 the same holds where there are numbers of processes alone; whoever can be asked has 150 s that a program saw', async () => {
+    const me = await identify(nodeFiles);
+    const numbered = holderOf(me, { pid: process.ppid, start: '0' });
+    expect(await takeOver(numbered, { files: aged(1e6, numbered) })).toBeLessThan(12_000);
+    expect(await takeOver(holderOf(me), { files: aged(1e6, holderOf(me)) })).toBeGreaterThanOrEqual(150_000);
+  });
+
+  it('RF-9 a holder elsewhere that shows itself keeps its lock, however old the file server says that it is', async () => {
+    const folder = newFolder();
+    const platform = waitingPlatform();
+    const holder = holderOf(await identify(nodeFiles), { machine: 'elsewhere' });
+    const storage = open(folder, platform, { files: aged(1e9, holder) });
+    await storage.open();
+    const entry = plantLock(folder, 'l-lock', holder);
+    let beats = 0;
+    platform.onWait = () => {
+      const isDue = platform.elapsed() >= (beats + 1) * 5_000 && platform.elapsed() < 300_000;
+      if (isDue) utimesSync(entry, ++beats, beats);
+      return nothing();
+    };
+    await lockOf(storage)('lock', nothing);
+    expect(beats).toBe(59);
+    expect(platform.elapsed()).toBeGreaterThanOrEqual(305_000);
   });
 
   it('RF-9 a machine that slept, or a clock that was set, makes nobody look dead', async () => {
