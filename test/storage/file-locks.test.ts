@@ -328,6 +328,91 @@ describe('locks of fileStorage', () => {
     expect(waiting.elapsed()).toBe(0);
   });
 
+  it('a signal ends the waiting for the lock of another program: nothing is run, and nothing is left', async () => {
+    const folder = newFolder();
+    const [holder, waiter] = [open(folder, defaultPlatform()), open(folder, defaultPlatform())];
+    const abort = new AbortController();
+    const run = jest.fn(nothing);
+    await lockOf(holder)('lock', async () => {
+      const waiting = lockOf(waiter)('lock', run, abort.signal);
+      while ((await leftovers(folder)).length < 2) await new Promise((resolve) => setImmediate(resolve));
+      abort.abort();
+      await expect(waiting).rejects.toMatchObject({ name: 'AbortError' });
+      while ((await leftovers(folder)).length > 1) await new Promise((resolve) => setImmediate(resolve));
+    });
+    await lockOf(waiter)('lock', nothing);
+    expect(run).not.toHaveBeenCalled();
+    expect(await leftovers(folder)).toEqual([]);
+  });
+
+  it('a signal ends the waiting in the queue of the own program, and one that was aborted before asks for nothing', async () => {
+    const folder = newFolder();
+    const calls: string[] = [];
+    const storage = open(folder, defaultPlatform(), { files: hooked((call, path) => void calls.push(`${call} ${path}`)) });
+    const abort = new AbortController();
+    const run = jest.fn(nothing);
+    await lockOf(storage)('lock', async () => {
+      const waiting = lockOf(storage)('lock', run, abort.signal);
+      abort.abort();
+      await expect(waiting).rejects.toBe(abort.signal.reason);
+      calls.length = 0;
+      await expect(lockOf(storage)('other', run, abort.signal)).rejects.toBe(abort.signal.reason);
+      expect(calls).toEqual([]);
+    });
+    await lockOf(storage)('lock', nothing);
+    expect(run).not.toHaveBeenCalled();
+  });
+
+  it('a signal that comes in the moment the lock is had gives it back; one that comes later is nothing to it', async () => {
+    const folder = newFolder();
+    const early = new AbortController();
+    const rename = async (...args: Parameters<typeof nodeFiles.rename>): Promise<void> => {
+      await nodeFiles.rename(...args);
+      early.abort();
+    };
+    const storage = open(folder, defaultPlatform(), { files: { ...nodeFiles, rename } });
+    const run = jest.fn(nothing);
+    await expect(lockOf(storage)('lock', run, early.signal)).rejects.toMatchObject({ name: 'AbortError' });
+    const late = new AbortController();
+    const done = lockOf(storage)('lock', async () => {
+      late.abort();
+      return Promise.resolve('done');
+    }, late.signal); // prettier-ignore
+    expect(await done).toBe('done');
+    expect(run).not.toHaveBeenCalled();
+    expect(await leftovers(folder)).toEqual([]);
+  });
+
+  it('a storage that is closed waits for no lock of another program, and may be opened again', async () => {
+    const folder = newFolder();
+    const storage = open(folder, defaultPlatform());
+    await storage.open();
+    const holder = holderOf(await identify(nodeFiles));
+    for (const lock of ['l-lock', 'r-one']) plantLock(folder, lock, holder);
+    const run = jest.fn(nothing);
+    const waiting = [lockOf(storage)('lock', run), storage.write({ id: 'one', revision: 1 }, 'absent')];
+    while ((await leftovers(folder)).length < 4) await new Promise((resolve) => setImmediate(resolve));
+    await storage.close();
+    for (const one of waiting) await expect(one).rejects.toMatchObject({ name: 'StorageError', code: 'storage_failed' });
+    expect((await leftovers(folder)).sort()).toEqual(['l-lock', 'r-one']);
+    expect(run).not.toHaveBeenCalled();
+    expect(await storage.write({ id: 'two', revision: 1 }, 'absent')).toBe(true);
+    await lockOf(storage)('other', nothing);
+  });
+
+  it('a program that closes its storage ends, whoever holds the locks that it asked for', async () => {
+    const folder = newFolder();
+    const storage = open(folder, defaultPlatform());
+    await storage.open();
+    plantLock(folder, 'r-one', holderOf(await identify(nodeFiles)));
+    await lockOf(storage)('lock', async () => {
+      const child = await startChild({ folder, task: 'leave' });
+      expect(await child.says('left')).toEqual({ left: ['storage_failed', 'storage_failed'] });
+      expect(await child.ended).toBe(0);
+    });
+    expect(await leftovers(folder)).toEqual(['r-one']);
+  });
+
   it('a program that waits for a lock does not end before it has it', async () => {
     const folder = newFolder();
     const storage = open(folder, defaultPlatform());

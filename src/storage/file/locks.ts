@@ -30,8 +30,9 @@ export interface FolderLocks {
    * @param lock a safe name for a file, at most 160 bytes
    * @param make makes the entry before the lock is asked for: a file or a folder at the path given
    * @param run gets the path of the entry; it is gone if the lock was lost
+   * @param goOn is called before each time of waiting; what it throws ends that, and is thrown
    */
-  hold<T>(lock: string, make: (entry: string) => Promise<unknown>, run: (entry: string) => Promise<T>): Promise<T>;
+  hold<T>(lock: string, make: (entry: string) => Promise<unknown>, run: (entry: string) => Promise<T>, goOn: () => void): Promise<T>;
   /** Removes what processes that are gone left behind. */
   sweep(): Promise<void>;
 }
@@ -100,12 +101,15 @@ export function folderLocks({ files, folder, me, platform, timing }: FolderLocks
       return own !== undefined && own.ctimeMs - ctimeMs + seenMs >= timing.staleMs;
     };
   };
-  const take = async (prepared: string, lock: string): Promise<void> => {
+  const take = async (prepared: string, lock: string, goOn: () => void): Promise<void> => {
     const path = join(folder, lock);
     const isSilent = judgeBeside(prepared);
     for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 1.5, MAX_PAUSE_MS)) {
       if (await move(files, prepared, path)) return;
-      if (!(await isFreed(path, isSilent))) await pause(platform, pauseMs);
+      if (await isFreed(path, isSilent)) continue;
+      goOn();
+      await pause(platform, pauseMs);
+      goOn();
     }
   };
   const release = async (entry: string, path: string): Promise<void> => {
@@ -117,14 +121,14 @@ export function folderLocks({ files, folder, me, platform, timing }: FolderLocks
     }
   };
   return {
-    hold: async (lock, make, run) => {
+    hold: async (lock, make, run, goOn) => {
       const holder = nextHolder();
       const [path, prepared] = [join(folder, lock), join(folder, `${lock}@${holder}`)];
       held.add(holder);
       try {
         await files.mkdir(prepared, { mode: 0o700 });
         await make(join(prepared, holder));
-        await take(prepared, lock);
+        await take(prepared, lock, goOn);
       } catch (error) {
         held.delete(holder);
         await files.rm(prepared, { recursive: true, force: true }).catch(() => undefined);
