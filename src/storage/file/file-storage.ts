@@ -8,7 +8,7 @@ import { inProcessLocks } from '../../platform/in-process-locks.js';
 import { StorageError } from '../../errors.js';
 import type { Platform } from '../../platform/platform.js';
 import type { CredentialStorage } from '../storage.js';
-import { checkPlace, makePlace, type Place } from './folder.js';
+import { checkPlace, findPlace, makePlace, type Place } from './folder.js';
 import { folderLocks, type FolderLocks, type LockTiming } from './locks.js';
 import { nameOf } from './names.js';
 import { recordFiles, type Change, type RecordFiles } from './records.js';
@@ -46,21 +46,24 @@ export function createFileStorage(
   const turns = inProcessLocks();
   const listeners = new Set<(id: string) => void>();
   let root: string | undefined;
+  /** It was there once. If it is gone, calls fail until it is back: in a new, empty one they would find that every session has ended. */
+  let isKnown = false;
   let locks: FolderLocks | undefined;
   let opened: Promise<Opened> | undefined;
   let unwatch: (() => void) | undefined;
   let closing = new AbortController();
 
-  const open = async (): Promise<Opened> => {
-    const place = await makePlace(files, (root ??= resolve(folder)), namespace);
+  const open = async (makes: boolean): Promise<Opened> => {
+    const place = await (makes || !isKnown ? makePlace : findPlace)(files, (root ??= resolve(folder)), namespace);
+    isKnown = true;
     // The same after closing and opening again: it knows which locks it holds
     locks ??= folderLocks({ files, folder: place.locks, me: await identify(files), platform, timing });
     await locks.sweep();
     return { place, locks, records: recordFiles(files, place, locks) };
   };
-  /** Runs on the open storage; errors of the system become ours. A folder that is gone is made anew the next time. */
-  const using = async <T>(run: (parts: Opened) => Promise<T>): Promise<T> => {
-    const mine = (opened ??= open().catch((error: unknown) => {
+  /** Runs on the open storage; errors of the system become ours. A folder that is gone is looked for the next time, and made anew if `makes`. */
+  const using = async <T>(run: (parts: Opened) => Promise<T>, makes = false): Promise<T> => {
+    const mine = (opened ??= open(makes).catch((error: unknown) => {
       opened = undefined; // asked again the next time
       throw error;
     }));
@@ -103,7 +106,7 @@ export function createFileStorage(
   return {
     namespace,
     open: async () => {
-      await using(() => Promise.resolve());
+      await using(() => Promise.resolve(), true);
       return { coherent: true, durability: 'strict', reach: 'machine' };
     },
     read: (id) => using(({ records }) => records.read(id)),

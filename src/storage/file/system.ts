@@ -107,7 +107,8 @@ const MEANING: Readonly<Record<string, string>> = {
   EROFS: 'The file system is read-only: remount it, or name another folder',
   EACCES: 'This user may not read or write the folder: look at it with ls -ld',
   EPERM: 'The system does not permit it: look at the folder with ls -ld and lsattr -d',
-  ENOENT: 'The folder is gone: it was removed, renamed or unmounted while in use',
+  ENOENT:
+    'The folder is gone: it was removed, renamed or unmounted while in use. Put it back, or start the program again, which makes a new one',
   ENOTDIR: 'Part of the path is a file, not a folder: name another folder',
   EMFILE: 'This process has too many open files: raise the limit (ulimit -n)',
   ENFILE: 'The system has too many open files',
