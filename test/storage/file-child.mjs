@@ -1,6 +1,7 @@
 // A program that uses the file storage and says what it does, line by line: `node file-child.mjs <bundle> <JSON options>`.
 // Its lines are written at once, so that a kill loses none that was said.
-import { readFileSync, writeFileSync, writeSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
 
 const [, , bundle, json] = process.argv;
 const { createFileStorage, defaultPlatform, hooked } = await import(bundle);
@@ -91,6 +92,14 @@ const tasks = {
     await storage.readAll();
   },
   wait: () => storage.withLock('lock', async () => say({ got: 'lock' })),
+  /** Waits for a lock and to write, and closes. */
+  leave: async () => {
+    const waiting = [storage.withLock('lock', async () => 'had it'), storage.write({ id, revision: 1 }, 'absent')];
+    const codes = Promise.all(waiting.map((one) => one.catch(({ code }) => code)));
+    while (readdirSync(join(folder, 'n-rx-credentials/locks')).length < 4) await new Promise((resolve) => setTimeout(resolve, 1));
+    await storage.close();
+    say({ left: await codes });
+  },
   /** Says which records change, until it is killed. */
   tell: async () => {
     storage.watch((changed) => say({ changed }));

@@ -3,7 +3,7 @@ import { readdirSync, statSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { defaultPlatform, type Platform } from '../../src/platform/platform';
 import { createFileStorage, type FileStorageInternals } from '../../src/storage/file/file-storage';
-import { identify, nodeFiles, type Identity } from '../../src/storage/file/system';
+import { identify, nodeFiles, type Files, type Identity } from '../../src/storage/file/system';
 import type { CredentialStorage } from '../../src/storage/storage';
 import { follow, startChild } from '../support/file-children';
 import { hooked, systemError } from '../support/file-faults';
@@ -58,6 +58,16 @@ async function takeOver(holder: string, internals?: FileStorageInternals): Promi
   return platform.elapsed();
 }
 
+/** The file system, in which entries of locks are older than they are, milliseconds; `mtime`: it keeps no times of changes apart. */
+function aged(byMs: number | 'mtime', holder: string): Files {
+  const lstat = async (...args: Parameters<typeof nodeFiles.lstat>) => {
+    const stat = await nodeFiles.lstat(...args);
+    if (String(args[0]).endsWith(`/${holder}`)) Object.assign(stat, { ctimeMs: byMs === 'mtime' ? 5_000 : Number(stat.ctimeMs) - byMs });
+    return stat;
+  };
+  return { ...nodeFiles, lstat: lstat as typeof nodeFiles.lstat };
+}
+
 describe('locks of fileStorage', () => {
   it('RF-9 a holder that shows itself keeps its lock, however long', async () => {
     const folder = newFolder();
@@ -102,6 +112,44 @@ describe('locks of fileStorage', () => {
   it('RF-9 nothing is known of the processes of another machine: their silence counts alone', async () => {
     const me = await identify(nodeFiles);
     expect(await takeOver(holderOf(me, { machine: 'elsewhere', pid: 999_999_999 }))).toBeGreaterThanOrEqual(150_000);
+  });
+
+  it.each([
+    ['151 s before, after two heartbeats that did not come', 151_000, 10_000],
+    ['years before (or the clock of the server was set), after two heartbeats that did not come', 1e11, 10_000],
+    ['100 s before, after 50 s more', 100_000, 50_000],
+    ['after the one who waits, by a clock that was set back, after 150 s', -1e7, 150_000],
+    ['at a time that the file system does not keep, after 150 s', 'mtime' as const, 150_000],
+  ])('RF-9 a lock left behind elsewhere is free for programs that end soon: last seen %s', async (_, byMs, afterMs) => {
+    const holder = holderOf(await identify(nodeFiles), { machine: 'elsewhere', pid: 1 });
+    const waited = await takeOver(holder, { files: aged(byMs, holder) });
+    expect(waited).toBeGreaterThanOrEqual(afterMs);
+    expect(waited).toBeLessThan(afterMs + 2_000);
+  });
+
+  it('RF-9 the same holds where there are numbers of processes alone; whoever can be asked has 150 s that a program saw', async () => {
+    const me = await identify(nodeFiles);
+    const numbered = holderOf(me, { pid: process.ppid, start: '0' });
+    expect(await takeOver(numbered, { files: aged(1e6, numbered) })).toBeLessThan(12_000);
+    expect(await takeOver(holderOf(me), { files: aged(1e6, holderOf(me)) })).toBeGreaterThanOrEqual(150_000);
+  });
+
+  it('RF-9 a holder elsewhere that shows itself keeps its lock, however old the file server says that it is', async () => {
+    const folder = newFolder();
+    const platform = waitingPlatform();
+    const holder = holderOf(await identify(nodeFiles), { machine: 'elsewhere' });
+    const storage = open(folder, platform, { files: aged(1e9, holder) });
+    await storage.open();
+    const entry = plantLock(folder, 'l-lock', holder);
+    let beats = 0;
+    platform.onWait = () => {
+      const isDue = platform.elapsed() >= (beats + 1) * 5_000 && platform.elapsed() < 300_000;
+      if (isDue) utimesSync(entry, ++beats, beats);
+      return nothing();
+    };
+    await lockOf(storage)('lock', nothing);
+    expect(beats).toBe(59);
+    expect(platform.elapsed()).toBeGreaterThanOrEqual(305_000);
   });
 
   it('RF-9 a machine that slept, or a clock that was set, makes nobody look dead', async () => {
@@ -278,6 +326,91 @@ describe('locks of fileStorage', () => {
     expect(await got).toBe('got it');
     await lockOf(later)('lock', nothing);
     expect(waiting.elapsed()).toBe(0);
+  });
+
+  it('a signal ends the waiting for the lock of another program: nothing is run, and nothing is left', async () => {
+    const folder = newFolder();
+    const [holder, waiter] = [open(folder, defaultPlatform()), open(folder, defaultPlatform())];
+    const abort = new AbortController();
+    const run = jest.fn(nothing);
+    await lockOf(holder)('lock', async () => {
+      const waiting = lockOf(waiter)('lock', run, abort.signal);
+      while ((await leftovers(folder)).length < 2) await new Promise((resolve) => setImmediate(resolve));
+      abort.abort();
+      await expect(waiting).rejects.toMatchObject({ name: 'AbortError' });
+      while ((await leftovers(folder)).length > 1) await new Promise((resolve) => setImmediate(resolve));
+    });
+    await lockOf(waiter)('lock', nothing);
+    expect(run).not.toHaveBeenCalled();
+    expect(await leftovers(folder)).toEqual([]);
+  });
+
+  it('a signal ends the waiting in the queue of the own program, and one that was aborted before asks for nothing', async () => {
+    const folder = newFolder();
+    const calls: string[] = [];
+    const storage = open(folder, defaultPlatform(), { files: hooked((call, path) => void calls.push(`${call} ${path}`)) });
+    const abort = new AbortController();
+    const run = jest.fn(nothing);
+    await lockOf(storage)('lock', async () => {
+      const waiting = lockOf(storage)('lock', run, abort.signal);
+      abort.abort();
+      await expect(waiting).rejects.toBe(abort.signal.reason);
+      calls.length = 0;
+      await expect(lockOf(storage)('other', run, abort.signal)).rejects.toBe(abort.signal.reason);
+      expect(calls).toEqual([]);
+    });
+    await lockOf(storage)('lock', nothing);
+    expect(run).not.toHaveBeenCalled();
+  });
+
+  it('a signal that comes in the moment the lock is had gives it back; one that comes later is nothing to it', async () => {
+    const folder = newFolder();
+    const early = new AbortController();
+    const rename = async (...args: Parameters<typeof nodeFiles.rename>): Promise<void> => {
+      await nodeFiles.rename(...args);
+      early.abort();
+    };
+    const storage = open(folder, defaultPlatform(), { files: { ...nodeFiles, rename } });
+    const run = jest.fn(nothing);
+    await expect(lockOf(storage)('lock', run, early.signal)).rejects.toMatchObject({ name: 'AbortError' });
+    const late = new AbortController();
+    const done = lockOf(storage)('lock', async () => {
+      late.abort();
+      return Promise.resolve('done');
+    }, late.signal); // prettier-ignore
+    expect(await done).toBe('done');
+    expect(run).not.toHaveBeenCalled();
+    expect(await leftovers(folder)).toEqual([]);
+  });
+
+  it('a storage that is closed waits for no lock of another program, and may be opened again', async () => {
+    const folder = newFolder();
+    const storage = open(folder, defaultPlatform());
+    await storage.open();
+    const holder = holderOf(await identify(nodeFiles));
+    for (const lock of ['l-lock', 'r-one']) plantLock(folder, lock, holder);
+    const run = jest.fn(nothing);
+    const waiting = [lockOf(storage)('lock', run), storage.write({ id: 'one', revision: 1 }, 'absent')];
+    while ((await leftovers(folder)).length < 4) await new Promise((resolve) => setImmediate(resolve));
+    await storage.close();
+    for (const one of waiting) await expect(one).rejects.toMatchObject({ name: 'StorageError', code: 'storage_failed' });
+    expect((await leftovers(folder)).sort()).toEqual(['l-lock', 'r-one']);
+    expect(run).not.toHaveBeenCalled();
+    expect(await storage.write({ id: 'two', revision: 1 }, 'absent')).toBe(true);
+    await lockOf(storage)('other', nothing);
+  });
+
+  it('a program that closes its storage ends, whoever holds the locks that it asked for', async () => {
+    const folder = newFolder();
+    const storage = open(folder, defaultPlatform());
+    await storage.open();
+    plantLock(folder, 'r-one', holderOf(await identify(nodeFiles)));
+    await lockOf(storage)('lock', async () => {
+      const child = await startChild({ folder, task: 'leave' });
+      expect(await child.says('left')).toEqual({ left: ['storage_failed', 'storage_failed'] });
+      expect(await child.ended).toBe(0);
+    });
+    expect(await leftovers(folder)).toEqual(['r-one']);
   });
 
   it('a program that waits for a lock does not end before it has it', async () => {

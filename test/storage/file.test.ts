@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, linkSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'; // prettier-ignore
+import { chmodSync, chownSync, existsSync, linkSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'; // prettier-ignore
 import { dirname, join } from 'node:path';
 import fc from 'fast-check';
 import { isCredentialError, StorageError } from '../../src/errors';
@@ -515,19 +515,76 @@ describe('faults of the file system', () => {
     expect(await storage.remove('one', 1)).toBe(true);
   });
 
-  it('RF-15 a folder that goes away is an error, not the end of all records; a new one is made the next time', async () => {
+  /** What must not be done in an empty folder: it would find that there is no record. */
+  const CAREFUL: Readonly<Record<string, (storage: CredentialStorage) => Promise<unknown>>> = {
+    'a read': (storage) => storage.read('one'),
+    'reading all': (storage) => storage.readAll(),
+    'a lock': (storage) => storage.withLock!('lock', () => Promise.resolve()),
+    'a first write': (storage) => storage.write(record('two', 1), 'absent'),
+    'a write over what was read': (storage) => storage.write(record('one', 2), 1),
+    'a removal': (storage) => storage.remove('one', 1),
+    'a removal of whatever is there': (storage) => storage.remove('one', 'any'),
+  };
+
+  it.each(Object.keys(CAREFUL))(
+    'RF-15 in a folder that went away %s fails each time, and makes nothing; when it is back, all is well',
+    async (name) => {
+      const folder = newFolder();
+      const storage = await opened(folder);
+      await storage.write(record('one', 1), 'absent');
+      for (const gone of [folder, recordsIn(folder)]) {
+        renameSync(gone, `${folder}-away`);
+        for (let i = 0; i < 3; i++) expect((await refusal(CAREFUL[name](storage))).message).toContain('The folder is gone');
+        expect(existsSync(gone)).toBe(false);
+        renameSync(`${folder}-away`, gone);
+        expect(await storage.read('one')).toEqual(record('one', 1));
+      }
+      expect(await storage.write(record('one', 2), 1)).toBe(true);
+      await CAREFUL['a lock'](storage);
+    },
+  );
+
+  it('RF-15 a hint of a watcher does not use the failure up: whoever reads after it is told as well', async () => {
     const folder = newFolder();
     const storage = await opened(folder);
     await storage.write(record('one', 1), 'absent');
-    renameSync(folder, `${folder}-away`);
-    expect((await refusal(storage.read('one'))).message).toContain('The folder is gone');
-    expect(await storage.write(record('two', 1), 'absent')).toBe(true);
+    const swallowed = new Promise((resolve) => storage.watch!((id) => resolve(storage.read(id).catch((error: unknown) => error))));
+    await storage.readAll(); // it watches now
+    rmSync(fileOf(folder, 'one'));
     rmSync(folder, { recursive: true });
-    await refusal(storage.readAll());
-    rmSync(folder, { recursive: true, force: true });
-    await refusal(opened(join(`${folder}-away`, 'n-rx-credentials/r-one.json')));
-    renameSync(`${folder}-away`, folder);
+    expect(await swallowed).toBeInstanceOf(StorageError);
+    await refusal(storage.read('one'));
+    await storage.close();
+  });
+
+  it('RF-15 a folder that was removed is made anew by the next opening', async () => {
+    const folder = newFolder();
+    const storage = await opened(folder);
+    await storage.write(record('one', 1), 'absent');
+    rmSync(folder, { recursive: true });
+    await refusal(storage.read('one'));
+    await storage.close();
+    await refusal(storage.read('one'));
+    await storage.open();
+    expect(await storage.readAll()).toEqual([]);
+    expect(await storage.write(record('two', 1), 'absent')).toBe(true);
+  });
+
+  it('RF-15 a folder of locks that is gone alone is made anew: no record is in it', async () => {
+    const folder = newFolder();
+    const storage = await opened(folder);
+    await storage.write(record('one', 1), 'absent');
+    rmSync(join(recordsIn(folder), 'locks'), { recursive: true });
+    await refusal(CAREFUL['a lock'](storage));
+    await CAREFUL['a lock'](storage);
     expect(await storage.read('one')).toEqual(record('one', 1));
+  });
+
+  it('RF-15 a folder that became part of a file is an error', async () => {
+    const folder = newFolder();
+    const storage = await opened(folder);
+    await storage.write(record('one', 1), 'absent');
+    await refusal(opened(join(folder, 'n-rx-credentials/r-one.json')));
   });
 
   it('a record that is too large is refused before anything is written', async () => {

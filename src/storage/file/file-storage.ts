@@ -5,9 +5,10 @@
  */
 import { resolve } from 'node:path';
 import { inProcessLocks } from '../../platform/in-process-locks.js';
+import { StorageError } from '../../errors.js';
 import type { Platform } from '../../platform/platform.js';
 import type { CredentialStorage } from '../storage.js';
-import { checkPlace, makePlace, type Place } from './folder.js';
+import { checkPlace, findPlace, makePlace, type Place } from './folder.js';
 import { folderLocks, type FolderLocks, type LockTiming } from './locks.js';
 import { nameOf } from './names.js';
 import { recordFiles, type Change, type RecordFiles } from './records.js';
@@ -45,20 +46,24 @@ export function createFileStorage(
   const turns = inProcessLocks();
   const listeners = new Set<(id: string) => void>();
   let root: string | undefined;
+  /** It was there once. If it is gone, calls fail until it is back: in a new, empty one they would find that every session has ended. */
+  let isKnown = false;
   let locks: FolderLocks | undefined;
   let opened: Promise<Opened> | undefined;
   let unwatch: (() => void) | undefined;
+  let closing = new AbortController();
 
-  const open = async (): Promise<Opened> => {
-    const place = await makePlace(files, (root ??= resolve(folder)), namespace);
+  const open = async (makes: boolean): Promise<Opened> => {
+    const place = await (makes || !isKnown ? makePlace : findPlace)(files, (root ??= resolve(folder)), namespace);
+    isKnown = true;
     // The same after closing and opening again: it knows which locks it holds
     locks ??= folderLocks({ files, folder: place.locks, me: await identify(files), platform, timing });
     await locks.sweep();
     return { place, locks, records: recordFiles(files, place, locks) };
   };
-  /** Runs on the open storage; errors of the system become ours. A folder that is gone is made anew the next time. */
-  const using = async <T>(run: (parts: Opened) => Promise<T>): Promise<T> => {
-    const mine = (opened ??= open().catch((error: unknown) => {
+  /** Runs on the open storage; errors of the system become ours. A folder that is gone is looked for the next time, and made anew if `makes`. */
+  const using = async <T>(run: (parts: Opened) => Promise<T>, makes = false): Promise<T> => {
+    const mine = (opened ??= open(makes).catch((error: unknown) => {
       opened = undefined; // asked again the next time
       throw error;
     }));
@@ -83,32 +88,48 @@ export function createFileStorage(
     unwatch?.();
     unwatch = undefined;
   };
-  const change = ({ id, text, condition }: Change): Promise<boolean> =>
-    using(async ({ place, records }) => {
+  /** Throws once the storage was closed, or `signal` was aborted: nobody waits for a lock any more. */
+  const untilClosed = (signal?: AbortSignal): (() => void) => {
+    const closed = closing.signal;
+    return () => {
+      signal?.throwIfAborted();
+      closed.throwIfAborted();
+    };
+  };
+  const change = ({ id, text, condition }: Change): Promise<boolean> => {
+    const goOn = untilClosed();
+    return using(async ({ place, records }) => {
       await checkPlace(files, root ?? '', place);
-      return turns.withLock(`r-${id}`, () => records.change({ id, text, condition }));
+      return turns.withLock(`r-${id}`, () => records.change({ id, text, condition }, goOn));
     });
+  };
   return {
     namespace,
     open: async () => {
-      await using(() => Promise.resolve());
+      await using(() => Promise.resolve(), true);
       return { coherent: true, durability: 'strict', reach: 'machine' };
     },
     read: (id) => using(({ records }) => records.read(id)),
     readAll: () => using(({ records }) => records.readAll()),
     write: async (record, condition) => change({ id: record.id, text: JSON.stringify(record), condition }),
     remove: (id, condition) => change({ id, text: null, condition }),
-    withLock: async (name, run) => {
+    withLock: async <T>(name: string, run: () => Promise<T>, signal?: AbortSignal): Promise<T> => {
       const lock = `l-${nameOf(name)}`;
-      const result = await using(({ locks }) =>
-        turns.withLock(lock, () =>
-          locks.hold(
-            lock,
-            (entry) => files.mkdir(entry, { mode: 0o700 }),
-            () => outcome(run),
-          ),
-        ),
-      );
+      const goOn = untilClosed(signal);
+      const make = (entry: string): Promise<unknown> => files.mkdir(entry, { mode: 0o700 });
+      const result = await leaving(signal, (stay) => {
+        const begin = (): Promise<Outcome<T>> => {
+          signal?.throwIfAborted();
+          stay();
+          return outcome(run);
+        };
+        return using(({ locks }) =>
+          turns.withLock(lock, () => {
+            signal?.throwIfAborted();
+            return locks.hold(lock, make, begin, goOn);
+          }),
+        );
+      });
       if ('error' in result) throw result.error;
       return result.value;
     },
@@ -124,13 +145,28 @@ export function createFileStorage(
       listeners.clear();
       stopWatching();
       opened = undefined;
+      closing.abort(new StorageError('storage_failed', 'The storage was closed while this waited for the lock of another program.'));
+      closing = new AbortController();
       return Promise.resolve();
     },
   };
 }
 
+/** Rejects as soon as the signal is aborted, wherever `wait` is then. Once that has called `stay` it is waited for, whatever becomes of the signal. */
+function leaving<T>(signal: AbortSignal | undefined, wait: (stay: () => void) => Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const leave = (): void => reject(signal?.reason as Error);
+    const stay = (): void => signal?.removeEventListener('abort', leave);
+    if (signal?.aborted) return leave();
+    signal?.addEventListener('abort', leave);
+    wait(stay).finally(stay).then(resolve, reject);
+  });
+}
+
+type Outcome<T> = { readonly value: T } | { readonly error: unknown };
+
 /** What came of a callback, kept apart from what the file system says. */
-async function outcome<T>(run: () => Promise<T>): Promise<{ readonly value: T } | { readonly error: unknown }> {
+async function outcome<T>(run: () => Promise<T>): Promise<Outcome<T>> {
   try {
     return { value: await run() };
   } catch (error) {

@@ -23,17 +23,34 @@ export interface Place {
  * @throws {StorageError} `storage_failed`: a link, no folder, of another owner, or open to others; the message says what to type
  */
 export async function makePlace(files: Files, root: string, namespace: string): Promise<Place> {
-  const records = join(root, `n-${nameOf(namespace)}`);
-  const locks = join(records, 'locks');
+  const { records } = placeOf(root, namespace);
   const first = await files.mkdir(root, { recursive: true, mode: 0o700 });
   if (first !== undefined) for (let path = root; path.length >= first.length; path = dirname(path)) await syncFolder(files, dirname(path));
   await check(files, root, 0o022);
   await unless(files.mkdir(records, { mode: 0o700 }), 'EEXIST');
   await check(files, records, 0o077);
   await syncFolder(files, root);
-  await unless(files.mkdir(locks, { mode: 0o700 }), 'EEXIST');
-  await check(files, locks, 0o077);
-  return { records, locks };
+  return findPlace(files, root, namespace);
+}
+
+/**
+ * The folder that was made before. It is not made again if it is gone: what is in a new one says nothing of the records. Only `locks`
+ * is, which holds nothing that lasts.
+ *
+ * @throws as `makePlace`; `ENOENT` if it is gone
+ */
+export async function findPlace(files: Files, root: string, namespace: string): Promise<Place> {
+  const place = placeOf(root, namespace);
+  await check(files, root, 0o022);
+  await check(files, place.records, 0o077);
+  await unless(files.mkdir(place.locks, { mode: 0o700 }), 'EEXIST');
+  await check(files, place.locks, 0o077);
+  return place;
+}
+
+function placeOf(root: string, namespace: string): Place {
+  const records = join(root, `n-${nameOf(namespace)}`);
+  return { records, locks: join(records, 'locks') };
 }
 
 /** Refuses folders that were exchanged since they were made: a link would take tokens elsewhere. */

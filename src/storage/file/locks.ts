@@ -8,10 +8,11 @@
  *
  * @module
  */
+import type { Stats } from 'node:fs';
 import { join } from 'node:path';
 import { clearInterval, setInterval } from 'node:timers';
 import type { Platform } from '../../platform/platform.js';
-import { codeOf, isGone, unless, type Files, type Identity } from './system.js';
+import { codeOf, isGone, mayBeAsked, unless, type Files, type Identity } from './system.js';
 
 /** How long things take, milliseconds. */
 export interface LockTiming {
@@ -29,8 +30,9 @@ export interface FolderLocks {
    * @param lock a safe name for a file, at most 160 bytes
    * @param make makes the entry before the lock is asked for: a file or a folder at the path given
    * @param run gets the path of the entry; it is gone if the lock was lost
+   * @param goOn is called before each time of waiting; what it throws ends that, and is thrown
    */
-  hold<T>(lock: string, make: (entry: string) => Promise<unknown>, run: (entry: string) => Promise<T>): Promise<T>;
+  hold<T>(lock: string, make: (entry: string) => Promise<unknown>, run: (entry: string) => Promise<T>, goOn: () => void): Promise<T>;
   /** Removes what processes that are gone left behind. */
   sweep(): Promise<void>;
 }
@@ -44,6 +46,10 @@ export interface FolderLocksOptions {
   readonly timing: LockTiming;
 }
 
+/** Whoever lives has shown it within so many heartbeats that a waiter saw nothing of. */
+const MISSED_BEATS = 2;
+/** Earlier than any file of this package. Where change times are of such an age they are a copy of what heartbeats write, not a clock. */
+const NO_CLOCK_BEFORE_MS = Date.UTC(2000);
 const FIRST_PAUSE_MS = 2;
 const MAX_PAUSE_MS = 32;
 /** Nobody waits for a lock for a day. */
@@ -58,9 +64,8 @@ export function folderLocks({ files, folder, me, platform, timing }: FolderLocks
 
   /** True if the holder can never come back to this lock. */
   const isOver = async (holder: string): Promise<boolean> => {
-    const [pid, start = '', machine = '', itsInstance] = holder.split('.');
-    if (itsInstance === instance) return !held.has(holder); // its release failed
-    return isGone(files, { pid: Number(pid), start, machine }, me);
+    if (holder.split('.')[3] === instance) return !held.has(holder); // its release failed
+    return isGone(files, processOf(holder), me);
   };
   /** What is left of a program elsewhere, of which nothing can be known: one in a container that is gone, say. */
   const isOld = async (path: string, holder: string): Promise<boolean> => {
@@ -69,23 +74,42 @@ export function folderLocks({ files, folder, me, platform, timing }: FolderLocks
     return stat !== undefined && stat.mtimeMs < platform.now() - LONGEST_WAIT_MS;
   };
   /** Takes the lock from holders that are gone or silent for too long; `true` if it may be free now. */
-  const isFreed = async (path: string, silence: Silence): Promise<boolean> => {
+  const isFreed = async (path: string, isSilent: Judge): Promise<boolean> => {
     for (const holder of (await unless(files.readdir(path), 'ENOENT')) ?? []) {
       const entry = join(path, holder);
       if (!(await isOver(holder))) {
         const stat = await unless(files.lstat(entry), 'ENOENT');
-        if (stat && silence.of(`${holder} ${stat.mtimeMs}`) < timing.staleMs) return false;
+        if (stat && !(await isSilent(holder, stat))) return false;
       }
       await files.rm(entry, { recursive: true, force: true });
     }
     return true;
   };
-  const take = async (prepared: string, lock: string): Promise<void> => {
-    const path = join(folder, lock);
+  /**
+   * Adds what a holder was silent before this process began to look, or no program that ends sooner than after `staleMs` would ever get
+   * past a dead one. The file system tells: the change time of the entry, which each heartbeat renews, beside that of a folder of our own
+   * (`ours`), of the same file system and made before the first look. No other clock is compared. That of a file server may jump, and its
+   * times may be coarse, or the machine slept: so some silence must have been seen as well.
+   */
+  const judgeBeside = (ours: string): Judge => {
     const silence = watchSilence(platform);
+    return async (holder, { mtimeMs, ctimeMs }) => {
+      const seenMs = silence.of(`${holder} ${mtimeMs}`);
+      if (seenMs >= timing.staleMs) return true;
+      if (seenMs < MISSED_BEATS * timing.heartbeatMs || ctimeMs < NO_CLOCK_BEFORE_MS || mayBeAsked(processOf(holder), me)) return false;
+      const own = await unless(files.lstat(ours), 'ENOENT');
+      return own !== undefined && own.ctimeMs - ctimeMs + seenMs >= timing.staleMs;
+    };
+  };
+  const take = async (prepared: string, lock: string, goOn: () => void): Promise<void> => {
+    const path = join(folder, lock);
+    const isSilent = judgeBeside(prepared);
     for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 1.5, MAX_PAUSE_MS)) {
       if (await move(files, prepared, path)) return;
-      if (!(await isFreed(path, silence))) await pause(platform, pauseMs);
+      if (await isFreed(path, isSilent)) continue;
+      goOn();
+      await pause(platform, pauseMs);
+      goOn();
     }
   };
   const release = async (entry: string, path: string): Promise<void> => {
@@ -97,14 +121,14 @@ export function folderLocks({ files, folder, me, platform, timing }: FolderLocks
     }
   };
   return {
-    hold: async (lock, make, run) => {
+    hold: async (lock, make, run, goOn) => {
       const holder = nextHolder();
       const [path, prepared] = [join(folder, lock), join(folder, `${lock}@${holder}`)];
       held.add(holder);
       try {
         await files.mkdir(prepared, { mode: 0o700 });
         await make(join(prepared, holder));
-        await take(prepared, lock);
+        await take(prepared, lock, goOn);
       } catch (error) {
         held.delete(holder);
         await files.rm(prepared, { recursive: true, force: true }).catch(() => undefined);
@@ -121,18 +145,24 @@ export function folderLocks({ files, folder, me, platform, timing }: FolderLocks
       }
     },
     sweep: async () => {
-      const gone = { of: () => 0 }; // silence alone is no reason here
+      const isSilent = (): Promise<boolean> => Promise.resolve(false); // nobody has looked for long enough
       for (const entry of await files.readdir(folder, { withFileTypes: true })) {
         const { name } = entry;
         if (!entry.isDirectory() || !/^[rl]-/.test(name)) continue; // none of ours; a link is not followed
         const [, holder] = name.split('@');
         const path = join(folder, name);
         if (holder === undefined) {
-          if (await unless(isFreed(path, gone), 'ENOTDIR')) await unless(files.rmdir(path), 'ENOENT', 'ENOTEMPTY', 'EEXIST');
+          if (await unless(isFreed(path, isSilent), 'ENOTDIR')) await unless(files.rmdir(path), 'ENOENT', 'ENOTEMPTY', 'EEXIST');
         } else if ((await isOver(holder)) || (await isOld(path, holder))) await files.rm(path, { recursive: true, force: true });
       }
     },
   };
+}
+
+/** The process that a holder belongs to. */
+function processOf(holder: string): Identity {
+  const [pid, start = '', machine = ''] = holder.split('.');
+  return { pid: Number(pid), start, machine };
 }
 
 /** True if the prepared folder is in its place now. */
@@ -153,6 +183,9 @@ async function move(files: Files, prepared: string, path: string): Promise<boole
     return true;
   }
 }
+
+/** True if a holder, of whom it cannot be known whether it is gone, was silent for too long. */
+type Judge = (holder: string, entry: Pick<Stats, 'mtimeMs' | 'ctimeMs'>) => Promise<boolean>;
 
 /** How long a waiting process has seen nothing change. */
 interface Silence {

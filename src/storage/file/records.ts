@@ -29,8 +29,8 @@ export interface Change {
 export interface RecordFiles {
   read(id: string): Promise<unknown>;
   readAll(): Promise<readonly StoredEntry[]>;
-  /** `false` if the condition did not hold. Resolves when the change would survive power loss. */
-  change(change: Change): Promise<boolean>;
+  /** `false` if the condition did not hold. Resolves when the change would survive power loss. `goOn` is that of the lock it waits for. */
+  change(change: Change, goOn: () => void): Promise<boolean>;
   /** The id that a name (of `nameOf`) stands for. A damaged file that does not tell its id is called by its name. */
   idOf(name: string): Promise<string>;
 }
@@ -62,14 +62,14 @@ export function recordFiles(files: Files, { records, locks: lockFolder }: Place,
     return { id, value };
   };
   const holds = async ({ id, condition }: Change): Promise<boolean> => condition === 'any' || conditionHolds(await read(id), condition);
-  const attempt = async (change: Change): Promise<boolean | 'lost'> => {
+  const attempt = async (change: Change, goOn: () => void): Promise<boolean | 'lost'> => {
     const { id, text, condition } = change;
     const name = nameFor(id);
     const path = pathOf(name);
     if (!(await holds(change))) return false; // no work for those who come too late
     if (condition === 'any' && !(await unless(files.lstat(path), 'ENOENT'))) return true;
     const make = (entry: string): Promise<unknown> => (text === null ? files.mkdir(entry, { mode: 0o700 }) : writeText(files, entry, text));
-    return locks.hold(`r-${name}`, make, async (entry) => {
+    const commit = async (entry: string): Promise<boolean | 'lost'> => {
       if (!(await holds(change))) return false;
       // Either fails if this process was frozen and someone else got the lock: the entry is gone then
       const [from, to] = text === null ? [path, join(entry, 'removed')] : [entry, path];
@@ -83,7 +83,8 @@ export function recordFiles(files: Files, { records, locks: lockFolder }: Place,
       await syncFolder(files, records);
       if (text === null) await files.rm(to, { recursive: true, force: true });
       return true;
-    });
+    };
+    return locks.hold(`r-${name}`, make, commit, goOn);
   };
   return {
     read,
@@ -98,10 +99,10 @@ export function recordFiles(files: Files, { records, locks: lockFolder }: Place,
       return entries.filter((entry) => entry !== undefined);
     },
     idOf: async (name) => textOf(name) ?? longIds.get(name) ?? (await entryOf(name))?.id ?? name,
-    change: async (change) => {
+    change: async (change, goOn) => {
       if ((change.text?.length ?? 0) > MAX_CHARACTERS) throw new StorageError('storage_failed', 'The record is larger than 16 MiB.');
       for (let tries = 0; tries < MAX_TRIES; tries++) {
-        const done = await attempt(change);
+        const done = await attempt(change, goOn);
         if (done !== 'lost') return done;
       }
       throw new StorageError('storage_failed', `Others keep taking the lock of a record away (${records}).`);

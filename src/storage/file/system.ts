@@ -43,11 +43,16 @@ export async function identify(files: Files): Promise<Identity> {
   return { pid, start: start ?? '0', machine: sha256(`${hostname()} ${space}`).slice(0, 16) };
 }
 
+/** True if the system can tell whether this very process runs. A number alone may be that of another by now. */
+export function mayBeAsked({ start, machine }: Identity, me: Identity): boolean {
+  return machine === me.machine && start !== '0' && me.start !== '0';
+}
+
 /** True only if the process certainly runs no more; `false` also where this cannot be known. */
 export async function isGone(files: Files, { pid, start, machine }: Identity, me: Identity): Promise<boolean> {
   if (machine !== me.machine) return false;
   try {
-    if (me.start !== '0' && start !== '0') return (await startOf(files, pid)) !== start;
+    if (mayBeAsked({ pid, start, machine }, me)) return (await startOf(files, pid)) !== start;
     process.kill(pid, 0);
     return false;
   } catch (error) {
@@ -102,7 +107,8 @@ const MEANING: Readonly<Record<string, string>> = {
   EROFS: 'The file system is read-only: remount it, or name another folder',
   EACCES: 'This user may not read or write the folder: look at it with ls -ld',
   EPERM: 'The system does not permit it: look at the folder with ls -ld and lsattr -d',
-  ENOENT: 'The folder is gone: it was removed, renamed or unmounted while in use',
+  ENOENT:
+    'The folder is gone: it was removed, renamed or unmounted while in use. Put it back, or start the program again, which makes a new one',
   ENOTDIR: 'Part of the path is a file, not a folder: name another folder',
   EMFILE: 'This process has too many open files: raise the limit (ulimit -n)',
   ENFILE: 'The system has too many open files',
