@@ -518,6 +518,7 @@ describe('a store that renews so', () => {
     frame.end(`${REDIRECT_URI}?code=code-1&state=${urls[0].searchParams.get('state') ?? ''}`);
     expect(await refused).toBe('credential_removed');
     expect(await store.allIDs()).toEqual([]);
+    await store.close(); // which waits for what the frame brings
     expect(server.calls('revocation').map(({ form }) => form.get('token'))).toEqual(['access-CANARY-1']);
   });
 
