@@ -525,7 +525,11 @@ describe('cookieStorage', () => {
         () => put(second, text),
         () => put(head, names.replace('2.', '1.')),
         () => put(head, names.replace('2.', '0.')),
-        () => put(head, names.replace(/.\.$/, (end) => (end === '0.' ? '1.' : '0.'))), // whatever it was
+        () =>
+          put(
+            head,
+            names.replace(/.\.$/, (end) => (end === '0.' ? '1.' : '0.')),
+          ), // whatever it was
         () => put(head, 'x'),
         () => put(head, ''),
       ];
