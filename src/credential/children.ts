@@ -53,8 +53,9 @@ export function assertGranted({ scope, context: { issuer } }: Token, target: Tar
 
 /** True for `https://graph.microsoft.com/User.Read` and `user.read`, for `email` and `https://www.googleapis.com/auth/userinfo.email`. */
 function isSameWord(asked: string, granted: string): boolean {
-  const [a, b] = [`/${asked}`.toLowerCase(), `/${granted}`.toLowerCase()];
-  return a.endsWith(b) || b.endsWith(a) || b.endsWith(`.${a.slice(1)}`) || a.endsWith('/.default');
+  const [a, b] = [asked.toLowerCase(), granted.toLowerCase()];
+  const names = (uri: string, word: string): boolean => uri.includes('://') && (uri.endsWith(`/${word}`) || uri.endsWith(`.${word}`));
+  return a === b || names(a, b) || names(b, a) || a.endsWith('/.default');
 }
 
 /** A name for a target: who asks for the same shares a request. */

@@ -7,6 +7,7 @@
 import type { AuthorizationServer } from 'oauth4webapi';
 import type { StagedAnswer, Target } from '../credential/record.js';
 import type { OnUnknownOutcome } from '../credential/refresh-protocol.js';
+import { isPlainObject } from '../credential/data.js';
 import { assertScope } from '../credential/scope.js';
 import type { Token } from '../credential/token.js';
 import { defaultPlatform, type Platform } from '../platform/platform.js';
@@ -197,14 +198,18 @@ function assertIdentity({ issuer, clientId, redirectUri, postLogoutRedirectUri, 
   for (const [name, url] of Object.entries({ redirectUri, postLogoutRedirectUri })) {
     if (url !== undefined && !URL.canParse(url)) throw new TypeError(`${name} must be an absolute URL`);
   }
-  if (metadata && (metadata.issuer ?? issuer) !== issuer) throw new TypeError('metadata must be of the same issuer');
+  if (metadata !== undefined && (!isPlainObject(metadata) || (metadata.issuer ?? issuer) !== issuer))
+    throw new TypeError('metadata must be an object, of the same issuer');
 }
 
-function assertJudgement({ idTokenSigningAlgs, clockToleranceS, maxIdTokenAgeS }: Judgement): void {
+function assertJudgement({ idTokenSigningAlgs, trustedAudiences, clockToleranceS, maxIdTokenAgeS }: Judgement): void {
   const refused = idTokenSigningAlgs.find((alg) => alg === 'none' || alg.startsWith('HS'));
   if (refused !== undefined || idTokenSigningAlgs.length === 0) {
     throw new TypeError('idTokenSigningAlgs must name asymmetric algorithms; "none" and HS* prove nothing to a public client');
   }
+  // A text would trust every part of itself
+  if (typeof trustedAudiences !== 'function' && !Array.isArray(trustedAudiences))
+    throw new TypeError('trustedAudiences must be a list or a function');
   if (!(clockToleranceS >= 0 && clockToleranceS <= 300)) throw new TypeError('clockToleranceS must be 0 to 300');
   if (!(maxIdTokenAgeS > 0)) throw new TypeError('maxIdTokenAgeS must be more than 0');
 }

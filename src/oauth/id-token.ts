@@ -10,6 +10,7 @@ import { ProtocolError } from '../errors.js';
 import { base64url } from '../platform/random.js';
 import type { Platform } from '../platform/platform.js';
 import type { ResolvedClientOptions } from './client.js';
+import { given } from './token-response.js';
 import type { Exchange } from './transport.js';
 
 /** What the header of an ID token says before anything is verified. */
@@ -73,11 +74,6 @@ export function checkClaims(
   if (given(azp) !== undefined && azp !== clientId) throw invalid('names another authorized party (azp)', iss);
   if (ageS < -clockToleranceS) throw invalid('was issued in the future (iat)', iss);
   if (ageS > maxAgeS + clockToleranceS) throw invalid(`was issued more than ${maxAgeS} s ago (iat, maxIdTokenAgeS)`, iss);
-}
-
-/** Some servers write `null` or nothing for a claim they have nothing for. */
-function given(value: unknown): unknown {
-  return value === null || value === '' ? undefined : value;
 }
 
 /**

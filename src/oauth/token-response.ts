@@ -52,11 +52,11 @@ export function errorOf(
   return new CredentialError('http_error', `The server refused with status ${status} and gave no OAuth error.`, details);
 }
 
-/** True for an answer with a token; some servers and gateways have a status of success for errors, too. */
+/** False for an error, also with a status of success, as some servers and gateways have it; unless it brings a token: that must not be lost (E56). */
 export function isSuccess({ status, text }: Pick<Exchange, 'status' | 'text'>): boolean {
   if (status < 200 || status > 299) return false;
   const body = parseJson(text);
-  return !isPlainObject(body) || typeof body['error'] !== 'string' || body['access_token'] !== undefined;
+  return !isPlainObject(body) || typeof body['error'] !== 'string' || 'access_token' in body || 'refresh_token' in body;
 }
 
 /**
@@ -98,8 +98,8 @@ export function parseTokenResponse(text: string, issuer: string): TokenResponse 
   };
 }
 
-/** Some servers write `null` or nothing for a member they have nothing for: the session goes on with what it has. */
-function given(value: unknown): unknown {
+/** Some servers write `null` or nothing for a member or a claim they have nothing for: the session goes on with what it has. */
+export function given(value: unknown): unknown {
   return value === null || value === '' ? undefined : value;
 }
 

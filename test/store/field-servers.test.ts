@@ -307,11 +307,14 @@ describe('E65 less scope than was asked for is less, whatever else the server ad
     ['orders:write', 'openid profile email'],
     ['orders:read orders:write', 'openid orders:read'],
     ['orders:read', 'border:read'],
+    ['read', 'orders.read'],
+    ['orders/read', 'read'],
   ])('asked %s, granted %s', async (scope, granted) => {
-    w = await world({ scope: 'openid orders:read orders:write' });
+    w = await world({ scope: 'openid read orders/read orders:read orders:write' });
     const credential = await w.signedIn();
     w.as.plan('/token', good({ scope: granted }, null));
     expect(await outcome(credential.accessToken({ scope }))).toContain('scope_not_granted');
+    expect(tokenRequests()).toBe(1); // the server was asked
   });
 });
 

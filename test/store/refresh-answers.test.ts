@@ -125,6 +125,7 @@ const MALFORMED: readonly Row[] = [
   ['a token type nobody knows', () => ({ ...RENEWED, token_type: 'mac' }), 'unsupported', 'configuration'],
   ['a label that says HTML', () => text(JSON.stringify(RENEWED), 'text/html'), 'response_invalid', 'unknown_outcome'],
   ['an ID token that is none', () => ({ ...RENEWED, id_token: 'x.y.z' }), 'id_token_invalid', 'security'],
+  ['an error, too', () => ({ error: 'invalid_grant', refresh_token: 'new-refresh' }), 'response_invalid', 'unknown_outcome'],
   ['status 201 and no access token', () => json({ refresh_token: 'new-refresh' }, { status: 201 }), 'response_invalid', 'unknown_outcome'],
 ];
 
