@@ -140,6 +140,52 @@ describe('provideCredentials', () => {
     TestBed.resetTestingModule();
   });
 
+  it('makes the store with the first request to the list, not a turn later: its storage opens while the components are made', async () => {
+    const { authority, browser, disk } = createWorld();
+    let made = 0;
+    TestBed.configureTestingModule({
+      providers: [
+        provideCredentials(
+          authority.client(browser.openTab()),
+          withStorage(() => (made++, disk.storage())),
+          withResources('https://api.example.com/v1/'),
+        ),
+        provideHttpClient(withInterceptors([credentialsInterceptor])),
+        provideHttpClientTesting(),
+      ],
+    });
+    const http = TestBed.inject(HttpClient);
+    http.get('https://elsewhere.example.com/').subscribe();
+    expect(made).toBe(0);
+    http.get('https://api.example.com/v1/orders').subscribe();
+    expect([made, disk.calls]).toEqual([1, [{ method: 'open' }]]);
+    await TestBed.inject(CredentialStore).ready;
+  });
+
+  it.each([
+    ['the store', () => void TestBed.inject(CredentialStore)],
+    ['a flow', () => void TestBed.runInInjectionContext(() => injectAuthorizationCodeFlow())],
+  ])('takes a configuration that sends a request to the list when %s is injected first', async (_, first) => {
+    const answers: unknown[] = [];
+    TestBed.configureTestingModule({
+      providers: [
+        provideCredentials(() => {
+          const request = inject(HttpClient).get('https://api.example.com/v1/config', { responseType: 'text' });
+          request.subscribe({ next: (answer) => answers.push(answer), error: (error: unknown) => answers.push(error) });
+          return CLIENT;
+        }, withResources('https://api.example.com/v1/')),
+        provideHttpClient(withInterceptors([credentialsInterceptor])),
+        provideHttpClientTesting(),
+      ],
+    });
+    first();
+    await TestBed.inject(CredentialStore).ready;
+    await settle();
+    for (const request of TestBed.inject(HttpTestingController).match('https://api.example.com/v1/config')) request.flush('config');
+    expect(answers).toEqual(['config']);
+    TestBed.resetTestingModule();
+  });
+
   it('takes a configuration that sends a request to the list, whose answer it does not wait for', async () => {
     const answers: unknown[] = [];
     TestBed.configureTestingModule({

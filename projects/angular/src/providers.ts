@@ -43,14 +43,36 @@ export function provideCredentials(
   if (typeof config !== 'function') assertOnePlatform(config, set);
   const name = set.withName?.name ?? '';
   const tokens = tokensOf(name);
+  const making = createMaking();
   return makeEnvironmentProviders([
-    { provide: tokens.setup, useFactory: () => setupOf(config, set) },
-    { provide: tokens.store, useFactory: () => createStore(name, tokens, set) },
+    { provide: tokens.setup, useFactory: () => making.run(() => setupOf(config, set)) },
+    { provide: tokens.store, useFactory: () => making.run(() => createStore(name, tokens, set)) },
     { provide: tokens.flows, useFactory: () => createSignInFlows() },
-    { provide: tokens.policy, useFactory: () => createPolicy(tokens, set) },
+    { provide: tokens.policy, useFactory: () => createPolicy(tokens, set, making) },
     { provide: STORE_NAMES, useValue: name, multi: true },
     { provide: ATTACHMENT_POLICIES, useFactory: () => [...new Set(inject(STORE_NAMES))].map((one) => inject(tokensOf(one).policy)) },
   ]);
+}
+
+/** Knows whether a store is being made: what makes it may send requests, and they cannot have it yet. */
+interface Making {
+  isUnderWay(): boolean;
+  run<T>(make: () => T): T;
+}
+
+function createMaking(): Making {
+  let depth = 0; // injectors may share the providers, one within the other
+  return {
+    isUnderWay: () => depth > 0,
+    run: (make) => {
+      depth++;
+      try {
+        return make();
+      } finally {
+        depth--;
+      }
+    },
+  };
 }
 
 function setupOf(config: CredentialsConfig | ConfigFactory, set: FeatureSet): StoreSetup {
@@ -84,11 +106,14 @@ function createStore(name: string, tokens: StoreTokens, set: FeatureSet): Creden
 }
 
 /** Asks for the store when there is a request for it: so that what makes the store may use `HttpClient`. */
-function createPolicy(tokens: StoreTokens, set: FeatureSet): AttachmentPolicy {
+function createPolicy(tokens: StoreTokens, set: FeatureSet, making: Making): AttachmentPolicy {
   const injector = inject(Injector);
   const baseUrl = injectBaseUrl();
-  // A turn later: the request may come from the factory that makes the store
-  const store = (): Promise<CredentialStoreType> => Promise.resolve().then(() => injector.get(tokens.store));
+  // At once: before the next turn Angular makes the rest of its components, and the storage may open meanwhile
+  const store = async (): Promise<CredentialStoreType> => {
+    if (making.isUnderWay()) await Promise.resolve();
+    return injector.get(tokens.store);
+  };
   const platform = (): Platform => injector.get(tokens.setup).platform;
   const { withStepUp } = set;
   return createAttachmentPolicy(
