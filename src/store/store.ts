@@ -272,15 +272,20 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
   ready.catch(() => undefined); // reported to whoever awaits it, never as an unhandled rejection
 
   return {
-    default$: loop.ready$.pipe(
-      map((state) => state.defaultId),
-      distinctUntilChanged(),
-      map((id) => (id === null ? null : handleOf(id))),
+    // Put together when they are first asked for: a start has no time for it
+    default$: defer(() =>
+      loop.ready$.pipe(
+        map((state) => state.defaultId),
+        distinctUntilChanged(),
+        map((id) => (id === null ? null : handleOf(id))),
+      ),
     ),
-    credentials$: loop.ready$.pipe(
-      map((state) => state.ids),
-      distinctUntilChanged(),
-      map(handlesOf),
+    credentials$: defer(() =>
+      loop.ready$.pipe(
+        map((state) => state.ids),
+        distinctUntilChanged(),
+        map(handlesOf),
+      ),
     ),
     state$: loop.ready$,
     events$: loop.events$,
