@@ -42,6 +42,30 @@ for (const [name, kind] of kinds) {
   });
 }
 {
+  // As docs/storage/key-value.md has it for Expo's SecureStore
+  const inner = fakeStorage();
+  const allowed = (key: string): string => key.replace(/[^a-z0-9.-]/gi, (unit) => `_${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  const checked = (key: string): string => {
+    if (!/^[\w.-]+$/.test(key)) throw new Error(`Invalid key: ${key}`);
+    return key;
+  };
+  const store: KeyValueStore = {
+    getItem: async (key) => inner.getItem(checked(allowed(key))),
+    setItem: async (key, value) => inner.setItem(checked(allowed(key)), value),
+    removeItem: async (key) => inner.removeItem(checked(allowed(key))),
+  };
+  describeStorage('keyValueStorage, keys of certain characters only', {
+    create: (namespace) => keyValueStorage(store, { namespace }),
+    plant: async (namespace, id, value) => {
+      const prefix = `${encodeURIComponent(namespace)}:`;
+      const index = JSON.parse(inner.getItem(allowed(`${prefix}index`)) ?? '[]') as string[];
+      inner.setItem(allowed(`${prefix}record:${id}`), JSON.stringify(value));
+      inner.setItem(allowed(`${prefix}index`), JSON.stringify([...index, id]));
+      return value;
+    },
+  });
+}
+{
   const inner = fakeStorage();
   describeStorage('keyValueStorage, shared by an origin', {
     create: (namespace) => keyValueStorage({ ...late(inner), getAllKeys: () => all(inner) }, { namespace, reach: 'origin' }),
