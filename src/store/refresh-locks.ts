@@ -96,7 +96,10 @@ export function createRefreshLocks({ withLock, writing, platform }: RefreshLocks
         abort.abort();
       };
       pending.set(abort, { id, look });
-      patience.onEnd(reject);
+      patience.onEnd((error) => {
+        reject(error);
+        abort.abort(); // nobody asks for it any more: a lock file would be looked at for ever
+      });
       let isGranted = false;
       const locked = (): Promise<void> =>
         new Promise((free) => {

@@ -1,6 +1,7 @@
 // The lock of a refresh: kept while what it brought is not durable, waited for with an end to patience, given up when the page freezes.
 import { firstValueFrom } from 'rxjs';
 import type { Credential, CredentialStore } from '../../src/index.js';
+import { createRefreshLocks } from '../../src/store/refresh-locks.js';
 import { offline, refusal } from '../support/fake-client.js';
 import type { DiskCall } from '../support/fake-disk.js';
 import { closeAll, codeOf, createWorld, inTime, settle, type Tab, type World } from '../support/fixture.js';
@@ -146,6 +147,27 @@ describe('E9 who waits for the lock', () => {
     const renewed = await holding;
     expect(await b.credential.accessToken()).toBe(renewed.accessToken);
     expect(authority.reuses()).toBe(0);
+  });
+
+  it('asks for the lock no longer than it waits', async () => {
+    const timers: (() => void)[] = [];
+    const signals: (AbortSignal | undefined)[] = [];
+    const locks = createRefreshLocks({
+      withLock: (_name, _run, signal) => (signals.push(signal), new Promise(() => undefined)),
+      writing: { isWaiting: () => false },
+      platform: { setTimer: (callback) => (timers.push(callback), () => undefined) },
+    });
+    const waiting = codeOf(
+      locks.alone(
+        'id',
+        () => Promise.resolve(),
+        () => undefined,
+      ),
+    );
+    await settle();
+    while (signals[0]?.aborted === false && timers.length > 0) timers.shift()?.();
+    expect(await waiting).toBe('timeout');
+    expect(signals.map((signal) => signal?.aborted)).toEqual([true]);
   });
 
   it('is served by the one who had it, and asks for it anew the next time', async () => {
