@@ -68,6 +68,15 @@ export function childFor(secrets: StoredSecrets | null, target: Target): ChildTo
   return secrets?.children?.find((child) => targetKey(child) === targetKey(target));
 }
 
+/** How much later than now a child may have been issued, in milliseconds: after that the clock was set back, and its age is unknown (E42). */
+const SET_BACK_MS = 60_000;
+
+/** How long a child is good for, in milliseconds: never longer than it was given, wherever the clock stands. */
+export function childRemainingMs({ issuedAt, expiresAt }: Pick<ChildToken, 'issuedAt' | 'expiresAt'>, now: number): number {
+  if (expiresAt === null) return Infinity;
+  return issuedAt > now + SET_BACK_MS ? 0 : Math.min(expiresAt - now, expiresAt - issuedAt);
+}
+
 /** Children that have not expired, with one more. */
 export function childrenWith(
   secrets: StoredSecrets | null,

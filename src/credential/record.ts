@@ -165,13 +165,19 @@ export function factsOf(record: CredentialRecord): CredentialFacts | null {
   return { id, generation, storedAt, reason, context, tags, claims, tokenType, scope, issuedAt, expiresAt, recordState: state };
 }
 
-/** The id of the default: the highest claim wins, the earlier stored one where two are equal; the store's own claim means nobody. */
-export function defaultIdOf(records: Iterable<CredentialRecord>, store: StoreRecord): string | null {
+/** The id of the default: the highest claim wins, of two the one stored earlier; that of the store, or of what cannot be read, is nobody's. */
+export function defaultIdOf(records: Iterable<CredentialRecord>, store: StoreRecord, lostClaims: Iterable<number>): string | null {
   let winner: CredentialRecord | undefined;
   for (const record of records) {
     if (record.defaultClaim > 0 && record.epoch >= store.epoch && (!winner || outranks(record, winner))) winner = record;
   }
-  return winner && winner.defaultClaim > store.nullClaim && winner.state !== 'removed' ? winner.id : null;
+  return winner && winner.defaultClaim > Math.max(store.nullClaim, ...lostClaims) && winner.state !== 'removed' ? winner.id : null;
+}
+
+/** The claim of a stored value that is no readable record; 0 where it makes none, or is of an epoch before this one. */
+export function lostClaimOf(value: unknown, epoch: number): number {
+  const { defaultClaim, epoch: own = epoch } = isPlainObject(value) ? value : {};
+  return isCount(defaultClaim) && isCount(own) && own >= epoch ? defaultClaim : 0;
 }
 
 function outranks(a: CredentialRecord, b: CredentialRecord): boolean {

@@ -249,7 +249,7 @@ function stateStream({ loop }: CredentialContext, id: string): Observable<Creden
 function shared(context: CredentialContext, entry: Entry): Promise<string> {
   if (entry.asking) return entry.asking;
   const asking = usableAccessToken(context, entry, {});
-  const clear = (): void => void (entry.asking = undefined);
+  const clear = (): void => void (entry.asking === asking && (entry.asking = undefined));
   asking.then(clear, clear);
   return (entry.asking = asking);
 }

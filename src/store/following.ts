@@ -94,6 +94,7 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
       ? defaultIdOf(
           [...book.claimants].map((id) => ledger.record(id)).filter((record) => record !== undefined),
           book.store,
+          book.lostClaims.values(),
         )
       : book.defaultId;
     const change: readonly StorageFact[] = id === book.defaultId ? [] : [{ type: 'default_changed', id }];
@@ -107,6 +108,7 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
     const before = entry?.record;
     if (after.epoch < book.store.epoch) return forget(id);
     book.quarantined.delete(id);
+    claimsChanged = book.lostClaims.delete(id) || claimsChanged;
     const relation = relationOf(before, after);
     if (relation === 'overtaken') return stored(entry, after, storedRevision);
     const staysUnreadable = entry?.unreadable?.generation === generation && entry.unreadable.state === state;
@@ -121,6 +123,7 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
   /** What changes when a record is known to be gone. What is left here keeps its claim: nothing is promoted in the place of a default. */
   const forget = (id: string): readonly StorageFact[] => {
     const before = ledger.record(id);
+    claimsChanged = book.lostClaims.delete(id) || claimsChanged;
     if (!before) return [];
     keep({ ...before, state: 'removed', secrets: null, claims: null, tags: [], revision: 0, generation: 0 }, 0).unreadable = undefined;
     const isDurable = settled(id);
@@ -142,6 +145,7 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
     book.topClaim = Math.max(book.topClaim, next.topClaim, next.nullClaim);
     claimsChanged = true;
     if (!cleared) return [];
+    book.lostClaims.clear();
     const entries = [...ledger.entries()];
     const removed = entries.filter(({ record }) => record.epoch < next.epoch).flatMap(({ id }) => forget(id));
     // What was stored after the clear may have been heard of before it.

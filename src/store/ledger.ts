@@ -10,6 +10,7 @@ import {
   factsOf,
   isOpen,
   isSealedText,
+  lostClaimOf,
   NEW_STORE_RECORD,
   parseRecord,
   parseStoreRecord,
@@ -69,6 +70,8 @@ export interface Book {
   readonly claimants: Set<string>;
   /** id → why what is stored under it could not be read the last time; so each is reported once. */
   readonly quarantined: Map<string, string>;
+  /** The claims of what a start could not read: nobody is promoted in the place of a default that may be among them. */
+  readonly lostClaims: Map<string, number>;
   /** By id of a record that waits to be written (RF-15): the generation that storage had when the first write failed. */
   readonly waiting: Map<string, number>;
   /** True if the storage keeps what it takes. */
@@ -132,6 +135,7 @@ export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerC
     leftovers: false,
     claimants: new Set(),
     quarantined: new Map(),
+    lostClaims: new Map(),
     waiting: new Map(),
     isDurable: false,
   };
@@ -149,9 +153,10 @@ export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerC
       record,
       storedRevision,
       token: sameSecrets ? before.token : undefined,
-      monotonicExpiresAt: sameToken ? before.monotonicExpiresAt : monotonicOf(expiresAt, platform),
+      monotonicExpiresAt: sameToken ? before.monotonicExpiresAt : monotonicOf(record, platform),
       opening: undefined,
       live: undefined,
+      ...(!sameSecrets && { asking: undefined }),
     });
   };
   /** Reported once per reason; what was known of the credential stays in use, and the record stays where it is. */
@@ -227,6 +232,7 @@ export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerC
       book.isDurable = durable;
       const problems: StorageFact[] = [];
       const parsed: CredentialRecord[] = [];
+      const corrupt: StoredEntry[] = [];
       for (const { id, value } of entries) {
         if (id === STORE_RECORD_ID) {
           book.store = parseStoreRecord(value) ?? book.store;
@@ -234,8 +240,10 @@ export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerC
           continue;
         }
         const record = parseRecord(value, id);
-        if ('corrupt' in record) problems.push(...quarantine(id, record.corrupt));
-        else parsed.push(record);
+        if ('corrupt' in record) {
+          corrupt.push({ id, value });
+          problems.push(...quarantine(id, record.corrupt));
+        } else parsed.push(record);
       }
       // Of a store record that cannot be read the newest epoch found is the best guess; where there is none, nothing was ever cleared.
       const isLost = problems.some((problem) => 'id' in problem && problem.id === STORE_RECORD_ID);
@@ -244,11 +252,22 @@ export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerC
       book.topClaim = Math.max(book.store.topClaim, book.store.nullClaim);
       const records: CredentialRecord[] = [];
       for (const record of parsed) {
-        if (record.epoch >= epoch) records.push(keep(withHeld(undefined, record, refreshOnly), record.revision).record);
-        else book.leftovers = true;
+        if (record.epoch < epoch) book.leftovers = true;
+        else {
+          const entry = keep(withHeld(undefined, record, refreshOnly), record.revision);
+          // The clock was set back since, and nobody knows how long ago: skew shortens a token's life, it never lengthens it
+          if (record.expiresAt !== null && record.issuedAt > platform.now() + SET_BACK_MS)
+            entry.monotonicExpiresAt = platform.monotonicNow();
+          records.push(entry.record);
+        }
+      }
+      for (const { id, value } of corrupt) {
+        const claim = claimOf(value, epoch);
+        if (claim > 0) book.lostClaims.set(id, claim);
+        book.topClaim = Math.max(book.topClaim, claim);
       }
       const credentials = records.map(factsOf).filter((facts) => facts !== null);
-      book.defaultId = defaultIdOf(records, book.store);
+      book.defaultId = defaultIdOf(records, book.store, book.lostClaims.values());
       const entry = book.defaultId !== null && known.get(book.defaultId);
       if (entry) void openNow(entry).catch(() => undefined); // on its way while the state is made; who waits for it hears what failed
       loop.begin({ type: 'restored', durable, credentials, defaultId: book.defaultId });
@@ -277,9 +296,22 @@ export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerC
   };
 }
 
-function monotonicOf(expiresAt: number | null, { now, monotonicNow }: LedgerContext['platform']): number {
-  return expiresAt === null ? Infinity : monotonicNow() + expiresAt - now();
+/** No token lives longer than it was given, wherever the clock stands: one that was set back makes its end seem far away (E42). */
+function monotonicOf({ issuedAt, expiresAt }: CredentialRecord, { now, monotonicNow }: LedgerContext['platform']): number {
+  return expiresAt === null ? Infinity : monotonicNow() + Math.min(expiresAt - now(), Math.max(0, expiresAt - issuedAt));
 }
+
+/** The same as `lostClaimOf`, of a value that may throw when it is looked at. */
+function claimOf(value: unknown, epoch: number): number {
+  try {
+    return lostClaimOf(value, epoch);
+  } catch {
+    return 0;
+  }
+}
+
+/** How much later than now a token may have been issued, in milliseconds, before its age counts as unknown: clocks of machines differ. */
+const SET_BACK_MS = 300_000;
 
 /** A record whose secrets nobody here can open: what is stored stays, but it is no session any more. */
 export function asUnreadable(record: CredentialRecord): CredentialRecord {

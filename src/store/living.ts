@@ -90,6 +90,18 @@ export interface LivingContext {
   readonly running: <T>(command: Promise<T>) => Promise<T>;
 }
 
+/** Who waits for a refresh. */
+interface Waiter {
+  readonly leave: () => void;
+  readonly look: () => void;
+}
+
+/** True if a token serves who asked, whoever has brought it. Who wants a new one in any case waits for it. */
+function isServedBy(token: Token, remainingMs: number, { minValidityMs, target, refused }: RefreshRequest): boolean {
+  if (target) return false;
+  return refused === undefined ? minValidityMs !== null && remainingMs > minValidityMs : token.accessToken !== refused && remainingMs > 0;
+}
+
 /** True for what a credential becomes that nobody can use any more. */
 function isEnding(after: CredentialState | undefined): boolean {
   return !after || after.status.activity === 'revoking';
@@ -116,26 +128,40 @@ export function createLiving(context: LivingContext): Living {
   let sleptAgain = false;
   let frozen = false; // a page that is frozen in the middle of a reading keeps others from writing
 
-  const leaving = new Map<string, Set<() => void>>();
-  /** What a refresh gives, for who waits for it as long as the credential is there. It goes on by itself: what comes too late is revoked. */
-  const unlessGone = <T>(id: string, refreshing: Promise<T>): Promise<T> => {
+  const waiters = new Map<string, Set<Waiter>>();
+  /**
+   * What a refresh gives, for who waits for it as long as the credential is there, and has no token that serves meanwhile: a user may sign in
+   * while a request hangs. The refresh goes on by itself: what comes too late is revoked.
+   */
+  const whileWaiting = (id: string, request: RefreshRequest, refreshing: Promise<Renewed>): Promise<Renewed> => {
     void context.running(refreshing).catch(() => undefined);
     return new Promise((resolve, reject) => {
-      const all = leaving.get(id) ?? new Set();
-      const leave = (): void => reject(gone());
-      leaving.set(id, all.add(leave));
-      const stay = (): void => void (all.delete(leave) && all.size === 0 && leaving.delete(id));
+      const waiter: Waiter = {
+        leave: () => reject(gone()),
+        look: () => {
+          const token = ledger.token(id);
+          if (token && isServedBy(token, ledger.remainingMs(id), request)) resolve(token);
+        },
+      };
+      const all = waiters.get(id) ?? new Set();
+      waiters.set(id, all.add(waiter));
+      const stay = (): void => void (all.delete(waiter) && all.size === 0 && waiters.delete(id));
       refreshing.then(resolve, reject).finally(stay);
     });
   };
   const letLeave = (id: string): void => {
-    if (!attacked.has(id)) leaving.get(id)?.forEach((leave) => leave());
+    if (!attacked.has(id)) waiters.get(id)?.forEach(({ leave }) => leave());
+  };
+  const look = (id: string): void => {
+    if (!waiters.has(id)) return;
+    const tell = (): void => waiters.get(id)?.forEach((waiter) => waiter.look());
+    ledger.openInTime(id).then(tell, () => undefined); // an event says what cannot be opened
   };
   /** One that was answered with an error a moment ago is not asked again at once, unless another tab has the token by now. */
   const renewed = async (id: string, request: RefreshRequest): Promise<Renewed> => {
     const { minValidityMs, target, refused } = request;
     const refusal = renewal.refusal(id, minValidityMs === null && refused === undefined, target);
-    if (!refusal) return unlessGone(id, refresher.refresh(id, request));
+    if (!refusal) return whileWaiting(id, request, refresher.refresh(id, request));
     await following.reread(id).catch(() => undefined);
     const token = ledger.token(id);
     const leastMs = minValidityMs ?? (refused === undefined ? Infinity : 0);
@@ -195,6 +221,7 @@ export function createLiving(context: LivingContext): Living {
         if (action.type === 'token_replaced') {
           renewal.succeeded(action.id);
           refresher.look(action.id);
+          look(action.id);
         }
         if ('credential' in action || action.type === 'refresh_failed') clock.consider(lookup.get(action.id));
         if (action.type === 'not_durable') clock.within(retryDelayMs);
@@ -246,7 +273,9 @@ export function createLiving(context: LivingContext): Living {
         const refused = error instanceof CredentialError && error.status === 401 && token.refreshToken !== undefined;
         if (!refused) throw error;
         // As a command: the store may have been closed meanwhile.
-        return client.userInfo(await context.credentials.command((all) => all.refresh(id, { minValidityMs: null })));
+        return client.userInfo(
+          await context.credentials.command((all) => all.refresh(id, { minValidityMs: null, refused: token.accessToken })),
+        );
       }
     },
     find,

@@ -88,7 +88,8 @@ export function onUnknownOutcome(
   now: number,
 ): OnUnknownOutcome {
   if (renew) return 'retry'; // a function uses up no refresh token
-  return intent && now - intent.since < reuseLeewayMs ? 'retry' : onUnknownOutcome;
+  const ageMs = intent ? now - intent.since : -1;
+  return ageMs >= 0 && ageMs < reuseLeewayMs ? 'retry' : onUnknownOutcome;
 }
 
 /** What a caller is told who must wait until the access token has expired (`defer-until-expiry`). */

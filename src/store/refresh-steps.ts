@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { assertGranted, childFor, childOf, narrowed, targetKey } from '../credential/children.js';
+import { assertGranted, childFor, childOf, childRemainingMs, narrowed, targetKey } from '../credential/children.js';
 import { jsonObjectIn } from '../credential/data.js';
 import {
   isOpen,
@@ -178,8 +178,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
   const wait = (ms: number): Promise<'waited'> => new Promise((resolve) => platform.setTimer(() => resolve('waited'), ms, true));
   /** The token or child that is at hand. */
   const held = (): Renewed | undefined => (target ? childFor(record.secrets, target) : (ledger.token(id) ?? undefined));
-  const remainingMs = (one: Renewed): number =>
-    target ? (one.expiresAt === null ? Infinity : one.expiresAt - platform.now()) : ledger.remainingMs(id);
+  const remainingMs = (one: Renewed): number => (target ? childRemainingMs(one, platform.now()) : ledger.remainingMs(id));
   /** What is at hand, if nothing has to be sent for it. */
   const atHand = (): Renewed | undefined => {
     const one = held();

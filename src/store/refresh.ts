@@ -97,7 +97,8 @@ export function createRefresher(context: RefresherContext): Refresher {
   };
   const flight = (id: string, request: RefreshRequest): Observable<RefreshOutcome> => {
     const how = request.refused === undefined ? (request.minValidityMs ?? 'forced') : `not ${request.refused}`;
-    const key = `${how} ${id} ${targetKey(request.target)}`; // E63: only who asks for the same joins
+    const record = ledger.record(id);
+    const key = JSON.stringify([how, id, targetKey(request.target), record?.storedAt, record?.claims?.sub]); // E63: only who asks for the same joins
     const running = flights.get(key);
     if (running) return running;
     const seen: Seen = {
@@ -113,7 +114,7 @@ export function createRefresher(context: RefresherContext): Refresher {
   };
   /** What has ended a session whose refresh token was refused for a target: its own refresh tells whether it was the target alone. */
   const endOf = async (id: string, { target }: RefreshRequest, error: CredentialError): Promise<CredentialError | undefined> => {
-    const key = `${id} ${targetKey(target)}`;
+    const key = JSON.stringify([id, targetKey(target)]);
     const isKnown = alive.get(key) === ledger.record(id)?.generation && ledger.remainingMs(id) > 0;
     if (!target || !isRejected(error) || isKnown || context.isClosing()) return undefined;
     const own = await firstValueFrom(flight(id, { minValidityMs: null }));

@@ -46,8 +46,12 @@ export type RevokeTarget = 'all' | 'access' | 'refresh';
 /** Revokes, and removes the credential unless something usable is left of it. */
 export async function revoke(context: RevocationContext, id: string, target: RevokeTarget): Promise<RevokeResult> {
   const { ledger, writing } = context;
-  const record = target === 'access' && ledger.record(id)?.state === 'active' ? await ledger.openInTime(id) : undefined;
-  if (record?.secrets?.refreshToken !== undefined) return revokeAccessToken(context, record);
+  if (target !== 'all' && ledger.record(id)?.state === 'active') {
+    const opening = ledger.openInTime(id);
+    const record = await (target === 'access' ? opening : opening.catch(() => undefined)); // what cannot be opened is removed
+    const isKept = record?.state === 'active' && hasRefreshToken(record) === (target === 'access');
+    if (isKept) return target === 'access' ? revokeAccessToken(context, record) : NOTHING_TO_REVOKE;
+  }
   const marked = await writing.update(id, (current) => (current.state === 'removed' ? null : { ...current, state: 'revoking' }), {
     keep: true,
   });
@@ -75,7 +79,13 @@ async function finish(context: RevocationContext, marked: CredentialRecord, targ
   });
 }
 
+/** Also one that waits to be judged. */
+function hasRefreshToken({ secrets, staged }: OpenRecord): boolean {
+  return secrets?.refreshToken !== undefined || refreshTokenIn(staged?.text ?? '') !== undefined;
+}
+
 const NOT_ASKED: RemoteRevocation = { status: 'not_asked' };
+const NOTHING_TO_REVOKE: RevokeResult = Object.freeze({ local: 'kept', refreshToken: { status: 'absent' }, accessToken: NOT_ASKED });
 /** What cannot be opened cannot be revoked. */
 const LOST: RemoteRevocation = { status: 'failed', code: 'key_lost' };
 
@@ -110,7 +120,7 @@ async function revokeRemotely(
 async function revokeAccessToken(context: RevocationContext, record: OpenRecord): Promise<RevokeResult> {
   const dead = record.secrets?.accessToken;
   // First here: nothing attaches it any more, whatever the server does.
-  await context.writing.updateOpen(
+  const written = await context.writing.updateOpen(
     record.id,
     (current) =>
       current.state === 'active' && current.secrets?.accessToken === dead
@@ -121,7 +131,8 @@ async function revokeAccessToken(context: RevocationContext, record: OpenRecord)
   const deadline = deadlineOf(context.platform);
   try {
     const accessToken = await Promise.race([askServer(deadline, context.clientOf(record), dead, 'access_token'), deadline.passed]);
-    return { local: 'kept', refreshToken: NOT_ASKED, accessToken };
+    const isThere = written !== null || context.ledger.record(record.id)?.state === 'active'; // else it was removed meanwhile
+    return { local: isThere ? 'kept' : 'removed', refreshToken: NOT_ASKED, accessToken };
   } finally {
     deadline.cancel();
   }

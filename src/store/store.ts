@@ -332,6 +332,7 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
     clear: () => command((all) => all.clear()),
     close: () =>
       (closing ??= (async () => {
+        trust.until = -Infinity;
         await ready.catch(() => undefined);
         trust.until = -Infinity;
         cancelLater?.();

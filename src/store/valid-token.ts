@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { childFor, targetFor } from '../credential/children.js';
+import { childFor, childRemainingMs, targetFor } from '../credential/children.js';
 import { defaultGraceMs } from '../credential/expiry.js';
 import { isOpen, type ChildToken, type Target } from '../credential/record.js';
 import type { Token } from '../credential/token.js';
@@ -54,7 +54,7 @@ async function childToken(
   target: Target,
   { minValidityMs, forceRefresh = false, refused }: AccessTokenOptions,
 ): Promise<ChildToken> {
-  const remainingMs = ({ expiresAt }: ChildToken): number => (expiresAt === null ? Infinity : expiresAt - platform.now());
+  const remainingMs = (child: ChildToken): number => childRemainingMs(child, platform.now());
   const held = (): ChildToken | undefined => {
     const current = credentials.ledger.record(id);
     const child = current?.state === 'active' && isOpen(current) ? childFor(current.secrets, target) : undefined;

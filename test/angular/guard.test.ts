@@ -2,7 +2,7 @@ import { Component, EnvironmentInjector, inject, runInInjectionContext } from '@
 import { TestBed } from '@angular/core/testing';
 import { provideRouter, RedirectCommand, Router } from '@angular/router';
 import { RouterTestingHarness } from '@angular/router/testing';
-import { CredentialStore, provideCredentials, requireCredential, withName } from 'rx-credentials-angular';
+import { completeSignIn, CredentialStore, provideCredentials, requireCredential, withName } from 'rx-credentials-angular';
 import type { MissingCredential, RequireCredentialOptions } from 'rx-credentials-angular';
 import { CredentialsTestingController, provideCredentialsTesting } from 'rx-credentials-angular/testing';
 import type { Credential } from '../../src/index.js';
@@ -205,6 +205,28 @@ describe('requireCredential', () => {
     await credentials.tick();
     credentials.expectNoRefresh();
   });
+
+  it.each(['canMatch', 'canActivate', 'canActivateChild'] as const)(
+    'opens no route where it stands in %s uncalled, and says so',
+    async (kind) => {
+      // It compiles: Angular takes any function there
+      for (const factory of [requireCredential, completeSignIn]) {
+        TestBed.resetTestingModule();
+        const children = [{ path: 'child', component: Orders }];
+        TestBed.configureTestingModule({
+          providers: [
+            provideCredentials(CLIENT),
+            provideRouter([{ path: 'open', children, [kind]: [factory] }]),
+            provideCredentialsTesting(),
+          ],
+        });
+        const router = TestBed.inject(Router);
+        await expect(router.navigateByUrl('/open/child')).rejects.toThrow(`Call it: [${factory.name}()]`);
+        expect(router.url).toBe('/');
+      }
+      credentials = TestBed.inject(CredentialsTestingController);
+    },
+  );
 
   it('needs an injection context', async () => {
     await expect(requireCredential()()).rejects.toThrow(/NG0?203/);

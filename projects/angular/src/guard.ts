@@ -38,8 +38,11 @@ export type CredentialGuard = () => Promise<boolean | UrlTree | RedirectCommand>
 /**
  * Lets a route match once somebody is signed in. Waits until storage was read, ten seconds at most; never navigates by itself, never asks
  * the server: a token that has expired is renewed by the first request that needs it.
+ *
+ * @throws {TypeError} it was given to the router uncalled
  */
-export function requireCredential(options: RequireCredentialOptions = {}): CredentialGuard {
+export function requireCredential(options: RequireCredentialOptions = {}, ...more: readonly never[]): CredentialGuard {
+  assertCalled('requireCredential', more);
   const { orElse } = options;
   const tags = options.tags === undefined ? null : [options.tags].flat();
   const scopes = [options.scopes ?? []].flat().flatMap(wordsOf);
@@ -52,6 +55,11 @@ export function requireCredential(options: RequireCredentialOptions = {}): Crede
     if (candidates.some((credential) => scopes.every((scope) => wordsOf(credential.scope).includes(scope)))) return true;
     return orElse !== undefined && redirect(orElse, { returnTo, credential: candidates[0] ?? null });
   };
+}
+
+/** The router takes a factory for a guard, whose result is no refusal: uncalled, it would open the route to everybody. It passes two arguments. */
+export function assertCalled(name: string, more: readonly unknown[]): void {
+  if (more.length > 0) throw new TypeError(`Call it: [${name}()]`);
 }
 
 function candidatesOf({ credentials }: StoreState, tags: readonly string[] | null): readonly CredentialState[] {

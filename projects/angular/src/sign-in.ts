@@ -10,6 +10,7 @@ import { isCredentialError } from 'rx-credentials';
 import type { ClientName, CredentialErrorCode, CredentialStore, StoreState, Token } from 'rx-credentials';
 import type { AuthorizationCodeFlow } from 'rx-credentials/flows';
 import { injectBaseUrl } from './base-url';
+import { assertCalled } from './guard';
 import type { CredentialGuard } from './guard';
 import { injectRedirect, injectWantedPath } from './redirect';
 import type { DestinationOf } from './redirect';
@@ -56,7 +57,8 @@ export function injectAuthorizationCodeFlow(client?: ClientName, options: StoreC
  * Who signs in again, for more scope or a stronger login, keeps her credential: the new token takes its place, with its id, tags and rank as
  * the default.
  */
-export function completeSignIn(options: CompleteSignInOptions = {}): CredentialGuard {
+export function completeSignIn(options: CompleteSignInOptions = {}, ...more: readonly never[]): CredentialGuard {
+  assertCalled('completeSignIn', more);
   const { home = '/', failure: onFailure = home, tags } = options;
   return async () => {
     if (isPlatformServer(inject(PLATFORM_ID))) return true; // what began in a browser ends there

@@ -52,6 +52,7 @@ export function createFileStorage(
   let opened: Promise<Opened> | undefined;
   let unwatch: (() => void) | undefined;
   let closing = new AbortController();
+  let users = 0; // stores that have it open
 
   const open = async (makes: boolean): Promise<Opened> => {
     const place = await (makes || !isKnown ? makePlace : findPlace)(files, (root ??= resolve(folder)), namespace);
@@ -106,6 +107,7 @@ export function createFileStorage(
   return {
     namespace,
     open: async () => {
+      users++;
       await using(() => Promise.resolve(), true);
       return { coherent: true, durability: 'strict', reach: 'machine' };
     },
@@ -142,6 +144,8 @@ export function createFileStorage(
       };
     },
     close: () => {
+      users = Math.max(0, users - 1);
+      if (users > 0) return Promise.resolve(); // another store uses it
       listeners.clear();
       stopWatching();
       opened = undefined;
