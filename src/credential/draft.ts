@@ -23,6 +23,7 @@ export interface Folded {
 export interface Draft {
   status: StoreState['status'];
   durable: boolean;
+  storageProblem: StoreState['storageProblem'] | undefined;
   defaultId: string | null;
   get(id: string): CredentialState | undefined;
   /** Puts `after` in the place of `before`; `undefined` means that it was not there, or is no more. */
@@ -48,6 +49,7 @@ export function openDraft(state: StoreState, find: (id: string) => CredentialSta
   const draft: Draft = {
     status: state.status,
     durable: state.durable,
+    storageProblem: state.storageProblem,
     defaultId: state.defaultId,
     get: (id) => (latest.has(id) ? latest.get(id) : find(id)),
     change: (before, after) => {
@@ -105,12 +107,14 @@ function insert<T>(list: T[], place: number, item: T): void {
   else list.splice(place, 0, item);
 }
 
-function finished(before: StoreState, { status, durable, defaultId }: Draft, ids?: string[], list?: CredentialState[]): StoreState {
-  const isSame = !list && status === before.status && durable === before.durable && defaultId === before.defaultId;
-  if (isSame) return before;
+function finished(before: StoreState, draft: Draft, ids?: string[], list?: CredentialState[]): StoreState {
+  const { status, durable, storageProblem, defaultId } = draft;
+  const isSame = (['status', 'durable', 'storageProblem', 'defaultId'] as const).every((name) => draft[name] === before[name]);
+  if (isSame && !list) return before;
   return Object.freeze({
     status,
     durable,
+    ...(storageProblem && { storageProblem }),
     defaultId,
     ids: ids ? Object.freeze(ids) : before.ids,
     credentials: list ? Object.freeze(list) : before.credentials,

@@ -166,7 +166,7 @@ export function factsOf(record: CredentialRecord): CredentialFacts | null {
 }
 
 /** The id of the default: the highest claim wins, of two the one stored earlier; that of the store, or of what cannot be read, is nobody's. */
-export function defaultIdOf(records: Iterable<CredentialRecord>, store: StoreRecord, lostClaims: Iterable<number>): string | null {
+export function defaultIdOf(records: Iterable<CredentialRecord>, store: StoreRecord, lostClaims: Iterable<number> = []): string | null {
   let winner: CredentialRecord | undefined;
   for (const record of records) {
     if (record.defaultClaim > 0 && record.epoch >= store.epoch && (!winner || outranks(record, winner))) winner = record;

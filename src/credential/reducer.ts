@@ -69,14 +69,22 @@ function apply(draft: Draft, action: StorageAction): void {
     case 'expired':
       return age(draft, action, 'expired');
     case 'durable':
+      return setDurable(draft, undefined);
     case 'not_durable':
-      return void (draft.durable = action.type === 'durable');
+      return setDurable(draft, action);
     case 'challenged':
     case 'record_quarantined':
       return; // news, not state
     default:
       return assertNever(action);
   }
+}
+
+function setDurable(draft: Draft, problem: Extract<StorageAction, { type: 'not_durable' }> | undefined): void {
+  draft.durable = !problem;
+  const before = draft.storageProblem;
+  if (problem?.code === before?.code && problem?.message === before?.message) return;
+  draft.storageProblem = problem && Object.freeze({ code: problem.code, message: problem.message });
 }
 
 function restore(draft: Draft, action: Extract<StorageAction, { type: 'restored' }>): void {

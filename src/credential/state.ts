@@ -68,6 +68,8 @@ export interface StoreState {
   readonly status: 'unknown' | 'ready';
   /** False when what is stored will not outlive this program: no storage was given, or it failed. */
   readonly durable: boolean;
+  /** Why, where a storage was given: the same as `not_durable` said, for who comes later. Left out where all is well. */
+  readonly storageProblem?: { readonly code: CredentialErrorCode; readonly message: string };
   readonly defaultId: string | null;
   /** A new array only when a credential came or went. */
   readonly ids: readonly string[];

@@ -296,8 +296,10 @@ export async function usableRecord({ ledger }: CredentialContext, id: string): P
     return ledger.record(id); // an event has said why; from now on the answer is the same
   });
   if (record?.state === 'needs_sign_in') {
-    const what = record.reason === 'unreadable' ? 'The tokens that are stored cannot be opened' : 'This session has ended';
-    throw new CredentialError('needs_sign_in', `${what}; the user must sign in again.`, { issuer: record.context.issuer });
+    // Why an event has said: key_lost, seal_broken
+    const why = record.reason === 'unreadable' && ledger.book.quarantined.get(id);
+    const what = why ? `The tokens that are stored cannot be opened (${why}): bring the key back, or` : 'This session has ended;';
+    throw new CredentialError('needs_sign_in', `${what} the user must sign in again.`, { issuer: record.context.issuer });
   }
   if (record?.state !== 'active') throw gone();
   return record;

@@ -152,9 +152,14 @@ export function createLiving(context: LivingContext): Living {
   const letLeave = (id: string): void => {
     if (!attacked.has(id)) waiters.get(id)?.forEach(({ leave }) => leave());
   };
+  /** Somebody else has renewed the token: who waits for a lock, or for an answer, is served by it. */
   const look = (id: string): void => {
+    refresher.look(id);
     if (!waiters.has(id)) return;
-    const tell = (): void => waiters.get(id)?.forEach((waiter) => waiter.look());
+    const tell = (): void => {
+      refresher.look(id);
+      waiters.get(id)?.forEach((waiter) => waiter.look());
+    };
     ledger.openInTime(id).then(tell, () => undefined); // an event says what cannot be opened
   };
   /** One that was answered with an error a moment ago is not asked again at once, unless another tab has the token by now. */
@@ -220,7 +225,6 @@ export function createLiving(context: LivingContext): Living {
       for (const action of actions) {
         if (action.type === 'token_replaced') {
           renewal.succeeded(action.id);
-          refresher.look(action.id);
           look(action.id);
         }
         if ('credential' in action || action.type === 'refresh_failed') clock.consider(lookup.get(action.id));

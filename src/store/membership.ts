@@ -85,7 +85,8 @@ export function createMembership(context: MembershipContext): Membership {
         if (id === null)
           return void (await writing.updateStore((current) => ({ ...current, ...claimed(), nullClaim: claimed().topClaim })));
         const defaultClaim = await reserveClaim();
-        if (!(await writing.update(id, (current) => (current.state === 'removed' ? null : { ...current, defaultClaim })))) throw gone();
+        const isGoing = ({ state }: CredentialRecord): boolean => state === 'removed' || state === 'revoking';
+        if (!(await writing.update(id, (current) => (isGoing(current) ? null : { ...current, defaultClaim })))) throw gone();
       }),
     clear: () =>
       locks.aloneInTime('members', CLEARING_MS, async () => {

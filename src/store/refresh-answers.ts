@@ -154,10 +154,19 @@ export function isTransient({ class: errorClass, code }: CredentialError): boole
   return errorClass === 'transient' || code === 'network_error' || code === 'timeout';
 }
 
-/** A token that a function of the application got, if it is of the same login. @throws {ProtocolError} `token_substitution` */
-export function sameUser(token: Token, { id, context, claims }: Grant, { issuer }: OAuth2Client): Token {
+/**
+ * A token that a function of the application got, if it is of the same login and good for anything.
+ *
+ * @throws {ProtocolError} `token_substitution`
+ * @throws {CredentialError} `renewal_failed`
+ */
+export function sameUser(token: Token, { id, context, claims }: Grant, { issuer }: OAuth2Client, now: number): Token {
   const isSame =
     token.context.issuer === context.issuer && token.context.clientId === context.clientId && (!claims || token.claims?.sub === claims.sub);
+  if (isSame && token.expiresAt !== null && token.expiresAt <= now)
+    throw new CredentialError('renewal_failed', 'The function that renews gave a token that has expired; it must get a new one.', {
+      issuer,
+    });
   if (isSame) return token.id === id ? token : withFields(token, { id });
   throw new ProtocolError('token_substitution', 'The token that was renewed is of another user, client or issuer.', { issuer });
 }

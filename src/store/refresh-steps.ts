@@ -52,8 +52,7 @@ import type { RecordDraft, Writing } from './writing.js';
 const SENDING: readonly Step[] = ['pause', 'read', 'send']; // lead to another send
 /** Before the second and the third send, half as much more or less. */
 const PAUSES_MS = [500, 2_000];
-
-/** Whoever waited longer than this for the lock, in milliseconds, has waited for another that held it: then there is news. */
+/** Who waited longer than this for the lock, in milliseconds, waited for another: then there is news. */
 const SOON_MS = 5;
 
 /** What a caller asks for. */
@@ -285,7 +284,9 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
   const judge: Episode['steps']['judge'] = async ({ me }) => {
     if (answer === undefined) throw new TypeError('no answer');
     try {
-      token = isToken(answer) ? sameUser(answer, grant, client) : await client.processRefresh(narrowed(grant, answer.target), answer);
+      token = isToken(answer)
+        ? sameUser(answer, grant, client, platform.now())
+        : await client.processRefresh(narrowed(grant, answer.target), answer);
       assertGranted(token, targetOf(answer));
       return 'token';
     } catch (error) {

@@ -197,7 +197,8 @@ describe('the state after each action', () => {
 
   it('not_durable says so and keeps all credentials', () => {
     const state = reduce(two, act({ type: 'not_durable', code: 'storage_failed', message: 'no' }));
-    expect(state).toEqual({ ...two, durable: false });
+    expect(state).toEqual({ ...two, durable: false, storageProblem: { code: 'storage_failed', message: 'no' } });
+    expect(reduce(state, act({ type: 'durable' }))).toEqual(two);
   });
 
   it('durable says that what was in memory only is stored now', () => {
@@ -258,10 +259,12 @@ describe('the same reference if nothing changed', () => {
     expect(reduce(two, action)).toBe(two);
   });
 
-  it('cleared of an empty store, not_durable of what never was durable, refresh_started twice', () => {
+  it('cleared of an empty store, not_durable for the same reason, refresh_started twice', () => {
     const empty = fold([restored()]);
     expect(reduce(empty, act({ type: 'cleared' }))).toBe(empty);
-    expect(reduce(UNKNOWN_STATE, act({ type: 'not_durable', code: 'storage_failed', message: 'no' }))).toBe(UNKNOWN_STATE);
+    const problem = act({ type: 'not_durable', code: 'storage_failed', message: 'no' });
+    const failed = reduce(two, problem);
+    expect(reduce(failed, problem)).toBe(failed);
     const started = act({ type: 'refresh_started', id: 'one', generation: 3 });
     const refreshing = reduce(two, started);
     expect(reduce(refreshing, started)).toBe(refreshing);

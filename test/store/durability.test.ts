@@ -75,7 +75,8 @@ describe('E38 storage that is broken from the start', () => {
     const { store, events } = startTab({ storage: { ...disk.storage(), ...broken } });
     await store.ready;
     expect(events).toMatchObject([{ type: 'restored' }, { type: 'not_durable', code }]);
-    expect(store.snapshot()).toMatchObject({ status: 'ready', durable: false });
+    const [, { message }] = events as unknown as readonly [unknown, { readonly message: string }];
+    expect(store.snapshot()).toMatchObject({ status: 'ready', durable: false, storageProblem: { code, message } }); // for who comes later
     const credential = await store.store(authority.signIn());
     await credential.refresh();
     expect(await credential.accessToken()).toBe(credential.token?.accessToken);
@@ -97,7 +98,9 @@ describe('E38 storage that is broken from the start', () => {
   it('is told apart from storage that works and keeps', async () => {
     const { openTab } = createWorld();
     expect((await openTab()).store.snapshot().durable).toBe(true);
-    expect((await openTab({ storage: memoryStorage() })).store.snapshot().durable).toBe(false);
+    const { store } = await openTab({ storage: memoryStorage() });
+    expect(store.snapshot().durable).toBe(false);
+    expect(store.snapshot()).not.toHaveProperty('storageProblem');
   });
 });
 
@@ -169,7 +172,7 @@ describe('RF-15 a disk that takes no writes', () => {
     const mend = disk.fail(isWrite, full);
     const renewed = await credential.refresh();
     expect(newEvents()).toEqual(['refresh_started', 'token_replaced', 'not_durable']);
-    expect(store.snapshot().durable).toBe(false);
+    expect(store.snapshot()).toMatchObject({ durable: false, storageProblem: { code: 'storage_failed' } });
     expect(await credential.accessToken()).toBe(renewed.accessToken);
     expect(disk.record(credential.id)['secrets']).not.toMatchObject({ refreshToken: renewed.refreshToken });
     await browser.advance(5_000); // tries that fail
@@ -178,6 +181,7 @@ describe('RF-15 a disk that takes no writes', () => {
     await browser.advance(60_000);
     expect(newEvents()).toEqual(['durable']);
     expect(store.snapshot().durable).toBe(true);
+    expect(store.snapshot()).not.toHaveProperty('storageProblem');
     expect(disk.record(credential.id)['secrets']).toMatchObject({ refreshToken: renewed.refreshToken });
     expect(authority.reuses()).toBe(0);
     expect((await (await openTab()).store.with(credential.id))?.token?.isEqual(renewed)).toBe(true);

@@ -252,6 +252,19 @@ describe('a function that fails', () => {
   });
 });
 
+it('E18 by giving a token that has expired already, as a cache may: renewal_failed, and that token is handed to nobody', async () => {
+  const { application, authority, browser, credential } = await renewing();
+  const cached = renewed(authority);
+  await browser.advance(HOUR_MS + 1);
+  application.answer(() => cached);
+  const failure = credential.accessToken().catch((error: unknown) => error);
+  expect(await inTime(browser, failure)).toMatchObject({
+    code: 'renewal_failed',
+    message: expect.stringContaining('has expired') as string,
+  });
+  expect(credential.status.token).toBe('expired');
+});
+
 describe('races', () => {
   it('RF-13 a sign-out wins: the late token is revoked, never stored', async () => {
     const { application, authority, credential, disk, store } = await renewing();

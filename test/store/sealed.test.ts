@@ -195,7 +195,10 @@ describe('a store over sealed records', () => {
     expect(handle.token?.idToken).toBe(bob.token?.idToken);
     const lost = await world.openTab({ storage: over(world, 2) });
     const hers = (await lost.store.with(alice.id))!;
-    for (let i = 0; i < 3; i++) expect(await codeOf(hers.accessToken())).toBe('needs_sign_in');
+    for (let i = 0; i < 3; i++) {
+      const message = expect.stringContaining('(key_lost): bring the key back') as string;
+      expect(await hers.accessToken().catch((error: unknown) => error)).toMatchObject({ code: 'needs_sign_in', message });
+    }
   });
 
   it('wrong keys, and a wrong storage, are said at once', () => {
