@@ -171,7 +171,9 @@ export function defaultIdOf(records: Iterable<CredentialRecord>, store: StoreRec
   for (const record of records) {
     if (record.defaultClaim > 0 && record.epoch >= store.epoch && (!winner || outranks(record, winner))) winner = record;
   }
-  return winner && winner.defaultClaim > Math.max(store.nullClaim, ...lostClaims) && winner.state !== 'removed' ? winner.id : null;
+  let nobody = store.nullClaim;
+  for (const claim of lostClaims) nobody = Math.max(nobody, claim); // there may be more of them than a call takes arguments
+  return winner && winner.defaultClaim > nobody && winner.state !== 'removed' ? winner.id : null;
 }
 
 /** The claim of a stored value that is no readable record; 0 where it makes none, or is of an epoch before this one. */

@@ -162,7 +162,8 @@ export function createMembership(context: MembershipContext): Membership {
       return record?.state === 'active' && clientOf(record) !== undefined;
     };
     if (defaultId !== null) return !isUsable(defaultId);
-    if (Math.max(0, ...ledger.book.lostClaims.values()) > ledger.book.store.nullClaim) return true; // it may be she who signs in again
+    const { lostClaims, store } = ledger.book;
+    if ([...lostClaims.values()].some((claim) => claim > store.nullClaim)) return true; // it may be she who signs in again
     return ids.every((id) => ledger.record(id)?.state === 'revoking');
   }
 
