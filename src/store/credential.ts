@@ -102,6 +102,7 @@ export interface CredentialContext {
   /** Runs a command once the store is open; `close` waits for it. @throws {CredentialError} `store_closed` */
   readonly command: <T>(run: (living: Living) => Promise<T>) => Promise<T>;
   readonly living: () => Promise<Living>;
+  readonly isClosing: () => boolean;
   readonly clientOf: (id: string) => OAuth2Client | undefined;
 }
 
@@ -247,7 +248,7 @@ function stateStream({ loop }: CredentialContext, id: string): Observable<Creden
 
 /** One way to the token for all who ask at once without conditions: a thousand callers walk it together. */
 function shared(context: CredentialContext, entry: Entry): Promise<string> {
-  if (entry.asking) return entry.asking;
+  if (entry.asking && !context.isClosing()) return entry.asking;
   const asking = usableAccessToken(context, entry, {});
   const clear = (): void => void (entry.asking === asking && (entry.asking = undefined));
   asking.then(clear, clear);

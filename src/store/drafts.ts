@@ -58,3 +58,8 @@ export function finished({ staged: _, intent, ...record }: OpenRecord, holder: s
   const isOthers = intent !== undefined && intent.holder !== holder;
   return { ...record, generation, ...(isOthers && { intent: { ...intent, generation } }) };
 }
+
+/** True if the record says that this refresh is under way. */
+export function isOf({ state, intent }: CredentialRecord, me: string | undefined): boolean {
+  return state === 'active' && intent !== undefined && intent.holder === me;
+}

@@ -136,7 +136,10 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
     const entry = ledger.entry(id);
     if (parsed === undefined) return forget(id);
     if ('corrupt' in parsed) return quarantine(id, parsed.corrupt);
-    return learn(withHeld(entry?.record, parsed, refreshOnly), parsed.revision);
+    const before = entry?.record.issuedAt;
+    const facts = learn(withHeld(entry?.record, parsed, refreshOnly), parsed.revision);
+    if (before !== parsed.issuedAt && ledger.record(id)?.issuedAt === parsed.issuedAt) ledger.doubtAge(id);
+    return facts;
   };
   const learnStore: Following['learnStore'] = (next) => {
     if (next.revision <= book.store.revision && !isLastCount(next.revision)) return [];

@@ -135,12 +135,14 @@ export function createLiving(context: LivingContext): Living {
    */
   const whileWaiting = (id: string, request: RefreshRequest, refreshing: Promise<Renewed>): Promise<Renewed> => {
     void context.running(refreshing).catch(() => undefined);
+    const { sub } = ledger.record(id)?.claims ?? {};
     return new Promise((resolve, reject) => {
       const waiter: Waiter = {
         leave: () => reject(gone()),
         look: () => {
           const token = ledger.token(id);
-          if (token && isServedBy(token, ledger.remainingMs(id), request)) resolve(token);
+          const isOther = sub !== undefined && token?.claims?.sub !== sub;
+          if (token && !isOther && isServedBy(token, ledger.remainingMs(id), request)) resolve(token);
         },
       };
       const all = waiters.get(id) ?? new Set();
@@ -160,7 +162,7 @@ export function createLiving(context: LivingContext): Living {
       refresher.look(id);
       waiters.get(id)?.forEach((waiter) => waiter.look());
     };
-    ledger.openInTime(id).then(tell, () => undefined); // an event says what cannot be opened
+    ledger.open(id).then(tell, () => undefined); // an event says what cannot be opened
   };
   /** One that was answered with an error a moment ago is not asked again at once, unless another tab has the token by now. */
   const renewed = async (id: string, request: RefreshRequest): Promise<Renewed> => {

@@ -81,7 +81,7 @@ export function createMembership(context: MembershipContext): Membership {
     setDefault: (id) =>
       alone(async () => {
         await following.reread(STORE_RECORD_ID); // what is believed to be the default may be so no longer
-        if (loop.snapshot().defaultId === id && claimOf(id) >= ledger.book.store.topClaim) return;
+        if (loop.snapshot().defaultId === id && claimOf(id) >= ledger.book.store.topClaim && !(id === null && isLost())) return;
         if (id === null)
           return void (await writing.updateStore((current) => ({ ...current, ...claimed(), nullClaim: claimed().topClaim })));
         const defaultClaim = await reserveClaim();
@@ -114,8 +114,8 @@ export function createMembership(context: MembershipContext): Membership {
       await alone(async () => {
         if (hasDue) {
           // A tombstone with the highest claim says that nobody is the default; from now on the store record says so.
-          const nobody = loop.snapshot().defaultId === null && ledger.book.topClaim > ledger.book.store.nullClaim;
-          if (nobody) await writing.updateStore((current) => ({ ...current, nullClaim: ledger.book.topClaim }));
+          const nobody = loop.snapshot().defaultId === null && readableClaim() > ledger.book.store.nullClaim;
+          if (nobody) await writing.updateStore((current) => ({ ...current, nullClaim: Math.max(current.nullClaim, readableClaim()) }));
           await writing.sweep(isDue);
           for (const { id, record } of [...ledger.entries()]) if (isDue(record)) ledger.drop(id);
         }
@@ -162,9 +162,21 @@ export function createMembership(context: MembershipContext): Membership {
       return record?.state === 'active' && clientOf(record) !== undefined;
     };
     if (defaultId !== null) return !isUsable(defaultId);
-    const { lostClaims, store } = ledger.book;
-    if ([...lostClaims.values()].some((claim) => claim > store.nullClaim)) return true; // it may be she who signs in again
+    if (isLost()) return true; // it may be she who signs in again
     return ids.every((id) => ledger.record(id)?.state === 'revoking');
+  }
+
+  /** The highest claim of what can be read, tombstones included. */
+  function readableClaim(): number {
+    let highest = ledger.book.store.nullClaim;
+    for (const id of ledger.book.claimants) highest = Math.max(highest, ledger.record(id)?.defaultClaim ?? 0);
+    return highest;
+  }
+
+  /** True if the default is among what cannot be read. */
+  function isLost(): boolean {
+    const highest = readableClaim();
+    return [...ledger.book.lostClaims.values()].some((claim) => claim > highest);
   }
 
   /** A tombstone may be what says that nobody is the default. Before its place is taken the store record says so: nothing is promoted. */

@@ -23,7 +23,7 @@ import { accessTokenIn, refreshTokenIn } from '../oauth/token-response.js';
 import type { Platform } from '../platform/platform.js';
 import { gone } from './credential.js';
 import { closed, finished, tombstoneOf } from './drafts.js';
-import type { RefreshContext, Unwritten } from './refresh-steps.js';
+import type { RefreshContext, RefreshRequest, Renewed, Seen, Unwritten } from './refresh-steps.js';
 import type { RecordDraft } from './writing.js';
 
 /** A request of a dead or parked holder may still be on its way for this long, in milliseconds. */
@@ -49,6 +49,22 @@ export function holds(current: OpenRecord, { refreshToken, generation }: SentGra
 /** True if the record is still of the login that was to be renewed. */
 export function isSameSession(stored: CredentialRecord | undefined, { claims }: Pick<Grant, 'claims'>): boolean {
   return stored?.state === 'active' && stored.claims?.sub === claims?.sub;
+}
+
+/** True if what is at hand serves who asked: nothing has to be sent. */
+export function isEnough(
+  one: Renewed,
+  leftMs: number,
+  generation: number,
+  seen: Seen,
+  { minValidityMs, refused }: RefreshRequest,
+): boolean {
+  if (refused !== undefined) return leftMs > 0 && one.accessToken !== refused;
+  if (minValidityMs !== null && leftMs > minValidityMs) return true;
+  // Another's renewal: where access tokens are not shared, it leaves this program the one it had.
+  const isRenewed = generation > seen.generation && one.accessToken !== seen.accessToken;
+  // One that was asked for since then lasts as long as any that could be had now.
+  return isRenewed && leftMs > 0 && (minValidityMs === null || one.issuedAt >= seen.at);
 }
 
 /** Why no request can be made for a record; `undefined` if one can. */

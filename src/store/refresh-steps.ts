@@ -21,7 +21,7 @@ import { asCredentialError, CredentialError, StorageError } from '../errors.js';
 import type { OAuth2Client } from '../oauth/client.js';
 import type { Platform } from '../platform/platform.js';
 import { randomFraction, randomText } from '../platform/random.js';
-import { closed, finished } from './drafts.js';
+import { closed, finished, isOf } from './drafts.js';
 import type { Following } from './following.js';
 import type { Ledger } from './ledger.js';
 import type { Loop } from './loop.js';
@@ -31,6 +31,7 @@ import {
   errorOf,
   grantOf,
   holds,
+  isEnough,
   isSameSession,
   isTransient,
   notReady,
@@ -89,10 +90,8 @@ export interface RefreshContext {
 
 /** Answers that could not be written, by id. They are used before anything is sent again. */
 export type Unwritten = Map<string, { readonly sent: string | undefined; readonly answer: StagedAnswer }>;
-
 /** What a refresh gave. */
 export type Renewed = Token | ChildToken;
-
 /** How a refresh ended; `begun` is the generation it had set out to renew, if it came to that. */
 export type RefreshEnd =
   | { readonly ending: 'served'; readonly renewed: Renewed }
@@ -128,22 +127,6 @@ export async function runRefresh(
   return { ending: ending === 'served' ? 'gone' : ending, error: errorOf(ending, episode.failure()), begun: episode.begun() };
 }
 
-/** True if what is at hand serves who asked: nothing has to be sent. */
-export function isEnough(
-  one: Renewed,
-  leftMs: number,
-  generation: number,
-  seen: Seen,
-  { minValidityMs, refused }: RefreshRequest,
-): boolean {
-  if (refused !== undefined) return leftMs > 0 && one.accessToken !== refused;
-  if (minValidityMs !== null && leftMs > minValidityMs) return true;
-  // Another's renewal: where access tokens are not shared, it leaves this program the one it had.
-  const isRenewed = generation > seen.generation && one.accessToken !== seen.accessToken;
-  // One that was asked for since then lasts as long as any that could be had now.
-  return isRenewed && leftMs > 0 && (minValidityMs === null || one.issuedAt >= seen.at);
-}
-
 interface Episode {
   readonly steps: { readonly [S in Step]: (refresh: Refresh) => Promise<Results[S]> };
   renewed(): Renewed | undefined;
@@ -164,12 +147,19 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
   let renewed: Renewed | undefined;
   let failure: CredentialError | undefined;
   let begun: number | undefined;
+  let begunWith: string | undefined; // the access token that was there
   let mustRead = false;
   let isUnread = false; // the record is what this tab last knew of it
 
   const begin = (): void => {
     if (begun === undefined) loop.dispatch([{ type: 'refresh_started', id, generation: record.generation }], 'here');
     begun = record.generation;
+    begunWith = record.secrets?.accessToken;
+  };
+  /** True where a sign-in has put another token in the place of that: what failed says nothing of it. */
+  const isReplaced = (): boolean => {
+    const now = ledger.record(id);
+    return now?.state === 'active' && now.generation !== begun && isOpen(now) && now.secrets?.accessToken !== begunWith;
   };
   /** Changes the record if it still holds what was sent, or says that this refresh is under way: then only a parked one wrote in between. */
   const change = (what: (current: OpenRecord) => RecordDraft | null, me?: string): Promise<CredentialRecord | null> =>
@@ -281,6 +271,8 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
       return outcomeOf(failure, target);
     }
   };
+  const retract = (me: string): Promise<unknown> =>
+    writing.updateOpen(id, (current) => (isOf(current, me) ? closed(current) : null), { isQuiet: true }).catch(() => null);
   const judge: Episode['steps']['judge'] = async ({ me }) => {
     if (answer === undefined) throw new TypeError('no answer');
     try {
@@ -295,6 +287,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
       if (isTransient(failure) && before?.staged && holds(before, grant)) return 'not_yet'; // judged again by the next refresh
       await salvage(context, client, grant, isToken(answer) ? '' : answer.text, failure, wasWaiting ? record.intent?.holder : me);
       if (!(failure instanceof StorageError)) unwritten.delete(id);
+      if (isToken(answer)) await retract(me); // no request was sent, of which nobody knows what came
       return 'refused';
     }
   };
@@ -324,21 +317,22 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
       return stored?.state === 'needs_sign_in' ? 'needs_sign_in' : 'gone';
     }
     // RF-5: where another token is stored by now, ours is dropped, not revoked: that might end the other one, too.
-    renewed = served(child);
+    renewed = served(child, written);
     if (!renewed) return 'too_short';
     return written ? 'committed' : 'superseded';
   };
   /** What serves the caller after an answer: that to its own question does, what waited may have expired meanwhile (E18). */
-  const served = (child: ChildToken | undefined): Renewed | undefined => {
+  const served = (child: ChildToken | undefined, isOwn: boolean): Renewed | undefined => {
     if (targetKey(targetOf(answer)) !== targetKey(target)) return undefined;
     const one = target ? child : ledger.token(id);
-    return one && wasWaiting && remainingMs(one) <= (request.minValidityMs ?? 0) ? undefined : (one ?? undefined);
+    const leastMs = wasWaiting ? (request.minValidityMs ?? 0) : isOwn ? -Infinity : 0;
+    return one && remainingMs(one) > leastMs ? one : undefined;
   };
 
   return {
     renewed: () => renewed,
     failure: () => failure,
-    begun: () => begun,
+    begun: () => (isReplaced() ? undefined : begun),
     steps: {
       read,
       prepare: async () => {
@@ -381,17 +375,12 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
         return written ? 'done' : 'overtaken';
       },
       retract: async ({ me }) => {
-        await writing.updateOpen(id, (current) => (isOf(current, me) ? closed(current) : null), { isQuiet: true }).catch(() => null);
+        await retract(me);
         return 'done';
       },
       end: () => Promise.reject(new TypeError('the refresh has ended')),
     },
   };
-}
-
-/** True if the record says that this refresh is under way. */
-function isOf({ state, intent }: CredentialRecord, me: string | undefined): boolean {
-  return state === 'active' && intent !== undefined && intent.holder === me;
 }
 
 /** What an answer was asked for; `undefined`: the token itself. */

@@ -9,10 +9,9 @@ import { childFor, targetKey } from '../credential/children.js';
 import { isOpen, type Target } from '../credential/record.js';
 import { asCredentialError, CredentialError } from '../errors.js';
 import { inProcessLocks } from '../platform/in-process-locks.js';
-import { asksForUser, isRejected } from './refresh-answers.js';
+import { asksForUser, isEnough, isRejected } from './refresh-answers.js';
 import { createRefreshLocks, type RefreshLocks } from './refresh-locks.js';
 import {
-  isEnough,
   runRefresh,
   type RefreshContext,
   type RefreshEnd,

@@ -46,8 +46,9 @@ export type RevokeTarget = 'all' | 'access' | 'refresh';
 /** Revokes, and removes the credential unless something usable is left of it. */
 export async function revoke(context: RevocationContext, id: string, target: RevokeTarget): Promise<RevokeResult> {
   const { ledger, writing } = context;
+  if (target === 'refresh') await context.following.reread(id).catch(() => undefined); // a sign-in elsewhere may have brought one
   if (target !== 'all' && ledger.record(id)?.state === 'active') {
-    const opening = ledger.openInTime(id);
+    const opening = ledger.openInTime(id, target === 'refresh' ? DEADLINE_MS : undefined);
     const record = await (target === 'access' ? opening : opening.catch(() => undefined)); // what cannot be opened is removed
     const isKept = record?.state === 'active' && hasRefreshToken(record) === (target === 'access');
     if (isKept) return target === 'access' ? revokeAccessToken(context, record) : NOTHING_TO_REVOKE;
@@ -131,7 +132,8 @@ async function revokeAccessToken(context: RevocationContext, record: OpenRecord)
   const deadline = deadlineOf(context.platform);
   try {
     const accessToken = await Promise.race([askServer(deadline, context.clientOf(record), dead, 'access_token'), deadline.passed]);
-    const isThere = written !== null || context.ledger.record(record.id)?.state === 'active'; // else it was removed meanwhile
+    const now = context.ledger.record(record.id)?.state;
+    const isThere = written !== null || now === 'active' || now === 'needs_sign_in'; // else it was removed meanwhile
     return { local: isThere ? 'kept' : 'removed', refreshToken: NOT_ASKED, accessToken };
   } finally {
     deadline.cancel();

@@ -220,6 +220,7 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
     open,
     command,
     living: bring,
+    isClosing: () => closing !== undefined,
     clientOf: (id) => {
       const record = ledger.record(id);
       return record && clients.ofRecord(record);

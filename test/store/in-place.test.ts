@@ -1,9 +1,17 @@
 // A token that takes another's place, an id that reads like another's, an end that comes meanwhile: what is asked then is asked of the present.
 import { CredentialError } from '../../src/errors.js';
-import type { StoredRecord } from '../../src/storage/storage.js';
+import { refusal } from '../support/fake-client.js';
+import type { FakeDisk } from '../support/fake-disk.js';
 import { closeAll, codeOf, createWorld, settle } from '../support/fixture.js';
 
 afterEach(closeAll);
+
+/** Makes a record unreadable, until the returned function is called. */
+function spoil({ records, record }: FakeDisk, id: string): () => void {
+  const whole = record(id);
+  records.set(id, { ...whole, tags: 'none' });
+  return () => void records.set(id, whole);
+}
 
 /** A credential whose token has expired, and a refresh of it that hangs. */
 async function hanging() {
@@ -34,6 +42,32 @@ describe('a sign-in that takes the place of a token whose refresh hangs', () => 
     const token = authority.signIn();
     await (where === 'here' ? store : other).store(token, { replace: credential.id });
     expect(await waiting).toBe(token.accessToken);
+  });
+
+  it('gives who waits for a token of hers none of another user', async () => {
+    const { store, authority, credential, waiting } = await hanging();
+    const bob = authority.signIn({ sub: 'bob' });
+    await store.store(bob, { replace: credential });
+    authority.refreshes[0]?.answer();
+    expect(await codeOf(waiting)).toBe('credential_removed');
+  });
+
+  it.each(['503', 'interaction'] as const)('is not blamed for what came of the former token late: %s', async (what) => {
+    const { store, authority, browser, credential } = await hanging();
+    const events: string[] = [];
+    store.events$.subscribe(({ type }) => events.push(type));
+    await store.store(authority.signIn({ sub: 'bob' }), { replace: credential });
+    authority.refreshes[0]?.answer(
+      what === '503'
+        ? new CredentialError('server_unavailable', 'later', { status: 503, retryAfterMs: 300_000 })
+        : refusal('interaction_required'),
+    );
+    await browser.advance(1_000);
+    expect(events.filter((type) => type !== 'token_replaced')).toEqual([]);
+    const renewing = credential.refresh();
+    await settle();
+    authority.refreshes[1]?.answer();
+    expect((await renewing).claims?.sub).toBe('bob');
   });
 
   it('E60 E63 a refresh that is asked for then is that of the new token, and the late answer changes nothing', async () => {
@@ -114,6 +148,15 @@ describe('a revocation of what is not there', () => {
   });
 });
 
+it('a revocation of the refresh token looks whether there is one by now', async () => {
+  const { openTab, authority } = createWorld();
+  const [first, second] = [await openTab(), await openTab({ platform: { openChannel: undefined } })];
+  const credential = await first.store.store(authority.signIn({ refreshable: false }));
+  const theirs = await second.store.with(credential.id);
+  await first.store.store(authority.signIn(), { replace: credential });
+  expect(await theirs?.revoke('refresh')).toMatchObject({ local: 'removed', refreshToken: { status: 'revoked' } });
+});
+
 describe('E62 a default that a start cannot read', () => {
   async function withLostDefault() {
     const world = createWorld();
@@ -122,16 +165,10 @@ describe('E62 a default that a start cannot read', () => {
     const bob = await store.store(world.authority.signIn({ sub: 'bob' }));
     await store.setDefault(bob);
     await store.close();
-    const whole = world.disk.record(bob.id);
-    const plant = async (value: Readonly<Record<string, unknown>>): Promise<void> => {
-      const storage = world.disk.storage();
-      await storage.open();
-      expect(await storage.write(value as unknown as StoredRecord, Number(world.disk.record(bob.id)['revision']))).toBe(true);
-    };
-    await plant({ ...whole, tags: 'none' });
+    const mend = spoil(world.disk, bob.id);
     const tab = await world.openTab();
     await tab.store.ready;
-    return { ...world, ...tab, alice, bob, mend: () => plant(whole) };
+    return { ...world, ...tab, alice, bob, mend };
   }
 
   it('is nobody, not another user', async () => {
@@ -146,6 +183,45 @@ describe('E62 a default that a start cannot read', () => {
     expect(store.snapshot().defaultId).toBe(credential.id);
   });
 
+  it('is not who signs in next, where it was not the default', async () => {
+    const { openTab, authority, disk } = createWorld();
+    const { store } = await openTab();
+    const lost = await store.store(authority.signIn({ sub: 'alice' }));
+    const bob = await store.store(authority.signIn({ sub: 'bob' }));
+    await store.store(authority.signIn({ sub: 'carol' }));
+    await store.setDefault(bob);
+    await bob.remove();
+    await store.close();
+    spoil(disk, lost.id);
+    const { store: again } = await openTab();
+    await again.store(authority.signIn({ sub: 'dave' }));
+    expect(again.snapshot().defaultId).toBeNull();
+  });
+
+  it('is nobody here alone: a sweep takes it away from no tab that can read it', async () => {
+    const { openTab, authority, browser, disk } = createWorld();
+    const { store } = await openTab();
+    const alice = await store.store(authority.signIn({ sub: 'alice' }));
+    const bob = await store.store(authority.signIn({ sub: 'bob' }));
+    await bob.remove();
+    await browser.advance(25 * 3_600_000);
+    const mend = spoil(disk, alice.id);
+    const { store: blind } = await openTab();
+    await browser.advance(1_000);
+    expect(blind.snapshot().defaultId).toBeNull();
+    expect(store.snapshot().defaultId).toBe(alice.id);
+    mend();
+    expect((await openTab()).store.snapshot().defaultId).toBe(alice.id);
+  });
+
+  it('is nobody for good once the program says so', async () => {
+    const { store, bob, mend } = await withLostDefault();
+    await store.setDefault(null);
+    mend();
+    await store.with(bob.id);
+    expect(store.snapshot().defaultId).toBeNull();
+  });
+
   it('is whom the program chooses, also after another start', async () => {
     const { store, alice, openTab } = await withLostDefault();
     await store.setDefault(alice.id);
@@ -157,7 +233,7 @@ describe('E62 a default that a start cannot read', () => {
 
   it('is itself again once it can be read', async () => {
     const { store, bob, mend } = await withLostDefault();
-    await mend();
+    mend();
     await store.with(bob.id);
     expect(store.snapshot().defaultId).toBe(bob.id);
   });

@@ -33,6 +33,36 @@ describe('E42 TM-2 a clock that is set back', () => {
     expect(authority.refreshes).toHaveLength(1); // the new one has an age
   });
 
+  it('at a start only: once it is set right the token is what it was', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const { store } = await openTab();
+    const token = authority.signIn({ refreshable: false });
+    const { id } = await store.store(token);
+    await store.close();
+    const right = browser.now();
+    browser.setClock(right - DAY_MS);
+    const { store: again } = await openTab();
+    const credential = await found(again, id);
+    await browser.advance(10_000);
+    expect(credential.status.token).toBe('expired');
+    browser.setClock(right + 10_000);
+    await browser.advance(60_000);
+    expect(credential.status.token).toBe('valid');
+    expect(await credential.accessToken()).toBe(token.accessToken);
+  });
+
+  it('before another tab signed in: what is read of that has no full new life', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const [first, second] = [await openTab(), await openTab()];
+    const token = authority.signIn();
+    browser.setClock(browser.now() - DAY_MS);
+    await first.store.store(token);
+    await settle();
+    const credential = await found(second.store, token.id);
+    expect(await credential.accessToken()).not.toBe(token.accessToken);
+    expect(authority.refreshes).toHaveLength(1);
+  });
+
   it('by minutes, as by the next setting of the clock: the token is used, and no longer than it lives', async () => {
     const { openTab, authority, browser } = createWorld();
     const { store } = await openTab();
