@@ -117,7 +117,8 @@ export function createLiving(context: LivingContext): Living {
   const { trust, used } = context.credentials;
   const renewal = createRenewal({ ...context, isAhead: context.renewsAhead, used });
   const attacked = new Set<string>();
-  const refresher = createRefresher({ ...parts, renewal, attacked });
+  const sending = new Set<string>();
+  const refresher = createRefresher({ ...parts, renewal, attacked, sending });
   const lookup = createLookup();
   const find = (query: CredentialQuery): readonly string[] => lookup.ids(compileQuery(query), loop.snapshot().credentials);
   const membership = createMembership({ ...parts, find });
@@ -154,15 +155,14 @@ export function createLiving(context: LivingContext): Living {
   const letLeave = (id: string): void => {
     if (!attacked.has(id)) waiters.get(id)?.forEach(({ leave }) => leave());
   };
-  /** Somebody else has renewed the token: who waits for a lock, or for an answer, is served by it. */
+  /** Somebody else has brought a token: who waits for a lock is served by it, and who waits for an answer that may never come. */
   const look = (id: string): void => {
     refresher.look(id);
-    if (!waiters.has(id)) return;
-    const tell = (): void => {
-      refresher.look(id);
-      waiters.get(id)?.forEach((waiter) => waiter.look());
-    };
-    ledger.open(id).then(tell, () => undefined); // an event says what cannot be opened
+    if (!waiters.has(id) || !sending.has(id)) return; // else what is under way ends by itself
+    ledger.open(id).then(
+      () => waiters.get(id)?.forEach((waiter) => waiter.look()),
+      () => undefined, // an event says what cannot be opened
+    );
   };
   /** One that was answered with an error a moment ago is not asked again at once, unless another tab has the token by now. */
   const renewed = async (id: string, request: RefreshRequest): Promise<Renewed> => {

@@ -83,6 +83,8 @@ export interface RefreshContext {
   readonly platform: Pick<Platform, 'now' | 'monotonicNow' | 'setTimer' | 'crypto' | 'isOnline'>;
   /** Ids of credentials that a refresh is about to remove, since an answer was an attack: it will say so to those who wait for it. */
   readonly attacked: Set<string>;
+  /** Ids of credentials for which an answer is waited for. */
+  readonly sending: Set<string>;
   readonly isClosing: () => boolean;
   /** The client a record belongs to; `undefined` where none is configured: then nothing is ever sent. */
   readonly clientOf: (record: CredentialRecord) => OAuth2Client | undefined;
@@ -254,6 +256,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
   };
   const send: Episode['steps']['send'] = async () => {
     begin(); // if the intent was written though the storage said no, a reading has led here
+    context.sending.add(id);
     try {
       const { renew, issuer } = client;
       if (renew) {
@@ -269,6 +272,8 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
     } catch (error) {
       failure = asCredentialError(error, 'renewal_failed', 'The function that renews tokens failed.');
       return outcomeOf(failure, target);
+    } finally {
+      context.sending.delete(id);
     }
   };
   const retract = (me: string): Promise<unknown> =>

@@ -86,7 +86,7 @@ function hasRefreshToken({ secrets, staged }: OpenRecord): boolean {
 }
 
 const NOT_ASKED: RemoteRevocation = { status: 'not_asked' };
-const NOTHING_TO_REVOKE: RevokeResult = Object.freeze({ local: 'kept', refreshToken: { status: 'absent' }, accessToken: NOT_ASKED });
+const NOTHING_TO_REVOKE = Object.freeze<RevokeResult>({ local: 'kept', refreshToken: { status: 'absent' }, accessToken: NOT_ASKED });
 /** What cannot be opened cannot be revoked. */
 const LOST: RemoteRevocation = { status: 'failed', code: 'key_lost' };
 
