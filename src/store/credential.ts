@@ -6,6 +6,7 @@
 import { defer, distinctUntilChanged, map, switchMap, takeWhile, type Observable } from 'rxjs';
 import { defaultGraceMs } from '../credential/expiry.js';
 import type { ResourceChallenge } from '../credential/actions.js';
+import { assertKnown } from '../credential/known.js';
 import type { CredentialRecord } from '../credential/record.js';
 import type { CredentialState, CredentialStatus, TokenMetadata } from '../credential/state.js';
 import type { IdTokenClaims, Token } from '../credential/token.js';
@@ -64,7 +65,7 @@ export interface Credential extends CredentialView {
    * yet, that one is returned.
    *
    * @throws {CredentialError} `needs_sign_in`, `needs_interaction`, `no_refresh_token`, `credential_removed`, `store_closed`, `aborted`,
-   * or what the renewal failed with
+   * or what the renewal failed with; {TypeError} an option that is wrong or unknown
    */
   accessToken(options?: AccessTokenOptions): Promise<string>;
   /** Renews the token. Callers at the same time share one request; all tabs together send one. Resolves when the new token is stored. */
@@ -170,7 +171,7 @@ export function createCredentialFactory(context: CredentialContext): CredentialF
         if (instant < live.until && instant < trust.until && monotonicNow() < live.monotonicUntil) return live.accessToken;
       }
       if (options === undefined) return shared(context, this.#entry);
-      return abortable(() => usableAccessToken(context, this.#entry, options), options.signal);
+      return conditional(context, this.#entry, options);
     }
     async refresh(): Promise<Token> {
       return command((living) => living.refresh(this.id, { minValidityMs: null }));
@@ -252,6 +253,14 @@ function shared(context: CredentialContext, entry: Entry): Promise<string> {
   const clear = (): void => void (entry.asking === asking && (entry.asking = undefined));
   asking.then(clear, clear);
   return (entry.asking = asking);
+}
+
+/** The way of a caller with conditions of its own. */
+async function conditional(context: CredentialContext, entry: Entry, options: AccessTokenOptions): Promise<string> {
+  assertKnown(options, 'options of accessToken', 'minValidityMs, forceRefresh, refused, scope, resource, signal');
+  const { signal } = options as { readonly signal?: Partial<AbortSignal> };
+  if (signal && signal.aborted === undefined) throw new TypeError('signal must be an AbortSignal: pass controller.signal');
+  return abortable(() => usableAccessToken(context, entry, options), options.signal);
 }
 
 /** The access token after whatever opening and renewal it needs; what is good is at hand for the next reader. */
