@@ -205,4 +205,17 @@ describe('store', () => {
     await expect(store.store(authority.signIn(), { tags: 'work' as never })).rejects.toThrow(TypeError);
     expect(disk.records.size).toBe(0);
   });
+
+  it.each<[unknown, RegExp]>([
+    [['work'], /^options of store must be an object with tags, replace$/],
+    [null, /^options of store must be an object/],
+    [{ tag: ['work'] }, /^options of store must not have tag; use tags, replace$/],
+  ])('options that would be taken for none are refused by name: %j', async (options, message) => {
+    const { openTab, authority, disk } = createWorld();
+    const { store } = await openTab();
+    const storing = store.store(authority.signIn(), options as never);
+    await expect(storing).rejects.toThrow(TypeError);
+    await expect(storing).rejects.toThrow(message);
+    expect(disk.records.size).toBe(0);
+  });
 });
