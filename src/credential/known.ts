@@ -3,11 +3,13 @@
  *
  * @module
  */
-import { isPlainObject } from './data.js';
 
-/** @throws {TypeError} `given` is no object, or has a member that is not among the `known`, which are separated by `, ` */
-export function assertKnown(given: unknown, what: string, known: string): void {
-  if (!isPlainObject(given)) throw new TypeError(`${what} must be an object with ${known}`);
-  for (const name of Object.keys(given))
-    if (!known.split(', ').includes(name)) throw new TypeError(`${what} must not have ${name}; use ${known}`);
+/**
+ * @param rest what is left of options when those that are read are taken away; of a text or a list its places are
+ * @param taken what there is to pass, for the message
+ * @throws {TypeError} something is left
+ */
+export function assertNothingElse(rest: object, taken: string): void {
+  const [odd] = Object.keys(rest);
+  if (odd !== undefined) throw new TypeError(`${taken}, not ${odd}`);
 }

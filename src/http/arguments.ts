@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { isPlainObject } from '../credential/data.js';
+import type { StoreOfCredentials } from './choice.js';
 
 /** @throws {TypeError} no store, no resources, or an option of the wrong type */
 export function assertArguments(store: unknown, options: unknown): void {
-  if (!isPlainObject(store) || typeof store['getDefault'] !== 'function')
-    throw new TypeError('store must be a store: what createCredentialStore returns, not a function or a promise of it');
+  if (typeof (store as Partial<StoreOfCredentials> | null | undefined)?.getDefault !== 'function')
+    throw new TypeError('store must be what createCredentialStore returned');
   // `fetch` is an option of those who send by it
   const { resources, baseUrl, stepUp, fetch, ...times } = (options ?? {}) as Partial<Record<string, unknown>>;
   if (!Array.isArray(resources)) throw new TypeError('resources must be a list of URLs; an empty one means that no token goes anywhere');

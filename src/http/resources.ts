@@ -5,7 +5,7 @@
  * @module
  */
 import { isPlainObject } from '../credential/data.js';
-import { assertKnown } from '../credential/known.js';
+import { assertNothingElse } from '../credential/known.js';
 import { assertScope } from '../credential/scope.js';
 import { isResource } from '../credential/token.js';
 import { assertChoice, type CredentialChoice } from './choice.js';
@@ -110,7 +110,6 @@ function longestOf({ places, longest }: Site, pathname: string, method: string):
 function placeOf(entry: unknown): Place {
   const resource = (typeof entry === 'string' ? { url: entry } : entry) as ProtectedResource;
   if (!isPlainObject(resource) || typeof resource.url !== 'string') throw new TypeError('resources must be URLs, or objects with a url');
-  assertKnown(resource, 'an entry of resources', 'url, methods, credential, scope, resource');
   const { origin, pathname } = placeUrl(resource.url);
   assertMembers(resource);
   return {
@@ -132,7 +131,8 @@ function placeUrl(text: string): URL {
   return url;
 }
 
-function assertMembers({ methods, credential, scope, resource }: ProtectedResource): void {
+function assertMembers({ url: _url, methods, credential, scope, resource, ...rest }: ProtectedResource): void {
+  assertNothingElse(rest, 'a resource takes url, methods, credential, scope and resource');
   if (methods !== undefined && !(Array.isArray(methods) && methods.length > 0 && methods.every((one) => typeof one === 'string')))
     throw new TypeError('methods of a resource must be a list such as ["GET", "HEAD"]; leave it out for all');
   if (credential !== undefined) assertChoice(credential);

@@ -6,7 +6,7 @@
 import { defer, distinctUntilChanged, map, switchMap, takeWhile, type Observable } from 'rxjs';
 import { defaultGraceMs } from '../credential/expiry.js';
 import type { ResourceChallenge } from '../credential/actions.js';
-import { assertKnown } from '../credential/known.js';
+import { assertNothingElse } from '../credential/known.js';
 import type { CredentialRecord } from '../credential/record.js';
 import type { CredentialState, CredentialStatus, TokenMetadata } from '../credential/state.js';
 import type { IdTokenClaims, Token } from '../credential/token.js';
@@ -170,8 +170,8 @@ export function createCredentialFactory(context: CredentialContext): CredentialF
         const instant = now();
         if (instant < live.until && instant < trust.until && monotonicNow() < live.monotonicUntil) return live.accessToken;
       }
-      if (options === undefined) return shared(context, this.#entry);
-      return conditional(context, this.#entry, options);
+      if (!options) return shared(context, this.#entry);
+      return abortable(() => usableAccessToken(context, this.#entry, options), options.signal);
     }
     async refresh(): Promise<Token> {
       return command((living) => living.refresh(this.id, { minValidityMs: null }));
@@ -255,17 +255,10 @@ function shared(context: CredentialContext, entry: Entry): Promise<string> {
   return (entry.asking = asking);
 }
 
-/** The way of a caller with conditions of its own. */
-async function conditional(context: CredentialContext, entry: Entry, options: AccessTokenOptions): Promise<string> {
-  assertKnown(options, 'options of accessToken', 'minValidityMs, forceRefresh, refused, scope, resource, signal');
-  const { signal } = options as { readonly signal?: Partial<AbortSignal> };
-  if (signal && signal.aborted === undefined) throw new TypeError('signal must be an AbortSignal: pass controller.signal');
-  return abortable(() => usableAccessToken(context, entry, options), options.signal);
-}
-
 /** The access token after whatever opening and renewal it needs; what is good is at hand for the next reader. */
 async function usableAccessToken(context: CredentialContext, entry: Entry, options: AccessTokenOptions): Promise<string> {
-  const { minValidityMs, forceRefresh, scope, resource, refused } = options;
+  const { minValidityMs, forceRefresh, scope, resource, refused, signal: _signal, ...rest } = options;
+  assertNothingElse(rest, 'accessToken takes AccessTokenOptions');
   assertDuration(minValidityMs, 'minValidityMs');
   await context.open();
   if (scope !== undefined || resource !== undefined || refused !== undefined)
@@ -329,6 +322,7 @@ function abortable<T>(ask: () => Promise<T>, signal: AbortSignal | undefined): P
   if (!signal) return ask();
   return new Promise<T>((resolve, reject) => {
     const stop = (): void => reject(new CredentialError('aborted', 'The caller stopped waiting; the refresh itself goes on.'));
+    if ((signal as Partial<AbortSignal>).aborted === undefined) throw new TypeError('signal must be a signal: pass controller.signal');
     if (signal.aborted) return stop(); // nothing is asked
     signal.addEventListener('abort', stop, { once: true });
     ask()

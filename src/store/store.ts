@@ -7,7 +7,7 @@
 import { defer, distinctUntilChanged, map, switchMap, type Observable } from 'rxjs';
 import type { CredentialEvent } from '../credential/actions.js';
 import { isPlainObject } from '../credential/data.js';
-import { assertKnown } from '../credential/known.js';
+import { assertNothingElse } from '../credential/known.js';
 import type { CredentialQuery } from '../credential/query.js';
 import type { StoreState } from '../credential/state.js';
 import type { Token } from '../credential/token.js';
@@ -300,9 +300,8 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
       ),
     snapshot: () => loop.snapshot(),
     client: (name) => clients.named(name),
-    store: async (token, given = {}) => {
-      assertKnown(given, 'options of store', 'tags, replace');
-      const { tags, replace } = given;
+    store: async (token, { tags, replace, ...rest } = {}) => {
+      assertNothingElse(rest, 'store takes tags and replace');
       const place = idOf(replace);
       if (replace !== undefined && typeof place !== 'string') throw new TypeError('replace must be a credential or its id');
       const id = await command((all) => all.store(token, tags, place as string | undefined));
@@ -326,7 +325,7 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
     },
     setDefault: async (credential) => {
       const id = credential && idOf(credential);
-      if (id !== null && typeof id !== 'string') throw new TypeError('setDefault: pass a credential, its id, or null for nobody');
+      if (id !== null && typeof id !== 'string') throw new TypeError('setDefault takes a credential, its id, or null');
       await command((all) => all.setDefault(id));
     },
     allIDs: async () => {

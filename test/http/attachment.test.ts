@@ -1247,7 +1247,7 @@ describe('the policy', () => {
     const { store, credential } = await signedIn();
     for (const wrong of [() => store, Promise.resolve(store), credential, undefined])
       expect(() => createAttachmentPolicy(wrong as never, { resources: [API] })).toThrow(
-        /^store must be a store: what createCredentialStore/,
+        /^store must be what createCredentialStore returned$/,
       );
   });
 

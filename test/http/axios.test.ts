@@ -221,5 +221,7 @@ it.each([
 it('forgotten options, and what is no store, are missed by name at once', async () => {
   const { store, credential } = await setUp();
   expect(() => credentialsInterceptor(store, undefined as never)).toThrow(/^resources must be a list of URLs/);
-  expect(() => credentialsInterceptor(credential as never, { resources: [API] })).toThrow(/^store must be a store/);
+  expect(() => credentialsInterceptor(credential as never, { resources: [API] })).toThrow(
+    /^store must be what createCredentialStore returned$/,
+  );
 });

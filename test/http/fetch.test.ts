@@ -511,5 +511,5 @@ it('a wrong option is a TypeError at once', async () => {
   expect(() => createFetch(store, { resources: [], baseUrl: API as never })).toThrow(/^baseUrl must be a function/);
   expect(() => createFetch(store, { resources: [], stepUp: true as never })).toThrow(/^stepUp must be a function/);
   expect(() => createFetch(store, undefined as never)).toThrow(/^resources must be a list of URLs/);
-  expect(() => createFetch((() => store) as never, { resources: [API] })).toThrow(/^store must be a store/);
+  expect(() => createFetch((() => store) as never, { resources: [API] })).toThrow(/^store must be what createCredentialStore returned$/);
 });

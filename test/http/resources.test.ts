@@ -352,7 +352,7 @@ describe('entries that say more', () => {
     ['method', { method: 'GET' }],
   ])('6750-2 a member that nobody reads is a TypeError that names it: %s would weaken what is sent', (name, member) => {
     expect(() => createResourceMatcher([{ url: API, ...member }])).toThrow(
-      new TypeError(`an entry of resources must not have ${name}; use url, methods, credential, scope, resource`),
+      new TypeError(`a resource takes url, methods, credential, scope and resource, not ${name}`),
     );
   });
 

@@ -119,11 +119,11 @@ describe('an access token for less scope', () => {
   });
 
   it.each<[unknown, string]>([
-    ['read', 'options of accessToken must be an object with minValidityMs, forceRefresh, refused, scope, resource, signal'],
-    [null, 'options of accessToken must be an object with minValidityMs, forceRefresh, refused, scope, resource, signal'],
-    [{ scopes: 'read' }, 'options of accessToken must not have scopes; use minValidityMs, forceRefresh, refused, scope, resource, signal'],
-    [{ signal: new AbortController() }, 'signal must be an AbortSignal: pass controller.signal'],
-    [{ signal: true }, 'signal must be an AbortSignal: pass controller.signal'],
+    ['read', 'accessToken takes AccessTokenOptions, not 0'],
+    [['read'], 'accessToken takes AccessTokenOptions, not 0'],
+    [{ scopes: 'read' }, 'accessToken takes AccessTokenOptions, not scopes'],
+    [{ signal: new AbortController() }, 'signal must be a signal: pass controller.signal'],
+    [{ signal: true }, 'signal must be a signal: pass controller.signal'],
   ])('TMB-1 asked for by what nobody reads is no token that can do everything: %j', async (options, message) => {
     const { credential } = await signedIn();
     await expect(credential.accessToken(options as never)).rejects.toThrow(new TypeError(message));

@@ -7,9 +7,7 @@ describe('the default credential', () => {
     const { openTab, authority } = createWorld();
     const { store } = await openTab();
     const credential = await store.store(authority.signIn());
-    await expect(store.setDefault(wrong as never)).rejects.toThrow(
-      new TypeError('setDefault: pass a credential, its id, or null for nobody'),
-    );
+    await expect(store.setDefault(wrong as never)).rejects.toThrow(new TypeError('setDefault takes a credential, its id, or null'));
     expect(await store.getDefault()).toBe(credential);
   });
 

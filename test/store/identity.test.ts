@@ -207,9 +207,8 @@ describe('store', () => {
   });
 
   it.each<[unknown, RegExp]>([
-    [['work'], /^options of store must be an object with tags, replace$/],
-    [null, /^options of store must be an object/],
-    [{ tag: ['work'] }, /^options of store must not have tag; use tags, replace$/],
+    [['work'], /^store takes tags and replace, not 0$/],
+    [{ tag: ['work'] }, /^store takes tags and replace, not tag$/],
   ])('options that would be taken for none are refused by name: %j', async (options, message) => {
     const { openTab, authority, disk } = createWorld();
     const { store } = await openTab();
