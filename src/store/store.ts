@@ -90,6 +90,8 @@ export interface CredentialStore {
   allIDs(): Promise<readonly string[]>;
   /** Forgets everything in this storage, unreadable records too, in one write. The server is not asked. */
   clear(): Promise<void>;
+  /** The state now, as `snapshot()`: a store can be logged. */
+  toJSON(): StoreState;
   /** Refuses new commands, lets sent refreshes finish, then releases timers, locks and channels. */
   close(): Promise<void>;
 }
@@ -299,6 +301,7 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
         map(handlesOf),
       ),
     snapshot: () => loop.snapshot(),
+    toJSON: () => loop.snapshot(),
     client: (name) => clients.named(name),
     store: async (token, { tags, replace, ...rest } = {}) => {
       assertNothingElse(rest, 'store takes tags and replace');

@@ -26,20 +26,14 @@ export interface FileStorageOptions {
  * @throws {StorageError} from every method, `storage_failed`: the disk is full or broken, or the folder is a link, of another owner or
  * open to others; the message says what to type
  */
-export function fileStorage({
-  folder,
-  namespace = 'rx-credentials',
-  platform = defaultPlatform(),
-}: FileStorageOptions = NONE): CredentialStorage {
+export function fileStorage(options: FileStorageOptions): CredentialStorage {
+  const { folder, namespace = 'rx-credentials', platform = defaultPlatform() } = { ...options }; // forgotten, it is `folder` that is missed
   assertText(folder, 'folder');
   assertText(namespace, 'namespace');
   if (/^~($|[\\/])/.test(folder)) throw new TypeError('folder: "~" is not expanded; use join(os.homedir(), …)');
   if (folder.includes('\0')) throw new TypeError('folder must not hold a NUL character');
   return createFileStorage({ folder, namespace, platform });
 }
-
-/** Of a program without types: `folder` is missed by name. */
-const NONE = {} as FileStorageOptions;
 
 function assertText(value: unknown, name: string): void {
   if (typeof value !== 'string' || value === '') throw new TypeError(`${name} must be a text that is not empty`);
