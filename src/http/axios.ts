@@ -98,9 +98,9 @@ function changed(config: Config, members: { readonly [K in keyof Config]?: Confi
 async function tried(send: AxiosAdapter, bare: Config, { authorization }: Attachment, { leaves, finalUrls }: Watch): Promise<Tried> {
   let isBare = false;
   let ledTo: string | undefined;
-  const { beforeRedirect, maxRedirects = MAX_HOPS } = bare;
+  const { beforeRedirect, maxRedirects } = bare;
   const config = changed(bare, {
-    maxRedirects: Math.min(maxRedirects, MAX_HOPS), // where axios follows them itself
+    maxRedirects: Math.min(maxRedirects ?? MAX_HOPS, MAX_HOPS), // where axios follows them itself
     headers: new AxiosHeaders(bare.headers).set('Authorization', authorization),
     beforeRedirect: (options, ...rest) => {
       const headers = options['headers'] as Record<string, unknown>;
