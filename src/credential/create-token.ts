@@ -24,6 +24,7 @@ import {
  * @throws {TypeError} a required member is missing or has the wrong type
  */
 export function createToken(fields: TokenFields): Token {
+  if (!isPlainObject(fields)) throw new TypeError('createToken takes an object: the members of a token');
   assertFields(fields);
   return openToken({ ...fields, claims: claimsOf(fields.claims), context: Object.freeze({ ...fields.context }) });
 }
@@ -41,7 +42,7 @@ function claimsOf(claims: IdTokenClaims | null): IdTokenClaims | null {
 }
 
 function assertFields({ id, scope, tokenType, issuedAt, expiresAt, context, ...secrets }: TokenFields): void {
-  if (typeof id !== 'string' || id === '') throw new TypeError('token.id must be a string');
+  if (typeof id !== 'string' || id === '') throw new TypeError('token.id must be a non-empty string');
   if (id.startsWith('@')) throw new TypeError('token.id must not begin with "@"');
   if (typeof scope !== 'string') throw new TypeError('token.scope must be a string');
   if (tokenType !== 'Bearer' && tokenType !== 'DPoP') throw new TypeError('token.tokenType must be "Bearer" or "DPoP"');

@@ -9,6 +9,7 @@ import { CredentialError, isCredentialError } from '../errors.js';
 import { defaultPlatform, type Platform } from '../platform/platform.js';
 import { retryAfterMs } from '../credential/retry-after.js';
 import type { AccessTokenOptions, Credential } from '../store/credential.js';
+import { assertArguments } from './arguments.js';
 import { refusalOf } from './challenges.js';
 import {
   assertChoice,
@@ -20,6 +21,7 @@ import {
   type User,
   type Users,
 } from './choice.js';
+import { createInVain, type InVain } from './in-vain.js';
 import { createRecent, type Recent } from './recent.js';
 import {
   addressOf,
@@ -40,8 +42,8 @@ export interface AttachmentOptions {
   /** How long a request waits for a token, in milliseconds; then it fails with `timeout`, and the renewal goes on. Default 30,000. */
   readonly waitMs?: number;
   /**
-   * After 429 or 503 with `Retry-After`: waits that long, if it is no longer than this many milliseconds, and tries once more
-   * (RFC 9110 §10.2.3). Default 0: such answers go to the caller.
+   * After 429 or 503 with `Retry-After`: waits that long, a second at least, if it is no longer than this many milliseconds, and tries
+   * once more (RFC 9110 §10.2.3). Default 0: such answers go to the caller.
    */
   readonly retryAfterMaxMs?: number;
   /**
@@ -112,6 +114,8 @@ export interface AttachmentPolicy {
 
 const WAIT_MS = 30_000;
 const STEP_UP_WAIT_MS = 300_000;
+/** What a server that is busy is left alone for at least, whatever it says. */
+const LEAST_WAIT_MS = 1_000;
 
 /** What all requests of a policy share. */
 interface Shared {
@@ -119,8 +123,10 @@ interface Shared {
   readonly match: ResourceMatcher;
   readonly options: AttachmentOptions;
   readonly platform: Pick<Platform, 'now' | 'monotonicNow' | 'setTimer'>;
-  /** Where renewing helps nobody: a token that was renewed a moment ago and is of no use if it is refused, too; `null`: any. */
-  readonly hopeless: Recent<string | null>;
+  /** By resource and credential. */
+  readonly inVain: InVain;
+  /** Refused tokens that are being renewed while nobody waits for it; by resource and credential. */
+  readonly refused: Map<string, string>;
   /** Step-ups that are under way, or were a moment ago; by resource and credential. */
   readonly stepUps: Recent<StepUp>;
   /** Resources that the application was asked about a moment ago. */
@@ -136,7 +142,7 @@ interface StepUp {
 
 /** The policy of one store. @throws {TypeError} a wrong option */
 export function createAttachmentPolicy(store: StoreOfCredentials, options: AttachmentOptions): AttachmentPolicy {
-  assertOptions(options);
+  assertArguments(store, options);
   const match = createResourceMatcher(options.resources, options.baseUrl);
   const { platform = defaultPlatform() } = options;
   const shared: Shared = { store, match, options, platform, ...memory(platform) };
@@ -165,13 +171,19 @@ function attach(shared: Shared, asked: Asked): Promise<Attachment | null> {
   return resource ? new Sending(shared, resource, asked).attach() : Promise.resolve(null);
 }
 
-function memory(platform: Shared['platform']): Pick<Shared, 'hopeless' | 'stepUps' | 'prompted'> {
-  return { hopeless: createRecent(platform), stepUps: createRecent(platform), prompted: createRecent(platform) };
+function memory(platform: Shared['platform']): Pick<Shared, 'inVain' | 'refused' | 'stepUps' | 'prompted'> {
+  return {
+    inVain: createInVain(platform),
+    refused: new Map(),
+    stepUps: createRecent(platform),
+    prompted: createRecent(platform),
+  };
 }
 
 /** One request with its tries: one for each reason there can be to send it again. */
 class Sending {
-  #isRenewed = false;
+  /** The token that was refused and renewed. */
+  #renewedFor: string | undefined;
   #isSteppedUp = false;
   #hasWaited = false;
 
@@ -201,12 +213,19 @@ class Sending {
       throw new CredentialError('needs_sign_in', 'The credential that the request asks for is not here; the user must sign in.');
     }
     try {
-      return this.#with(user, await this.#tokenOf(user));
+      return this.#with(user, await this.#goodTokenOf(user));
     } catch (error) {
       const isForeign = own === undefined && isCredentialError(error) && error.code === 'client_unknown';
       if (isForeign) return null; // left by another application of this origin
       throw error;
     }
+  }
+
+  /** An access token; where the one at hand is being renewed because it was refused, the next one. If there is none, what there is. */
+  async #goodTokenOf(user: User): Promise<string> {
+    const refused = this.#shared.refused.get(keyOf(this.#resource, user.credential));
+    if (refused === undefined) return this.#tokenOf(user);
+    return this.#tokenOf(user, refused).catch(() => this.#tokenOf(user));
   }
 
   /** An access token, as long as it is that user's. */
@@ -262,22 +281,25 @@ class Sending {
 
   /** The next token, renewed if the one that was refused is still the current one (6750-4). */
   async #renewed({ user, accessToken: sent, mayRetry }: Sent): Promise<Attachment | null> {
-    const { hopeless } = this.#shared;
+    const { inVain, refused } = this.#shared;
     const key = keyOf(this.#resource, user.credential);
-    if (this.#isRenewed || hopeless.get(key) === sent) hopeless.set(key, null);
-    if (this.#isRenewed || hopeless.get(key) === null) return null;
-    this.#isRenewed = true;
+    const former = this.#renewedFor;
+    if (former !== undefined) inVain.add(key, former);
+    if (former !== undefined || inVain.has(key, sent)) return null;
+    this.#renewedFor = sent;
     const renew = async (): Promise<string> => {
       const renewed = await this.#tokenOf(user, sent);
-      if (renewed === sent) hopeless.set(key, null);
+      inVain.bring(renewed);
+      if (renewed === sent) inVain.add(key, sent);
       return renewed;
     };
     if (!mayRetry) {
       // For those who come after. Nobody tries it now, so who does is the one to tell that it is of no use.
-      renew().then(
-        (renewed) => renewed !== sent && hopeless.set(key, renewed),
-        () => undefined,
-      );
+      refused.set(key, sent);
+      const over = (): boolean => refused.get(key) === sent && refused.delete(key);
+      renew()
+        .then(() => inVain.add(key, sent))
+        .then(over, over);
       return null;
     }
     return this.#orNone(async () => {
@@ -346,11 +368,11 @@ class Sending {
   async #afterWaiting(value: string | null, { mayRetry }: Sent): Promise<Attachment | null> {
     const { platform, options } = this.#shared;
     const mostMs = Math.min(options.retryAfterMaxMs ?? 0, LONGEST_MS);
-    const ms = retryAfterMs(value, platform.now()) ?? Infinity;
+    const ms = Math.max(retryAfterMs(value, platform.now()) ?? Infinity, LEAST_WAIT_MS);
     if (mostMs === 0 || ms > mostMs || this.#hasWaited || !mayRetry) return null;
     this.#hasWaited = true;
     let cancel = (): void => undefined;
-    const passed = new Promise<void>((resolve) => (cancel = platform.setTimer(resolve, Math.max(ms, 0), true)));
+    const passed = new Promise<void>((resolve) => (cancel = platform.setTimer(resolve, ms, true)));
     await ended(passed, this.#own.signal).finally(cancel);
     return this.#orNone(() => this.#found());
   }
@@ -373,11 +395,4 @@ class Sending {
 
 function keyOf({ url }: ProtectedResource, { id }: Credential): string {
   return `${url} ${id}`;
-}
-
-function assertOptions(options: AttachmentOptions): void {
-  const { resources, waitMs = 0, retryAfterMaxMs = 0, stepUpWaitMs = 0 } = options;
-  if (!Array.isArray(resources)) throw new TypeError('resources must be a list of URLs; an empty one means that no token goes anywhere');
-  for (const [name, ms] of Object.entries({ waitMs, retryAfterMaxMs, stepUpWaitMs }))
-    if (!(typeof ms === 'number' && ms >= 0)) throw new TypeError(`${name} must be a number of milliseconds, 0 or more`);
 }

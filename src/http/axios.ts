@@ -17,7 +17,7 @@ import { defaultPlatform } from '../platform/platform.js';
 import { createAttachmentPolicy, type Attachment, type AttachmentOptions } from './attachment.js';
 import { isReplayable } from './bodies.js';
 import type { StoreOfCredentials } from './choice.js';
-import { isCredentialHeader } from './redirects.js';
+import { isCredentialHeader, MAX_HOPS } from './redirects.js';
 import { createResourceMatcher } from './resources.js';
 
 /** A request interceptor. */
@@ -43,8 +43,8 @@ interface Tried {
 /**
  * For `instance.interceptors.request.use(credentialsInterceptor(store, options))`. Attaches tokens to requests on the list when they are
  * sent, after all other interceptors; requests with `auth` or an `Authorization` header of their own pass as they are. Neither answers
- * nor errors show the token in their `config`. Where axios follows redirects itself, as in Node, one that leaves its resource carries no
- * token; elsewhere the runtime drops it where the origin changes.
+ * nor errors show the token in their `config`. Where axios follows redirects itself, as in Node, it follows five at most, and one that leaves
+ * its resource carries no token; elsewhere the runtime drops it where the origin changes.
  *
  * @throws {TypeError} a wrong option
  */
@@ -98,8 +98,9 @@ function changed(config: Config, members: { readonly [K in keyof Config]?: Confi
 async function tried(send: AxiosAdapter, bare: Config, { authorization }: Attachment, { leaves, finalUrls }: Watch): Promise<Tried> {
   let isBare = false;
   let ledTo: string | undefined;
-  const { beforeRedirect } = bare;
+  const { beforeRedirect, maxRedirects } = bare;
   const config = changed(bare, {
+    maxRedirects: Math.min(maxRedirects ?? MAX_HOPS, MAX_HOPS), // where axios follows them itself
     headers: new AxiosHeaders(bare.headers).set('Authorization', authorization),
     beforeRedirect: (options, ...rest) => {
       const headers = options['headers'] as Record<string, unknown>;

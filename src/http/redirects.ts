@@ -6,7 +6,7 @@
 import { CredentialError } from '../errors.js';
 
 /** So many are followed (HT-3). */
-const MAX_HOPS = 5;
+export const MAX_HOPS = 5;
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 /** Go where they were meant for, and nowhere else. */
 const CREDENTIALS: readonly string[] = ['authorization', 'cookie', 'dpop', 'proxy-authorization'];

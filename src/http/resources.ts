@@ -5,6 +5,7 @@
  * @module
  */
 import { isPlainObject } from '../credential/data.js';
+import { assertNothingElse } from '../credential/known.js';
 import { assertScope } from '../credential/scope.js';
 import { isResource } from '../credential/token.js';
 import { assertChoice, type CredentialChoice } from './choice.js';
@@ -62,7 +63,7 @@ interface Asked extends ResourceRequest {
  *
  * @param resources URLs, or objects that say more
  * @param baseUrl what relative request URLs are relative to; without it they never match
- * @throws {TypeError} an entry that is no such URL
+ * @throws {TypeError} an entry that is no such URL, or has a member that is wrong or unknown
  */
 export function createResourceMatcher(
   resources: readonly (string | ProtectedResource)[],
@@ -130,12 +131,13 @@ function placeUrl(text: string): URL {
   return url;
 }
 
-function assertMembers({ methods, credential, scope, resource }: ProtectedResource): void {
+function assertMembers({ url: _url, methods, credential, scope, resource, ...rest }: ProtectedResource): void {
+  assertNothingElse(rest, 'a resource takes url, methods, credential, scope and resource');
   if (methods !== undefined && !(Array.isArray(methods) && methods.length > 0 && methods.every((one) => typeof one === 'string')))
     throw new TypeError('methods of a resource must be a list such as ["GET", "HEAD"]; leave it out for all');
   if (credential !== undefined) assertChoice(credential);
-  if (scope !== undefined && assertScope(scope, 'scope of a resource') === '')
-    throw new TypeError('scope of a resource must name at least one scope; leave it out for all that were granted');
+  if (scope !== undefined && (typeof scope !== 'string' || assertScope(scope, 'scope of a resource') === ''))
+    throw new TypeError('scope of a resource must be a text of scopes, such as "read write"; leave it out for all that were granted');
   if (resource !== undefined && !isResource(resource))
     throw new TypeError('resource of a resource must be an absolute URI without fragment');
 }

@@ -6,6 +6,7 @@
 import { defer, distinctUntilChanged, map, switchMap, takeWhile, type Observable } from 'rxjs';
 import { defaultGraceMs } from '../credential/expiry.js';
 import type { ResourceChallenge } from '../credential/actions.js';
+import { assertNothingElse } from '../credential/known.js';
 import type { CredentialRecord } from '../credential/record.js';
 import type { CredentialState, CredentialStatus, TokenMetadata } from '../credential/state.js';
 import type { IdTokenClaims, Token } from '../credential/token.js';
@@ -64,7 +65,7 @@ export interface Credential extends CredentialView {
    * yet, that one is returned.
    *
    * @throws {CredentialError} `needs_sign_in`, `needs_interaction`, `no_refresh_token`, `credential_removed`, `store_closed`, `aborted`,
-   * or what the renewal failed with
+   * or what the renewal failed with; {TypeError} an option that is wrong or unknown
    */
   accessToken(options?: AccessTokenOptions): Promise<string>;
   /** Renews the token. Callers at the same time share one request; all tabs together send one. Resolves when the new token is stored. */
@@ -170,7 +171,7 @@ export function createCredentialFactory(context: CredentialContext): CredentialF
         const instant = now();
         if (instant < live.until && instant < trust.until && monotonicNow() < live.monotonicUntil) return live.accessToken;
       }
-      if (options === undefined) return shared(context, this.#entry);
+      if (!options) return shared(context, this.#entry);
       return abortable(() => usableAccessToken(context, this.#entry, options), options.signal);
     }
     async refresh(): Promise<Token> {
@@ -257,7 +258,8 @@ function shared(context: CredentialContext, entry: Entry): Promise<string> {
 
 /** The access token after whatever opening and renewal it needs; what is good is at hand for the next reader. */
 async function usableAccessToken(context: CredentialContext, entry: Entry, options: AccessTokenOptions): Promise<string> {
-  const { minValidityMs, forceRefresh, scope, resource, refused } = options;
+  const { minValidityMs, forceRefresh, scope, resource, refused, signal: _signal, ...rest } = options;
+  assertNothingElse(rest, 'accessToken takes AccessTokenOptions');
   assertDuration(minValidityMs, 'minValidityMs');
   await context.open();
   if (scope !== undefined || resource !== undefined || refused !== undefined)
@@ -323,6 +325,7 @@ function abortable<T>(ask: () => Promise<T>, signal: AbortSignal | undefined): P
   if (!signal) return ask();
   return new Promise<T>((resolve, reject) => {
     const stop = (): void => reject(new CredentialError('aborted', 'The caller stopped waiting; the refresh itself goes on.'));
+    if ((signal as Partial<AbortSignal>).aborted === undefined) throw new TypeError('signal must be a signal: pass controller.signal');
     if (signal.aborted) return stop(); // nothing is asked
     signal.addEventListener('abort', stop, { once: true });
     ask()

@@ -7,6 +7,7 @@
 import { defer, distinctUntilChanged, map, switchMap, type Observable } from 'rxjs';
 import type { CredentialEvent } from '../credential/actions.js';
 import { isPlainObject } from '../credential/data.js';
+import { assertNothingElse } from '../credential/known.js';
 import type { CredentialQuery } from '../credential/query.js';
 import type { StoreState } from '../credential/state.js';
 import type { Token } from '../credential/token.js';
@@ -89,6 +90,8 @@ export interface CredentialStore {
   allIDs(): Promise<readonly string[]>;
   /** Forgets everything in this storage, unreadable records too, in one write. The server is not asked. */
   clear(): Promise<void>;
+  /** The state now, as `snapshot()`: a store can be logged. */
+  toJSON(): StoreState;
   /** Refuses new commands, lets sent refreshes finish, then releases timers, locks and channels. */
   close(): Promise<void>;
 }
@@ -299,9 +302,11 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
         map(handlesOf),
       ),
     snapshot: () => loop.snapshot(),
+    toJSON: () => loop.snapshot(),
     client: (name) => clients.named(name),
-    store: async (token, { tags, replace } = {}) => {
-      const place: unknown = typeof replace === 'object' ? (replace as Credential | null)?.id : replace;
+    store: async (token, { tags, replace, ...rest } = {}) => {
+      assertNothingElse(rest, 'store takes tags and replace');
+      const place = idOf(replace);
       if (replace !== undefined && typeof place !== 'string') throw new TypeError('replace must be a credential or its id');
       const id = await command((all) => all.store(token, tags, place as string | undefined));
       const handle = handleOf(id);
@@ -323,7 +328,8 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
       return defaultId === null ? null : handleOf(defaultId);
     },
     setDefault: async (credential) => {
-      const id = credential === null || typeof credential === 'string' ? credential : credential.id;
+      const id = credential && idOf(credential);
+      if (id !== null && typeof id !== 'string') throw new TypeError('setDefault takes a credential, its id, or null');
       await command((all) => all.setDefault(id));
     },
     allIDs: async () => {
@@ -367,6 +373,11 @@ function assertOptions(options: CredentialStoreOptions): void {
   if (storage !== undefined && !isStorage(storage))
     throw new TypeError('options.storage must be a storage, such as indexedDBStorage(): call the function');
   if (storage?.needsSealing) throw new TypeError('This storage must not hold tokens in the clear: pass sealed(storage, …) instead');
+}
+
+/** The id that is meant by a credential, or by its id; no text: by neither. */
+function idOf(value: unknown): unknown {
+  return isPlainObject(value) ? value['id'] : value;
 }
 
 function isStorage(value: unknown): boolean {

@@ -76,6 +76,8 @@ describe('features', () => {
       () => provideCredentials({ ...CLIENT, platform: defaultPlatform() }, withPlatform(defaultPlatform)),
       /withPlatform and a client/,
     ],
+    ['a feature that is not called', () => provideCredentials(CLIENT, withLogger(), withResources as never), /feature 2: call it/],
+    ['no feature', () => provideCredentials(CLIENT, undefined as never), /feature 1: call it/],
     ['a resource that is no URL', () => withResources('api.example.com'), /absolute http/],
     ['a resource that is not https', () => withResources({ url: 'http://api.example.com' }), /https/],
     ['a negative time', () => withRefresh({ waitMs: -1 }), /waitMs/],

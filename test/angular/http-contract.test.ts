@@ -4,6 +4,7 @@ import { runInThisContext } from 'node:vm';
 import {
   HTTP_INTERCEPTORS,
   HttpClient,
+  HttpContext,
   HttpErrorResponse,
   provideHttpClient,
   withInterceptors,
@@ -16,6 +17,7 @@ import {
   CredentialStore,
   CredentialsInterceptor,
   credentialsInterceptor,
+  noRetry,
   provideCredentials,
   withRefresh,
   withResources,
@@ -48,8 +50,9 @@ function describeHttpClient(name: string, ...features: readonly HttpFeature<Http
         ],
       });
       const http = TestBed.inject(HttpClient);
-      return async ({ url, method = 'GET', headers = {}, body, signal }) => {
-        const request = http.request(method, url, { body, headers, observe: 'response', responseType: 'text' });
+      return async ({ url, method = 'GET', headers = {}, body, isReadOnce, signal }) => {
+        const context = isReadOnce ? noRetry() : new HttpContext(); // Angular sends no stream that Node's `fetch` would take
+        const request = http.request(method, url, { body, headers, context, observe: 'response', responseType: 'text' });
         try {
           const answer = await firstValueFrom(signal ? request.pipe(takeUntil(fromEvent(signal, 'abort'))) : request);
           return { status: answer.status, body: answer.body ?? '' };

@@ -156,6 +156,40 @@ describe('a configuration that has provideHttpClient', () => {
 });
 
 describe('a configuration that was edited by hand', () => {
+  test.each([
+    [
+      'in a module that is imported as a whole',
+      'http.provideHttpClient()',
+      'http.provideHttpClient(http.withInterceptors([credentialsInterceptor]))',
+    ],
+    [
+      'in such a module, with interceptors',
+      'http.provideHttpClient(http.withInterceptors([logging]))',
+      'http.provideHttpClient(http.withInterceptors([logging, credentialsInterceptor]))',
+    ],
+  ])('with provideHttpClient %s gets no second one', async (_, providers, expected) => {
+    const text = await added(appConfig("import * as http from '@angular/common/http';\nimport { logging } from './logging';", providers));
+    expect(text).toContain(expected);
+    expect(text.match(/provideHttpClient\(/g)).toHaveLength(1);
+    expect(text.match(/@angular\/common\/http/g)).toHaveLength(1);
+  });
+
+  test('with what is ours in a module that is imported as a whole is left as it is', async () => {
+    const text = await added(
+      appConfig(
+        "import * as http from '@angular/common/http';\nimport * as rx from 'rx-credentials-angular';",
+        'rx.provideCredentials(config), http.provideHttpClient(http.withInterceptors([rx.credentialsInterceptor]))',
+      ),
+    );
+    expect(text.match(/provideCredentials\(|provideHttpClient\(/g)).toHaveLength(2);
+  });
+
+  test.each(["'providers'", '"providers"', "['providers']"])('with %s in quotes gets no second list', async (name) => {
+    const text = await added(appConfigOf(`${name}: [provideRouter([])]`));
+    expect(text).toContain(`${name}: [provideRouter([]), provideCredentials(`);
+    expect(text.match(/providers\b/g)).toHaveLength(1);
+  });
+
   test('with no providers at all gets a list', async () => {
     const text = await added({
       [CONFIG]: `import type { ApplicationConfig } from '@angular/core';\nexport const appConfig: ApplicationConfig = {};\n`,
@@ -221,6 +255,21 @@ describe('an application that cannot be edited is refused with a reason, and lef
       'whose configuration is computed',
       { files: { '/src/main.ts': mainFile('configOf(environment)') } },
       /second argument of bootstrapApplication/,
+    ],
+    [
+      'whose configuration has a syntax error',
+      { files: { [CONFIG]: 'export const appConfig = {\n  providers: [provideRouter([]),\n};\n' } },
+      /app\.config\.ts has a syntax error in line 3\. Correct it first\. Nothing was changed/,
+    ],
+    [
+      'whose main file has a syntax error',
+      { files: { '/src/main.ts': `${mainFile('appConfig')}const = 1;\n` } },
+      /main\.ts has a syntax error in line 4/,
+    ],
+    [
+      'that has no configuration',
+      { files: { '/src/main.ts': mainFile('appConfig').replace(', appConfig', '') } },
+      /bootstrapApplication in .*main\.ts has no second argument\. Pass one, such as \{ providers: \[\] \}/,
     ],
     ['that bootstraps nothing', { files: { '/src/main.ts': 'export {};\n' } }, /no call of bootstrapApplication/],
     ['of another name', { options: { project: 'other' } }, /no project "other"/],

@@ -16,6 +16,8 @@ export interface ContractRequest {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
+  /** The body is given as something that can be read once; where that cannot be sent, the request says that it is not to be sent again. */
+  readonly isReadOnce?: boolean;
   /** The caller leaves: aborts, or unsubscribes. */
   readonly signal?: AbortSignal;
 }
@@ -358,6 +360,23 @@ export function describeHttpAdapter(
       expect(all.map(({ status }) => status)).toEqual(Array(50).fill(200));
       expect(authority.refreshes).toHaveLength(1);
       expect(tokens(api).filter((one) => one === bearer(credential))).toHaveLength(50);
+    });
+
+    it('6750-4 a stream whose POST is refused is not sent again; the next one waits for the new token, and is one refresh', async () => {
+      const { send, authority, credential } = await setUp();
+      const first = bearer(credential);
+      api.on('/api/upload', refusesFirst());
+      authority.hold();
+      const upload = { url: `${api.url}/api/upload`, method: 'POST', body: 'data', isReadOnce: true };
+      expect(await send(upload)).toEqual({ status: 401, body: 'refused' });
+      const next = send(upload);
+      while (authority.refreshes.length === 0) await settle();
+      for (let turns = 0; turns < 20; turns++) await settle();
+      expect(api.seen).toHaveLength(1);
+      authority.refreshes[0]?.answer();
+      expect(await next).toEqual({ status: 200, body: 'ok' });
+      expect(tokens(api)).toEqual([first, bearer(credential)]);
+      expect(authority.refreshes).toHaveLength(1);
     });
 
     it('E13 the same request sent twice is renewed for twice: no mark travels with it', async () => {

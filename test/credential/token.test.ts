@@ -153,6 +153,14 @@ describe('a token', () => {
     expect(make).not.toThrow(SECRET);
   });
 
+  it.each([undefined, null, 'token', []])('%j is no parts of a token: a TypeError that says what to pass', (fields) => {
+    expect(() => createToken(fields as never)).toThrow(new TypeError('createToken takes an object: the members of a token'));
+  });
+
+  it('6750-1 an empty id is told apart from one that is no text', () => {
+    expect(() => createToken({ ...tokenFields(), id: '' })).toThrow('token.id must be a non-empty string');
+  });
+
   it.each(['https://api.example', 'https://api.example/v1?tenant=1', 'urn:example:api', 'HTTP://api.example'])(
     'RES-1 keeps the resource %s it was asked for',
     (resource) => {

@@ -4,19 +4,20 @@ import { firstValueFrom, fromEvent, takeUntil } from 'rxjs';
 import type { AjaxError } from 'rxjs/ajax';
 import { createAjax } from '../../src/http/rxjs.js';
 import { describeHttpAdapter } from '../contract/http-contract.js';
+import { readOnce } from '../support/read-once.js';
 
 describeHttpAdapter(
   'ajax of RxJS',
   (store, options) => {
     const ajax = createAjax(store, options);
-    return async ({ url, method, headers, body, signal }) => {
+    return async ({ url, method, headers, body, isReadOnce, signal }) => {
       const request = ajax<string>({
         url,
         crossDomain: true,
         responseType: 'text',
         ...(method && { method }),
         ...(headers && { headers }),
-        body,
+        body: isReadOnce ? readOnce(String(body)) : body,
       });
       try {
         const { status, response } = await firstValueFrom(signal ? request.pipe(takeUntil(fromEvent(signal, 'abort'))) : request);

@@ -475,6 +475,82 @@ describe('6750-4 after a 401', () => {
     expect(authority.refreshes).toHaveLength(1);
   });
 
+  it('who comes while it is renewed waits for the new token', async () => {
+    const { authority, policy, browser } = await signedIn();
+    authority.hold();
+    const upload = await attached(policy, { url: GET.url, method: 'POST' }, { mayRetry: false });
+    await upload.retryOf(REFUSED);
+    const next = attached(policy, GET, { mayRetry: false });
+    await settle();
+    authority.refreshes[0]?.answer();
+    await browser.advance(0);
+    expect((await next).authorization).not.toBe(upload.authorization);
+    expect(authority.refreshes).toHaveLength(1);
+  });
+
+  it('E20 and no longer than `waitMs`', async () => {
+    const { authority, policy, browser } = await signedIn({ waitMs: 5_000 });
+    authority.hold();
+    await (await attached(policy, GET, { mayRetry: false })).retryOf(REFUSED);
+    expect(await codeOf(afterTime(browser, policy.attach(GET)))).toBe('timeout');
+    authority.refreshes[0]?.answer();
+    await settle();
+  });
+
+  it('where that renewal fails, requests go on with the token there is', async () => {
+    const { authority, policy, browser } = await signedIn();
+    authority.next(offline(), offline(), offline());
+    const upload = await attached(policy, GET, { mayRetry: false });
+    await upload.retryOf(REFUSED);
+    expect((await afterTime(browser, attached(policy))).authorization).toBe(upload.authorization);
+  });
+
+  it('what is refused for ever keeps no other token from its renewal: after a sign-in in place there is one', async () => {
+    const { authority, policy, store, credential } = await signedIn();
+    for (let next: Attachment | null = await attached(policy); next; next = await next.retryOf(REFUSED));
+    await store.store(authority.signIn(), { replace: credential });
+    const anew = await attached(policy);
+    expect((await anew.retryOf(REFUSED))?.authorization).not.toBe(anew.authorization);
+    expect(authority.refreshes).toHaveLength(2);
+  });
+
+  it('401 for ever to a burst of 50 is one token request for each token', async () => {
+    const { authority, policy, store, credential } = await signedIn();
+    const burst = async (): Promise<void> => {
+      let all: readonly Attachment[] = await Promise.all(Array.from({ length: 50 }, () => attached(policy)));
+      while (all.length > 0) all = (await Promise.all(all.map((one) => one.retryOf(REFUSED)))).filter((one) => one !== null);
+    };
+    await burst();
+    await burst();
+    expect(authority.refreshes).toHaveLength(1);
+    await store.store(authority.signIn(), { replace: credential });
+    await burst();
+    await burst();
+    expect(authority.refreshes).toHaveLength(2);
+  });
+
+  it('401 for ever of tokens that others renew as well, such as another tab, is a bounded number of token requests', async () => {
+    const { authority, policy, credential } = await signedIn();
+    for (let i = 0; i < 10; i++) {
+      for (let next: Attachment | null = await attached(policy); next; next = await next.retryOf(REFUSED));
+      await credential.refresh();
+    }
+    expect(authority.refreshes.length - 10).toBeLessThanOrEqual(3);
+  });
+
+  it('who was refused with the new token before that was known to be of no use ends the row of renewals', async () => {
+    const { authority, policy } = await signedIn();
+    const retry = await (await attached(policy)).retryOf(REFUSED);
+    authority.hold();
+    const overtaking = (await attached(policy)).retryOf(REFUSED);
+    while (authority.refreshes.length < 2) await settle();
+    expect(await retry?.retryOf(REFUSED)).toBeNull();
+    authority.refreshes[1]?.answer();
+    expect(await overtaking).not.toBeNull();
+    expect(await (await attached(policy)).retryOf(REFUSED)).toBeNull();
+    expect(authority.refreshes).toHaveLength(2);
+  });
+
   it.each([
     null,
     '',
@@ -862,6 +938,26 @@ describe('429 and 503 with Retry-After', () => {
     expect(await next?.retryOf(refused)).toBeNull();
   });
 
+  it.each(['0', 'Thu, 01 Jan 1970 00:00:00 GMT'])('a server that says %j is left alone for a second all the same', async (value) => {
+    const { policy, browser } = await signedIn({ retryAfterMaxMs: 5_000 });
+    const waiting = (await attached(policy)).retryOf(answer(503, { 'Retry-After': value }));
+    let over = false;
+    void waiting.then(() => (over = true));
+    await browser.advance(999);
+    expect(over).toBe(false);
+    await browser.advance(1);
+    expect(await waiting).not.toBeNull();
+  });
+
+  it('five minutes and more are waited for if the application says so', async () => {
+    const { policy, browser } = await signedIn({ retryAfterMaxMs: 400_000 });
+    const waiting = (await attached(policy)).retryOf(answer(503, { 'Retry-After': '400' }));
+    await browser.advance(400_000);
+    expect(await waiting).not.toBeNull();
+    const { policy: other } = await signedIn({ retryAfterMaxMs: 300_000 });
+    expect(await (await attached(other)).retryOf(answer(503, { 'Retry-After': '301' }))).toBeNull();
+  });
+
   it('a date counts, too', async () => {
     const { policy, browser } = await signedIn({ retryAfterMaxMs: 5_000 });
     const soon = new Date(browser.now() + 3_000).toUTCString();
@@ -1134,9 +1230,25 @@ describe('the policy', () => {
     ['a negative time', { resources: [], waitMs: -1 }],
     ['a time that is no number', { resources: [], waitMs: '5' }],
     ['no number', { resources: [], retryAfterMaxMs: NaN }],
+    ['a base that is a text', { resources: [], baseUrl: API }],
+    ['a step-up that is none', { resources: [], stepUp: true }],
+    ['a fetch that is none', { resources: [], fetch: {} }],
   ])('%s is a TypeError at once', async (_, options) => {
     const { store } = await signedIn();
     expect(() => createAttachmentPolicy(store, options as AttachmentOptions)).toThrow(TypeError);
+  });
+
+  it.each([undefined, null])('options that were forgotten (%s) are missed by name', async (options) => {
+    const { store } = await signedIn();
+    expect(() => createAttachmentPolicy(store, options as never)).toThrow(/^resources must be a list of URLs/);
+  });
+
+  it('what is no store is a TypeError at once: a function, a promise, a credential, nothing', async () => {
+    const { store, credential } = await signedIn();
+    for (const wrong of [() => store, Promise.resolve(store), credential, undefined])
+      expect(() => createAttachmentPolicy(wrong as never, { resources: [API] })).toThrow(
+        /^store must be what createCredentialStore returned$/,
+      );
   });
 
   it('HT-9 no error of it holds a token', async () => {

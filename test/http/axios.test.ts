@@ -3,6 +3,7 @@ import axios, { AxiosError, type AxiosAdapter, type AxiosRequestConfig, type Int
 import { credentialsInterceptor } from '../../src/http/axios.js';
 import type { AttachmentOptions } from '../../src/http/attachment.js';
 import type { Credential } from '../../src/store/credential.js';
+import { startOrigin } from '../contract/http-origins.js';
 import { closeAll, createWorld, settle } from '../support/fixture.js';
 
 afterEach(closeAll);
@@ -196,4 +197,31 @@ it('HT-3 a redirect of the caller’s own interest is told to the caller, too', 
   expect(Object.keys(redirect('https://api.example.com/other'))).toEqual(['keep']);
   expect(told).toHaveLength(3);
   expect(told[1]).toEqual({ keep: 'k' });
+});
+
+it.each([
+  [undefined, 6],
+  [2, 3],
+  [50, 6],
+  [0, 1],
+])(
+  'HT-3 in Node a token follows five redirects at most, and no more than the caller wants: maxRedirects %s',
+  async (maxRedirects, requests) => {
+    const { store, platform } = await setUp();
+    const origin = await startOrigin();
+    origin.on('/round', (response) => response.writeHead(302, { Location: '/round' }).end());
+    const instance = axios.create({ adapter: 'http', proxy: false, ...(maxRedirects !== undefined && { maxRedirects }) });
+    instance.interceptors.request.use(credentialsInterceptor(store, { resources: [origin.url], platform }));
+    await expect(instance.get(`${origin.url}/round`)).rejects.toBeDefined();
+    expect(origin.seen.filter(({ headers }) => headers['authorization'])).toHaveLength(requests);
+    await origin.close();
+  },
+);
+
+it('forgotten options, and what is no store, are missed by name at once', async () => {
+  const { store, credential } = await setUp();
+  expect(() => credentialsInterceptor(store, undefined as never)).toThrow(/^resources must be a list of URLs/);
+  expect(() => credentialsInterceptor(credential as never, { resources: [API] })).toThrow(
+    /^store must be what createCredentialStore returned$/,
+  );
 });

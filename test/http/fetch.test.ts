@@ -507,4 +507,9 @@ it('a wrong option is a TypeError at once', async () => {
   const { store } = await setUp();
   expect(() => createFetch(store, { resources: [], redirects: 'none' as 'platform' })).toThrow(TypeError);
   expect(() => createFetch(store, { resources: ['x'] })).toThrow(TypeError);
+  expect(() => createFetch(store, { resources: [], fetch: {} as typeof fetch })).toThrow(/^fetch must be a function/);
+  expect(() => createFetch(store, { resources: [], baseUrl: API as never })).toThrow(/^baseUrl must be a function/);
+  expect(() => createFetch(store, { resources: [], stepUp: true as never })).toThrow(/^stepUp must be a function/);
+  expect(() => createFetch(store, undefined as never)).toThrow(/^resources must be a list of URLs/);
+  expect(() => createFetch((() => store) as never, { resources: [API] })).toThrow(/^store must be what createCredentialStore returned$/);
 });

@@ -341,8 +341,23 @@ describe('entries that say more', () => {
     ['a relative resource', { url: API, resource: '/v1' }],
     ['a resource with a fragment', { url: API, resource: 'https://api.example.com/#a' }],
     ['a credential that is none', { url: API, credential: 5 }],
+    ['a list of scopes', { url: API, scope: ['openid'] }],
   ])('%s is a TypeError at once', (_, entry) => {
     expect(() => createResourceMatcher([entry as string])).toThrow(TypeError);
+  });
+
+  it.each<[string, object]>([
+    ['credentials', { credentials: 'service:billing' }],
+    ['scopes', { scopes: 'less' }],
+    ['method', { method: 'GET' }],
+  ])('6750-2 a member that nobody reads is a TypeError that names it: %s would weaken what is sent', (name, member) => {
+    expect(() => createResourceMatcher([{ url: API, ...member }])).toThrow(
+      new TypeError(`a resource takes url, methods, credential, scope and resource, not ${name}`),
+    );
+  });
+
+  it('a list of scopes is a TypeError that says what to pass', () => {
+    expect(() => createResourceMatcher([{ url: API, scope: ['openid'] as never }])).toThrow(/^scope of a resource must be a text/);
   });
 });
 

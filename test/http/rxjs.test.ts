@@ -236,3 +236,13 @@ describe('createAjax', () => {
     await expect(firstValueFrom(ajax('https://other.example/'))).rejects.toBeDefined(); // there is no XMLHttpRequest here
   });
 });
+
+it('forgotten options, and what is no store, are missed by name at once', async () => {
+  const { store } = await signedIn();
+  for (const create of [createAjax, createFromFetch]) {
+    expect(() => create(store, undefined as never)).toThrow(/^resources must be a list of URLs/);
+    expect(() => create(Promise.resolve(store) as never, { resources: [API] })).toThrow(
+      /^store must be what createCredentialStore returned$/,
+    );
+  }
+});

@@ -57,6 +57,7 @@ describe('fileStorage', () => {
   });
 
   it.each([
+    ['no options', undefined],
     ['no folder', {}],
     ['an empty folder', { folder: '' }],
     ['a folder that is no text', { folder: 5 }],
@@ -65,6 +66,7 @@ describe('fileStorage', () => {
     ['a namespace that is no text', { folder: 'a', namespace: null }],
   ])('refuses %s with a TypeError', (_, options) => {
     expect(() => fileStorage(options as never)).toThrow(TypeError);
+    expect(() => fileStorage(options as never)).toThrow(/^(folder|namespace) must /);
   });
 
   it('takes a relative folder, as of the first call', async () => {

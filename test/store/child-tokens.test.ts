@@ -118,6 +118,17 @@ describe('an access token for less scope', () => {
     expect(authority.reuses()).toBe(0);
   });
 
+  it.each<[unknown, string]>([
+    ['read', 'accessToken takes AccessTokenOptions, not 0'],
+    [['read'], 'accessToken takes AccessTokenOptions, not 0'],
+    [{ scopes: 'read' }, 'accessToken takes AccessTokenOptions, not scopes'],
+    [{ signal: new AbortController() }, 'signal must be a signal: pass controller.signal'],
+    [{ signal: true }, 'signal must be a signal: pass controller.signal'],
+  ])('TMB-1 asked for by what nobody reads is no token that can do everything: %j', async (options, message) => {
+    const { credential } = await signedIn();
+    await expect(credential.accessToken(options as never)).rejects.toThrow(new TypeError(message));
+  });
+
   it.each(['', '  ', 'a\nb', 'a"b', 7 as never])('that is no scope is a TypeError: %j', async (scope) => {
     const { authority, credential } = await signedIn();
     await expect(credential.accessToken({ scope })).rejects.toThrow(TypeError);

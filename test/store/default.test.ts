@@ -3,6 +3,14 @@ import { closeAll, codeOf, collect, createWorld, settle } from '../support/fixtu
 afterEach(closeAll);
 
 describe('the default credential', () => {
+  it.each([undefined, 5, {}, []])('is not set to %j: a TypeError that says what to pass', async (wrong) => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    const credential = await store.store(authority.signIn());
+    await expect(store.setDefault(wrong as never)).rejects.toThrow(new TypeError('setDefault takes a credential, its id, or null'));
+    expect(await store.getDefault()).toBe(credential);
+  });
+
   it('is the first credential stored, and no later one', async () => {
     const { openTab, authority } = createWorld();
     const { store } = await openTab();

@@ -205,4 +205,16 @@ describe('store', () => {
     await expect(store.store(authority.signIn(), { tags: 'work' as never })).rejects.toThrow(TypeError);
     expect(disk.records.size).toBe(0);
   });
+
+  it.each<[unknown, RegExp]>([
+    [['work'], /^store takes tags and replace, not 0$/],
+    [{ tag: ['work'] }, /^store takes tags and replace, not tag$/],
+  ])('options that would be taken for none are refused by name: %j', async (options, message) => {
+    const { openTab, authority, disk } = createWorld();
+    const { store } = await openTab();
+    const storing = store.store(authority.signIn(), options as never);
+    await expect(storing).rejects.toThrow(TypeError);
+    await expect(storing).rejects.toThrow(message);
+    expect(disk.records.size).toBe(0);
+  });
 });

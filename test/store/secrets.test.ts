@@ -51,6 +51,16 @@ async function life({ authority, browser, disk }: World, a: Tab, b: Tab, seen: (
 }
 
 describe('OBS-1 no token shows', () => {
+  it('in a store that is logged while somebody listens: it is its state', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    await store.store(authority.signIn());
+    const seen = [collect(store.state$), collect(store.default$), collect(store.events$)];
+    expect(JSON.parse(JSON.stringify({ store }))).toEqual({ store: JSON.parse(JSON.stringify(store.snapshot())) as unknown });
+    expect(JSON.stringify({ store })).not.toContain('CANARY');
+    expect(seen).toHaveLength(3);
+  });
+
   it('in events, states, queries, messages, lock names, timers, errors and printed handles of a whole life', async () => {
     const world = createWorld();
     const [a, b] = [await world.openTab(), await world.openTab()];

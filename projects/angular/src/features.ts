@@ -110,10 +110,11 @@ function assertFunction(feature: string, value: unknown): void {
   if (typeof value !== 'function') throw new TypeError(`${feature} takes a function`);
 }
 
-/** @throws {TypeError} a feature twice, or two that contradict each other */
+/** @throws {TypeError} what is no feature, a feature twice, or two that contradict each other */
 export function featureSet(features: readonly CredentialsFeature[]): FeatureSet {
   const set = new Map<CredentialsFeature['kind'], CredentialsFeature>();
   for (const feature of features) {
+    if (!(feature as CredentialsFeature | undefined)?.kind) throw new TypeError(`provideCredentials: feature ${set.size + 1}: call it`);
     if (set.has(feature.kind)) throw new TypeError(`provideCredentials was given ${feature.kind} twice`);
     set.set(feature.kind, feature);
   }

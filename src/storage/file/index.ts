@@ -26,7 +26,8 @@ export interface FileStorageOptions {
  * @throws {StorageError} from every method, `storage_failed`: the disk is full or broken, or the folder is a link, of another owner or
  * open to others; the message says what to type
  */
-export function fileStorage({ folder, namespace = 'rx-credentials', platform = defaultPlatform() }: FileStorageOptions): CredentialStorage {
+export function fileStorage(options: FileStorageOptions): CredentialStorage {
+  const { folder, namespace = 'rx-credentials', platform = defaultPlatform() } = { ...options }; // forgotten, it is `folder` that is missed
   assertText(folder, 'folder');
   assertText(namespace, 'namespace');
   if (/^~($|[\\/])/.test(folder)) throw new TypeError('folder: "~" is not expanded; use join(os.homedir(), …)');

@@ -50,7 +50,11 @@ export function appConfigOf(tree: Tree, mainFile: string): AppConfig {
   const [call] = bootstrap === undefined ? [] : callsOf(source, bootstrap);
   if (!call) throw new SchematicsException(withoutBootstrap(source));
   const config = call.arguments[1];
-  const found = config && resolve(tree, source, config);
+  if (!config)
+    throw new SchematicsException(
+      `bootstrapApplication in ${mainFile} has no second argument. Pass one, such as { providers: [] }, and run this command again. ${DOCS}`,
+    );
+  const found = resolve(tree, source, config);
   if (!found)
     throw new SchematicsException(`The second argument of bootstrapApplication in ${mainFile} is no object that can be followed. ${DOCS}`);
   return found;

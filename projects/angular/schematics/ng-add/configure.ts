@@ -24,7 +24,7 @@ const NO_EDIT: Edit = { insertions: [], providers: [], imports: [] };
 
 /** The text of the configuration's file with both providers; the same text where they are there. `undefined`: its providers are no list. */
 export function configured({ source, config }: AppConfig, options: NgAddOptions): string | undefined {
-  const property = config.properties.find((member) => member.name?.getText(source) === 'providers');
+  const property = config.properties.find(({ name }) => name && textOf(name) === 'providers');
   const list =
     property && ts.isPropertyAssignment(property) && ts.isArrayLiteralExpression(property.initializer) ? property.initializer : undefined;
   if (property && !list) return undefined;
@@ -41,6 +41,12 @@ export function configured({ source, config }: AppConfig, options: NgAddOptions)
       edits.flatMap((edit) => edit.providers),
     ),
   ]);
+}
+
+/** What a member is called, in quotes or not. */
+function textOf(name: ts.PropertyName): string | undefined {
+  if (ts.isComputedPropertyName(name)) return ts.isStringLiteralLike(name.expression) ? name.expression.text : undefined;
+  return name.text;
 }
 
 /** `provideCredentials(…)`, unless the configuration calls it. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { SchematicsException } from '@angular-devkit/schematics';
 import ts from 'typescript';
 
 /** Text that goes in before the character at `at`. */
@@ -11,8 +12,15 @@ export interface Insertion {
   readonly text: string;
 }
 
+/** @throws {SchematicsException} the text is no TypeScript: who edits it would guess */
 export function parse(path: string, text: string): ts.SourceFile {
-  return ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true);
+  const source = ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true);
+  const compilerOptions = { target: ts.ScriptTarget.ESNext };
+  const { diagnostics = [] } = ts.transpileModule(text, { fileName: path, reportDiagnostics: true, compilerOptions });
+  const [error] = diagnostics.filter(({ file }) => file !== undefined); // others are about the options
+  if (!error) return source;
+  const { line } = source.getLineAndCharacterOfPosition(error.start ?? 0);
+  throw new SchematicsException(`${path} has a syntax error in line ${line + 1}. Correct it first. Nothing was changed.`);
 }
 
 /** The text with all insertions; those of one place in their order. Lines end as they do in the text. */
@@ -23,18 +31,22 @@ export function insertAll(text: string, insertions: readonly Insertion[]): strin
   return starts.map((start, i) => ended(inOrder[i - 1]?.text) + text.slice(start, starts[i + 1])).join('');
 }
 
-/** Under which name a file knows an export of a module; `undefined` where it does not import it as a value. */
+/** Under which name a file knows an export of a module, `http.name` where it imports all of it; `undefined` where it does not import it as a value. */
 export function localName(source: ts.SourceFile, name: string, module: string): string | undefined {
-  return namedImports(source, module)
+  const bindings = bindingsOf(source, module);
+  const named = bindings
+    .filter(ts.isNamedImports)
     .flatMap(({ elements }) => elements)
-    .find((element) => !element.isTypeOnly && (element.propertyName ?? element.name).text === name)?.name.text;
+    .find((element) => !element.isTypeOnly && (element.propertyName ?? element.name).text === name);
+  const all = bindings.find(ts.isNamespaceImport);
+  return named?.name.text ?? (all && `${all.name.text}.${name}`);
 }
 
 /** Lets the file import the names: into an import of that module that is there, else a line of its own after the last import. */
 export function importing(source: ts.SourceFile, names: readonly string[], module: string): Insertion[] {
   const missing = names.filter((name) => localName(source, name, module) === undefined);
   if (missing.length === 0) return [];
-  const [there] = namedImports(source, module);
+  const there = bindingsOf(source, module).find(ts.isNamedImports);
   if (there) return appending(source, there.elements, missing);
   const imports = source.statements.filter(ts.isImportDeclaration);
   const quote = imports[0]?.moduleSpecifier.getText(source)[0] ?? "'";
@@ -45,7 +57,7 @@ export function importing(source: ts.SourceFile, names: readonly string[], modul
 
 /** The calls in a node of a function that the file knows as `name`, the outer before the inner. */
 export function callsOf(node: ts.Node, name: string): ts.CallExpression[] {
-  const isCall = ts.isCallExpression(node) && ts.isIdentifier(node.expression) && node.expression.text === name;
+  const isCall = ts.isCallExpression(node) && isName(node.expression, name);
   const inner: ts.CallExpression[] = [];
   node.forEachChild((child) => void inner.push(...callsOf(child, name)));
   return isCall ? [node, ...inner] : inner;
@@ -53,7 +65,7 @@ export function callsOf(node: ts.Node, name: string): ts.CallExpression[] {
 
 /** Whether the name stands anywhere in the node. */
 export function mentions(node: ts.Node, name: string): boolean {
-  return (ts.isIdentifier(node) && node.text === name) || (node.forEachChild((child) => mentions(child, name) || undefined) ?? false);
+  return isName(node, name) || (node.forEachChild((child) => mentions(child, name) || undefined) ?? false);
 }
 
 /** Further members behind the last one of a list: on lines of their own if the first one has one, else on its line. */
@@ -82,12 +94,19 @@ function behindComments({ text }: ts.SourceFile, at: number): number {
   return ts.getTrailingCommentRanges(text, at)?.at(-1)?.end ?? at;
 }
 
-function namedImports(source: ts.SourceFile, module: string): ts.NamedImports[] {
+/** True for `name`, or `http.name`. */
+function isName(node: ts.Node, name: string): boolean {
+  if (ts.isIdentifier(node)) return node.text === name;
+  return ts.isPropertyAccessExpression(node) && ts.isIdentifier(node.expression) && `${node.expression.text}.${node.name.text}` === name;
+}
+
+/** What the imports of values from a module bring. */
+function bindingsOf(source: ts.SourceFile, module: string): ts.NamedImportBindings[] {
   return source.statements.flatMap((statement) => {
     if (!ts.isImportDeclaration(statement) || !ts.isStringLiteral(statement.moduleSpecifier)) return [];
     const { importClause } = statement;
     const bindings = importClause?.namedBindings;
     const isOfValues = statement.moduleSpecifier.text === module && !/^import\s+type\b/.test(statement.getText(source));
-    return isOfValues && bindings && ts.isNamedImports(bindings) ? [bindings] : [];
+    return isOfValues && bindings ? [bindings] : [];
   });
 }

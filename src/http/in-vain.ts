@@ -1,0 +1,34 @@
+/**
+ * Renewals that do not help: a resource that refuses every token must not cost a token request for each call (D-038).
+ *
+ * @module
+ */
+import type { Platform } from '../platform/platform.js';
+import { createRecent } from './recent.js';
+
+/** So many tokens are renewed for a resource that refuses them all: where other tabs renew, too, each would be another one. */
+const MAX_TOKENS = 3;
+
+/** What is known of them, for a minute. */
+export interface InVain {
+  /** The token was renewed, and what came of it was refused as well. */
+  add(key: string, token: string): void;
+  /** The token came of a renewal after a refusal. */
+  bring(token: string): void;
+  /** True if to renew the token, which was refused, will not help. One from elsewhere, such as a sign-in, has its own try. */
+  has(key: string, token: string): boolean;
+}
+
+/** Knows of none yet. */
+export function createInVain(platform: Pick<Platform, 'monotonicNow'>): InVain {
+  const tokens = createRecent<ReadonlySet<string>>(platform);
+  const brought = createRecent<true>(platform);
+  return {
+    add: (key, token) => tokens.set(key, new Set(tokens.get(key)).add(token)),
+    bring: (token) => brought.set(token, true),
+    has: (key, token) => {
+      const known = tokens.get(key);
+      return known !== undefined && (brought.get(token) ?? (known.size >= MAX_TOKENS && !known.has(token)));
+    },
+  };
+}
