@@ -101,8 +101,9 @@ const REFUSED: readonly Row[] = [
   ['use_dpop_nonce', () => oauthError('use_dpop_nonce', 400, { 'dpop-nonce': 'n' }), 'oauth_error', 'transient'],
   ['invalid_dpop_proof', () => oauthError('invalid_dpop_proof'), 'oauth_error', 'configuration'],
   ['an error nobody knows', () => oauthError('surprise'), 'oauth_error', 'configuration'],
-  ['400 that gives no reason', () => html(400), 'http_error', 'configuration'],
-  ['403 that gives no reason', () => json(null, { status: 403 }), 'http_error', 'configuration'],
+  ['400 that gives no reason', () => html(400), 'http_error', 'transient'],
+  ['403 that gives no reason', () => json(null, { status: 403 }), 'http_error', 'transient'],
+  ['403 that gives no reason in an object', () => json({}, { status: 403 }), 'http_error', 'configuration'],
   [
     '302',
     () => new Response(null, { status: 302, headers: { location: 'https://evil.example/' } }),
