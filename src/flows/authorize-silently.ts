@@ -34,7 +34,8 @@ export async function authorizeSilently(
   const { address, load } = frameFor(client, redirectUri);
   // Of its own: what waits in the tab for a sign-in to come back is not touched.
   const transactions = memoryTransactions(platform);
-  const flow = createAuthorizationCodeFlow({ ...client, redirectUri: address }, { transactions });
+  const redirectUrisOfOthers = address === client.redirectUri ? client.redirectUrisOfOthers : undefined; // of another one they know nothing
+  const flow = createAuthorizationCodeFlow({ ...client, redirectUri: address, redirectUrisOfOthers }, { transactions });
   try {
     const url = await flow.start(request);
     const end = await withinTime(client, timeoutMs, (signal) => load(url.href, signal));

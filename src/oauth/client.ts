@@ -87,6 +87,8 @@ export interface CodeExchange {
   readonly acrValues?: string;
   /** True: the ID token must have one of them as its `acr`. */
   readonly requireAcr?: boolean;
+  /** The resource that was asked for (RFC 8707 §2); it is asked for again. */
+  readonly resource?: string;
 }
 
 /** Claims of the user info endpoint (OpenID Connect Core §5.3). */
@@ -102,6 +104,8 @@ export interface OAuth2Client {
   readonly scope: string;
   readonly redirectUri: string | undefined;
   readonly postLogoutRedirectUri: string | undefined;
+  /** Where other authorization servers send users back to: flows take no answer of theirs (RFC 9700 §4.4). A store that has several says so. */
+  readonly redirectUrisOfOthers?: readonly string[] | undefined;
   readonly reuseLeewayMs?: number | undefined;
   readonly onUnknownOutcome?: OnUnknownOutcome | undefined;
   readonly renew?: RenewFunction | undefined;

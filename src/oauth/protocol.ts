@@ -188,7 +188,8 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
   const protocol: Protocol = {
     metadata,
     isPrepared: () => options.metadata !== undefined || ageMsOf(known) < METADATA_FRESH_MS,
-    exchangeCode: async ({ parameters, state, nonce, codeVerifier, redirectUri, scope: asked, maxAge, acrValues, requireAcr }) => {
+    exchangeCode: async ({ parameters, state, nonce, codeVerifier, redirectUri, scope: asked, resource, ...login }) => {
+      const { maxAge, acrValues, requireAcr } = login;
       const asksForIdToken = asked.split(' ').includes('openid');
       const as = await metadata();
       endpoint(as, 'token_endpoint', issuer);
@@ -196,15 +197,10 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
       // On their way: with a code that is used up nothing is tried again. What fails here is asked for once more.
       const keysAreThere = asksForIdToken ? keys.text(undefined).catch(() => undefined) : undefined;
       const exchange = await exchanging((seen) =>
-        oauth.authorizationCodeGrantRequest(
-          as,
-          clientAt(platform.now()),
-          auth,
-          callback,
-          redirectUri,
-          codeVerifier,
-          http(TOKEN_LIMITS, seen),
-        ),
+        oauth.authorizationCodeGrantRequest(as, clientAt(platform.now()), auth, callback, redirectUri, codeVerifier, {
+          ...http(TOKEN_LIMITS, seen),
+          ...(resource !== undefined && { additionalParameters: { resource } }), // RFC 8707 §2.2
+        }),
       );
       if (!isSuccess(exchange)) throw errorOf(exchange, issuer);
       assertJsonType(contentTypeOf(exchange), issuer);
@@ -222,6 +218,7 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
         issuer,
         clientId,
         scope: asked,
+        ...(resource !== undefined && { resource }),
         ...(maxAge !== undefined && { maxAge }),
         ...(acrValues !== undefined && { acrValues }),
       };
