@@ -1,9 +1,12 @@
 import { inspect } from 'node:util';
+import { retryAfterMs } from '../../src/credential/retry-after';
 import { CredentialError, ProtocolError } from '../../src/errors';
 import { OAuthResponseError } from '../../src/oauth/oauth-response-error';
 import { assertJsonType, errorOf, parseExpiresIn, parseTokenResponse, refreshTokenIn } from '../../src/oauth/token-response';
 
 const ISSUER = 'https://id.example.com';
+/** The instant of the examples of RFC 9110 §5.6.7. */
+const AT = Date.UTC(1994, 10, 6, 8, 49, 37);
 const ok = { access_token: 'a', token_type: 'Bearer' };
 const parse = (body: unknown) => parseTokenResponse(typeof body === 'string' ? body : JSON.stringify(body), ISSUER);
 const failure = (run: () => unknown): CredentialError => {
@@ -223,6 +226,8 @@ describe('6749-9 an answer other than 200, by status and its own JSON', () => {
     ['1', 1_000],
     ['301', 300_000],
     ['999999999', 300_000],
+    ['9999999999', 300_000],
+    ['9'.repeat(400), 300_000],
     [' 5 ', 5_000],
     ['-5', undefined],
     ['1.5', undefined],
@@ -230,6 +235,21 @@ describe('6749-9 an answer other than 200, by status and its own JSON', () => {
     ['', undefined],
   ])('Retry-After %j is a wait of %p ms', (value, retryAfterMs) => {
     expect(answer(503, '', { 'retry-after': value }).retryAfterMs).toBe(retryAfterMs);
+  });
+
+  it.each<[string, string, number | undefined]>([
+    ['the form of today', 'Sun, 06 Nov 1994 08:49:37 GMT', 0],
+    ['that of RFC 850', 'Sunday, 06-Nov-94 08:49:37 GMT', 0],
+    ['that of asctime', 'Sun Nov  6 08:49:37 1994', 0],
+    ['asctime with two digits', 'Wed Nov 16 08:49:37 1994', 10 * 86_400_000],
+    ['a year of two digits in the next century', 'Wednesday, 06-Nov-30 08:49:37 GMT', Date.UTC(2030, 10, 6, 8, 49, 37) - AT],
+    ['a year that would be more than 50 years ahead', 'Monday, 06-Nov-45 08:49:37 GMT', Date.UTC(1945, 10, 6, 8, 49, 37) - AT],
+    ['another zone', 'Sun, 06 Nov 1994 08:49:37 CET', undefined],
+    ['no month', 'Sun, 06 Nev 1994 08:49:37 GMT', undefined],
+    ['what only this runtime understands', '1994-11-06T08:49:37Z', undefined],
+    ['something behind it', 'Sunday, 06-Nov-94 08:49:37 GMT+1', undefined],
+  ])('Retry-After RFC 9110 §5.6.7 a date: %s', (_, value, ms) => {
+    expect(retryAfterMs(value, AT)).toBe(ms);
   });
 
   it('6749-13 the server’s text is kept apart, cleaned and capped', () => {
