@@ -188,6 +188,24 @@ describe('6749-9 the answer of a refresh', () => {
     },
   );
 
+  it.each<readonly [string, (sent: string) => Answer, string]>([
+    ['no token type', () => ({ access_token: 'new-access' }), 'response_invalid'],
+    ['an ID token that is none', () => ({ ...RENEWED, refresh_token: undefined, id_token: 'x.y.z' }), 'id_token_invalid'],
+    ['the refresh token that was sent', (sent) => ({ access_token: 'new-access', refresh_token: sent }), 'response_invalid'],
+  ])('RF-8 a success with %s that rotates nothing replaces nothing: no event says so', async (_, answer, code) => {
+    const { server, credential, browser, newEvents, disk, sent, ...session } = await signedIn();
+    const { generation } = disk.record(credential.id);
+    server.plan('token', answer(sent));
+    expect(await codeOf(inTime(browser, credential.refresh()))).toBe(code);
+    expect(newEvents()).toEqual(['refresh_started', 'refresh_failed']);
+    expect(disk.record(credential.id).generation).toBe(generation);
+    expect(session.refreshToken()).toBe(sent);
+    expect(session.hasIntent()).toBe(false); // the server has answered: nothing is unknown
+    server.plan('token', RENEWED);
+    await inTime(browser, credential.refresh());
+    expect(newEvents()).toEqual(['refresh_started', 'token_replaced']);
+  });
+
   it('E56 a success with another status than 200 is one: its token is stored, sent once', async () => {
     const { server, credential, ...session } = await signedIn();
     server.plan('token', json(RENEWED, { status: 201 }));
