@@ -198,7 +198,7 @@ describe('6749-9 the answer of a refresh', () => {
     server.plan('token', answer(sent));
     expect(await codeOf(inTime(browser, credential.refresh()))).toBe(code);
     expect(newEvents()).toEqual(['refresh_started', 'refresh_failed']);
-    expect(disk.record(credential.id).generation).toBe(generation);
+    expect(disk.record(credential.id)['generation']).toBe(generation);
     expect(session.refreshToken()).toBe(sent);
     expect(session.hasIntent()).toBe(false); // the server has answered: nothing is unknown
     server.plan('token', RENEWED);
