@@ -4,13 +4,10 @@
  * @module
  */
 
-const TIME = '(?<time>\\d{2}:\\d{2}:\\d{2})';
-/** RFC 9110 §5.6.7: the form of today, and the two that a recipient must still understand (RFC 850, asctime). */
-const HTTP_DATES: readonly RegExp[] = [
-  `[A-Z][a-z]{2}, (?<day>\\d{2}) (?<month>[A-Z][a-z]{2}) (?<year>\\d{4}) ${TIME} GMT`,
-  `[A-Z][a-z]{5,8}, (?<day>\\d{2})-(?<month>[A-Z][a-z]{2})-(?<year>\\d{2}) ${TIME} GMT`,
-  `[A-Z][a-z]{2} (?<month>[A-Z][a-z]{2}) (?<day>[ \\d]\\d) ${TIME} (?<year>\\d{4})`,
-].map((form) => new RegExp(`^${form}$`));
+/** RFC 9110 §5.6.7: the form of today and that of RFC 850, which a recipient must still understand. */
+const HTTP_DATE = /^[A-Z][a-z]+, ([ \d]\d)[ -]([A-Z][a-z]{2})[ -](\d\d(?:\d\d)?) ([\d:]{8}) GMT$/;
+/** That of asctime. */
+const ASCTIME = /^[A-Z][a-z]{2} ([A-Z][a-z]{2}) ([ \d]\d) ([\d:]{8}) (\d{4})$/;
 
 /** A longer wait is no other one: it is cut to what a caller waits at most. */
 const MAX_S = 1e9;
@@ -31,16 +28,9 @@ export function retryAfterMs(value: string | null, now: number): number | undefi
 
 /** The instant of an HTTP date, in epoch milliseconds; `NaN` if it is none. */
 function timeOf(text: string, now: number): number {
-  const parts = HTTP_DATES.map((form) => form.exec(text)?.groups).find(Boolean);
-  if (!parts) return NaN;
-  const { day = '', month = '', year = '', time = '' } = parts;
-  return Date.parse(`${day.trim().padStart(2, '0')} ${month} ${year.length === 2 ? fullYear(year, now) : year} ${time} GMT`);
-}
-
-/** RFC 9110 §5.6.7: of two digits the year that is at most 50 years away. */
-function fullYear(year: string, now: number): number {
-  const thisYear = Math.floor(1970 + now / 31_556_952_000);
-  const sameCentury = thisYear - (thisYear % 100) + Number(year);
-  if (sameCentury > thisYear + 50) return sameCentury - 100;
-  return sameCentury < thisYear - 50 ? sameCentury + 100 : sameCentury;
+  const [, day = '', month, year = '', time] = HTTP_DATE.exec(text.replace(ASCTIME, 'Day, $2 $1 $4 $3 GMT')) ?? [];
+  const thisYear = 1970 + now / 31_556_952_000;
+  // Of two digits the year that is at most 50 years away
+  const century = year.length === 2 ? 100 * Math.round((thisYear - Number(year)) / 100) : 0;
+  return Date.parse(`${day.trim()} ${month} ${century + Number(year)} ${time} GMT`);
 }

@@ -237,20 +237,14 @@ function authorizationEndpoint(endpoint: string | undefined, issuer: string): st
  * @throws {CredentialError} `unsupported`
  */
 function assertAnswerable(metadata: AuthorizationServer, { issuer, redirectUrisOfOthers = [] }: OAuth2Client, redirectUri: string): void {
-  const { require_pushed_authorization_requests: pushed, require_signed_request_object: signed } = metadata;
-  if (pushed === true || signed === true) {
-    const what = `${pushed === true ? 'pushed (RFC 9126)' : 'signed (RFC 9101)'} authorization requests alone`;
-    throw new CredentialError('unsupported', `The authorization server takes ${what}, which are not supported.`, { issuer });
-  }
+  const unsupported = (what: string): CredentialError => new CredentialError('unsupported', what, { issuer });
+  const special = ['require_pushed_authorization_requests', 'require_signed_request_object'].find((name) => metadata[name] === true);
+  if (special) throw unsupported(`The authorization server demands what is not supported: ${special}.`);
   const isShared = redirectUrisOfOthers.some((other) => new URL(other).href === new URL(redirectUri).href);
-  if (isShared && metadata.authorization_response_iss_parameter_supported !== true) {
-    throw new CredentialError(
-      'unsupported',
-      'Several authorization servers send users back to this redirectUri, and this one does not say in its answers who it is (RFC 9207): ' +
-        'a code of one could go to another (RFC 9700 §4.4). Use a redirect URI per authorization server.',
-      { issuer },
+  if (isShared && metadata.authorization_response_iss_parameter_supported !== true)
+    throw unsupported(
+      'Several servers share this redirectUri, and this one does not say who it is (RFC 9700 §4.4). Use a redirect URI per authorization server.',
     );
-  }
 }
 
 /**
@@ -260,8 +254,7 @@ function assertAnswerable(metadata: AuthorizationServer, { issuer, redirectUrisO
  */
 function assertOurs(callback: URL, { issuer, redirectUrisOfOthers = [] }: OAuth2Client, redirectUri: string): void {
   if (isAt(callback, redirectUri) || !redirectUrisOfOthers.some((other) => isAt(callback, other))) return;
-  const what = 'The callback came to the redirect URI of another authorization server than the one this sign-in was sent to';
-  throw new ProtocolError('issuer_mismatch', `${what} (RFC 9700 §4.4.2.2).`, { issuer });
+  throw new ProtocolError('issuer_mismatch', 'The callback came to the redirect URI of another server (RFC 9700 §4.4.2.2).', { issuer });
 }
 
 function isAt(callback: URL, redirectUri: string): boolean {

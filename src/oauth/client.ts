@@ -210,7 +210,7 @@ function assertIdentity({ issuer, clientId, redirectUri, postLogoutRedirectUri }
   if (typeof clientId !== 'string' || clientId === '') throw new TypeError('clientId must be a non-empty string');
   for (const [name, url] of Object.entries({ redirectUri, postLogoutRedirectUri })) {
     if (url !== undefined && !isRedirectUri(url))
-      throw new TypeError(`${name} must be an https URL, http to this machine, or of a private-use scheme with a dot (RFC 8252 §7.1)`);
+      throw new TypeError(`${name} must be https, http on this machine, or of a scheme with a dot (RFC 8252 §7.1)`);
   }
   if (redirectUri?.includes('#')) throw new TypeError('redirectUri must have no fragment (RFC 6749 §3.1.2)');
 }

@@ -147,7 +147,7 @@ describe('start', () => {
     const { flow, begun } = setUp({}, { metadata });
     const error = await refusal(flow.start());
     expect(error).toMatchObject({ code: 'unsupported', class: 'configuration' });
-    expect(error.message).toContain(`takes ${what} `);
+    expect(error.message).toContain(`require_${what}_`);
     expect(begun).toEqual([]);
   });
 
