@@ -5,9 +5,9 @@
  * @module
  */
 import { assertScope } from '../credential/scope.js';
-import type { Token } from '../credential/token.js';
-import { CredentialError } from '../errors.js';
-import type { OAuth2Client } from '../oauth/client.js';
+import { isResource, type Token } from '../credential/token.js';
+import { CredentialError, ProtocolError } from '../errors.js';
+import type { AuthorizationServer, OAuth2Client } from '../oauth/client.js';
 import { isLocalhost, isSecureUrl } from '../oauth/secure-url.js';
 import { base64url, randomText } from '../platform/random.js';
 import { returnPathOf } from './return-path.js';
@@ -34,7 +34,7 @@ export interface AuthorizationCodeStartOptions {
   readonly requireAcr?: boolean;
   /** Where to go afterwards: a path of the application, such as `/orders?page=2`. It is kept with the sign-in, and in no address (9700-1). */
   readonly returnTo?: string;
-  /** Further parameters, such as `prompt`, `login_hint`, `ui_locales`. */
+  /** Further parameters, such as `prompt`, `login_hint`, `ui_locales`. A `resource` (RFC 8707) is that of the token, too. */
   readonly additionalParameters?: Readonly<Record<string, string>>;
 }
 
@@ -43,7 +43,9 @@ export interface AuthorizationCodeFlow {
   /**
    * The address to send the user to.
    *
-   * @throws {TypeError} a parameter the flow sets itself; `returnTo` is no path of the application; {CredentialError} discovery failed
+   * @throws {TypeError} a parameter the flow sets itself; `returnTo` is no path of the application; `resource` is none
+   * @throws {CredentialError} `unsupported`: the server takes pushed or signed requests alone (RFC 9126 §5, RFC 9101 §10.5), or shares its
+   * redirect URI with another one of the store, and does not say who it is (RFC 9700 §4.4); and what discovery throws
    */
   start(options?: AuthorizationCodeStartOptions): Promise<URL>;
   /**
@@ -94,7 +96,9 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
       const { additionalParameters = {} } = startOptions;
       const own = Object.keys(additionalParameters).find((name) => OWN_PARAMETERS.includes(name));
       if (own) throw new TypeError(`additionalParameters must not set ${own}; the flow does`);
-      const endpoint = authorizationEndpoint((await client.metadata()).authorization_endpoint, issuer);
+      const metadata = await client.metadata();
+      const endpoint = authorizationEndpoint(metadata.authorization_endpoint, issuer);
+      assertAnswerable(metadata, client, redirectUri);
       const transaction = begin(client, redirectUri, startOptions);
       const codeChallenge = await challengeOf(transaction.codeVerifier, platform.crypto);
       await pending().put(transaction);
@@ -103,7 +107,7 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
         client_id: clientId,
         response_type: 'code',
         redirect_uri: redirectUri,
-        scope,
+        ...(scope !== '' && { scope }), // RFC 6749 §3.3 has no empty one
         state,
         ...(scope.split(' ').includes('openid') && { nonce }),
         code_challenge: codeChallenge,
@@ -128,7 +132,7 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
       if (state === null) throw invalid('has no "state" (RFC 6749 §4.1.2)');
       const repeated = ANSWER_PARAMETERS.find((name) => searchParams.getAll(name).length > 1);
       if (repeated) throw invalid(`has the parameter "${repeated}" twice (RFC 6749 §3.1)`); // HT-8
-      const running = resuming.get(state) ?? exchange(state, searchParams).finally(() => resuming.delete(state));
+      const running = resuming.get(state) ?? exchange(state, url).finally(() => resuming.delete(state));
       resuming.set(state, running);
       return running;
     },
@@ -144,7 +148,7 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
   };
 
   /** Takes the sign-in of this state, for good, and exchanges the code (6749-3: at most once). */
-  async function exchange(state: string, parameters: URLSearchParams): Promise<Token> {
+  async function exchange(state: string, url: URL): Promise<Token> {
     const transaction = await pending().take(state);
     const isOurs = transaction?.issuer === issuer && transaction.clientId === clientId;
     if (transaction && !isOurs) await pending().put(transaction); // another flow's, which may be tried next
@@ -157,12 +161,13 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
         },
       );
     }
-    const { nonce, codeVerifier, redirectUri: sentRedirectUri, scope, maxAge, acrValues, requireAcr } = transaction;
+    const { nonce, codeVerifier, redirectUri: sentRedirectUri, scope, maxAge, acrValues, requireAcr, resource } = transaction;
+    assertOurs(url, client, sentRedirectUri);
     const returnTo = returnPathOf(transaction.returnTo); // a storage of the application may give anything
     if (returnTo !== null) returned.set(state, returnTo);
     if (returned.size > MAX_RETURNED) for (const [oldest] of [...returned].slice(0, -MAX_RETURNED)) returned.delete(oldest);
     return client.exchangeCode({
-      parameters,
+      parameters: url.searchParams,
       state,
       nonce,
       codeVerifier,
@@ -171,6 +176,7 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
       ...(maxAge !== undefined && { maxAge }),
       ...(acrValues !== undefined && { acrValues }),
       ...(requireAcr && { requireAcr }),
+      ...(resource !== undefined && { resource }),
     });
   }
 }
@@ -180,6 +186,9 @@ function begin(client: OAuth2Client, redirectUri: string, options: Authorization
   const { platform, issuer, clientId } = client;
   const returnTo = options.returnTo === undefined ? undefined : returnPathOf(options.returnTo);
   if (returnTo === null) throw new TypeError('returnTo must be a path of this application, such as "/orders"');
+  const resource = options.additionalParameters?.['resource'];
+  if (resource !== undefined && !isResource(resource))
+    throw new TypeError('resource must be an absolute URI without fragment (RFC 8707 §2)');
   return {
     state: randomText(platform, 32),
     nonce: randomText(platform, 32),
@@ -190,6 +199,7 @@ function begin(client: OAuth2Client, redirectUri: string, options: Authorization
     scope: assertScope(options.scope ?? client.scope, 'scope'),
     startedAt: platform.now(),
     ...loginAskedFor(options),
+    ...(resource !== undefined && { resource }),
     ...(returnTo !== undefined && { returnTo }),
   };
 }
@@ -219,6 +229,38 @@ function authorizationEndpoint(endpoint: string | undefined, issuer: string): st
     throw new CredentialError('discovery_failed', 'The authorization_endpoint of the discovery document is no https URL.', { issuer });
   }
   return endpoint;
+}
+
+/**
+ * What the server says of itself, if its answer can be told from that of another one, and a plain request is taken at all.
+ *
+ * @throws {CredentialError} `unsupported`
+ */
+function assertAnswerable(metadata: AuthorizationServer, { issuer, redirectUrisOfOthers = [] }: OAuth2Client, redirectUri: string): void {
+  const unsupported = (what: string): CredentialError => new CredentialError('unsupported', what, { issuer });
+  const special = ['require_pushed_authorization_requests', 'require_signed_request_object'].find((name) => metadata[name] === true);
+  if (special) throw unsupported(`The authorization server demands what is not supported: ${special}.`);
+  const isShared = redirectUrisOfOthers.some((other) => new URL(other).href === new URL(redirectUri).href);
+  if (isShared && metadata.authorization_response_iss_parameter_supported !== true)
+    throw unsupported(
+      'Several servers share this redirectUri, and this one does not say who it is (RFC 9700 §4.4). Use a redirect URI per authorization server.',
+    );
+}
+
+/**
+ * A redirect URI per authorization server says whose answer it is (RFC 9700 §4.4.2.2).
+ *
+ * @throws {ProtocolError} `issuer_mismatch`
+ */
+function assertOurs(callback: URL, { issuer, redirectUrisOfOthers = [] }: OAuth2Client, redirectUri: string): void {
+  if (isAt(callback, redirectUri) || !redirectUrisOfOthers.some((other) => isAt(callback, other))) return;
+  throw new ProtocolError('issuer_mismatch', 'The callback came to the redirect URI of another server (RFC 9700 §4.4.2.2).', { issuer });
+}
+
+function isAt(callback: URL, redirectUri: string): boolean {
+  const { protocol, host, pathname, searchParams } = new URL(redirectUri);
+  const isPlace = callback.protocol === protocol && callback.host === host && callback.pathname === pathname;
+  return isPlace && [...searchParams].every(([name, value]) => callback.searchParams.getAll(name).includes(value));
 }
 
 /** Takes the answer out of the address bar, if it is this page's address (2.1-2, 9700-2). */

@@ -8,6 +8,7 @@ import type { Token } from '../credential/token.js';
 import { CredentialError, isCredentialError, ProtocolError, type CredentialErrorDetails } from '../errors.js';
 import type { Grant, OAuth2Client } from '../oauth/client.js';
 import { OAuthResponseError } from '../oauth/oauth-response-error.js';
+import { asPassing } from '../oauth/passing.js';
 import type { Page } from '../platform/platform.js';
 import { createAuthorizationCodeFlow, type AuthorizationCodeStartOptions } from './authorization-code.js';
 import { memoryTransactions } from './transactions.js';
@@ -33,14 +34,15 @@ export async function authorizeSilently(
   const { address, load } = frameFor(client, redirectUri);
   // Of its own: what waits in the tab for a sign-in to come back is not touched.
   const transactions = memoryTransactions(platform);
-  const flow = createAuthorizationCodeFlow({ ...client, redirectUri: address }, { transactions });
+  const redirectUrisOfOthers = address === client.redirectUri ? client.redirectUrisOfOthers : undefined; // of another one they know nothing
+  const flow = createAuthorizationCodeFlow({ ...client, redirectUri: address, redirectUrisOfOthers }, { transactions });
   try {
     const url = await flow.start(request);
     const end = await withinTime(client, timeoutMs, (signal) => load(url.href, signal));
     assertAnswer(end, url.searchParams.get('state'), issuer);
     return nextToken(grant, await flow.resume(end));
   } catch (error) {
-    throw asPassing(error, issuer);
+    throw passing(error, issuer);
   }
 }
 
@@ -124,13 +126,14 @@ function assertAnswer(end: string | null, state: string | null, issuer: string):
  * A failure here has used up a code at most: the next try gets another one. So an unknown outcome is not one, and neither that the server
  * does not take a code nor that the page slept for longer than a request lives says anything of the session (E48).
  */
-function asPassing(error: unknown, issuer: string): unknown {
+function passing(error: unknown, issuer: string): unknown {
   if (!isCredentialError(error)) return error;
-  const { code, message, status, retryAfterMs } = error;
-  const details: CredentialErrorDetails = { issuer, status, retryAfterMs, class: 'transient' };
-  if (error.class === 'unknown_outcome' || code === 'callback_state_unknown') return new CredentialError(code, message, details);
-  if (error instanceof OAuthResponseError && error.error === 'invalid_grant')
-    return new CredentialError('renewal_failed', 'The server did not take the code that it had just given.', { ...details, cause: error });
+  if (error.class === 'unknown_outcome' || error.code === 'callback_state_unknown') return asPassing(error);
+  if (error instanceof OAuthResponseError && error.error === 'invalid_grant') {
+    const { status, retryAfterMs } = error;
+    const details: CredentialErrorDetails = { issuer, status, retryAfterMs, cause: error };
+    return new CredentialError('renewal_failed', 'The server did not take the code that it had just given.', details);
+  }
   return error;
 }
 

@@ -23,6 +23,8 @@ export interface Transaction {
   readonly maxAge?: number;
   readonly acrValues?: string;
   readonly requireAcr?: boolean;
+  /** The resource asked for (RFC 8707 §2). */
+  readonly resource?: string;
   /** A path of the application. */
   readonly returnTo?: string;
 }
@@ -41,22 +43,29 @@ const PREFIX = 'rx-credentials:transaction:';
 /** Sign-ins in memory: for programs that do not navigate away. */
 export function memoryTransactions(platform: Pick<Platform, 'now'>): TransactionStorage {
   const pending = new Map<string, Transaction>();
+  const sweep = (): void => {
+    for (const [state, { startedAt }] of pending) if (platform.now() - startedAt > LIFETIME_MS) pending.delete(state);
+  };
   return {
     put: (transaction) => {
-      for (const [state, { startedAt }] of pending) if (platform.now() - startedAt > LIFETIME_MS) pending.delete(state);
+      sweep();
       const oldest = pending.keys().next();
       if (pending.size >= MAX_PENDING && !oldest.done) pending.delete(oldest.value);
       pending.set(transaction.state, transaction);
     },
     take: (state) => {
+      sweep();
       const transaction = pending.get(state);
       pending.delete(state);
-      return transaction && platform.now() - transaction.startedAt <= LIFETIME_MS ? transaction : null;
+      return transaction ?? null;
     },
   };
 }
 
-/** Sign-ins in the session storage of the tab: they survive the navigation to the authorization server and back. */
+/**
+ * Sign-ins in the session storage of the tab: they survive the navigation to the authorization server and back. What was given up goes when
+ * the next one begins, comes back, or the storage is made.
+ */
 export function sessionTransactions(items: Storage, platform: Pick<Platform, 'now'>): TransactionStorage {
   const read = (key: string): Transaction | null => {
     const transaction = parseTransaction(parseJson(items.getItem(key) ?? ''));
@@ -64,13 +73,17 @@ export function sessionTransactions(items: Storage, platform: Pick<Platform, 'no
   };
   const keys = (): readonly string[] =>
     Array.from({ length: items.length }, (_, i) => items.key(i) ?? '').filter((key) => key.startsWith(PREFIX));
+  /** What can still come back. Anything else goes: a verifier lives for ten minutes (7636-3). */
+  const swept = (): { readonly key: string; readonly startedAt: number }[] =>
+    keys().flatMap((key) => {
+      const found = read(key);
+      if (!found) items.removeItem(key);
+      return found ? [{ key, startedAt: found.startedAt }] : [];
+    });
+  swept();
   return {
     put: (transaction) => {
-      const live = keys().flatMap((key) => {
-        const found = read(key);
-        if (!found) items.removeItem(key);
-        return found ? [{ key, startedAt: found.startedAt }] : [];
-      });
+      const live = swept();
       live.sort((a, b) => a.startedAt - b.startedAt);
       for (const { key } of live.slice(0, Math.max(0, live.length - MAX_PENDING + 1))) items.removeItem(key);
       try {
@@ -80,6 +93,7 @@ export function sessionTransactions(items: Storage, platform: Pick<Platform, 'no
       }
     },
     take: (state) => {
+      swept();
       const transaction = read(PREFIX + state);
       items.removeItem(PREFIX + state);
       return transaction;
@@ -95,8 +109,7 @@ export function defaultTransactions(platform: Platform): TransactionStorage {
 
 function parseTransaction(value: unknown): Transaction | null {
   if (!isPlainObject(value)) return null;
-  const { state, nonce, codeVerifier, redirectUri, issuer, clientId, scope, startedAt, maxAge, acrValues, requireAcr } = value;
-  const returnTo = returnPathOf(value['returnTo']);
+  const { state, nonce, codeVerifier, redirectUri, issuer, clientId, scope, startedAt } = value;
   const texts = [state, nonce, codeVerifier, redirectUri, issuer, clientId, scope];
   if (!texts.every((text) => typeof text === 'string') || typeof startedAt !== 'number') return null;
   const [s = '', n = '', v = '', r = '', i = '', c = '', sc = ''] = texts;
@@ -109,9 +122,18 @@ function parseTransaction(value: unknown): Transaction | null {
     clientId: c,
     scope: sc,
     startedAt,
+    ...askedFor(value),
+  };
+}
+
+/** The members that not every sign-in has. */
+function askedFor({ maxAge, acrValues, requireAcr, resource, returnTo }: Readonly<Record<string, unknown>>): Partial<Transaction> {
+  const path = returnPathOf(returnTo);
+  return {
     ...(typeof maxAge === 'number' && { maxAge }),
     ...(typeof acrValues === 'string' && { acrValues }),
     ...(requireAcr === true && { requireAcr }),
-    ...(returnTo !== null && { returnTo }),
+    ...(typeof resource === 'string' && { resource }),
+    ...(path !== null && { returnTo: path }),
   };
 }

@@ -5,7 +5,9 @@
  */
 import * as oauth from 'oauth4webapi';
 import { ProtocolError } from '../errors.js';
+import type { CodeExchange } from './client.js';
 import { OAuthResponseError } from './oauth-response-error.js';
+import { withoutSecrets } from './redaction.js';
 
 /**
  * The callback's parameters, if they are an answer to this very request and no error (RFC 6749 §4.1.2, RFC 9207).
@@ -17,7 +19,7 @@ export function checkCallback(
   as: oauth.AuthorizationServer,
   client: oauth.Client,
   parameters: URLSearchParams,
-  state: string,
+  sent: Pick<CodeExchange, 'state' | 'nonce' | 'codeVerifier'>,
   issuer: string,
 ): URLSearchParams {
   const iss = parameters.get('iss');
@@ -30,11 +32,12 @@ export function checkCallback(
   }
   let callback: URLSearchParams;
   try {
-    callback = oauth.validateAuthResponse(as, client, parameters, state);
+    callback = oauth.validateAuthResponse(as, client, parameters, sent.state);
   } catch (error) {
     if (error instanceof oauth.AuthorizationResponseError) {
       const { error: name, error_description: errorDescription } = error;
-      throw new OAuthResponseError({ error: name, errorDescription }, 'authorization_failed', { issuer });
+      const told = withoutSecrets({ error: name, errorDescription }, [sent.state, sent.nonce, sent.codeVerifier]);
+      throw new OAuthResponseError(told, 'authorization_failed', { issuer });
     }
     throw new ProtocolError('callback_invalid', `The callback is no valid authorization response: ${reasonOf(error)} (RFC 6749 §4.1.2).`, {
       issuer,

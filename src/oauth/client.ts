@@ -7,7 +7,7 @@
 import type { AuthorizationServer } from 'oauth4webapi';
 import type { StagedAnswer, Target } from '../credential/record.js';
 import type { OnUnknownOutcome } from '../credential/refresh-protocol.js';
-import { isPlainObject } from '../credential/data.js';
+import { deepFreezeData, isPlainObject } from '../credential/data.js';
 import { assertScope } from '../credential/scope.js';
 import type { Token } from '../credential/token.js';
 import { defaultPlatform, type Platform } from '../platform/platform.js';
@@ -87,6 +87,8 @@ export interface CodeExchange {
   readonly acrValues?: string;
   /** True: the ID token must have one of them as its `acr`. */
   readonly requireAcr?: boolean;
+  /** The resource that was asked for (RFC 8707 §2); it is asked for again. */
+  readonly resource?: string;
 }
 
 /** Claims of the user info endpoint (OpenID Connect Core §5.3). */
@@ -102,6 +104,8 @@ export interface OAuth2Client {
   readonly scope: string;
   readonly redirectUri: string | undefined;
   readonly postLogoutRedirectUri: string | undefined;
+  /** Where other authorization servers send users back to: flows take no answer of theirs (RFC 9700 §4.4). A store that has several says so. */
+  readonly redirectUrisOfOthers?: readonly string[] | undefined;
   readonly reuseLeewayMs?: number | undefined;
   readonly onUnknownOutcome?: OnUnknownOutcome | undefined;
   readonly renew?: RenewFunction | undefined;
@@ -135,7 +139,8 @@ export type Judgement = Required<
 
 /** Options with every default filled in. */
 export interface ResolvedClientOptions extends Judgement {
-  readonly metadata: Partial<AuthorizationServer> | undefined;
+  /** A frozen copy. */
+  readonly metadata: AuthorizationServer | undefined;
   readonly issuer: string;
   readonly clientId: string;
   readonly scope: string;
@@ -181,25 +186,38 @@ export function createOAuth2Client(options: OAuth2ClientOptions): OAuth2Client {
 }
 
 function resolve(options: OAuth2ClientOptions): ResolvedClientOptions {
-  const { issuer, clientId, scope = 'openid', metadata, platform = defaultPlatform() } = options;
+  const { issuer, clientId, scope = 'openid', platform = defaultPlatform() } = options;
   const { idTokenSigningAlgs = ['RS256'], trustedAudiences = [], clockToleranceS = 30, maxIdTokenAgeS = 600 } = options;
   const judgement = { idTokenSigningAlgs, trustedAudiences, clockToleranceS, maxIdTokenAgeS };
   assertIdentity(options);
   assertJudgement(judgement);
   assertRenewal(options);
-  return { issuer, clientId, scope: assertScope(scope, 'scope'), metadata, ...judgement, platform };
+  return { issuer, clientId, scope: assertScope(scope, 'scope'), metadata: frozenMetadata(options), ...judgement, platform };
 }
 
-function assertIdentity({ issuer, clientId, redirectUri, postLogoutRedirectUri, metadata }: OAuth2ClientOptions): void {
+function frozenMetadata({ issuer, metadata }: OAuth2ClientOptions): AuthorizationServer | undefined {
+  if (metadata === undefined) return undefined;
+  const copy = deepFreezeData({ ...metadata, issuer }); // a function, or what has no end, is no metadata
+  if (!isPlainObject(metadata) || (metadata.issuer ?? issuer) !== issuer || !isPlainObject(copy))
+    throw new TypeError('metadata must be an object, of the same issuer');
+  return copy as unknown as AuthorizationServer;
+}
+
+function assertIdentity({ issuer, clientId, redirectUri, postLogoutRedirectUri }: OAuth2ClientOptions): void {
   if (typeof issuer !== 'string' || !isSecureUrl(issuer, true))
     throw new TypeError('issuer must be an https URL (or http on this machine)');
   if (/[?#]/.test(issuer)) throw new TypeError('issuer must have no query and no fragment (RFC 8414 §2)');
   if (typeof clientId !== 'string' || clientId === '') throw new TypeError('clientId must be a non-empty string');
   for (const [name, url] of Object.entries({ redirectUri, postLogoutRedirectUri })) {
-    if (url !== undefined && !URL.canParse(url)) throw new TypeError(`${name} must be an absolute URL`);
+    if (url !== undefined && !isRedirectUri(url))
+      throw new TypeError(`${name} must be https, http on this machine, or of a scheme with a dot (RFC 8252 §7.1)`);
   }
-  if (metadata !== undefined && (!isPlainObject(metadata) || (metadata.issuer ?? issuer) !== issuer))
-    throw new TypeError('metadata must be an object, of the same issuer');
+  if (redirectUri?.includes('#')) throw new TypeError('redirectUri must have no fragment (RFC 6749 §3.1.2)');
+}
+
+/** Where an answer may go: not in the clear over a network, and not into a script. */
+function isRedirectUri(url: unknown): boolean {
+  return typeof url === 'string' && (isSecureUrl(url, true) || (URL.canParse(url) && /^[a-z][\w+-]*\.[\w.+-]+:\//i.test(url)));
 }
 
 function assertJudgement({ idTokenSigningAlgs, trustedAudiences, clockToleranceS, maxIdTokenAgeS }: Judgement): void {

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { isPlainObject, jsonObjectIn, parseJson } from '../credential/data.js';
+import { jsonObjectIn } from '../credential/data.js';
 import type { IdTokenClaims } from '../credential/token.js';
 import { ProtocolError } from '../errors.js';
 import { base64url } from '../platform/random.js';
@@ -23,16 +23,20 @@ export interface IdTokenHeader {
 const OTHER_TYPES = ['at+jwt', 'logout+jwt', 'dpop+jwt', 'oauth-authz-req+jwt'];
 
 /**
- * The header, if the token may be an ID token at all.
+ * The header, if the token may be an ID token at all. Its three parts are taken to the letter (RFC 7515 §2, §5.2): a token that can be
+ * written in several ways is another one to whoever compares texts.
  *
  * @throws {ProtocolError} `id_token_invalid`
  */
 export function parseIdTokenHeader(idToken: string, algs: readonly string[], issuer: string): IdTokenHeader {
   const parts = idToken.split('.');
   if (parts.length === 5) throw invalid('is encrypted, which was not asked for', issuer);
-  const header = parts.length === 3 ? parseJson(textOf(parts[0] ?? '')) : undefined;
-  if (!isPlainObject(header)) throw invalid('is no signed JWT', issuer);
-  const { alg, kid, typ } = header;
+  const header = headerOf(parts);
+  if (!header) throw invalid('is no signed JWT', issuer);
+  const { alg, kid, typ, crit, b64 } = header;
+  // RFC 7515 §4.1.11, RFC 7797 §3: no extension is understood here
+  if (crit !== undefined || (b64 !== undefined && b64 !== true))
+    throw invalid('needs an extension that is not understood (crit, b64)', issuer);
   if (typeof alg !== 'string' || !algs.includes(alg))
     throw invalid(`is not signed with an algorithm of idTokenSigningAlgs (${algs.join(', ')})`, issuer);
   if (typeof typ === 'string' && OTHER_TYPES.includes(typ.toLowerCase().replace(/^application\//, '')))
@@ -142,10 +146,26 @@ function sameAudience(a: string | readonly string[], b: string | readonly string
   return x.size === y.size && [...x].every((one) => y.has(one));
 }
 
+/** The header, if all three parts are what they must be. */
+function headerOf([header = '', payload = '', signature = '', ...more]: readonly string[]): Readonly<Record<string, unknown>> | undefined {
+  const isWhole = more.length === 0 && jsonObjectIn(textOf(payload)) && bytesOf(signature);
+  return isWhole ? jsonObjectIn(textOf(header)) : undefined;
+}
+
+/** Strict UTF-8; a byte order mark stays, and is no JSON. */
+const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
 function textOf(part: string): string {
   try {
-    return atob(part.replaceAll('-', '+').replaceAll('_', '/'));
+    return UTF8.decode(bytesOf(part));
   } catch {
     return '';
   }
+}
+
+/** The bytes of base64url as RFC 7515 §2 has it: no padding, no other alphabet, no bits to spare, and not none. */
+function bytesOf(part: string): Uint8Array | undefined {
+  if (!/^[\w-]+$/.test(part) || part.length % 4 === 1) return undefined;
+  const bytes = Uint8Array.from(atob(part.replaceAll('-', '+').replaceAll('_', '/')), (character) => character.charCodeAt(0));
+  return base64url(bytes) === part ? bytes : undefined;
 }

@@ -17,9 +17,20 @@ import { randomText } from '../platform/random.js';
 import type { CodeExchange, Grant, ResolvedClientOptions, UserInfo } from './client.js';
 import { checkAccessTokenHash, checkAcr, checkClaims, invalid, isOfSameLogin, judgedAt, parseIdTokenHeader } from './id-token.js';
 import { createKeySet } from './key-set.js';
+import { asPassing } from './passing.js';
+import { secretsIn } from './redaction.js';
 import { assertJsonType, errorOf, isSuccess, parseTokenResponse, type TokenResponse } from './token-response.js';
 import { isLocalhost, isSecureUrl } from './secure-url.js';
-import { CALL_LIMITS, METADATA_LIMITS, responseOf, send, TOKEN_LIMITS, type Exchange, type Limits } from './transport.js';
+import {
+  CALL_LIMITS,
+  METADATA_LIMITS,
+  REVOCATION_LIMITS,
+  responseOf,
+  send,
+  TOKEN_LIMITS,
+  type Exchange,
+  type Limits,
+} from './transport.js';
 
 const METADATA_FRESH_MS = 60 * 60_000;
 const METADATA_STALE_IF_ERROR_MS = 24 * 60 * 60_000;
@@ -47,11 +58,12 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
   /** `oauth4webapi` calls this instead of fetch; `seen` gets the whole answer. */
   const http = (limits: Limits, seen?: (exchange: Exchange) => void) => ({
     [oauth.customFetch]: async (url: string, init: oauth.CustomFetchOptions<string, BodyInit | null | undefined>): Promise<Response> => {
-      const exchange = await send(platform, url, { method: init.method, headers: init.headers, body: init.body ?? null }, limits, issuer);
-      seen?.(exchange);
+      const headers = { accept: 'application/json', ...init.headers }; // HT-10: `oauth4webapi` has none for a revocation
+      const exchange = await send(platform, url, { method: init.method, headers, body: init.body ?? null }, limits, issuer);
+      seen?.({ ...exchange, secrets: secretsIn(headers, init.body) });
       return responseOf(exchange);
     },
-    [oauth.allowInsecureRequests]: issuer.startsWith('http:'), // `send` judges every single URL
+    [oauth.allowInsecureRequests]: true, // `send` judges every single URL (HT-1)
   });
   const clientAt = (atMs: number, extra: Partial<oauth.Client> = {}): oauth.Client => ({
     client_id: clientId,
@@ -105,13 +117,13 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
         },
       );
     }
-    return { ...as, issuer };
+    return as as unknown as oauth.AuthorizationServer; // frozen, and no way to a prototype (HT-7)
   }
 
   const ageMsOf = (one: typeof known): number => (one ? platform.monotonicNow() - one.at : Infinity);
 
   async function metadata(): Promise<oauth.AuthorizationServer> {
-    if (options.metadata) return { ...options.metadata, issuer };
+    if (options.metadata) return options.metadata;
     const ageMs = ageMsOf(known);
     if (known && ageMs < METADATA_FRESH_MS) return known.as;
     try {
@@ -120,7 +132,8 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
       known = { as, at: platform.monotonicNow() };
       return as;
     } catch (error) {
-      const failure = asTransient(translate(error, issuer));
+      const translated = translate(error, issuer);
+      const failure = translated.class === 'unknown_outcome' ? asPassing(translated) : translated; // to ask for it changes nothing there
       if (known && ageMs < METADATA_STALE_IF_ERROR_MS && failure.class !== 'security') return known.as;
       throw failure;
     }
@@ -138,15 +151,17 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
     const client = clientAt(atMs, header && { id_token_signed_response_alg: header.alg });
     const idToken = answer.idToken !== undefined && { id_token: answer.idToken };
     const response = responseOf(jsonOf(JSON.stringify({ access_token: answer.accessToken, token_type: 'bearer', ...idToken })));
-    const claims = parseClaims(oauth.getValidatedIdTokenClaims(await process(as, client, response)) ?? null);
+    const judged = await process(as, client, response).catch((error: unknown) => refuse(error, issuer));
+    const claims = parseClaims(oauth.getValidatedIdTokenClaims(judged) ?? null);
     if (!header) return null;
     if (!claims) throw invalid('lacks a claim that is required, or has more than 2,000 members', issuer);
     checkClaims(claims, options, atMs, maxAgeS);
     const keyText = await keys.text(header.kid);
-    await oauth.validateApplicationLevelSignature(as, response, {
+    const verifying = oauth.validateApplicationLevelSignature(as, response, {
       [oauth.customFetch]: () => Promise.resolve(responseOf(jsonOf(keyText))),
       [oauth.allowInsecureRequests]: true, // answered from our own cache: nothing is sent
     });
+    await verifying.catch((error: unknown) => refuse(error, issuer));
     await checkAccessTokenHash(claims, answer.accessToken, header.alg, platform);
     return claims;
   }
@@ -173,23 +188,19 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
   const protocol: Protocol = {
     metadata,
     isPrepared: () => options.metadata !== undefined || ageMsOf(known) < METADATA_FRESH_MS,
-    exchangeCode: async ({ parameters, state, nonce, codeVerifier, redirectUri, scope: asked, maxAge, acrValues, requireAcr }) => {
+    exchangeCode: async ({ parameters, state, nonce, codeVerifier, redirectUri, scope: asked, resource, ...login }) => {
+      const { maxAge, acrValues, requireAcr } = login;
       const asksForIdToken = asked.split(' ').includes('openid');
       const as = await metadata();
       endpoint(as, 'token_endpoint', issuer);
-      const callback = checkCallback(as, clientAt(platform.now()), parameters, state, issuer);
+      const callback = checkCallback(as, clientAt(platform.now()), parameters, { state, nonce, codeVerifier }, issuer);
       // On their way: with a code that is used up nothing is tried again. What fails here is asked for once more.
       const keysAreThere = asksForIdToken ? keys.text(undefined).catch(() => undefined) : undefined;
       const exchange = await exchanging((seen) =>
-        oauth.authorizationCodeGrantRequest(
-          as,
-          clientAt(platform.now()),
-          auth,
-          callback,
-          redirectUri,
-          codeVerifier,
-          http(TOKEN_LIMITS, seen),
-        ),
+        oauth.authorizationCodeGrantRequest(as, clientAt(platform.now()), auth, callback, redirectUri, codeVerifier, {
+          ...http(TOKEN_LIMITS, seen),
+          ...(resource !== undefined && { additionalParameters: { resource } }), // RFC 8707 §2.2
+        }),
       );
       if (!isSuccess(exchange)) throw errorOf(exchange, issuer);
       assertJsonType(contentTypeOf(exchange), issuer);
@@ -207,6 +218,7 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
         issuer,
         clientId,
         scope: asked,
+        ...(resource !== undefined && { resource }),
         ...(maxAge !== undefined && { maxAge }),
         ...(acrValues !== undefined && { acrValues }),
       };
@@ -265,10 +277,10 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
       const exchange = await exchanging((seen) =>
         oauth.revocationRequest(as, clientAt(platform.now()), auth, token, {
           additionalParameters: { token_type_hint: hint },
-          ...http(CALL_LIMITS, seen),
+          ...http(REVOCATION_LIMITS, seen),
         }),
       );
-      if (exchange.status !== 200 && exchange.status !== 204) throw errorOf(exchange, issuer); // 7009-3: any 200 is success
+      if (exchange.status < 200 || exchange.status > 299) throw errorOf(exchange, issuer);
     },
     userInfo: async (token) => {
       if (token.tokenType === 'DPoP')
@@ -282,16 +294,16 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
         throw new CredentialError('unsupported', 'The user info is a signed JWT, which is not supported: ask the server for JSON.', {
           issuer,
         });
-      const body = parseJson(exchange.text);
-      if (!isPlainObject(body) || typeof body['sub'] !== 'string') {
+      const body = parseJson(exchange.text); // frozen, and no way to a prototype (HT-7)
+      if (!isUserInfo(body)) {
         throw new ProtocolError('response_invalid', 'The user info is no JSON object with a "sub" (OIDC Core §5.3.2).', { issuer });
       }
-      if (token.claims && body['sub'] !== token.claims.sub) {
+      if (token.claims && body.sub !== token.claims.sub) {
         throw new ProtocolError('token_substitution', 'The user info speaks of another "sub" than the ID token (OIDC Core §5.3.2).', {
           issuer,
         });
       }
-      return { ...body, sub: body['sub'] };
+      return body;
     },
   };
   return translated(protocol, issuer);
@@ -303,6 +315,10 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
     if (!exchange) throw new CredentialError('network_error', 'The request was not sent.', { issuer });
     return exchange;
   }
+}
+
+function isUserInfo(value: unknown): value is UserInfo {
+  return isPlainObject(value) && typeof value['sub'] === 'string';
 }
 
 function contentTypeOf({ headers }: Pick<Exchange, 'headers'>): string {
@@ -349,20 +365,20 @@ function translated(protocol: Protocol, issuer: string): Protocol {
 }
 
 /**
- * An error of `oauth4webapi` as ours: only its fixed text is copied, for what it complains about after our own checks is the ID token.
+ * What `oauth4webapi` finds wrong with an answer that our own checks have passed is wrong with its ID token. Only its fixed text is copied.
+ *
+ * @throws {ProtocolError} `id_token_invalid`
  */
+function refuse(error: unknown, issuer: string): never {
+  if (error instanceof oauth.OperationProcessingError) throw invalid(`was refused: ${reasonOf(error)}`, issuer);
+  throw error;
+}
+
+/** An error of `oauth4webapi` as ours. */
 function translate(error: unknown, issuer: string): CredentialError {
   if (isCredentialError(error)) return error;
   if (error instanceof oauth.UnsupportedOperationError) return new CredentialError('unsupported', reasonOf(error), { issuer });
-  if (error instanceof oauth.OperationProcessingError) return invalid(`was refused: ${reasonOf(error)}`, issuer);
-  return new ProtocolError('response_invalid', 'The answer could not be processed.', { issuer });
-}
-
-/** Discovery changes nothing at the server: an unknown outcome is just one more try. */
-function asTransient(error: CredentialError): CredentialError {
-  if (error.class !== 'unknown_outcome') return error;
-  const { code, message, issuer, status } = error;
-  return new CredentialError(code, message, { issuer, status, class: 'transient' });
+  return new ProtocolError('response_invalid', `The answer could not be processed: ${reasonOf(error)}.`, { issuer });
 }
 
 /** An answer as if it came from a server. */

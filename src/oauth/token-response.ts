@@ -9,6 +9,7 @@ import { normalizeScope } from '../credential/scope.js';
 import type { TokenType } from '../credential/token.js';
 import { CredentialError, ProtocolError } from '../errors.js';
 import { OAuthResponseError } from './oauth-response-error.js';
+import { withoutSecrets } from './redaction.js';
 import type { Exchange } from './transport.js';
 
 const MAX_TOKEN_CHARACTERS = 128 * 1024;
@@ -33,7 +34,13 @@ export interface TokenResponse {
  * The error an answer other than 200 means, by its own JSON and status, never by its texts (6749-9).
  */
 export function errorOf(
-  { status, text, headers, serverTime }: Pick<Exchange, 'status' | 'text' | 'headers'> & Partial<Pick<Exchange, 'serverTime'>>,
+  {
+    status,
+    text,
+    headers,
+    serverTime,
+    secrets = [],
+  }: Pick<Exchange, 'status' | 'text' | 'headers'> & Partial<Pick<Exchange, 'serverTime' | 'secrets'>>,
   issuer: string,
 ): CredentialError {
   const waitMs = clampedRetryAfter(headers.get('retry-after'), serverTime);
@@ -44,12 +51,17 @@ export function errorOf(
   const body = status < 500 ? parseJson(text) : undefined;
   if (isPlainObject(body) && typeof body['error'] === 'string') {
     const [errorDescription, suberror] = [body['error_description'], body['suberror']].map((one) => stringOr(one, undefined));
-    return new OAuthResponseError({ error: body['error'], errorDescription, suberror }, 'oauth_error', details);
+    return new OAuthResponseError(withoutSecrets({ error: body['error'], errorDescription, suberror }, secrets), 'oauth_error', details);
   }
   if (status < 400)
     return new ProtocolError('response_invalid', `The answer has status ${status} where RFC 6749 §5.1 has 200.`, { issuer, status });
   if (status >= 500) return new CredentialError('server_error', `The authorization server failed (status ${status}).`, details);
-  return new CredentialError('http_error', `The server refused with status ${status} and gave no OAuth error.`, details);
+  // Of a firewall or gateway before the server, perhaps: it says nothing of the session (design §4.5). A challenge does (RFC 6750 §3).
+  const isPage = !isPlainObject(body) && !headers.has('www-authenticate');
+  return new CredentialError('http_error', `The server refused with status ${status} and gave no OAuth error.`, {
+    ...details,
+    ...(isPage && { class: 'transient' }),
+  });
 }
 
 /** False for an error, also with a status of success, as some servers and gateways have it; unless it brings a token: that must not be lost (E56). */
@@ -94,7 +106,7 @@ export function parseTokenResponse(text: string, issuer: string): TokenResponse 
     expiresInS: parseExpiresIn(body['expires_in']),
     refreshToken,
     idToken,
-    scope: scope === undefined ? undefined : normalizeScope(scope),
+    scope: normalizeScope(scope ?? '') || undefined, // also one of blanks alone
   };
 }
 
@@ -115,9 +127,9 @@ function parseTokenType(type: string, issuer: string): TokenType {
 
 /** A finite number ≥ 0 or a string of digits, in seconds, capped at ten years; anything else counts as absent (6749-7). */
 export function parseExpiresIn(value: unknown): number | undefined {
-  const seconds = typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : value;
-  if (typeof seconds !== 'number' || !Number.isFinite(seconds) || seconds < 0) return undefined;
-  return Math.min(seconds, TEN_YEARS_S);
+  if (typeof value === 'string') return /^\d+$/.test(value) ? Math.min(Number(value), TEN_YEARS_S) : undefined;
+  if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) return undefined;
+  return Math.min(value, TEN_YEARS_S);
 }
 
 /** How long to wait, clamped to 1–300 s, in milliseconds. */

@@ -15,12 +15,19 @@ export interface Limits {
   readonly timeoutMs: number;
   /** Decoded bytes of the body. */
   readonly maxBytes: number;
+  /** True: a status of success says it all; its body is given up unread. */
+  readonly isStatusEnough?: boolean;
 }
+
+/** Decoded bytes of the body of an error. */
+const MAX_ERROR_BYTES = 64 * 1024;
 
 /** Token requests: a short deadline would only manufacture unknown outcomes (`standards.md` §0). */
 export const TOKEN_LIMITS: Limits = { timeoutMs: 30_000, maxBytes: 512 * 1024 };
-/** Revocation and user info. */
+/** User info. */
 export const CALL_LIMITS: Limits = { timeoutMs: 5_000, maxBytes: 512 * 1024 };
+/** Revocation: what a success has as its body is of no interest (7009-3, RFC 7009 §2.2). */
+export const REVOCATION_LIMITS: Limits = { ...CALL_LIMITS, isStatusEnough: true };
 /** Discovery documents and key sets. */
 export const METADATA_LIMITS: Limits = { timeoutMs: 5_000, maxBytes: 256 * 1024 };
 
@@ -32,7 +39,10 @@ export interface Exchange {
   readonly serverTime: number;
   readonly status: number;
   readonly headers: Headers;
+  /** Empty for an error whose body is longer than 64 KiB: nobody reads an OAuth error out of that. */
   readonly text: string;
+  /** What was sent and must not be seen in an error, should the server repeat it (HT-9). */
+  readonly secrets?: readonly string[];
 }
 
 /**
@@ -66,14 +76,14 @@ export async function send(platform: Platform, url: string, init: RequestInit, l
         status: response.status,
       });
     }
-    const text = await readText(response, limits.maxBytes, abort, issuer);
+    const text = await textOf(response, limits, abort, issuer);
     const receivedAt = platform.now();
     const serverTime = receivedAt + aheadMs(response.headers.get('date'), (sentAt + receivedAt) / 2);
     return { sentAt, receivedAt, serverTime, status: response.status, headers: response.headers, text };
   } catch (error) {
     if (error instanceof CredentialError) throw error;
     if (timedOut) throw new NetworkError('timeout', `No whole answer within ${limits.timeoutMs} ms.`, { issuer });
-    throw new NetworkError('network_error', 'No readable answer: offline, refused, aborted, or not allowed by CORS.', { issuer });
+    throw new NetworkError('network_error', `No readable answer from ${placeOf(url)}: ${reasonOf(error)}.`, { issuer });
   } finally {
     cancelTimer();
   }
@@ -103,6 +113,32 @@ export function assertSecureUrl(url: string, issuer: string): void {
   }
 }
 
+/** Origin and path. */
+function placeOf(url: string): string {
+  const { origin, pathname } = new URL(url);
+  return origin + pathname;
+}
+
+/** Of what another library throws only a code such as `ECONNREFUSED` is told, which Node has; the rest may hold anything (E51). */
+function reasonOf(error: unknown): string {
+  const { cause } = Object(error) as { readonly cause?: unknown };
+  const { code } = Object(cause) as { readonly code?: unknown };
+  const isCode = typeof code === 'string' && /^[A-Z0-9_]{1,60}$/.test(code);
+  return `offline, refused, aborted, or not allowed by CORS${isCode ? ` (${code})` : ''}`;
+}
+
+function textOf(
+  response: Response,
+  { maxBytes, isStatusEnough }: Limits,
+  abort: AbortController,
+  issuer: string,
+): string | Promise<string> {
+  if (!response.ok) return readText(response, Math.min(maxBytes, MAX_ERROR_BYTES), abort, issuer);
+  if (!isStatusEnough) return readText(response, maxBytes, abort, issuer);
+  response.body?.cancel().catch(() => undefined);
+  return '';
+}
+
 async function readText(response: Response, maxBytes: number, abort: AbortController, issuer: string): Promise<string> {
   const reader = response.body?.getReader();
   if (!reader) return '';
@@ -115,6 +151,7 @@ async function readText(response: Response, maxBytes: number, abort: AbortContro
     if (byteCount > maxBytes) {
       abort.abort();
       void reader.cancel().catch(() => undefined);
+      if (!response.ok) return ''; // its status is told
       throw new ProtocolError('response_too_large', `The answer is longer than ${maxBytes} bytes (HT-5).`, {
         issuer,
         status: response.status,

@@ -27,7 +27,8 @@ export function createClients(
   platform: Platform,
   create: (options: OAuth2ClientOptions) => OAuth2Client,
 ): Clients {
-  const clients = [configured].flat().map((client) => (isClient(client) ? client : create({ platform, ...client })));
+  const made = [configured].flat().map((client) => (isClient(client) ? client : create({ platform, ...client })));
+  const clients = made.map((client) => withOthers(client, made));
   if (clients.length === 0) throw new TypeError('clients must name at least one client');
   const names = new Set(clients.map(({ issuer, clientId }) => JSON.stringify([issuer, clientId])));
   if (names.size < clients.length) throw new TypeError('clients must not name the same issuer and clientId twice');
@@ -43,6 +44,13 @@ export function createClients(
     },
     ofRecord: ({ context }) => clients.find((client) => client.issuer === context.issuer && client.clientId === context.clientId),
   };
+}
+
+/** The client, which knows where other authorization servers send users back to (ISS-3). */
+function withOthers(client: OAuth2Client, all: readonly OAuth2Client[]): OAuth2Client {
+  const uris = all.filter(({ issuer }) => issuer !== client.issuer).map(({ redirectUri }) => redirectUri);
+  const redirectUrisOfOthers = uris.filter((uri) => uri !== undefined);
+  return client.redirectUri !== undefined && redirectUrisOfOthers.length > 0 ? { ...client, redirectUrisOfOthers } : client;
 }
 
 function isClient(value: OAuth2ClientOptions | OAuth2Client): value is OAuth2Client {

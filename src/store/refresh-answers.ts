@@ -199,9 +199,16 @@ export function withChild(current: OpenRecord, { refreshToken }: Token, child: C
   return { secrets: { ...secrets, ...(refreshToken !== undefined && { refreshToken }), ...childrenWith(current.secrets, now, child) } };
 }
 
-/** The record after an answer that was refused but brought another refresh token (E56); `null` if there is nothing to change. */
+/**
+ * The record after an answer that was refused but brought another refresh token (E56); `null` if there is nothing to change. Where the token
+ * is the one that was sent, what was begun has ended, and nothing was replaced; another's intent stays.
+ */
 function rotatedTo(current: OpenRecord, refreshToken: string | undefined, holder: string | undefined): RecordDraft | null {
   if (!current.secrets || refreshToken === undefined) return current.staged ? closed(current) : null;
+  if (refreshToken === current.secrets.refreshToken) {
+    const { intent } = current;
+    return intent && intent.holder !== holder ? { ...closed(current), intent } : closed(current);
+  }
   return { ...finished(current, holder), secrets: { ...current.secrets, refreshToken } };
 }
 

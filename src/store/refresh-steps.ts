@@ -19,6 +19,7 @@ import { beginRefresh, next, park, type Found, type Refresh, type Results, type 
 import { isToken, type Token } from '../credential/token.js';
 import { asCredentialError, CredentialError, StorageError } from '../errors.js';
 import type { OAuth2Client } from '../oauth/client.js';
+import { nameOf } from '../oauth/thrown.js';
 import type { Platform } from '../platform/platform.js';
 import { randomFraction, randomText } from '../platform/random.js';
 import { closed, finished, isOf } from './drafts.js';
@@ -270,7 +271,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
       failure = new CredentialError('response_invalid', 'The token response is no JSON object (RFC 6749 §5.1).', { issuer });
       return 'outcome_unknown';
     } catch (error) {
-      failure = asCredentialError(error, 'renewal_failed', 'The function that renews tokens failed.');
+      failure = asCredentialError(error, 'renewal_failed', `The function that renews tokens failed (${nameOf(error)}).`);
       return outcomeOf(failure, target);
     } finally {
       context.sending.delete(id);

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createAuthorizationCodeFlow, type AuthorizationCodeFlow } from '../../src/flows/authorization-code';
 import { memoryTransactions, type Transaction, type TransactionStorage } from '../../src/flows/transactions';
+import { createCredentialStore, memoryStorage } from '../../src/index';
 import { createOAuth2Client } from '../../src/oauth/client';
 import { fakeServer, json, type FakeServer, type FakeServerOptions } from '../support/fake-server';
 import { REDIRECT_URI, refusal } from '../support/oauth';
@@ -132,6 +133,52 @@ describe('start', () => {
     expect((await flow.start({ scope: 'openid' })).searchParams.has('nonce')).toBe(true);
   });
 
+  it('6749-2 an empty scope is not sent: there is no empty one (RFC 6749 §3.3)', async () => {
+    const { flow, begun } = setUp({}, { scope: '' });
+    expect((await flow.start()).searchParams.has('scope')).toBe(false);
+    expect((await flow.start({ scope: '  ' })).searchParams.has('scope')).toBe(false);
+    expect(begun.map(({ scope }) => scope)).toEqual(['', '']);
+  });
+
+  it.each<[string, Record<string, unknown>]>([
+    ['pushed', { require_pushed_authorization_requests: true, pushed_authorization_request_endpoint: 'https://id.example.com/par' }],
+    ['signed', { require_signed_request_object: true }],
+  ])('PAR-3 a server that takes %s requests alone gets no plain one', async (what, metadata) => {
+    const { flow, begun } = setUp({}, { metadata });
+    const error = await refusal(flow.start());
+    expect(error).toMatchObject({ code: 'unsupported', class: 'configuration' });
+    expect(error.message).toContain(`require_${what}_`);
+    expect(begun).toEqual([]);
+  });
+
+  it('PAR-3 one that takes them, too, gets a plain one', async () => {
+    const metadata = { require_pushed_authorization_requests: false, pushed_authorization_request_endpoint: 'https://id.example.com/par' };
+    expect((await setUp({}, { metadata }).flow.start()).pathname).toBe('/auth');
+  });
+
+  it('RES-1 a resource is asked for twice, and is that of the token', async () => {
+    const { server, flow, begun } = setUp();
+    const resource = 'https://api.example.com/v1';
+    expect((await flow.start({ additionalParameters: { resource } })).searchParams.get('resource')).toBe(resource);
+    await planToken(server, begun[0].nonce);
+    const { context } = await flow.resume(callback(begun[0].state));
+    expect(server.calls('token')[0].form.get('resource')).toBe(resource);
+    expect(context.resource).toBe(resource);
+    await flow.start();
+    await planToken(server, begun[1].nonce);
+    expect('resource' in (await flow.resume(callback(begun[1].state))).context).toBe(false);
+    expect(server.calls('token')[1].form.has('resource')).toBe(false);
+  });
+
+  it.each(['api', '/v1', 'https://api.example.com/#x', ''])(
+    'RES-1 a resource %j is a TypeError before the user leaves',
+    async (resource) => {
+      const { flow, begun } = setUp();
+      await expect(flow.start({ additionalParameters: { resource } })).rejects.toThrow(/^resource must/);
+      expect(begun).toEqual([]);
+    },
+  );
+
   it('takes scope, max_age 0, acr_values and further parameters', async () => {
     const { flow, begun } = setUp();
     const url = await flow.start({
@@ -216,6 +263,67 @@ describe('start', () => {
   it('needs a redirectUri', () => {
     const client = createOAuth2Client({ issuer: 'https://id.example.com', clientId: 'spa', platform: unitPlatform() });
     expect(() => createAuthorizationCodeFlow(client)).toThrow(TypeError);
+  });
+});
+
+describe('ISS-3 a store of two authorization servers', () => {
+  const OTHER = 'https://other.example.com';
+  /** The flow of the first one; each with a redirect URI. */
+  function two(first: string, second: string | undefined, metadata: Record<string, unknown> = {}) {
+    const server = fakeServer({ metadata });
+    const platform = unitPlatform({ fetch: server.fetch });
+    const mine = { issuer: server.issuer, clientId: 'spa', redirectUri: first, platform };
+    const others = [
+      { issuer: OTHER, clientId: 'spa', ...(second !== undefined && { redirectUri: second }) },
+      { ...mine, clientId: 'another' },
+    ];
+    const store = createCredentialStore({ clients: [createOAuth2Client(mine), ...others], platform, storage: memoryStorage() });
+    const transactions = memoryTransactions(platform);
+    return { server, store, flow: createAuthorizationCodeFlow(store.client({ issuer: server.issuer, clientId: 'spa' }), { transactions }) };
+  }
+
+  it.each([REDIRECT_URI, 'HTTPS://APP.example.com:443/callback'])('refuses to start where both share a redirect URI (%s)', async (uri) => {
+    const { flow, store } = two(REDIRECT_URI, uri);
+    const error = await refusal(flow.start());
+    expect(error).toMatchObject({ code: 'unsupported', class: 'configuration' });
+    expect(error.message).toContain('Use a redirect URI per authorization server.');
+    await store.close();
+  });
+
+  it.each<[string, string | undefined, Record<string, unknown>]>([
+    ['the answers say whose they are (RFC 9207)', REDIRECT_URI, { authorization_response_iss_parameter_supported: true }],
+    ['each has its own redirect URI', `${REDIRECT_URI}/other`, {}],
+    ['the other signs nobody in', undefined, {}],
+  ])('starts where %s', async (_, second, metadata) => {
+    const { flow, store } = two(REDIRECT_URI, second, metadata);
+    expect((await flow.start()).pathname).toBe('/auth');
+    await store.close();
+  });
+
+  it('a client of its own need not know of others', async () => {
+    expect((await setUp().flow.start()).pathname).toBe('/auth');
+  });
+
+  it.each([
+    ['https://app.example.com/other', 'issuer_mismatch'],
+    ['https://app.example.com/callback?as=other', 'issuer_mismatch'],
+  ])('takes no answer that came to %s, which is where the other one answers', async (second, code) => {
+    const { flow, server, store } = two('https://app.example.com/callback?as=mine', second);
+    const state = (await flow.start()).searchParams.get('state') ?? '';
+    const url = new URL(second);
+    url.searchParams.set('state', state);
+    url.searchParams.set('code', 'code-of-the-other');
+    expect(await refusal(flow.resume(url))).toMatchObject({ code, class: 'security' });
+    expect(server.calls('token')).toEqual([]);
+    await store.close();
+  });
+
+  it.each(['https://app.example.com/callback', 'https://app.example.com/callback/'])('takes one that came to %s', async (at) => {
+    const { flow, server, store } = two(REDIRECT_URI, 'https://app.example.com/other');
+    const start = (await flow.start({ scope: 'orders' })).searchParams;
+    server.plan('token', { access_token: 'access-1', token_type: 'Bearer' });
+    expect((await flow.resume(`${at}?code=c&state=${start.get('state')}`)).accessToken).toBe('access-1');
+    await store.close();
   });
 });
 

@@ -328,17 +328,22 @@ describe('an answer that is not what was asked for', () => {
 });
 
 describe('a code exchange that fails', () => {
-  it.each<readonly [string, Answer, string]>([
-    ['is not answered', 'offline', 'network_error'],
-    ['is answered with 502', () => new Response('', { status: 502 }), 'server_error'],
-    ['is answered with 503', () => new Response('', { status: 503 }), 'server_unavailable'],
-    ['is answered with HTML', () => new Response('<html>', { headers: { 'content-type': 'text/html' } }), 'response_invalid'],
-    ['is refused: the code is not taken', () => json({ error: 'invalid_grant' }, { status: 400 }), 'renewal_failed'],
-  ])('E48 since it %s passes: nothing was used up but a code', async (_, answer, code) => {
+  it.each<readonly [string, Answer, string, string]>([
+    ['is not answered', 'offline', 'network_error', 'NetworkError'],
+    ['is answered with 502', () => new Response('', { status: 502 }), 'server_error', 'CredentialError'],
+    ['is answered with 503', () => new Response('', { status: 503 }), 'server_unavailable', 'CredentialError'],
+    [
+      'is answered with HTML',
+      () => new Response('<html>', { headers: { 'content-type': 'text/html' } }),
+      'response_invalid',
+      'ProtocolError',
+    ],
+    ['is refused: the code is not taken', () => json({ error: 'invalid_grant' }, { status: 400 }), 'renewal_failed', 'CredentialError'],
+  ])('E48 since it %s passes: nothing was used up but a code', async (_, answer, code, name) => {
     const { renew, server } = setUp();
     server.plan('token', answer);
     const error = await refusal(renew());
-    expect(error).toMatchObject({ code, class: 'transient' });
+    expect(error).toMatchObject({ name, code, class: 'transient' });
     expect(error.message + JSON.stringify(error)).not.toContain('code-1');
   });
 

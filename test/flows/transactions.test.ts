@@ -32,7 +32,7 @@ describe.each<[string, (platform: UnitPlatform) => TransactionStorage]>([
   });
 
   it('E37 come back whole, max_age 0 and acr values too', async () => {
-    const whole = transaction('a', START_MS, { maxAge: 0, acrValues: 'gold', requireAcr: true });
+    const whole = transaction('a', START_MS, { maxAge: 0, acrValues: 'gold', requireAcr: true, resource: 'https://api.example.com/' });
     await pending.put(whole);
     expect(await pending.take('a')).toEqual(whole);
   });
@@ -87,6 +87,22 @@ describe('session storage', () => {
     void pending.put(transaction('new', platform.now()));
     const keys = Array.from({ length: items.length }, (_, i) => items.key(i));
     expect(keys.sort()).toEqual(['app', 'rx-credentials:other', 'rx-credentials:transaction:new']);
+  });
+
+  it.each<[string, (pending: TransactionStorage, items: Storage, platform: UnitPlatform) => unknown]>([
+    ['another sign-in comes back', (pending) => pending.take('other')],
+    ['another sign-in begins', (pending, _, platform) => pending.put(transaction('other', platform.now()))],
+    ['the page is loaded anew', (_, items, platform) => sessionTransactions(items, platform)],
+  ])('7636-3 the verifier of a sign-in that was given up goes when %s', async (_what, then) => {
+    const platform = unitPlatform();
+    const items = fakeStorage();
+    const pending = sessionTransactions(items, platform);
+    await pending.put(transaction('old'));
+    await then(pending, items, platform);
+    expect(items.getItem('rx-credentials:transaction:old')).not.toBeNull(); // ten minutes are not over
+    platform.advance(10 * MINUTE + 1);
+    await then(pending, items, platform);
+    expect(items.getItem('rx-credentials:transaction:old')).toBeNull();
   });
 
   it.each([

@@ -1,4 +1,5 @@
 import type { StagedAnswer } from '../../src/credential/record';
+import { NetworkError, ProtocolError } from '../../src/errors';
 import { createOAuth2Client, type OAuth2ClientOptions } from '../../src/oauth/client';
 import { json, publicJwk } from '../support/fake-server';
 import { exchangeOf, NONCE, planIdToken, REDIRECT_URI, refusal, setUpOAuth } from '../support/oauth';
@@ -19,6 +20,9 @@ const login = aToken({
   idToken: 'old-id',
   context: { issuer: CLAIMS.iss, clientId: 'spa', scope: 'openid profile' },
 });
+
+const endless: Record<string, unknown> = {};
+endless['more'] = endless;
 
 describe('createOAuth2Client', () => {
   it('asks nobody before a method is called', async () => {
@@ -49,8 +53,22 @@ describe('createOAuth2Client', () => {
     ['issuer', { issuer: 'https://id.example.com#x' }],
     ['clientId', { clientId: '' }],
     ['clientId', { clientId: undefined }],
-    ['redirectUri', { redirectUri: '/callback' }],
-    ['postLogoutRedirectUri', { postLogoutRedirectUri: 'bye' }],
+    ...[
+      '/callback',
+      'http://app.example.com/callback',
+      'http://10.0.0.1/callback',
+      'javascript:alert(1)',
+      'data:text/html,x',
+      'blob:https://app.example.com/x',
+      'file:///callback',
+      'myapp:/callback',
+      'app.example.com:443/callback',
+    ].flatMap<[string, Partial<OAuth2ClientOptions>]>((url) => [
+      ['redirectUri', { redirectUri: url }],
+      ['postLogoutRedirectUri', { postLogoutRedirectUri: url }],
+    ]),
+    ['redirectUri', { redirectUri: 'https://app.example.com/callback#x' }],
+    ['redirectUri', { redirectUri: 'https://app.example.com/callback#' }],
     ['scope', { scope: 'openid "profile"' }],
     ['idTokenSigningAlgs', { idTokenSigningAlgs: [] }],
     ['idTokenSigningAlgs', { idTokenSigningAlgs: ['none'] }],
@@ -59,6 +77,7 @@ describe('createOAuth2Client', () => {
     ['metadata', { metadata: { issuer: 'https://id.example.com/' } }],
     ['metadata', { metadata: 'https://id.example.com' }],
     ['metadata', { metadata: null }],
+    ['metadata', { metadata: { keys: { a: endless } } }],
     ['trustedAudiences', { trustedAudiences: 'project-1' }],
     ['trustedAudiences', { trustedAudiences: null }],
     ['clockToleranceS', { clockToleranceS: -1 }],
@@ -84,6 +103,62 @@ describe('createOAuth2Client', () => {
       expect(createOAuth2Client({ issuer, clientId: 'spa', platform: unitPlatform() }).issuer).toBe(issuer);
     },
   );
+
+  it.each([
+    'https://app.example.com/callback?x=1',
+    'http://localhost:4200/callback',
+    'http://127.0.0.1:4200/',
+    'http://[::1]/callback',
+    'com.example.app:/callback',
+    'com.example.app://callback',
+  ])('RFC 8252 §7 6749 §3.1.2 redirectUri %s is allowed', (url) => {
+    const platform = unitPlatform();
+    const options = { issuer: 'https://id.example.com', clientId: 'spa', platform, redirectUri: url, postLogoutRedirectUri: url };
+    expect(createOAuth2Client(options)).toMatchObject({ redirectUri: url, postLogoutRedirectUri: url });
+  });
+
+  it('HT-7 metadata are copied when the client is made, and frozen when they are asked for', async () => {
+    const metadata = { token_endpoint: 'https://id.example.com/token', nested: { list: ['a'] } };
+    const { client } = setUpOAuth({ metadata });
+    metadata.token_endpoint = 'https://evil.test/token';
+    metadata.nested.list.push('b');
+    const told = await client.metadata();
+    expect(told).toEqual({ issuer: 'https://id.example.com', token_endpoint: 'https://id.example.com/token', nested: { list: ['a'] } });
+    expect([Object.isFrozen(told), Object.isFrozen(told['nested']), Object.getPrototypeOf(told)]).toEqual([true, true, null]);
+  });
+
+  it('HT-1 an issuer at https may have endpoints on this machine', async () => {
+    const urls: string[] = [];
+    const platform = unitPlatform({
+      fetch: (url) => {
+        urls.push(url as string);
+        return Promise.resolve(json({ access_token: 'a', token_type: 'bearer', sub: 'alice', keys: [] }));
+      },
+    });
+    const base = 'http://127.0.0.1:3000';
+    const metadata = {
+      token_endpoint: `${base}/token`,
+      revocation_endpoint: `${base}/revoke`,
+      userinfo_endpoint: `${base}/me`,
+      jwks_uri: `${base}/jwks`,
+    };
+    const client = createOAuth2Client({ issuer: CLAIMS.iss, clientId: 'spa', platform, metadata });
+    const answer = await client.sendRefresh(login);
+    await client.revoke('t', 'access_token');
+    await client.userInfo(login);
+    const id_token = await setUpOAuth().server.idToken();
+    const body = { access_token: 'a', token_type: 'bearer', id_token };
+    expect(await refusal(client.processRefresh(login, answerOf(body)))).toMatchObject({ code: 'id_token_invalid' }); // for it has no keys
+    expect([JSON.parse(answer.text)]).toMatchObject([{ access_token: 'a' }]);
+    expect(urls).toEqual(['token', 'revoke', 'me', 'jwks'].map((path) => `${base}/${path}`));
+  });
+
+  it.each(['http://localhost/jwks', 'http://id.example.com/jwks'])('HT-1 keys at %s are not asked for', async (jwks_uri) => {
+    const { client, server } = setUpOAuth({ metadata: { jwks_uri, token_endpoint: 'https://id.example.com/token' } });
+    await planIdToken(server);
+    expect(await refusal(client.exchangeCode(exchangeOf()))).toMatchObject({ code: 'discovery_failed' });
+    expect(server.calls('other')).toEqual([]);
+  });
 });
 
 describe('discovery', () => {
@@ -160,6 +235,18 @@ describe('discovery', () => {
     server.plan('discovery', answer as Response);
     expect(await refusal(client.metadata())).toMatchObject({ code, class: errorClass, issuer: server.issuer });
     expect((await client.metadata()).issuer).toBe(server.issuer); // and the next caller asks anew
+  });
+
+  it('E10 a discovery that fails is told by an error of the same class as any other request', async () => {
+    const { server, client } = setUpOAuth();
+    server.plan('discovery', 'offline', json({ issuer: server.issuer, x: 'x'.repeat(256 * 1024) }));
+    expect(await refusal(client.metadata())).toBeInstanceOf(NetworkError);
+    expect(await refusal(client.metadata())).toBeInstanceOf(ProtocolError);
+  });
+
+  it('HT-7 the document is frozen, and has no way to a prototype', async () => {
+    const told = await setUpOAuth({}, { metadata: { nested: { a: 1 } } }).client.metadata();
+    expect([Object.isFrozen(told), Object.isFrozen(told['nested']), Object.getPrototypeOf(told)]).toEqual([true, true, null]);
   });
 
   it.each<[string, Record<string, unknown>, string]>([
@@ -482,7 +569,7 @@ describe('sendRefresh', () => {
     ['500', new Response('x', { status: 500 }), 'server_error', 'unknown_outcome'],
     ['307', new Response(null, { status: 307, headers: { location: 'https://evil.test' } }), 'unexpected_redirect', 'configuration'],
     ['no answer', 'offline', 'network_error', 'unknown_outcome'],
-    ['an HTML 400', new Response('<html>', { status: 400 }), 'http_error', 'configuration'],
+    ['an HTML 400', new Response('<html>', { status: 400 }), 'http_error', 'transient'],
   ])('6749-9 %s is told by its code', async (_, answer, code, errorClass) => {
     const { server, client } = setUpOAuth();
     server.plan('token', answer);
@@ -651,6 +738,7 @@ describe('revoke', () => {
     const [call] = server.calls('revocation');
     expect(call).toMatchObject({ method: 'POST', url: 'https://id.example.com/revoke' });
     expect(Object.fromEntries(call.form)).toEqual({ token: 't +&=', token_type_hint: hint, client_id: 'spa' });
+    expect(call.headers.get('accept')).toBe('application/json'); // HT-10
     expect([...call.form.keys()]).toHaveLength(3);
     expect(call.headers.has('authorization')).toBe(false);
   });
@@ -659,6 +747,11 @@ describe('revoke', () => {
     ['nothing', new Response()],
     ['HTML', new Response('<html>')],
     ['an error in the body', json({ error: 'invalid_token' })],
+    ['bytes that are no text', new Response(new Uint8Array([0xff, 0x80]))],
+    ['a body that is too long', new Response('x'.repeat(1024 * 1024))],
+    ['a body that never ends', new Response(new ReadableStream({ start: (controller) => controller.enqueue(new Uint8Array([120])) }))],
+    ['a body that breaks off', new Response(new ReadableStream({ start: (controller) => controller.error(new Error('reset')) }))],
+    ['another status of success', new Response('', { status: 202 })],
   ])('7009-3 a 200 with %s is success', async (_, answer) => {
     const { server, client } = setUpOAuth();
     server.plan('revocation', answer);
@@ -727,6 +820,7 @@ describe('userInfo', () => {
     const { server, client } = setUpOAuth();
     server.plan('userinfo', new Response('{"sub":"alice","__proto__":{"admin":true}}'));
     const info = await client.userInfo(login);
+    expect([Object.isFrozen(info), Object.getPrototypeOf(info)]).toEqual([true, null]);
     expect(info['admin']).toBeUndefined();
     expect(Object.keys(info)).toEqual(['sub']);
   });

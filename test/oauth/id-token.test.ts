@@ -310,14 +310,56 @@ describe('the signature', () => {
     expect(await refusal(client.exchangeCode(exchangeOf()))).toMatchObject({ code: 'unsupported' });
   });
 
-  it('JWT-3 an unknown critical header is refused', async () => {
+  it.each<[string, Record<string, unknown>]>([
+    ['an unknown critical header', { crit: ['exp'], exp: 1 }],
+    ['a payload that is not encoded (RFC 7797)', { b64: false }],
+    ['that, and said to be critical', { b64: false, crit: ['b64'] }],
+    ['an empty list of critical headers', { crit: [] }],
+  ])('JWT-3 %s is refused', async (_, header) => {
     const { server, client } = setUpOAuth();
-    const signed = `${base64url({ alg: 'RS256', kid: 'key-RS256', crit: ['exp'], exp: 1 })}.${base64url(PAYLOAD)}`;
-    const { privateKey } = await keyPair('RS256');
-    const signature = await crypto.subtle.sign('RSASSA-PKCS1-v1_5', privateKey, new TextEncoder().encode(signed));
-    server.plan('token', withIdToken(`${signed}.${Buffer.from(signature).toString('base64url')}`));
-    expect(await refusal(client.exchangeCode(exchangeOf()))).toMatchObject({ code: 'unsupported' });
+    server.plan('token', withIdToken(await signed(Buffer.from(JSON.stringify(PAYLOAD)), header)));
+    expect(await refusal(client.exchangeCode(exchangeOf()))).toMatchObject({ code: 'id_token_invalid', class: 'security' });
   });
+
+  it.each<[string, (parts: readonly string[]) => readonly string[]]>([
+    ['padding', ([h = '', p = '', s = '']) => [h, p, `${s}==`]],
+    ['padding of the header', ([h = '', p = '', s = '']) => [`${h}=`, p, s]],
+    ['the alphabet of base64', ([h = '', p = '', s = '']) => [h, p, s.replaceAll('-', '+').replaceAll('_', '/')]],
+    ['bits to spare', ([h = '', p = '', s = '']) => [h, p, s.slice(0, -1) + String.fromCharCode(s.charCodeAt(s.length - 1) + 1)]],
+  ])('JWT-4 a signature that is right is refused with %s', async (_, spoil) => {
+    const { server, client } = setUpOAuth();
+    let token = '';
+    // One whose last part has both characters that base64 writes otherwise, and ends in a letter.
+    for (let i = 0; !/-.*_.*[AQgw]$/.test(token.split('.')[2] ?? ''); i++) token = await server.idToken({ nonce: NONCE, jti: String(i) });
+    server.plan('token', withIdToken(token));
+    expect((await client.exchangeCode(exchangeOf())).claims?.sub).toBe('alice');
+    server.plan('token', withIdToken(spoil(token.split('.')).join('.')));
+    expect(await refusal(client.exchangeCode(exchangeOf()))).toMatchObject({ code: 'id_token_invalid', class: 'security' });
+  });
+
+  it.each<[string, (payload: string) => Uint8Array]>([
+    ['bytes that are no UTF-8', (payload) => Buffer.from(payload.replace('"spa"', '"spa","name":"\xff\xfe"'), 'latin1')],
+    ['a byte order mark', (payload) => Buffer.from(`\ufeff${payload}`)],
+    ['a list', (payload) => Buffer.from(`[${payload}]`)],
+    ['no JSON', (payload) => Buffer.from(payload.slice(0, -1))],
+  ])('JWT-4 a payload that is signed is refused with %s', async (_, payloadOf) => {
+    const { server, client } = setUpOAuth();
+    server.plan('token', withIdToken(await signed(payloadOf(JSON.stringify(PAYLOAD)))));
+    expect(await refusal(client.exchangeCode(exchangeOf()))).toMatchObject({ code: 'id_token_invalid', class: 'security' });
+  });
+
+  it('JWT-4 names beyond ASCII are read as what they are', async () => {
+    const { server, client } = setUpOAuth();
+    await planIdToken(server, { name: 'Zoë Жук' });
+    expect((await client.exchangeCode(exchangeOf())).claims?.['name']).toBe('Zoë Жук');
+  });
+
+  async function signed(payload: Uint8Array, header: Readonly<Record<string, unknown>> = {}): Promise<string> {
+    const text = `${base64url({ alg: 'RS256', kid: 'key-RS256', ...header })}.${Buffer.from(payload).toString('base64url')}`;
+    const { privateKey } = await keyPair('RS256');
+    const signature = await crypto.subtle.sign('RSASSA-PKCS1-v1_5', privateKey, new TextEncoder().encode(text));
+    return `${text}.${Buffer.from(signature).toString('base64url')}`;
+  }
 });
 
 describe('the choice of a key', () => {

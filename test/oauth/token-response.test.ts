@@ -1,8 +1,12 @@
+import { inspect } from 'node:util';
+import { retryAfterMs } from '../../src/credential/retry-after';
 import { CredentialError, ProtocolError } from '../../src/errors';
 import { OAuthResponseError } from '../../src/oauth/oauth-response-error';
 import { assertJsonType, errorOf, parseExpiresIn, parseTokenResponse, refreshTokenIn } from '../../src/oauth/token-response';
 
 const ISSUER = 'https://id.example.com';
+/** The instant of the examples of RFC 9110 §5.6.7. */
+const AT = Date.UTC(1994, 10, 6, 8, 49, 37);
 const ok = { access_token: 'a', token_type: 'Bearer' };
 const parse = (body: unknown) => parseTokenResponse(typeof body === 'string' ? body : JSON.stringify(body), ISSUER);
 const failure = (run: () => unknown): CredentialError => {
@@ -95,7 +99,8 @@ describe('a token response', () => {
     [' 3600', undefined],
     ['1e3', undefined],
     ['0x10', undefined],
-    ['9'.repeat(400), undefined],
+    ['9'.repeat(20), 10 * 365 * 24 * 3600],
+    ['9'.repeat(400), 10 * 365 * 24 * 3600],
     [NaN, undefined],
     [Infinity, undefined],
     [null, undefined],
@@ -118,7 +123,7 @@ describe('a token response', () => {
 
   it('6749-8 scope is what was granted, or absent; unknown members are ignored', () => {
     expect(parse({ ...ok, scope: 'profile  openid profile' }).scope).toBe('profile openid');
-    expect(parse({ ...ok, scope: '' }).scope).toBeUndefined(); // RFC 6749 §3.3 has no empty one
+    for (const scope of ['', ' ', '   ']) expect(parse({ ...ok, scope }).scope).toBeUndefined(); // RFC 6749 §3.3 has no empty one
     const answer = parse({ ...ok, example: { nested: [1] }, expires_in: 60, id_token: 'x.y.z', refresh_token: 'r' });
     expect(answer).toEqual({
       accessToken: 'a',
@@ -178,11 +183,13 @@ describe('6749-9 an answer other than 200, by status and its own JSON', () => {
     [425, '', 'server_unavailable', 'transient', undefined],
     [429, { error: 'invalid_grant' }, 'server_unavailable', 'transient', undefined],
     // E6, E7: no OAuth error, no rejection
-    [400, '<html>error="invalid_grant"</html>', 'http_error', 'configuration', undefined],
-    [403, 'invalid_grant', 'http_error', 'configuration', undefined],
+    [400, '<html>error="invalid_grant"</html>', 'http_error', 'transient', undefined],
+    [403, 'invalid_grant', 'http_error', 'transient', undefined],
+    [403, '<html>Request blocked</html>', 'http_error', 'transient', undefined],
+    [404, '', 'http_error', 'transient', undefined],
     [400, { error: ['invalid_grant'] }, 'http_error', 'configuration', undefined],
     [400, { error: { code: 'invalid_grant' } }, 'http_error', 'configuration', undefined],
-    [400, ['invalid_grant'], 'http_error', 'configuration', undefined],
+    [400, ['invalid_grant'], 'http_error', 'transient', undefined],
     [400, '{"__proto__":{"error":"invalid_grant"}}', 'http_error', 'configuration', undefined],
     [404, { message: 'x' }, 'http_error', 'configuration', undefined],
     // 2xx but not 200: the server may have rotated
@@ -192,6 +199,13 @@ describe('6749-9 an answer other than 200, by status and its own JSON', () => {
     const found = answer(status, body);
     expect(found).toMatchObject({ code, class: errorClass, status, issuer: ISSUER });
     expect(found instanceof OAuthResponseError ? found.error : undefined).toBe(error);
+  });
+
+  it('§4.5 an empty refusal with a challenge has given its reason: it is no passing one (RFC 6750 §3)', () => {
+    expect(answer(401, '', { 'www-authenticate': 'Bearer error="invalid_token"' })).toMatchObject({
+      code: 'http_error',
+      class: 'configuration',
+    });
   });
 
   it('6749-9 the texts of an answer decide nothing', () => {
@@ -212,6 +226,8 @@ describe('6749-9 an answer other than 200, by status and its own JSON', () => {
     ['1', 1_000],
     ['301', 300_000],
     ['999999999', 300_000],
+    ['9999999999', 300_000],
+    ['9'.repeat(400), 300_000],
     [' 5 ', 5_000],
     ['-5', undefined],
     ['1.5', undefined],
@@ -219,6 +235,21 @@ describe('6749-9 an answer other than 200, by status and its own JSON', () => {
     ['', undefined],
   ])('Retry-After %j is a wait of %p ms', (value, retryAfterMs) => {
     expect(answer(503, '', { 'retry-after': value }).retryAfterMs).toBe(retryAfterMs);
+  });
+
+  it.each<[string, string, number | undefined]>([
+    ['the form of today', 'Sun, 06 Nov 1994 08:49:37 GMT', 0],
+    ['that of RFC 850', 'Sunday, 06-Nov-94 08:49:37 GMT', 0],
+    ['that of asctime', 'Sun Nov  6 08:49:37 1994', 0],
+    ['asctime with two digits', 'Wed Nov 16 08:49:37 1994', 10 * 86_400_000],
+    ['a year of two digits in the next century', 'Wednesday, 06-Nov-30 08:49:37 GMT', Date.UTC(2030, 10, 6, 8, 49, 37) - AT],
+    ['a year that would be more than 50 years ahead', 'Monday, 06-Nov-45 08:49:37 GMT', Date.UTC(1945, 10, 6, 8, 49, 37) - AT],
+    ['another zone', 'Sun, 06 Nov 1994 08:49:37 CET', undefined],
+    ['no month', 'Sun, 06 Nev 1994 08:49:37 GMT', undefined],
+    ['what only this runtime understands', '1994-11-06T08:49:37Z', undefined],
+    ['something behind it', 'Sunday, 06-Nov-94 08:49:37 GMT+1', undefined],
+  ])('Retry-After RFC 9110 §5.6.7 a date: %s', (_, value, ms) => {
+    expect(retryAfterMs(value, AT)).toBe(ms);
   });
 
   it('6749-13 the server’s text is kept apart, cleaned and capped', () => {
@@ -233,6 +264,65 @@ describe('6749-9 an answer other than 200, by status and its own JSON', () => {
     expect(`${error.error}${error.errorDescription}${error.message}`).not.toMatch(/[\p{Cc}\p{Bidi_Control}]/u);
     expect(error.message).not.toContain('line one');
     expect(JSON.stringify(error)).not.toContain('javascript:');
+  });
+
+  const told = (secret: string, description: string, members: Record<string, unknown> = {}) => {
+    const text = JSON.stringify({ error: 'invalid_request', error_description: description, ...members });
+    return errorOf({ status: 400, text, headers: new Headers(), secrets: [secret] }, ISSUER) as OAuthResponseError;
+  };
+
+  it.each([
+    ['words', 'canary-refresh-token-of-alice'],
+    ['a short one', 'rt-7'],
+    ['blanks', ' canary of alice '],
+    ['signs', 'canary/+%=&?~'],
+    ['what a pattern means otherwise', 'canary$&.*(x)[1'],
+  ])('HT-9 OBS-3 a secret of %s that is echoed is not told', (_, secret) => {
+    const spellings = [
+      secret,
+      encodeURIComponent(secret),
+      encodeURIComponent(secret).toLowerCase(),
+      new URLSearchParams({ x: secret }).toString(),
+    ];
+    const error = told(secret, `Bad token ${spellings.join(' or ')}.`, { suberror: secret });
+    expect(error).toMatchObject({ error: 'invalid_request', suberror: '[redacted]' });
+    expect(error.errorDescription).toMatch(/^Bad token \[redacted\] or \[redacted\] or \[redacted\] or (x=)?\[redacted\]\.$/);
+    expect(told(secret, '', { error: secret })).toMatchObject({ error: '[redacted]' });
+    const shown = [error.message, JSON.stringify(error), inspect(error)].join();
+    for (const one of spellings) expect(shown).not.toContain(one);
+  });
+
+  it('HT-9 a secret that is cut off by the cap is not told by half', () => {
+    const secret = 'canary words of alice';
+    expect(told(secret, `${'x y '.repeat(254)}${secret}`).errorDescription).not.toContain('canary');
+  });
+
+  it('HT-9 a secret that is part of the code of an error changes no code', () => {
+    expect(told('grant', 'x', { error: 'invalid_grant', suberror: 'consent_required' })).toMatchObject({
+      error: 'invalid_grant',
+      suberror: 'consent_required',
+      class: 'needs_user',
+    });
+  });
+
+  it.each([
+    ['base64', 'q83vEjRWeJCrze8SNFZ4kKvN/+8=='],
+    ['base64 in parts', 'Ab3/Cd4+Ef5/Gh6+Ij7/Kl8+Mn9'],
+    ['a JWT', 'eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln'],
+    ['hexadecimal', 'a1b2c3d4e5f60718293a4b5c'],
+    ['tildes and dots', '1~abcDEF.ghi1JKL~mno2PQR.stu'],
+    ['letters of no word', 'abcdefghijklmnopqrstuvwxyzabcdefgh'],
+  ])('OBS-3 a run of %s is not told, whoever it was given to', (_, run) => {
+    expect(told('other', `Token ${run} is unknown`).errorDescription).toBe('Token [redacted] is unknown');
+  });
+
+  it.each([
+    'unsupported_grant_type',
+    'See https://docs.example.com/errors/invalid-grant-of-a-client for more.',
+    'AADSTS50076: Due to a configuration change made by your administrator, you must use multi-factor authentication.',
+    'The grant type urn:ietf:params:oauth:grant-type:token-exchange is unknown. Redirect URI https://app.example.com/sign-in/callback/',
+  ])('OBS-3 words and addresses stay: %s', (text) => {
+    expect(told('other', text).errorDescription).toBe(text);
   });
 
   it.each([5, null, {}, ['x']])('6749-13 an error_description of %j is none', (description) => {

@@ -2,7 +2,15 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { CredentialError, NetworkError, ProtocolError } from '../../src/errors';
-import { assertSecureUrl, METADATA_LIMITS, responseOf, send, TOKEN_LIMITS, type Limits } from '../../src/oauth/transport';
+import {
+  assertSecureUrl,
+  METADATA_LIMITS,
+  responseOf,
+  REVOCATION_LIMITS,
+  send,
+  TOKEN_LIMITS,
+  type Limits,
+} from '../../src/oauth/transport';
 import { isLocalhost, isSecureUrl } from '../../src/oauth/secure-url';
 import { settled, START_MS, unitPlatform, type UnitPlatform } from '../support/unit-platform';
 
@@ -223,6 +231,23 @@ describe('the byte cap', () => {
     expect(process.memoryUsage().rss - before).toBeLessThan(48 * 1024 * 1024);
   });
 
+  it.each([400, 403, 429, 500])(
+    '§0 HT-5 the body of a status %d has 64 KiB at most; beyond that only the status is told',
+    async (status) => {
+      const limits = { ...LIMITS, maxBytes: 512 * 1024 };
+      const long = 'x'.repeat(64 * 1024);
+      const at = (text: string) =>
+        sent(
+          answering(() => new Response(text, { status, headers: { 'retry-after': '9' } })),
+          limits,
+        );
+      expect(await at(long)).toMatchObject({ status, text: long });
+      const more = await at(`${long}x`);
+      expect(more).toMatchObject({ status, text: '' });
+      expect(more.headers.get('retry-after')).toBe('9');
+    },
+  );
+
   it('HT-5 a token answer may be half a MiB, metadata a quarter', () => {
     expect([TOKEN_LIMITS.maxBytes, METADATA_LIMITS.maxBytes]).toEqual([512 * 1024, 256 * 1024]);
     expect(TOKEN_LIMITS.timeoutMs).toBeGreaterThanOrEqual(15_000);
@@ -386,6 +411,51 @@ describe('deadlines', () => {
     const broken = unitPlatform({ fetch: () => Promise.reject(new TypeError('fetch failed')) });
     await refused(sent(broken));
     expect(broken.timers()).toEqual([]);
+  });
+
+  it.each<[string, unknown, string]>([
+    ['a cause with a code', { cause: Object.assign(new Error('canary'), { code: 'ECONNREFUSED' }) }, ' (ECONNREFUSED)'],
+    ['a cause with a code of OpenSSL', { cause: { code: 'DEPTH_ZERO_SELF_SIGNED_CERT' } }, ' (DEPTH_ZERO_SELF_SIGNED_CERT)'],
+    ['a code that is text', { cause: { code: 'canary: refused' } }, ''],
+    ['a code that is a number', { cause: { code: 7 } }, ''],
+    ['a code that is too long', { cause: { code: 'C'.repeat(61) } }, ''],
+    ['a cause of null', { cause: null }, ''],
+    ['no cause', {}, ''],
+  ])('E51 no answer and %s: where from, and the code alone', async (_, more, code) => {
+    const fetch = () => Promise.reject(Object.assign(new TypeError('canary'), more));
+    const error = await refused(sent(unitPlatform({ fetch }), LIMITS, `${URL_}?secret=canary`));
+    expect(error.message).toBe(
+      `No readable answer from https://id.example.com/token: offline, refused, aborted, or not allowed by CORS${code}.`,
+    );
+    expect(error.cause).toBeUndefined();
+  });
+
+  it('E51 Node says that nobody listens', async () => {
+    const origin = await serve(() => undefined);
+    await Promise.all([...servers].map((server) => new Promise((resolve) => server.close(resolve))));
+    const platform = unitPlatform({ fetch: (...args) => fetch(...args) });
+    const { message } = await refused(sent(platform, LIMITS, `${origin}/token`));
+    expect(message).toBe(`No readable answer from ${origin}/token: offline, refused, aborted, or not allowed by CORS (ECONNREFUSED).`);
+  });
+
+  it.each<[string, RequestListener]>([
+    ['never ends', (_, response) => void response.writeHead(200).write('x')],
+    ['is no UTF-8', (_, response) => void response.end(Buffer.from([0xff, 0x80]))],
+    ['is too long', (_, response) => void response.end('x'.repeat(1024 * 1024))],
+    [
+      'breaks off',
+      (_, response) => void (response.writeHead(200, { 'content-length': '9' }).write('x'), setTimeout(() => response.destroy(), 5)),
+    ],
+  ])('7009-3 where the status says it all, a body that %s is given up', async (_, listener) => {
+    const origin = await serve(listener);
+    const platform = unitPlatform({ fetch: (...args) => fetch(...args) });
+    expect(await sent(platform, REVOCATION_LIMITS, `${origin}/revoke`)).toMatchObject({ status: 200, text: '' });
+    expect(platform.timers()).toEqual([]);
+  });
+
+  it('7009-4 of a refusal the body is read', async () => {
+    const answer = answering(() => new Response('{"error":"unsupported_token_type"}', { status: 400 }));
+    expect((await sent(answer, REVOCATION_LIMITS)).text).toContain('unsupported');
   });
 
   it.each<[string, () => Promise<Response>]>([

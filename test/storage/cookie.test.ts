@@ -117,6 +117,12 @@ describe('cookieStorage', () => {
   });
 
   describe('attributes', () => {
+    const wrong = (name: keyof CookieStorageOptions, value: unknown): [string, CookieStorageOptions, string] => [
+      `a ${name} that is ${JSON.stringify(value)}`,
+      { [name]: value },
+      name,
+    ];
+
     it.each<[string, CookieStorageOptions, string]>([
       ['a name that browsers guard, by default', {}, '; Path=/; Secure; SameSite=Lax'],
       ['a lifetime', { maxAgeS: 34_560_000 }, '; Path=/; Max-Age=34560000; Secure; SameSite=Lax'],
@@ -156,6 +162,8 @@ describe('cookieStorage', () => {
       ['a domain that browsers ignore', { prefix: '', domain: 'a'.repeat(1_025) }, 'domain'],
       ['a namespace that makes a prefix of its own', { prefix: '', namespace: '__host-app' }, 'namespace'],
       ['a namespace that makes the prefix another one', { namespace: 'Http-app' }, 'namespace'],
+      ...['__Host-Http-', '__host-', 'app-', 'a;Domain=evil.example', null].map((prefix) => wrong('prefix', prefix)),
+      ...['lax', 'Lax; Domain=evil.example', '', null, true].map((sameSite) => wrong('sameSite', sameSite)),
     ])('CK-1 CK-3 refuse %s', (_, options, name) => {
       expect(() => cookieStorage(options)).toThrow(new RegExp(`^cookieStorage: \`${name}\` `));
       expect(() => cookieStorage(options)).toThrow(TypeError);

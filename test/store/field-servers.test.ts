@@ -139,6 +139,57 @@ describe('RF-8 reauthenticate: a whole answer that is refused, of a server that 
   });
 });
 
+describe('§4.5 §0 what stands before the server says nothing of the session', () => {
+  const page =
+    (status: number): Handler =>
+    (_q, r) => {
+      r.writeHead(status, { 'content-type': 'text/html' });
+      r.end('<html>Request blocked</html>');
+    };
+  it.each<[string, Handler, string]>([
+    ['a firewall: 403 and a page', page(403), 'http_error/transient'],
+    ['a gateway that is deployed anew: 404 and a page', page(404), 'http_error/transient'],
+    ['invalid_grant in more than 64 KiB', refuse(400, 'invalid_grant', { pad: 'x'.repeat(65_536) }), 'http_error/transient'],
+    [
+      '429 with a long page',
+      (_q, r) => json(r, 429, 'x'.repeat(65_537), { 'retry-after': '9' }),
+      'server_unavailable/transient/retry 9000',
+    ],
+  ])('%s: the session goes on', async (_n, answer, told) => {
+    const c = await expired({}, answer);
+    expect((await outcome(c.accessToken())).split(' "')[0]).toBe(told);
+    expect(state()?.status.token).toBe('expired');
+    w.advance(3_600_000);
+    w.as.nowOffsetS += 3_600;
+    expect(await outcome(c.accessToken())).toBe('ok:at2');
+  });
+
+  it('a firewall before a renewal ahead: it backs off and is tried again', async () => {
+    w = await world({}, '', true);
+    w.as.claims = { auth_time: 1000 };
+    w.as.plan('/token', async (_q, r) => json(r, 200, await w.as.tokenBody({ expires_in: 3 }, { nonce: w.as.nonce })), page(403));
+    const c = await w.signedIn();
+    const renewed = firstValueFrom(w.store.events$.pipe(filter(({ type }) => type === 'token_replaced')));
+    await renewed;
+    expect([c.token?.accessToken, state()?.status.token, tokenRequests()]).toEqual(['at2', 'valid', 2]);
+  });
+});
+
+describe('7009-3 a revocation that succeeded, whatever its body', () => {
+  it.each<[string, Handler]>([
+    ['never ends', (_q, r) => void r.writeHead(200).write('x')],
+    ['is no UTF-8', (_q, r) => void r.writeHead(200).end(Buffer.from([0xff, 0x80]))],
+    ['is too long', (_q, r) => void r.writeHead(200).end('x'.repeat(1024 * 1024))],
+    ['breaks off', (_q, r) => (r.writeHead(200, { 'content-length': '9' }).write('x'), void setTimeout(() => r.destroy(), 5))],
+  ])('%s: both tokens are revoked', async (_n, answer) => {
+    w = await world();
+    const c = await w.signedIn();
+    w.as.always('/revoke', answer);
+    expect(await c.revoke()).toEqual({ local: 'removed', refreshToken: { status: 'revoked' }, accessToken: { status: 'revoked' } });
+    expect(w.as.log.filter(({ path }) => path === '/revoke').map(({ form }) => form.get('token'))).toEqual(['rt1', 'at1']);
+  });
+});
+
 describe('6749-8 scopes as servers write them', () => {
   it('scope "" counts as absent, as refresh_token "" and id_token "" do', async () => {
     const c = await expired({}, good({ scope: '' }));

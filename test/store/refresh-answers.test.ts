@@ -101,8 +101,9 @@ const REFUSED: readonly Row[] = [
   ['use_dpop_nonce', () => oauthError('use_dpop_nonce', 400, { 'dpop-nonce': 'n' }), 'oauth_error', 'transient'],
   ['invalid_dpop_proof', () => oauthError('invalid_dpop_proof'), 'oauth_error', 'configuration'],
   ['an error nobody knows', () => oauthError('surprise'), 'oauth_error', 'configuration'],
-  ['400 that gives no reason', () => html(400), 'http_error', 'configuration'],
-  ['403 that gives no reason', () => json(null, { status: 403 }), 'http_error', 'configuration'],
+  ['400 that gives no reason', () => html(400), 'http_error', 'transient'],
+  ['403 that gives no reason', () => json(null, { status: 403 }), 'http_error', 'transient'],
+  ['403 that gives no reason in an object', () => json({}, { status: 403 }), 'http_error', 'configuration'],
   [
     '302',
     () => new Response(null, { status: 302, headers: { location: 'https://evil.example/' } }),
@@ -186,6 +187,24 @@ describe('6749-9 the answer of a refresh', () => {
       expect(server.calls('token')[1]?.form.get('refresh_token')).toBe('new-refresh');
     },
   );
+
+  it.each<readonly [string, (sent: string) => Answer, string]>([
+    ['no token type', () => ({ access_token: 'new-access' }), 'response_invalid'],
+    ['an ID token that is none', () => ({ ...RENEWED, refresh_token: undefined, id_token: 'x.y.z' }), 'id_token_invalid'],
+    ['the refresh token that was sent', (sent) => ({ access_token: 'new-access', refresh_token: sent }), 'response_invalid'],
+  ])('RF-8 a success with %s that rotates nothing replaces nothing: no event says so', async (_, answer, code) => {
+    const { server, credential, browser, newEvents, disk, sent, ...session } = await signedIn();
+    const { generation } = disk.record(credential.id);
+    server.plan('token', answer(sent));
+    expect(await codeOf(inTime(browser, credential.refresh()))).toBe(code);
+    expect(newEvents()).toEqual(['refresh_started', 'refresh_failed']);
+    expect(disk.record(credential.id)['generation']).toBe(generation);
+    expect(session.refreshToken()).toBe(sent);
+    expect(session.hasIntent()).toBe(false); // the server has answered: nothing is unknown
+    server.plan('token', RENEWED);
+    await inTime(browser, credential.refresh());
+    expect(newEvents()).toEqual(['refresh_started', 'token_replaced']);
+  });
 
   it('E56 a success with another status than 200 is one: its token is stored, sent once', async () => {
     const { server, credential, ...session } = await signedIn();

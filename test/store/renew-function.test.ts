@@ -179,10 +179,13 @@ describe('E32 IDR-1 a token of somebody else', () => {
 
 describe('a function that fails', () => {
   it.each<readonly [string, unknown]>([
-    ['an error', new Error('token=CANARY')],
-    ['something odd', { token: 'CANARY' }],
-    ['nothing', undefined],
-  ])('E33 with %s: renewal_failed, without what it said; nothing is lost, and it is tried later', async (_, thrown) => {
+    ['Error', new Error('token=CANARY')],
+    ['TypeError', new TypeError('token=CANARY')],
+    ['something of type object', Object.assign(new Error('token=CANARY'), { name: 'token=CANARY' })],
+    ['something of type object', { name: 'CANARY', token: 'CANARY' }],
+    ['something of type string', 'CANARY'],
+    ['something of type undefined', undefined],
+  ])('E33 E51 with %s: renewal_failed, without what it said; nothing is lost, and it is tried later', async (name, thrown) => {
     const { application, authority, browser, credential, disk, events } = await renewing();
     const before = disk.record(credential.id);
     const token = credential.token;
@@ -190,7 +193,11 @@ describe('a function that fails', () => {
     await settle();
     application.calls[0]?.reject(thrown);
     const error = await refreshing;
-    expect(error).toMatchObject({ code: 'renewal_failed', class: 'transient' });
+    expect(error).toMatchObject({
+      code: 'renewal_failed',
+      class: 'transient',
+      message: `The function that renews tokens failed (${name}).`,
+    });
     expect(JSON.stringify(error) + String(error) + String((error as Error).stack)).not.toContain('CANARY');
     expect(events.at(-1)).toMatchObject({ type: 'refresh_failed', code: 'renewal_failed', attempts: 1 });
     expect(credential.token).toBe(token);
@@ -239,7 +246,7 @@ describe('a function that fails', () => {
   it.each<readonly [string, unknown]>([
     ['nothing', undefined],
     ['an object', { accessToken: 'CANARY' }],
-    ['a string', 'CANARY'],
+    ['something of type string', 'CANARY'],
     ['an answer of the wire', { text: '{"access_token":"CANARY","token_type":"Bearer"}', sentAt: 1, receivedAt: 1 }],
   ])('by giving %s instead of a Token: renewal_failed, and it is called once', async (_, given) => {
     const { application, browser, credential } = await renewing();

@@ -14,6 +14,9 @@ const MAX_ATTRIBUTE_BYTES = 1_024;
 /** What begins a name by which browsers demand attributes (rfc6265bis §4.1.3), `HttpOnly` of the last two. Case does not matter to them. */
 const RESERVED = /^__(host-http-|host-|secure-|http-)/i;
 
+const PREFIXES: readonly unknown[] = ['__Host-', '__Secure-', ''] satisfies CookieStorageOptions['prefix'][];
+const SAME_SITES: readonly unknown[] = ['Strict', 'Lax', 'None'] satisfies CookieStorageOptions['sameSite'][];
+
 /** How our cookies look. */
 export interface CookieFormat {
   /** What their names begin with, before the namespace. */
@@ -32,6 +35,8 @@ export interface CookieFormat {
 export function cookieFormat(options: CookieStorageOptions): CookieFormat {
   const { namespace = 'rx-credentials', prefix = '__Host-', path = '/', domain, secure = true, maxAgeS } = options;
   const { sameSite = 'Lax', partitioned = false } = options;
+  refuse(!PREFIXES.includes(prefix), 'prefix', 'it is __Host-, __Secure- or empty');
+  refuse(!SAME_SITES.includes(sameSite), 'sameSite', 'it is Strict, Lax or None');
   const isWide = path !== '/' || domain !== undefined;
   refuse(isWide && prefix === '__Host-', 'prefix', 'a __Host- cookie has Path=/ and no Domain; take __Secure-');
   const whySecure = [prefix, sameSite === 'None' && 'SameSite=None', partitioned && 'Partitioned'].find(Boolean);
