@@ -153,11 +153,12 @@ function headerOf([header = '', payload = '', signature = '', ...more]: readonly
 }
 
 /** Strict UTF-8; a byte order mark stays, and is no JSON. */
-const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+/** Made for each text: one that failed in the middle of it would go on there. */
+const utf8 = (): TextDecoder => new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 function textOf(part: string): string {
   try {
-    return UTF8.decode(bytesOf(part));
+    return utf8().decode(bytesOf(part));
   } catch {
     return '';
   }

@@ -114,7 +114,8 @@ function assertFunction(feature: string, value: unknown): void {
 export function featureSet(features: readonly CredentialsFeature[]): FeatureSet {
   const set = new Map<CredentialsFeature['kind'], CredentialsFeature>();
   for (const feature of features) {
-    if (!(feature as CredentialsFeature | undefined)?.kind) throw new TypeError(`provideCredentials: feature ${set.size + 1}: call it`);
+    if (!(feature as CredentialsFeature | undefined)?.kind)
+      throw new TypeError('provideCredentials was given a feature that was not called');
     if (set.has(feature.kind)) throw new TypeError(`provideCredentials was given ${feature.kind} twice`);
     set.set(feature.kind, feature);
   }

@@ -42,7 +42,7 @@ export type CredentialGuard = () => Promise<boolean | UrlTree | RedirectCommand>
  * @throws {TypeError} it was given to the router uncalled
  */
 export function requireCredential(options: RequireCredentialOptions = {}, ...more: readonly never[]): CredentialGuard {
-  assertCalled('requireCredential', more);
+  assertCalled(more);
   const { orElse } = options;
   const tags = options.tags === undefined ? null : [options.tags].flat();
   const scopes = [options.scopes ?? []].flat().flatMap(wordsOf);
@@ -58,8 +58,8 @@ export function requireCredential(options: RequireCredentialOptions = {}, ...mor
 }
 
 /** The router takes a factory for a guard, whose result is no refusal: uncalled, it would open the route to everybody. It passes two arguments. */
-export function assertCalled(name: string, more: readonly unknown[]): void {
-  if (more.length > 0) throw new TypeError(`Call it: [${name}()]`);
+export function assertCalled(more: readonly unknown[]): void {
+  if (more.length > 0) throw new TypeError('Call the guard: requireCredential()');
 }
 
 function candidatesOf({ credentials }: StoreState, tags: readonly string[] | null): readonly CredentialState[] {

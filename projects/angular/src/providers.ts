@@ -43,36 +43,14 @@ export function provideCredentials(
   if (typeof config !== 'function') assertOnePlatform(config, set);
   const name = set.withName?.name ?? '';
   const tokens = tokensOf(name);
-  const making = createMaking();
   return makeEnvironmentProviders([
-    { provide: tokens.setup, useFactory: () => making.run(() => setupOf(config, set)) },
-    { provide: tokens.store, useFactory: () => making.run(() => createStore(name, tokens, set)) },
+    { provide: tokens.setup, useFactory: () => setupOf(config, set) },
+    { provide: tokens.store, useFactory: () => createStore(name, tokens, set) },
     { provide: tokens.flows, useFactory: () => createSignInFlows() },
-    { provide: tokens.policy, useFactory: () => createPolicy(tokens, set, making) },
+    { provide: tokens.policy, useFactory: () => createPolicy(tokens, set) },
     { provide: STORE_NAMES, useValue: name, multi: true },
     { provide: ATTACHMENT_POLICIES, useFactory: () => [...new Set(inject(STORE_NAMES))].map((one) => inject(tokensOf(one).policy)) },
   ]);
-}
-
-/** Knows whether a store is being made: what makes it may send requests, and they cannot have it yet. */
-interface Making {
-  isUnderWay(): boolean;
-  run<T>(make: () => T): T;
-}
-
-function createMaking(): Making {
-  let depth = 0; // injectors may share the providers, one within the other
-  return {
-    isUnderWay: () => depth > 0,
-    run: (make) => {
-      depth++;
-      try {
-        return make();
-      } finally {
-        depth--;
-      }
-    },
-  };
 }
 
 function setupOf(config: CredentialsConfig | ConfigFactory, set: FeatureSet): StoreSetup {
@@ -106,13 +84,22 @@ function createStore(name: string, tokens: StoreTokens, set: FeatureSet): Creden
 }
 
 /** Asks for the store when there is a request for it: so that what makes the store may use `HttpClient`. */
-function createPolicy(tokens: StoreTokens, set: FeatureSet, making: Making): AttachmentPolicy {
+function createPolicy(tokens: StoreTokens, set: FeatureSet): AttachmentPolicy {
   const injector = inject(Injector);
   const baseUrl = injectBaseUrl();
-  // At once: before the next turn Angular makes the rest of its components, and the storage may open meanwhile
+  const made = (): CredentialStoreType => (injector.get(tokens.setup), injector.get(tokens.store));
+  // At once: before the next turn Angular makes the rest of its components, and the storage may open meanwhile. The request may come from the
+  // factory that makes the store: then it is there a turn later
   const store = async (): Promise<CredentialStoreType> => {
-    if (making.isUnderWay()) await Promise.resolve();
-    return injector.get(tokens.store);
+    try {
+      return made();
+    } catch (error) {
+      return Promise.resolve()
+        .then(made)
+        .catch(() => {
+          throw error;
+        });
+    }
   };
   const platform = (): Platform => injector.get(tokens.setup).platform;
   const { withStepUp } = set;
@@ -160,13 +147,11 @@ function assertOnePlatform(clients: CredentialsConfig, set: FeatureSet): void {
  * tick repaints nothing by itself. What changes reaches views through signals.
  */
 function outsideZone(platform: Platform, zone: NgZone): Platform {
-  const { openChannel, lifecycle } = platform;
-  const members: Partial<Platform> = {
-    fetch: (input, init) => zone.runOutsideAngular(() => platform.fetch(input, init)),
-    setTimer: (callback, delayMs, isAwaited) => zone.runOutsideAngular(() => platform.setTimer(callback, delayMs, isAwaited)),
-    ...(openChannel && { openChannel: (name, onMessage) => zone.runOutsideAngular(() => openChannel(name, onMessage)) }),
-    ...(lifecycle && { lifecycle: (listener) => zone.runOutsideAngular(() => lifecycle(listener)) }),
-  };
+  const members: Record<string, unknown> = {};
+  for (const name of ['fetch', 'setTimer', 'openChannel', 'lifecycle'] as const) {
+    if (platform[name])
+      members[name] = (...args: never[]) => zone.runOutsideAngular(() => (platform[name] as (...given: never[]) => unknown)(...args));
+  }
   // The others are asked for late, as before. Defined, since assigning fails where the platform is frozen or has getters
   return Object.create(platform, Object.getOwnPropertyDescriptors(members)) as Platform;
 }

@@ -58,7 +58,7 @@ export function injectAuthorizationCodeFlow(client?: ClientName, options: StoreC
  * the default.
  */
 export function completeSignIn(options: CompleteSignInOptions = {}, ...more: readonly never[]): CredentialGuard {
-  assertCalled('completeSignIn', more);
+  assertCalled(more);
   const { home = '/', failure: onFailure = home, tags } = options;
   return async () => {
     if (isPlatformServer(inject(PLATFORM_ID))) return true; // what began in a browser ends there

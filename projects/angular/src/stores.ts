@@ -47,13 +47,8 @@ const tokens = new Map<string, StoreTokens>();
 export function tokensOf(name = ''): StoreTokens {
   const known = tokens.get(name);
   if (known) return known;
-  const described = (what: string): string => `rx-credentials ${what}${name && ` "${name}"`}: provideCredentials(…)`;
-  const made: StoreTokens = {
-    store: name === '' ? CredentialStore : new InjectionToken(described('CredentialStore')),
-    setup: new InjectionToken(described('setup')),
-    policy: new InjectionToken(described('policy')),
-    flows: new InjectionToken(described('flows')),
-  };
+  const part = (): InjectionToken<never> => new InjectionToken(`rx-credentials CredentialStore "${name}": provideCredentials(…)`);
+  const made: StoreTokens = { store: name === '' ? CredentialStore : part(), setup: part(), policy: part(), flows: part() };
   tokens.set(name, made);
   return made;
 }
@@ -69,10 +64,10 @@ export function injectStore({ store }: StoreChoice = {}): CredentialStoreType {
 }
 
 /** Names of the stores of an environment; a child environment has its own. */
-export const STORE_NAMES = new InjectionToken<readonly string[]>('rx-credentials names of stores');
+export const STORE_NAMES = new InjectionToken<readonly string[]>('names');
 
 /** The policies of an environment, in the order of its stores. */
-export const ATTACHMENT_POLICIES = new InjectionToken<readonly AttachmentPolicy[]>('rx-credentials policies: provideCredentials(…)');
+export const ATTACHMENT_POLICIES = new InjectionToken<readonly AttachmentPolicy[]>('rx-credentials CredentialStore: provideCredentials(…)');
 
 /** For `rx-credentials-angular/testing` alone: what it puts in the place of everything that is outside a test. */
 export interface CredentialsOverrides {
@@ -84,4 +79,4 @@ export interface CredentialsOverrides {
 }
 
 /** For `rx-credentials-angular/testing` alone. */
-export const CREDENTIALS_OVERRIDES = new InjectionToken<CredentialsOverrides>('rx-credentials overrides of tests');
+export const CREDENTIALS_OVERRIDES = new InjectionToken<CredentialsOverrides>('overrides');
