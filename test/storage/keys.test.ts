@@ -383,6 +383,10 @@ describe('indexedDBKeys', () => {
 });
 
 describe('staticKeys', () => {
+  it.each([undefined, null, { kid: 'a', key: new Uint8Array(32) }])('takes a list, and says so: %j', (keys) => {
+    expect(() => staticKeys(keys as never)).toThrow('staticKeys takes a list');
+  });
+
   const bytes = (fill: number, length = 32): Uint8Array => new Uint8Array(length).fill(fill);
 
   it('the first seals, all open, and a name that is not among them is gone', async () => {

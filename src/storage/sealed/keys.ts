@@ -57,6 +57,8 @@ export interface RotatingKeys extends Required<SealingKeys> {
  * @throws {TypeError} no key at all, a key of another length or kind, a name that is empty or there twice
  */
 export function staticKeys(keys: readonly SealingKey[]): SealingKeys {
+  if (typeof (keys as Partial<typeof keys> | undefined)?.forEach !== 'function')
+    throw new TypeError('staticKeys takes a list: [{ kid, key }]');
   const byKid = new Map<string, SealingKey['key']>();
   keys.forEach(({ kid, key }, index) => {
     const isGood = key instanceof Uint8Array ? key.length === 32 : isSealingCryptoKey(key);

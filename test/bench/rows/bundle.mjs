@@ -23,13 +23,13 @@ const APPLICATIONS = {
 /** Budgets in bytes: what was measured last, and about 5 % more. */
 const LIMITS = {
   memoryStart: 14_100,
-  memoryAll: 45_900,
+  memoryAll: 50_000,
   indexeddbStart: 15_200,
-  indexeddbAll: 47_000,
+  indexeddbAll: 51_000,
   sealed: 9_000,
   rxjs: 6_400,
   localforageStart: 15_000,
-  localforageAll: 55_900,
+  localforageAll: 60_000,
 };
 
 export default async function bundle({ coreFolder, bytes, count }) {
