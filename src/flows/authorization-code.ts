@@ -96,6 +96,12 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
       const { additionalParameters = {} } = startOptions;
       const own = Object.keys(additionalParameters).find((name) => OWN_PARAMETERS.includes(name));
       if (own) throw new TypeError(`additionalParameters must not set ${own}; the flow does`);
+      if (/^http:/i.test(redirectUri) && !isSecureUrl(redirectUri, true))
+        throw new CredentialError(
+          'unsupported',
+          'The redirectUri must be https, or http on this machine: the code would go in the clear.',
+          { issuer },
+        );
       const metadata = await client.metadata();
       const endpoint = authorizationEndpoint(metadata.authorization_endpoint, issuer);
       assertAnswerable(metadata, client, redirectUri);

@@ -210,14 +210,14 @@ function assertIdentity({ issuer, clientId, redirectUri, postLogoutRedirectUri }
   if (typeof clientId !== 'string' || clientId === '') throw new TypeError('clientId must be a non-empty string');
   for (const [name, url] of Object.entries({ redirectUri, postLogoutRedirectUri })) {
     if (url !== undefined && !isRedirectUri(url))
-      throw new TypeError(`${name} must be https, http on this machine, or of a scheme with a dot (RFC 8252 §7.1)`);
+      throw new TypeError(`${name} must be a URL: https, http on this machine, or of a scheme with a dot (RFC 8252 §7.1)`);
   }
   if (redirectUri?.includes('#')) throw new TypeError('redirectUri must have no fragment (RFC 6749 §3.1.2)');
 }
 
-/** Where an answer may go: not in the clear over a network, and not into a script. */
+/** No address of a script or a file. What goes in the clear over a network the flow refuses: a server that renders a page has a host in name only. */
 function isRedirectUri(url: unknown): boolean {
-  return typeof url === 'string' && (isSecureUrl(url, true) || (URL.canParse(url) && /^[a-z][\w+-]*\.[\w.+-]+:\//i.test(url)));
+  return typeof url === 'string' && URL.canParse(url) && /^(https?|[a-z][\w+-]*\.[\w.+-]+):\//i.test(url);
 }
 
 function assertJudgement({ idTokenSigningAlgs, trustedAudiences, clockToleranceS, maxIdTokenAgeS }: Judgement): void {

@@ -136,10 +136,7 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
     const entry = ledger.entry(id);
     if (parsed === undefined) return forget(id);
     if ('corrupt' in parsed) return quarantine(id, parsed.corrupt);
-    const before = entry?.record.issuedAt;
-    const facts = learn(withHeld(entry?.record, parsed, refreshOnly), parsed.revision);
-    if (before !== parsed.issuedAt && ledger.record(id)?.issuedAt === parsed.issuedAt) ledger.doubtAge(id);
-    return facts;
+    return learn(withHeld(entry?.record, parsed, refreshOnly), parsed.revision);
   };
   const learnStore: Following['learnStore'] = (next) => {
     if (next.revision <= book.store.revision && !isLastCount(next.revision)) return [];

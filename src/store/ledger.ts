@@ -51,8 +51,6 @@ export interface Entry {
   token: Token | null | undefined;
   /** Monotonic instant of the expiry (TM-2). */
   monotonicExpiresAt: number;
-  /** True for a token that was read, not had, by a clock that may have been set back since it was issued (E42). */
-  isOfUnknownAge: boolean;
   opening: Promise<OpenRecord> | undefined;
   live: Live | undefined;
   /** What all who ask for the access token without conditions wait for. */
@@ -91,8 +89,6 @@ export interface Ledger {
   token(id: string): Token | null | undefined;
   /** Milliseconds until the token expires by the one of both clocks that says so first (TM-2); `Infinity` for an unknown lifetime. */
   remainingMs(id: string): number;
-  /** The token was read: its age is unknown as long as the clock says that it was issued later than now (E42). */
-  doubtAge(id: string): void;
   /** Takes in everything a start found. False if some of it could not be read. */
   restore(entries: readonly StoredEntry[], durable: boolean): boolean;
   /**
@@ -158,14 +154,11 @@ export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerC
       storedRevision,
       token: sameSecrets ? before.token : undefined,
       monotonicExpiresAt: sameToken ? before.monotonicExpiresAt : monotonicOf(record, platform),
-      isOfUnknownAge: sameToken && before.isOfUnknownAge,
       opening: undefined,
       live: undefined,
       ...(!sameSecrets && { asking: undefined }),
     });
   };
-  /** The clock was set back since, and nobody knows how long ago: skew shortens a token's life, it never lengthens it. */
-  const isAhead = ({ issuedAt }: CredentialRecord): boolean => issuedAt > platform.now() + SET_BACK_MS;
   /** Reported once per reason; what was known of the credential stays in use, and the record stays where it is. */
   const quarantine = (id: string, reason: string): readonly StorageFact[] => {
     if (book.quarantined.get(id) === reason) return [];
@@ -233,10 +226,6 @@ export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerC
     remainingMs: (id) => {
       const entry = known.get(id);
       if (!entry || entry.record.expiresAt === null) return Infinity;
-      if (entry.isOfUnknownAge) {
-        if (isAhead(entry.record)) return 0;
-        Object.assign(entry, { isOfUnknownAge: false, monotonicExpiresAt: monotonicOf(entry.record, platform) }); // the clock was set right
-      }
       return Math.min(entry.record.expiresAt - platform.now(), entry.monotonicExpiresAt - platform.monotonicNow());
     },
     restore: (entries, durable) => {
@@ -266,7 +255,6 @@ export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerC
         if (record.epoch < epoch) book.leftovers = true;
         else {
           const entry = keep(withHeld(undefined, record, refreshOnly), record.revision);
-          entry.isOfUnknownAge = isAhead(record);
           records.push(entry.record);
         }
       }
@@ -286,10 +274,6 @@ export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerC
     open: async (id) => {
       const entry = known.get(id);
       return entry && openNow(entry);
-    },
-    doubtAge: (id) => {
-      const entry = known.get(id);
-      if (entry) entry.isOfUnknownAge = isAhead(entry.record);
     },
     openInTime: async (id, limitMs = PATIENCE_MS) => {
       const entry = known.get(id);
@@ -322,9 +306,6 @@ function claimOf(value: unknown, epoch: number): number {
     return 0;
   }
 }
-
-/** How much later than now a token may have been issued, in milliseconds, before its age counts as unknown: clocks of machines differ. */
-const SET_BACK_MS = 300_000;
 
 /** A record whose secrets nobody here can open: what is stored stays, but it is no session any more. */
 export function asUnreadable(record: CredentialRecord): CredentialRecord {

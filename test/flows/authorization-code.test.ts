@@ -67,6 +67,22 @@ describe('start', () => {
     expect(url.href).not.toContain(transaction.codeVerifier);
   });
 
+  it.each(['http://app.example.com/callback', 'http://10.0.0.1/callback', 'HTTP://ng-localhost/callback'])(
+    'HT-1 sends no user to where the code would come back in the clear: %s',
+    async (redirectUri) => {
+      const server = fakeServer();
+      const client = createOAuth2Client({
+        issuer: server.issuer,
+        clientId: 'spa',
+        redirectUri,
+        platform: unitPlatform({ fetch: server.fetch }),
+      });
+      const started = createAuthorizationCodeFlow(client).start();
+      await expect(started).rejects.toMatchObject({ code: 'unsupported', class: 'configuration' });
+      expect(server.calls()).toEqual([]);
+    },
+  );
+
   it('7636-1 state, nonce and verifier are 43 characters of base64url each, and all different', async () => {
     const { flow, begun } = setUp();
     await flow.start();

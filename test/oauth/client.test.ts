@@ -55,8 +55,6 @@ describe('createOAuth2Client', () => {
     ['clientId', { clientId: undefined }],
     ...[
       '/callback',
-      'http://app.example.com/callback',
-      'http://10.0.0.1/callback',
       'javascript:alert(1)',
       'data:text/html,x',
       'blob:https://app.example.com/x',
@@ -109,6 +107,7 @@ describe('createOAuth2Client', () => {
     'http://localhost:4200/callback',
     'http://127.0.0.1:4200/',
     'http://[::1]/callback',
+    'http://ng-localhost/callback', // of a page that a server renders: no flow starts there
     'com.example.app:/callback',
     'com.example.app://callback',
   ])('RFC 8252 §7 6749 §3.1.2 redirectUri %s is allowed', (url) => {
