@@ -264,3 +264,16 @@ describe('watching a fileStorage', () => {
     expect(await child.ended).toBe(0);
   });
 });
+
+it('two stores over one storage: it goes on until the last of them has closed it', async () => {
+  const folder = newFolder();
+  const [shared, other] = [fileStorage({ folder }), fileStorage({ folder })];
+  await Promise.all([shared.open(), shared.open(), other.open()]);
+  const { listener, until } = told();
+  const unwatch = shared.watch?.(listener);
+  await shared.close(); // the one
+  await other.write(record('a', 1), 'absent');
+  await until('a');
+  unwatch?.();
+  await Promise.all([shared.close(), other.close()]);
+});

@@ -238,3 +238,25 @@ describe('E62 a default that a start cannot read', () => {
     expect(store.snapshot().defaultId).toBe(bob.id);
   });
 });
+
+it('a credential that is being revoked does not become the default', async () => {
+  const { openTab, authority } = createWorld();
+  const { store } = await openTab();
+  await store.store(authority.signIn());
+  const going = await store.store(authority.signIn({ sub: 'bob' }));
+  let answer = (): void => undefined;
+  authority.setRevocation(() => new Promise((resolve) => (answer = resolve)));
+  const revoking = going.revoke('refresh');
+  await settle();
+  expect(await codeOf(store.setDefault(going))).toBe('credential_removed');
+  answer();
+  await revoking;
+});
+
+it('who asks again after close joins nobody', async () => {
+  const { store, credential, waiting } = await hanging();
+  const closing = store.close();
+  expect(await codeOf(credential.accessToken())).toBe('store_closed');
+  void waiting.catch(() => undefined);
+  void closing;
+});
