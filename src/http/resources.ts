@@ -5,7 +5,7 @@
  * @module
  */
 import { isPlainObject } from '../credential/data.js';
-import { assertNothingElse } from '../credential/known.js';
+import { assertNothingElse } from '../credential/options.js';
 import { assertScope } from '../credential/scope.js';
 import { isResource } from '../credential/token.js';
 import { assertChoice, type CredentialChoice } from './choice.js';

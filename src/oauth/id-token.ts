@@ -152,8 +152,7 @@ function headerOf([header = '', payload = '', signature = '', ...more]: readonly
   return isWhole ? jsonObjectIn(textOf(header)) : undefined;
 }
 
-/** Strict UTF-8; a byte order mark stays, and is no JSON. */
-/** Made for each text: one that failed in the middle of it would go on there. */
+/** Strict UTF-8; a byte order mark stays, and is no JSON. Made for each text: modules keep no state (E50). */
 const utf8 = (): TextDecoder => new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 function textOf(part: string): string {

@@ -27,11 +27,11 @@ export function createClients(
   platform: Platform,
   create: (options: OAuth2ClientOptions) => OAuth2Client,
 ): Clients {
-  const made = [configured].flat().map((client) => (isClient(client) ? client : create({ platform, ...client })));
-  const clients = made.map((client) => withOthers(client, made));
+  const clients = [configured].flat().map((client) => (isClient(client) ? client : create({ platform, ...client })));
   if (clients.length === 0) throw new TypeError('clients must name at least one client');
   const names = new Set(clients.map(({ issuer, clientId }) => JSON.stringify([issuer, clientId])));
   if (names.size < clients.length) throw new TypeError('clients must not name the same issuer and clientId twice');
+  const ofFlows = new Map(clients.map((client) => [client, withOthers(client, clients)])); // one for each, for life
   return {
     named: ({ issuer, clientId } = {}) => {
       const found = clients.filter(
@@ -40,17 +40,19 @@ export function createClients(
       const [first, second] = found;
       if (!first) throw new CredentialError('client_unknown', 'No client of this issuer and client id is configured.');
       if (second) throw new CredentialError('client_ambiguous', 'Several clients are configured; name the issuer and client id.');
-      return first;
+      return ofFlows.get(first) ?? first;
     },
     ofRecord: ({ context }) => clients.find((client) => client.issuer === context.issuer && client.clientId === context.clientId),
   };
 }
 
-/** The client, which knows where other authorization servers send users back to (ISS-3). */
+/** For flows: the client, which knows where other authorization servers send users back to (ISS-3). It may be of a class. */
 function withOthers(client: OAuth2Client, all: readonly OAuth2Client[]): OAuth2Client {
   const uris = all.filter(({ issuer }) => issuer !== client.issuer).map(({ redirectUri }) => redirectUri);
   const redirectUrisOfOthers = uris.filter((uri) => uri !== undefined);
-  return client.redirectUri !== undefined && redirectUrisOfOthers.length > 0 ? { ...client, redirectUrisOfOthers } : client;
+  if (client.redirectUri === undefined || redirectUrisOfOthers.length === 0) return client;
+  const members = { ...Object.getOwnPropertyDescriptors(client), redirectUrisOfOthers: { value: redirectUrisOfOthers, enumerable: true } };
+  return Object.create(Object.getPrototypeOf(client) as object, members) as OAuth2Client;
 }
 
 function isClient(value: OAuth2ClientOptions | OAuth2Client): value is OAuth2Client {

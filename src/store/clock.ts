@@ -114,7 +114,7 @@ function changeOf(credential: CredentialState, remainingMs: number): StorageFact
   return token === 'expired' ? { type: 'expired', id, generation } : { type: 'expiring', id, generation, token };
 }
 
-/** True if one clock says that the token has expired and the other does not yet, one of them may be set right. */
+/** True if one clock says that the token has expired and the other does not yet: one of them may be set right. */
 function isInDispute(entry: Entry | undefined, { now, monotonicNow }: ClockContext['platform']): boolean {
   if (!entry || entry.record.expiresAt === null) return false;
   return entry.record.expiresAt <= now() !== entry.monotonicExpiresAt <= monotonicNow();

@@ -6,7 +6,7 @@
 import { defer, distinctUntilChanged, map, switchMap, takeWhile, type Observable } from 'rxjs';
 import { defaultGraceMs } from '../credential/expiry.js';
 import type { ResourceChallenge } from '../credential/actions.js';
-import { assertNothingElse } from '../credential/known.js';
+import { assertNothingElse } from '../credential/options.js';
 import type { CredentialRecord } from '../credential/record.js';
 import type { CredentialState, CredentialStatus, TokenMetadata } from '../credential/state.js';
 import type { IdTokenClaims, Token } from '../credential/token.js';

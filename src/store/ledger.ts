@@ -252,11 +252,8 @@ export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerC
       book.topClaim = Math.max(book.store.topClaim, book.store.nullClaim);
       const records: CredentialRecord[] = [];
       for (const record of parsed) {
-        if (record.epoch < epoch) book.leftovers = true;
-        else {
-          const entry = keep(withHeld(undefined, record, refreshOnly), record.revision);
-          records.push(entry.record);
-        }
+        if (record.epoch >= epoch) records.push(keep(withHeld(undefined, record, refreshOnly), record.revision).record);
+        else book.leftovers = true;
       }
       for (const { id, value } of corrupt) {
         const claim = claimOf(value, epoch);
@@ -333,8 +330,7 @@ async function asking<T>(question: () => Promise<T>, verb: 'read' | 'written'): 
   }
 }
 
-/** The name of a DOMException says what happened (QuotaExceededError …); its text is not ours to trust. */
-/** What may be told of an error that is not ours: its name. */
+/** What may be told of an error that is not ours: its name says what happened (QuotaExceededError …), its text is not ours to trust. */
 export function causeOf(error: unknown): string {
   const name = isPlainObject(error) && typeof error['name'] === 'string' ? error['name'].replace(/\W/g, '').slice(0, 40) : '';
   return name && name !== 'Error' ? ` (${name})` : '';

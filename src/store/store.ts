@@ -7,7 +7,7 @@
 import { defer, distinctUntilChanged, map, switchMap, type Observable } from 'rxjs';
 import type { CredentialEvent } from '../credential/actions.js';
 import { isPlainObject } from '../credential/data.js';
-import { assertNothingElse } from '../credential/known.js';
+import { assertNothingElse } from '../credential/options.js';
 import type { CredentialQuery } from '../credential/query.js';
 import type { StoreState } from '../credential/state.js';
 import type { Token } from '../credential/token.js';

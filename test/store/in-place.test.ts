@@ -1,5 +1,6 @@
 // A token that takes another's place, an id that reads like another's, an end that comes meanwhile: what is asked then is asked of the present.
 import { CredentialError } from '../../src/errors.js';
+import type { OAuth2Client } from '../../src/oauth/client.js';
 import { refusal } from '../support/fake-client.js';
 import type { FakeDisk } from '../support/fake-disk.js';
 import { closeAll, codeOf, createWorld, settle } from '../support/fixture.js';
@@ -259,4 +260,40 @@ it('who asks again after close joins nobody', async () => {
   expect(await codeOf(credential.accessToken())).toBe('store_closed');
   void waiting.catch(() => undefined);
   void closing;
+});
+
+it('ISS-3 a client of a class renews its tokens, also where several servers have redirect URIs', async () => {
+  const { openTab, authority } = createWorld();
+  class Client {
+    readonly #inner: OAuth2Client;
+    readonly issuer: string;
+    readonly clientId: string;
+    readonly redirectUri = 'https://app.example.com/callback';
+    constructor(inner: OAuth2Client) {
+      this.#inner = inner;
+      [this.issuer, this.clientId] = [inner.issuer, inner.clientId];
+    }
+    isPrepared = (): boolean => this.#inner.isPrepared();
+    metadata(): ReturnType<OAuth2Client['metadata']> {
+      return this.#inner.metadata();
+    }
+    sendRefresh(...args: Parameters<OAuth2Client['sendRefresh']>): ReturnType<OAuth2Client['sendRefresh']> {
+      return this.#inner.sendRefresh(...args);
+    }
+    needsKeys(...args: Parameters<OAuth2Client['needsKeys']>): boolean {
+      return this.#inner.needsKeys(...args);
+    }
+    processRefresh(...args: Parameters<OAuth2Client['processRefresh']>): ReturnType<OAuth2Client['processRefresh']> {
+      return this.#inner.processRefresh(...args);
+    }
+  }
+  const other = { issuer: 'https://other.example.com', clientId: 'spa', redirectUri: 'https://app.example.com/other' };
+  const { store } = await openTab({ clients: (platform) => [new Client(authority.client(platform)) as unknown as OAuth2Client, other] });
+  const credential = await store.store(authority.signIn());
+  const before = await credential.accessToken();
+  expect((await credential.refresh()).accessToken).not.toBe(before);
+  const { issuer, clientId } = credential.state.context;
+  expect(store.client({ issuer, clientId }).redirectUrisOfOthers).toEqual([other.redirectUri]);
+  expect(store.client({ issuer, clientId })).toBe(store.client({ issuer, clientId }));
+  expect(typeof store.client({ issuer, clientId }).metadata).toBe('function');
 });
