@@ -3,8 +3,6 @@ import { join } from 'node:path';
 import { linkedConsumer, type Consumer } from './consumer';
 import { openStage, syntaxErrors, type Files, type Stage } from './schematics';
 
-jest.setTimeout(60_000);
-
 const CONFIG = '/src/app/app.config.ts';
 const OPTIONS = {
   issuer: 'https://id.shop.example',

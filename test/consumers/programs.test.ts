@@ -6,8 +6,6 @@ import CHROMIUM_FLAGS from '../support/chromium-flags.json';
 import { linkedConsumer, type Consumer } from './consumer';
 import { serveApi, serveFiles } from './servers';
 
-jest.setTimeout(60_000);
-
 const PROGRAMS = join(__dirname, 'programs');
 
 let consumer: Consumer;

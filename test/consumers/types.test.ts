@@ -2,8 +2,6 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { emptyConsumer, linkedConsumer, type Consumer } from './consumer';
 
-jest.setTimeout(120_000);
-
 /** A compiler: ours, or another one from the registry. */
 interface Compiler {
   readonly version: string;

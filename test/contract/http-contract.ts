@@ -49,7 +49,6 @@ export function describeHttpAdapter(
   connect: (store: CredentialStore, options: AttachmentOptions) => ContractSend | Promise<ContractSend>,
   { looksUpRedirects = true }: ContractTraits = {},
 ): void {
-  jest.setTimeout(20_000); // the first store of a file loads and compiles all there is
   describe(`HTTP adapter contract: ${name}`, () => {
     let api: Origin;
     let other: Origin;

@@ -11,8 +11,6 @@ import { fakeServer, type FakeServer } from '../support/fake-server';
 import { ROOT } from '../support/markdown';
 import { unitPlatform, type UnitPlatform } from '../support/unit-platform';
 
-jest.setTimeout(20_000); // the first store of a file loads and compiles all there is
-
 // The files of docs/ssr.md that deal with cookies are run as they stand there. Angular is played: its own server is in test/consumers/ssr.test.ts.
 const PAGE = readFileSync(join(ROOT, 'docs/ssr.md'), 'utf8').split(/^## /m).at(-1) ?? '';
 

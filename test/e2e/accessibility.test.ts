@@ -7,8 +7,6 @@ import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { ROOT } from '../support/markdown';
 import { addAccount, callApi, launch, newProfile, press, said, signIn, startDemo, type Demo } from './support';
 
-jest.setTimeout(60_000);
-
 let demo: Demo;
 let browser: Browser;
 let context: BrowserContext;

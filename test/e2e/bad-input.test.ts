@@ -17,8 +17,6 @@ import {
   type StoredTokens,
 } from './support';
 
-jest.setTimeout(60_000);
-
 let demo: Demo;
 let browser: Browser;
 let context: BrowserContext;

@@ -4,8 +4,6 @@ import { join } from 'node:path';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { callApi, card, launch, newProfile, press, said, signIn, storedTokens, tailOf, watchConsole, type Demo } from './support';
 
-jest.setTimeout(120_000);
-
 const START = join(__dirname, '../../tools/start.mjs');
 /** How long the program may take to end once it is told to. */
 const GRACE_MS = 20_000;

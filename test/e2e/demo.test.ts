@@ -15,8 +15,6 @@ import {
   type Demo,
 } from './support';
 
-jest.setTimeout(60_000);
-
 let demo: Demo;
 let browser: Browser;
 let context: BrowserContext;

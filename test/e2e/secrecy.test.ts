@@ -1,8 +1,6 @@
 import type { Browser, BrowserContext, Page, Request } from 'playwright-core';
 import { addAccount, callApi, card, launch, newProfile, press, said, signIn, startDemo, storedTokens, type Demo } from './support';
 
-jest.setTimeout(60_000);
-
 let demo: Demo;
 let browser: Browser;
 let context: BrowserContext;

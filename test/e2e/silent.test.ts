@@ -10,8 +10,6 @@ import { ROOT } from '../support/markdown';
 import type { AppOptions } from './pages/silent';
 import { fillLoginForm, launch, newProfile, watchConsole } from './support';
 
-jest.setTimeout(60_000);
-
 /** A page of the application's origin that may not be framed, and one whose page may frame nobody. */
 const UNFRAMED = '/unframed';
 const FRAMELESS = '/frameless';
@@ -48,7 +46,7 @@ beforeAll(async () => {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   app = `http://localhost:${(server.address() as AddressInfo).port}`;
   [near, far, browser] = await Promise.all([startAuthorizationServer('localhost'), startAuthorizationServer('127.0.0.1'), launch()]);
-}, 60_000);
+});
 afterAll(async () => {
   await browser.close();
   server.closeAllConnections();

@@ -36,7 +36,7 @@ beforeAll(async () => {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   browser = await launch();
-}, 60_000);
+});
 afterAll(async () => {
   await browser.close();
   await new Promise((resolve) => server.close(resolve));
@@ -153,7 +153,7 @@ describe('in Chromium, several tabs', () => {
       return keys;
     });
     expect(found).toEqual([false]);
-  }, 60_000);
+  });
 
   it('RF-15 another tab may delete the database of an open one: nobody is blocked, and the store goes on', async () => {
     const page = await startTab('indexedDB', 'deleted');
@@ -215,7 +215,7 @@ describe('in Chromium, a tab that is frozen', () => {
   it('agrees with the others before it answers its first question', async () => {
     const { stdout } = await promisify(execFile)(process.execPath, [join(ROOT, 'test/browsers/frozen-tab.mjs')]);
     expect(JSON.parse(stdout)).toEqual({ frozenTimes: 1, ids: ['a', 'c'], oldTags: 0 });
-  }, 60_000);
+  });
 });
 
 describe('in Chromium, a disk that is full', () => {
@@ -234,5 +234,5 @@ describe('in Chromium, a disk that is full', () => {
     await session.send('Storage.overrideQuotaForOrigin', { origin });
     await page.waitForFunction(() => driver.durable(), undefined, { timeout: 90_000 });
     expect(await ids(await startTab('indexedDB', 'full'))).toEqual(['before', 'during']);
-  }, 120_000);
+  });
 });

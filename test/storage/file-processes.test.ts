@@ -21,7 +21,7 @@ describe('several programs over one fileStorage', () => {
     const steps = PROCESSES * ROUNDS;
     expect(await storage.read('one')).toEqual({ id: 'one', revision: steps + 1, n: steps });
     expect(await leftovers(folder)).toEqual([]);
-  }, 120_000);
+  });
 
   it('RF-1 are alone under a lock, each of them, and everyone has a turn before anyone has had all', async () => {
     const folder = newFolder();
@@ -44,5 +44,5 @@ describe('several programs over one fileStorage', () => {
     const lasts = [...pids].map((pid) => turns.lastIndexOf(pid));
     expect(Math.max(...firsts)).toBeLessThan(Math.min(...lasts));
     expect(await leftovers(folder)).toEqual([]);
-  }, 120_000);
+  });
 });

@@ -296,7 +296,7 @@ describe('what lies in the folder of fileStorage', () => {
       }),
       { numRuns: runs(100, 5_000) },
     );
-  }, 120_000);
+  });
 
   it('E62 pipes, folders and files of a terabyte are unreadable records: nothing waits for them or swallows them', async () => {
     const folder = newFolder();
@@ -363,7 +363,7 @@ describe('what lies in the folder of fileStorage', () => {
     expect(found.every(({ id, value }) => (value as StoredRecord).id === id)).toBe(true);
     expect(most).toBeLessThanOrEqual(32);
     expect(open).toBe(0);
-  }, 60_000);
+  });
 
   it('a record with a second name elsewhere is replaced, not written into', async () => {
     const folder = newFolder();

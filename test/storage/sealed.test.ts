@@ -14,8 +14,6 @@ import { settle } from '../support/fake-platform';
 import { aRecord, CANARY, CLAIMS } from '../support/tokens';
 import { fakePage, unitPlatform, type UnitPlatform } from '../support/unit-platform';
 
-jest.setTimeout(120_000); // ten thousand writes on a busy machine
-
 const DAY_MS = 24 * 60 * 60 * 1000;
 const KEY = new Uint8Array(32).fill(7);
 const someKeys = (): SealingKeys => staticKeys([{ kid: 'k1', key: KEY }]);

@@ -4,7 +4,6 @@ import { filter, firstValueFrom } from 'rxjs';
 import { createToken, isSignedIn, memoryStorage, type Credential } from '../../src/index';
 import { createFetch } from '../../src/http/index';
 import { json, outcome, pair, world, type Handler, type World } from '../support/field-world';
-jest.setTimeout(60_000);
 let w: World;
 afterEach(() => w.close());
 const tokenRequests = () => w.as.count('/token', 'refresh_token');

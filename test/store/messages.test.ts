@@ -125,4 +125,4 @@ it('RF-12 whatever becomes of the messages, every tab agrees with storage once i
     }),
     { numRuns: runs(500, 10_000), examples: FAILED },
   );
-}, 120_000);
+});

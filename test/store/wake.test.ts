@@ -186,5 +186,5 @@ describe('E41 one bounded timer', () => {
     expect(states.values).toHaveLength(2);
     expect(new Set(store.snapshot().credentials.map(({ status }) => status.token))).toEqual(new Set(['expiring']));
     expect(platform.held().timers).toBe(1);
-  }, 30_000);
+  });
 });

@@ -17,8 +17,6 @@ import {
 } from '../support/refresh-server';
 import { settled } from '../support/unit-platform';
 
-jest.setTimeout(30_000); // RSA keys and child processes on a busy machine
-
 /** A server behind one of its faces, with timers that fire when the test says so. */
 interface World {
   readonly server: RefreshServer;
