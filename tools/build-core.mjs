@@ -10,6 +10,7 @@ import { basename, dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import ts from 'typescript';
+import { eager } from './eager.mjs';
 import { packageReadme } from './package-readme.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -45,43 +46,6 @@ function compile() {
   }
   const source = (file) => program.getSourceFile(join(ROOT, 'src', relative(CORE, file)).replace(/\.js$/, '.ts'));
   for (const file of withImports(FIRST)) program.emit(source(file), undefined, undefined, false, { after: [eager] });
-}
-
-/**
- * Puts functions in parentheses, which V8 takes for a sign that they are called soon: it compiles them with the rest, while the script is
- * loaded and off the main thread, instead of one by one as they are first called (https://v8.dev/blog/preparser#pife). esbuild and Rolldown
- * leave such parentheses alone. Declarations become constants, and come first in their module, so that everything finds them.
- */
-function eager(context) {
-  const { factory } = context;
-  const isFunction = (node) => ts.isArrowFunction(node) || ts.isFunctionExpression(node);
-  const within = (node) => ts.visitEachChild(node, visit, context);
-  const visit = (node) => {
-    if (ts.isParenthesizedExpression(node) && isFunction(node.expression))
-      return factory.createParenthesizedExpression(within(node.expression));
-    return isFunction(node) ? factory.createParenthesizedExpression(within(node)) : within(node);
-  };
-  const asConstant = ({ modifiers = [], asteriskToken, name, parameters, body }) => {
-    const own = modifiers.filter(({ kind }) => kind === ts.SyntaxKind.AsyncKeyword);
-    const value = factory.createFunctionExpression(own, asteriskToken, name, undefined, parameters, undefined, body);
-    const list = factory.createVariableDeclarationList(
-      [factory.createVariableDeclaration(name, undefined, undefined, factory.createParenthesizedExpression(value))],
-      ts.NodeFlags.Const,
-    );
-    return factory.createVariableStatement(
-      modifiers.filter(({ kind }) => kind === ts.SyntaxKind.ExportKeyword),
-      list,
-    );
-  };
-  return (file) => {
-    const visited = within(file);
-    const isDeclared = (statement) => ts.isFunctionDeclaration(statement);
-    const [imports, others] = [ts.isImportDeclaration, (one) => !ts.isImportDeclaration(one) && !isDeclared(one)].map((is) =>
-      visited.statements.filter(is),
-    );
-    const functions = visited.statements.filter(isDeclared).map((one) => ts.setOriginalNode(asConstant(one), one));
-    return factory.updateSourceFile(visited, [...imports, ...functions, ...others]);
-  };
 }
 
 /** Everything that a module imports when it is loaded: the names, by module; and what it loads later, where that stands in its text. */

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { build, type BuildOptions, type Metafile } from 'esbuild';
 import { chromium } from 'playwright-core';
 import CHROMIUM_FLAGS from '../support/chromium-flags.json';
@@ -135,6 +136,29 @@ test('a program of Node keeps its credential from one run to the next, sealed', 
   const files = readdirSync(consumer.path('credentials'), { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
   expect(files.length).toBeGreaterThan(0);
   for (const { parentPath, name } of files) expect(readFileSync(join(parentPath, name), 'utf8')).not.toContain('very-secret');
+});
+
+test('functions on the way to the first token are compiled with their script, none of them when it is first called (D-042)', async () => {
+  consumer.write({ 'main.mjs': program('node.mjs') });
+  await consumer.node(['main.mjs']);
+  expect((await consumer.node(['--log-function-events', '--logfile=v8.log', '--no-logfile-per-isolate', 'main.mjs'])).status).toBe(0);
+  const lines = readFileSync(consumer.path('v8.log'), 'utf8')
+    .split('\n')
+    .map((line) => line.split(','));
+  const ours = new Map(
+    lines
+      .filter(([event, , url = '']) => event === 'script-details' && /\/rx-credentials\/.*\.js$/.test(url))
+      .map(([, id, url = '']) => [id, readFileSync(fileURLToPath(url), 'utf8')]),
+  );
+  // What stands before a function that is in parentheses of its own, not in those of a call
+  const named = (kind: string): string[] =>
+    lines.flatMap(([event, what, id, from, to]) => {
+      const text = event === 'function' && what === kind ? ours.get(id) : undefined;
+      const isOwn = /(^|[^\w$)\]])\((async )?(function\*? ?\w*)?$/.test(text?.slice(0, Number(from)) ?? '');
+      return isOwn ? [text!.slice(Number(from) - 40, Number(to)).slice(0, 120)] : [];
+    });
+  expect(named('interpreter').length).toBeGreaterThan(100);
+  expect(named('parse-function')).toEqual([]);
 });
 
 test('every entry of the package is there for Node, and ends by itself', async () => {

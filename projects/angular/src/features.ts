@@ -112,16 +112,15 @@ function assertFunction(feature: string, value: unknown): void {
 
 /** @throws {TypeError} what is no feature, a feature twice, or two that contradict each other */
 export function featureSet(features: readonly CredentialsFeature[]): FeatureSet {
-  const set = new Map<CredentialsFeature['kind'], CredentialsFeature>();
+  const set: Partial<Record<CredentialsFeature['kind'], CredentialsFeature>> = {};
   for (const feature of features) {
     if (!(feature as CredentialsFeature | undefined)?.kind)
       throw new TypeError('provideCredentials was given a feature that was not called');
-    if (set.has(feature.kind)) throw new TypeError(`provideCredentials was given ${feature.kind} twice`);
-    set.set(feature.kind, feature);
+    if (set[feature.kind]) throw new TypeError(`provideCredentials was given ${feature.kind} twice`);
+    set[feature.kind] = feature;
   }
-  if (set.has('withStepUp') && !set.has('withResources'))
-    throw new TypeError('provideCredentials was given withStepUp without withResources');
-  return Object.fromEntries(set);
+  if (set.withStepUp && !set.withResources) throw new TypeError('provideCredentials was given withStepUp without withResources');
+  return set as FeatureSet;
 }
 
 /** What somebody should see to. */

@@ -7,7 +7,7 @@ import { HttpErrorResponse } from '@angular/common/http';
 import type { HttpEvent, HttpHandler, HttpHandlerFn, HttpInterceptor, HttpInterceptorFn, HttpRequest } from '@angular/common/http';
 import { inject, Injectable } from '@angular/core';
 import type { Attachment, AttachmentPolicy } from 'rx-credentials/http';
-import { catchError, from, Observable, switchMap, tap, throwError } from 'rxjs';
+import { catchError, from, Observable, switchMap, tap } from 'rxjs';
 import { choiceOf } from './request-context';
 import { ATTACHMENT_POLICIES } from './stores';
 
@@ -63,12 +63,15 @@ function intercepted(
 function sentWith(attachment: Attachment, request: HttpRequest<unknown>, next: HttpHandlerFn): Observable<HttpEvent<unknown>> {
   return next(request.clone({ setHeaders: { Authorization: attachment.authorization } })).pipe(
     catchError((error: unknown) => {
-      if (!(error instanceof HttpErrorResponse)) return throwError(() => error);
+      if (!(error instanceof HttpErrorResponse)) throw error;
       const { status, headers, redirected } = error;
       const url = redirected === false ? null : error.url; // `fetch` tells whether it was led somewhere
       const answer = { status, header: (name: string) => headers.get(name), url, ...(url && isAt(url, request.url) && { askedUrl: url }) };
       return from(attachment.retryOf(answer)).pipe(
-        switchMap((again) => (again ? sentWith(again, request, next) : throwError(() => error))),
+        switchMap((again) => {
+          if (again) return sentWith(again, request, next);
+          throw error as unknown;
+        }),
       );
     }),
   );

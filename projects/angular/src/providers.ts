@@ -93,12 +93,9 @@ function createPolicy(tokens: StoreTokens, set: FeatureSet): AttachmentPolicy {
   const store = async (): Promise<CredentialStoreType> => {
     try {
       return made();
-    } catch (error) {
-      return Promise.resolve()
-        .then(made)
-        .catch(() => {
-          throw error;
-        });
+    } catch {
+      await Promise.resolve();
+      return made();
     }
   };
   const platform = (): Platform => injector.get(tokens.setup).platform;
