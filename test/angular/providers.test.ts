@@ -14,6 +14,7 @@ import {
   withStorage,
 } from 'rx-credentials-angular';
 import { CredentialsTestingController, provideCredentialsTesting } from 'rx-credentials-angular/testing';
+import { firstValueFrom } from 'rxjs';
 import { defaultPlatform, type LifecycleEvent, type Platform } from '../../src/platform/platform.js';
 import { createWorld, settle } from '../support/fixture.js';
 import {
@@ -72,6 +73,19 @@ describe('provideCredentials', () => {
       ],
     });
     expect(TestBed.inject(CredentialStore).snapshot().status).toBe('unknown');
+  });
+
+  it('gives a request the error of a factory that fails', async () => {
+    const mistake = new Error('the configuration is not there');
+    const providers = [
+      provideCredentials(() => {
+        throw mistake;
+      }, withResources('https://api.example.com/')),
+      provideHttpClient(withInterceptors([credentialsInterceptor])),
+      provideHttpClientTesting(),
+    ];
+    TestBed.configureTestingModule({ providers });
+    await expect(firstValueFrom(TestBed.inject(HttpClient).get('https://api.example.com/orders'))).rejects.toBe(mistake);
   });
 
   it('refuses the same feature twice', () => {

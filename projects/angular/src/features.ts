@@ -68,8 +68,7 @@ export function withResources(...resources: readonly (string | ProtectedResource
 export function withRefresh(refresh: RefreshOptions): CredentialsFeature {
   const { ahead = true, ...times } = refresh;
   if (typeof ahead !== 'boolean') throw new TypeError('withRefresh: ahead must be true or false');
-  for (const [name, ms = 0] of Object.entries(times))
-    if (!(typeof ms === 'number' && ms >= 0)) throw new TypeError(`withRefresh: ${name} must be a number of milliseconds`);
+  for (const [name, ms] of Object.entries(times)) assertMs(`withRefresh: ${name}`, ms);
   return { kind: 'withRefresh', refresh };
 }
 
@@ -82,8 +81,7 @@ export function withRefresh(refresh: RefreshOptions): CredentialsFeature {
  */
 export function withStepUp(stepUp: StepUp, options: { readonly waitMs?: number } = {}): CredentialsFeature {
   assertFunction('withStepUp', stepUp);
-  const { waitMs = 0 } = options;
-  if (!(typeof waitMs === 'number' && waitMs >= 0)) throw new TypeError('withStepUp: waitMs must be a number of milliseconds');
+  assertMs('withStepUp: waitMs', options.waitMs);
   return { kind: 'withStepUp', stepUp, ...options };
 }
 
@@ -108,6 +106,10 @@ export function withName(name: string): CredentialsFeature {
 
 function assertFunction(feature: string, value: unknown): void {
   if (typeof value !== 'function') throw new TypeError(`${feature} takes a function`);
+}
+
+function assertMs(option: string, ms: unknown = 0): void {
+  if (!(typeof ms === 'number' && ms >= 0)) throw new TypeError(`${option} must be a number of milliseconds`);
 }
 
 /** @throws {TypeError} what is no feature, a feature twice, or two that contradict each other */

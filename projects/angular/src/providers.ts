@@ -93,9 +93,13 @@ function createPolicy(tokens: StoreTokens, set: FeatureSet): AttachmentPolicy {
   const store = async (): Promise<CredentialStoreType> => {
     try {
       return made();
-    } catch {
+    } catch (error) {
       await Promise.resolve();
-      return made();
+      try {
+        return made();
+      } catch {
+        throw error; // Angular calls no factory twice, and says that it depends on itself
+      }
     }
   };
   const platform = (): Platform => injector.get(tokens.setup).platform;
@@ -136,7 +140,7 @@ function storageOf(create: () => CredentialStorage): CredentialStorage {
 
 function assertOnePlatform(clients: CredentialsConfig, set: FeatureSet): void {
   if (set.withPlatform && [clients].flat().some((client) => client.platform && !('sendRefresh' in client)))
-    throw new TypeError('provideCredentials was given withPlatform and a client with a platform of its own');
+    throw new TypeError('provideCredentials was given withPlatform and a client with a platform');
 }
 
 /**

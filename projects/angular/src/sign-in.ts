@@ -119,6 +119,6 @@ function placeOf({ claims, context }: Token, tags: readonly string[] | undefined
 const FAILURE = 'rx-credentials:sign-in-failure';
 
 function failureOf(error: unknown, returnTo: string): SignInFailure {
-  if (isCredentialError(error)) return { code: error.code, message: error.message, returnTo };
-  return { code: 'unknown', message: 'The sign-in could not be completed.', returnTo };
+  const { code, message } = isCredentialError(error) ? error : { code: 'unknown' as const, message: 'The sign-in could not be completed.' };
+  return { code, message, returnTo };
 }
