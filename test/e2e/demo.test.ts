@@ -37,17 +37,21 @@ const flip = (name: string) => page.getByRole('switch', { name }).click();
 it('E2 RF-1 eight applications in one page ask at once: one token request, and all have the new token', async () => {
   await page.getByRole('link', { name: 'Eight tabs' }).click();
   const result = page.getByTestId('tabs-result');
+  const sent: unknown[] = [];
   for (let round = 1; round <= 3; round++) {
     const before = await storedTokens(page, 'alice.liddell');
     await result.filter({ hasText: round === 1 ? 'Eight are waiting.' : '1 token request.' }).waitFor();
     await press(page, 'Refresh in all eight at once');
+    // The result of the round before is there until the page is painted anew
+    await page
+      .frameLocator('iframe[title="Tab 1"]')
+      .getByTestId('tab-token')
+      .getByText(tailOf(before.accessToken))
+      .waitFor({ state: 'detached' });
     await result.getByText('8 of 8 have a new token, all of them the same; 1 token request.', { exact: true }).waitFor();
     const after = await storedTokens(page, 'alice.liddell');
-    expect((await refreshRequests(demo)).map(({ status, refreshTokenTail }) => [status, refreshTokenTail]).at(-1)).toEqual([
-      200,
-      tailOf(before.refreshToken),
-    ]);
-    expect(await refreshRequests(demo)).toHaveLength(round);
+    sent.push([200, tailOf(before.refreshToken)]);
+    expect((await refreshRequests(demo)).map(({ status, refreshTokenTail }) => [status, refreshTokenTail])).toEqual(sent);
     for (let n = 1; n <= 8; n++)
       await page.frameLocator(`iframe[title="Tab ${n}"]`).getByTestId('tab-token').getByText(tailOf(after.accessToken)).waitFor();
   }

@@ -3,7 +3,7 @@ import { chromium, type Browser, type BrowserContext, type Locator, type Page } 
 import { createControl, type Control, type TokenRequest } from '../support/control';
 import CHROMIUM_FLAGS from '../support/chromium-flags.json';
 
-const PATIENCE_MS = 10_000;
+const PATIENCE_MS = 60_000;
 
 /** A demo of the test file's own, and its control. */
 export interface Demo {
