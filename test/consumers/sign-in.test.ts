@@ -109,7 +109,7 @@ test('9700-2 the page on protected routes, typed off: who is sent away signs in,
     if ((await page.goBack()) === null) break;
   }
   expect(complaints).toEqual([]);
-  await page.close();
+  // The page may be on its way still: to close it then may never end, in Chromium. It is closed with the browser
 });
 
 test('an answer that nobody asked for ends at the page for it, and says why', async () => {
