@@ -9,6 +9,8 @@ export type { AccessTokenOptions, Credential, CredentialView } from './store/cre
 export type { ClientName } from './store/clients.js';
 export type { RenewalOptions } from './store/renewal.js';
 export type { RemoteRevocation, RevokeResult, RevokeTarget } from './store/revocation.js';
+export type { TokenTypeHint } from './store/questions.js';
+export type { SignOutFlow, SignOutOptions, SignOutResult } from './store/sign-out.js';
 export { createToken } from './credential/create-token.js';
 export type { IdTokenClaims, Token, TokenAttributes, TokenContext, TokenFields, TokenSecrets, TokenType } from './credential/token.js';
 export { credentialState, isSignedIn } from './credential/state.js';
@@ -32,6 +34,7 @@ export type {
   AuthorizationServer,
   CodeExchange,
   Grant,
+  Introspection,
   OAuth2Client,
   OAuth2ClientOptions,
   RenewFunction,

@@ -50,6 +50,7 @@ export type StorageFact =
       readonly credential: CredentialFacts;
     } & OfCredential)
   | ({ readonly type: 'token_removed' } & OfCredential)
+  | ({ readonly type: 'signed_out' } & OfCredential)
   | { readonly type: 'default_changed'; readonly id: string | null }
   | { readonly type: 'cleared' }
   | ({ readonly type: 'refresh_started' | 'expired' } & OfCredential)
@@ -77,6 +78,8 @@ type EventOf<Type extends string, Members = unknown> = Type extends string
 export type CredentialEvent =
   | EventOf<'restored' | 'cleared' | 'durable'>
   | EventOf<'token_added' | 'token_replaced' | 'metadata_updated' | 'token_removed', OfCredential>
+  // By `signOut` here; the credential was removed before, which other tabs hear of.
+  | EventOf<'signed_out', OfCredential>
   | EventOf<'refresh_started' | 'expired', OfCredential>
   | EventOf<'expiring', OfCredential & { readonly token?: 'valid' | 'expiring' }>
   // With a target only that could not be had: less scope or another resource. The credential itself is as it was.

@@ -73,6 +73,7 @@ function apply(draft: Draft, action: StorageAction): void {
     case 'not_durable':
       return setDurable(draft, action);
     case 'challenged':
+    case 'signed_out':
     case 'record_quarantined':
       return; // news, not state
     default:

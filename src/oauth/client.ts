@@ -94,6 +94,9 @@ export interface CodeExchange {
 /** Claims of the user info endpoint (OpenID Connect Core §5.3). */
 export type UserInfo = Readonly<Record<string, unknown>> & { readonly sub: string };
 
+/** What the authorization server says of a token (RFC 7662 §2.2). Of one that is not active it says no more. */
+export type Introspection = Readonly<Record<string, unknown>> & { readonly active: boolean };
+
 /** What a refresh needs to know of a token: also where its access token is not at hand. */
 export type Grant = Pick<Token, 'id' | 'scope' | 'claims' | 'context' | 'refreshToken' | 'idToken'>;
 
@@ -130,6 +133,8 @@ export interface OAuth2Client {
   revoke(token: string, hint: 'access_token' | 'refresh_token'): Promise<void>;
   /** Claims of the user the token speaks for; `sub` is checked against the ID token's (UI-1). */
   userInfo(token: Token): Promise<UserInfo>;
+  /** Asks whether the server takes a token for active (RFC 7662). @throws {CredentialError} `endpoint_missing` */
+  introspect(token: string, hint: 'access_token' | 'refresh_token'): Promise<Introspection>;
 }
 
 /** How ID tokens are judged. */
@@ -182,6 +187,7 @@ export function createOAuth2Client(options: OAuth2ClientOptions): OAuth2Client {
     processRefresh: async (grant, answer) => (await protocol()).processRefresh(grant, answer),
     revoke: async (token, hint) => (await protocol()).revoke(token, hint),
     userInfo: async (token) => (await protocol()).userInfo(token),
+    introspect: async (token, hint) => (await protocol()).introspect(token, hint),
   };
 }
 

@@ -14,7 +14,8 @@ import { CredentialError, isCredentialError, ProtocolError } from '../errors.js'
 import { checkCallback, reasonOf } from './callback.js';
 import { clockSkewSeconds } from '../platform/platform.js';
 import { randomText } from '../platform/random.js';
-import type { CodeExchange, Grant, ResolvedClientOptions, UserInfo } from './client.js';
+import { introspectionIn, userInfoIn } from './answers.js';
+import type { CodeExchange, Grant, Introspection, ResolvedClientOptions, UserInfo } from './client.js';
 import { checkAccessTokenHash, checkAcr, checkClaims, invalid, isOfSameLogin, judgedAt, parseIdTokenHeader } from './id-token.js';
 import { createKeySet } from './key-set.js';
 import { asPassing } from './passing.js';
@@ -45,6 +46,7 @@ export interface Protocol {
   readonly processRefresh: (grant: Grant, answer: StagedAnswer) => Promise<Token>;
   readonly revoke: (token: string, hint: 'access_token' | 'refresh_token') => Promise<void>;
   readonly userInfo: (token: Token) => Promise<UserInfo>;
+  readonly introspect: (token: string, hint: 'access_token' | 'refresh_token') => Promise<Introspection>;
 }
 
 /** The protocol of one client. */
@@ -289,21 +291,18 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
       endpoint(as, 'userinfo_endpoint', issuer);
       const client = clientAt(platform.now());
       const exchange = await exchanging((seen) => oauth.userInfoRequest(as, client, token.accessToken, http(CALL_LIMITS, seen)));
-      if (exchange.status !== 200) throw errorOf(exchange, issuer);
-      if (/^application\/jwt\b/i.test(contentTypeOf(exchange)))
-        throw new CredentialError('unsupported', 'The user info is a signed JWT, which is not supported: ask the server for JSON.', {
-          issuer,
-        });
-      const body = parseJson(exchange.text); // frozen, and no way to a prototype (HT-7)
-      if (!isUserInfo(body)) {
-        throw new ProtocolError('response_invalid', 'The user info is no JSON object with a "sub" (OIDC Core §5.3.2).', { issuer });
-      }
-      if (token.claims && body.sub !== token.claims.sub) {
-        throw new ProtocolError('token_substitution', 'The user info speaks of another "sub" than the ID token (OIDC Core §5.3.2).', {
-          issuer,
-        });
-      }
-      return body;
+      return userInfoIn(exchange, token, issuer);
+    },
+    introspect: async (token, hint) => {
+      const as = await metadata();
+      endpoint(as, 'introspection_endpoint', issuer);
+      const exchange = await exchanging((seen) =>
+        oauth.introspectionRequest(as, clientAt(platform.now()), auth, token, {
+          additionalParameters: { token_type_hint: hint },
+          ...http(CALL_LIMITS, seen),
+        }),
+      );
+      return introspectionIn(exchange, issuer);
     },
   };
   return translated(protocol, issuer);
@@ -315,10 +314,6 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
     if (!exchange) throw new CredentialError('network_error', 'The request was not sent.', { issuer });
     return exchange;
   }
-}
-
-function isUserInfo(value: unknown): value is UserInfo {
-  return isPlainObject(value) && typeof value['sub'] === 'string';
 }
 
 function contentTypeOf({ headers }: Pick<Exchange, 'headers'>): string {
@@ -361,6 +356,7 @@ function translated(protocol: Protocol, issuer: string): Protocol {
     processRefresh: wrap(protocol.processRefresh),
     revoke: wrap(protocol.revoke),
     userInfo: wrap(protocol.userInfo),
+    introspect: wrap(protocol.introspect),
   };
 }
 

@@ -11,11 +11,13 @@ import type { CredentialRecord } from '../credential/record.js';
 import type { CredentialState, CredentialStatus, TokenMetadata } from '../credential/state.js';
 import type { IdTokenClaims, Token } from '../credential/token.js';
 import { CredentialError } from '../errors.js';
-import type { OAuth2Client, UserInfo } from '../oauth/client.js';
+import type { Introspection, OAuth2Client, UserInfo } from '../oauth/client.js';
 import type { Entry, Ledger } from './ledger.js';
 import type { Living } from './living.js';
 import type { Loop } from './loop.js';
+import type { TokenTypeHint } from './questions.js';
 import type { RevokeResult, RevokeTarget } from './revocation.js';
+import type { SignOutOptions, SignOutResult } from './sign-out.js';
 
 /** What a browser behind a backend can know of a credential, too. */
 export interface CredentialView {
@@ -80,8 +82,30 @@ export interface Credential extends CredentialView {
   reportChallenge(challenge: ResourceChallenge): void;
   /** Asks the server for the user's claims (OpenID Connect Core §5.3). */
   userInfo(): Promise<UserInfo>;
+  /**
+   * Asks the server whether a token is active (RFC 7662); nothing is renewed for it. Many servers let public clients ask about their own
+   * tokens, some let none.
+   *
+   * @throws {CredentialError} `endpoint_missing`, `no_refresh_token`, or what the server answers
+   */
+  introspect(hint: TokenTypeHint): Promise<Introspection>;
+  /**
+   * A new request with this credential's `Authorization` header, from what `fetch` takes; renews the token if it has to be. A header that is
+   * there already stays. No allow-list is asked: the caller says where the token goes.
+   *
+   * @throws {CredentialError} as `accessToken` does; `unsupported` for a token that is bound to a key; {TypeError} no https URL (http is
+   * for this machine only)
+   */
+  authorize(input: string | URL | Request, init?: RequestInit): Promise<Request>;
   /** Revokes at the server (RFC 7009) and removes here, whatever the server answers; `'access'` removes only if there is no refresh token. */
   revoke(target?: RevokeTarget): Promise<RevokeResult>;
+  /**
+   * Signs the user out: revokes all tokens, removes the credential, and with a flow gives the address that ends the session of the server.
+   * Takes no longer than revoking, and depends on no server. Then an event says `signed_out`.
+   *
+   * @throws {CredentialError} `credential_removed`; {TypeError} a wrong option, or what the flow refused
+   */
+  signOut(options?: SignOutOptions): Promise<SignOutResult>;
   /** Forgets the credential here and in all tabs; the server is not asked. */
   remove(): Promise<void>;
   /** The redacted form. */
@@ -201,8 +225,19 @@ export function createCredentialFactory(context: CredentialContext): CredentialF
       await context.open();
       return (await context.living()).userInfo(this.id); // no command: `close` does not wait for it
     }
+    async introspect(hint: TokenTypeHint): Promise<Introspection> {
+      await context.open();
+      return (await context.living()).introspect(this.id, hint);
+    }
+    async authorize(input: string | URL | Request, init?: RequestInit): Promise<Request> {
+      await context.open();
+      return (await context.living()).authorize(this, input, init);
+    }
     async revoke(target: RevokeTarget = 'all'): Promise<RevokeResult> {
       return command((living) => living.revoke(this.id, target));
+    }
+    async signOut(options: SignOutOptions = {}): Promise<SignOutResult> {
+      return command((living) => living.signOut(this.id, options));
     }
     async remove(): Promise<void> {
       return command((living) => living.remove(this.id));

@@ -11,12 +11,13 @@ import { fold } from '../credential/reducer.js';
 import type { CredentialState } from '../credential/state.js';
 import { withFields } from '../credential/create-token.js';
 import { isToken, type Token } from '../credential/token.js';
-import { CredentialError, StorageError } from '../errors.js';
-import type { OAuth2Client, UserInfo } from '../oauth/client.js';
+import { StorageError } from '../errors.js';
+import type { Introspection, OAuth2Client, UserInfo } from '../oauth/client.js';
 import type { Platform } from '../platform/platform.js';
 import type { CredentialStorage } from '../storage/storage.js';
+import { authorize } from './authorize.js';
 import { createClock } from './clock.js';
-import { clientFor, currentToken, gone, type AccessTokenOptions, type CredentialContext } from './credential.js';
+import { gone, type AccessTokenOptions, type Credential, type CredentialContext } from './credential.js';
 import { tombstoneOf } from './drafts.js';
 import { createFollowing } from './following.js';
 import type { Ledger } from './ledger.js';
@@ -24,9 +25,11 @@ import { createLookup } from './lookup.js';
 import type { Folding, Loop } from './loop.js';
 import { createMembership, type Membership } from './membership.js';
 import { createStoreLocks } from './store-locks.js';
+import { introspect, userInfo, type TokenTypeHint } from './questions.js';
 import { createRefresher, type RefreshRequest, type Renewed } from './refresh.js';
 import { createRenewal } from './renewal.js';
 import { resumeRevocations, revoke, type RevokeResult, type RevokeTarget } from './revocation.js';
+import { signOut, type SignOutOptions, type SignOutResult } from './sign-out.js';
 import { accessTokenFor, renewedOrHeld, type ValidTokenContext } from './valid-token.js';
 import { createWriting } from './writing.js';
 
@@ -48,7 +51,10 @@ export interface Living extends Pick<Membership, 'setDefault' | 'clear'> {
   revoke(id: string, target: RevokeTarget): Promise<RevokeResult>;
   remove(id: string): Promise<void>;
   setTags(id: string, tags: readonly string[]): Promise<void>;
+  signOut(id: string, options: SignOutOptions): Promise<SignOutResult>;
   userInfo(id: string): Promise<UserInfo>;
+  introspect(id: string, hint: TokenTypeHint): Promise<Introspection>;
+  authorize(credential: Credential, input: string | URL | Request, init: RequestInit | undefined): Promise<Request>;
   /** Ids of all that match, in order of storing. */
   find(query: CredentialQuery): readonly string[];
   find$(query: CredentialQuery): Observable<readonly string[]>;
@@ -270,20 +276,10 @@ export function createLiving(context: LivingContext): Living {
       const tags = normalizeTags(list);
       if (!(await writing.update(id, (record) => (record.state === 'removed' ? null : { ...record, tags })))) throw gone();
     },
-    userInfo: async (id) => {
-      const token = await currentToken(context.credentials, id);
-      const client = clientFor(context.credentials, id);
-      try {
-        return await client.userInfo(token);
-      } catch (error) {
-        const refused = error instanceof CredentialError && error.status === 401 && token.refreshToken !== undefined;
-        if (!refused) throw error;
-        // As a command: the store may have been closed meanwhile.
-        return client.userInfo(
-          await context.credentials.command((all) => all.refresh(id, { minValidityMs: null, refused: token.accessToken })),
-        );
-      }
-    },
+    signOut: (id, options) => signOut(parts, id, options),
+    userInfo: (id) => userInfo(context.credentials, id),
+    introspect: (id, hint) => introspect(context.credentials, id, hint),
+    authorize,
     find,
     find$: (query) => {
       const compiled = compileQuery(query);

@@ -16,7 +16,8 @@ import type { Ledger } from './ledger.js';
 import type { StoreLocks } from './store-locks.js';
 import type { Writing } from './writing.js';
 
-const DEADLINE_MS = 5_000;
+/** What the server has, in milliseconds. */
+export const DEADLINE_MS = 5_000;
 
 /** What happened to one token at the server. `absent`: there was none; `failed`: it may live on, see `code`. */
 export type RemoteRevocation =
@@ -166,7 +167,8 @@ interface Deadline {
   cancel(): void;
 }
 
-function deadlineOf(platform: Platform): Deadline {
+/** The end of that time. */
+export function deadlineOf(platform: Platform): Deadline {
   const endsAt = platform.monotonicNow() + DEADLINE_MS;
   let cancel = (): void => undefined;
   const passed = new Promise<RemoteRevocation>((resolve) => {

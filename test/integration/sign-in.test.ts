@@ -1,3 +1,4 @@
+import { createSessionLogoutFlow } from '../../src/flows/index.js';
 import { createRobot } from '../support/provider-robot.js';
 import { codeOf } from '../support/fixture.js';
 import { startRealWorld, type RealWorld } from '../support/real-world.js';
@@ -23,6 +24,20 @@ describe('signing in at a real server', () => {
   it('gives user info of the same user', async () => {
     const { credential } = await world.signedIn('carol');
     expect((await credential.userInfo()).sub).toBe(credential.claims?.sub);
+  });
+
+  it('tells by introspection what it takes a token for, and signs out for good', async () => {
+    const { credential, store } = await world.signedIn('erin');
+    const { accessToken, refreshToken } = credential.token!;
+    expect(await credential.introspect('access_token')).toMatchObject({ active: true, client_id: 'spa', sub: credential.claims?.sub });
+    expect(await credential.introspect('refresh_token')).toMatchObject({ active: true });
+    const request = await credential.authorize(`${world.api}/v1/orders`);
+    expect((await fetch(request)).status).toBe(200);
+    const { url, ...result } = await credential.signOut({ flow: createSessionLogoutFlow(store.client()) });
+    expect(result).toEqual({ local: 'removed', refreshToken: { status: 'revoked' }, accessToken: { status: 'revoked' } });
+    expect(url?.searchParams.get('id_token_hint')).toMatch(/^ey/);
+    expect(await store.client().introspect(accessToken, 'access_token')).toEqual({ active: false });
+    expect(await store.client().introspect(refreshToken!, 'refresh_token')).toEqual({ active: false });
   });
 
   it('keeps two accounts of one browser apart', async () => {

@@ -836,3 +836,40 @@ describe('userInfo', () => {
     expect(server.calls('userinfo')).toEqual([]);
   });
 });
+
+describe('introspect', () => {
+  it('asks with the token, its type and the client id in the body, and tells what the server says', async () => {
+    const { server, client } = setUpOAuth();
+    server.plan('introspection', { active: true, scope: 'openid', exp: 1_900_000_000 });
+    expect(await client.introspect('old-access', 'access_token')).toEqual({ active: true, scope: 'openid', exp: 1_900_000_000 });
+    const [call] = server.calls('introspection');
+    expect([call.method, call.headers.get('accept'), call.headers.get('authorization')]).toEqual(['POST', 'application/json', null]);
+    expect(Object.fromEntries(call.form)).toEqual({ token: 'old-access', token_type_hint: 'access_token', client_id: 'spa' });
+  });
+
+  it.each<[string, unknown, string]>([
+    ['no answer to the question', { sub: 'alice' }, 'response_invalid'],
+    ['a text for a truth', { active: 'true' }, 'response_invalid'],
+    ['a list', [{ active: true }], 'response_invalid'],
+    ['a page', new Response('<html>', { headers: { 'content-type': 'text/html' } }), 'response_invalid'],
+    ['a JWT', new Response('e30.e30.', { headers: { 'content-type': 'application/token-introspection+jwt' } }), 'unsupported'],
+    ['an error', json({ error: 'invalid_client' }, { status: 401 }), 'oauth_error'],
+    ['a refusal', json({}, { status: 403 }), 'http_error'],
+  ])('of %s nothing is used', async (_, answer, code) => {
+    const { server, client } = setUpOAuth();
+    server.plan('introspection', answer as Response);
+    expect(await refusal(client.introspect('old-access', 'access_token'))).toMatchObject({ code });
+  });
+
+  it('HT-7 members that lead to a prototype are dropped', async () => {
+    const { server, client } = setUpOAuth();
+    server.plan('introspection', new Response('{"active":false,"__proto__":{"admin":true}}'));
+    const said = await client.introspect('old-access', 'access_token');
+    expect([Object.isFrozen(said), Object.getPrototypeOf(said), said['admin']]).toEqual([true, null, undefined]);
+  });
+
+  it('says that the server has no such endpoint', async () => {
+    const { client } = setUpOAuth({ metadata: { token_endpoint: 'https://id.example.com/token' } });
+    expect(await refusal(client.introspect('old-access', 'access_token'))).toMatchObject({ code: 'endpoint_missing' });
+  });
+});

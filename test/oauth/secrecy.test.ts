@@ -30,6 +30,7 @@ const calls: Record<string, [Endpoint, (client: OAuth2Client) => Promise<unknown
   refresh: ['token', async (client) => client.processRefresh(token, await client.sendRefresh(token))],
   revoke: ['revocation', (client) => client.revoke(token.refreshToken!, 'refresh_token')],
   userInfo: ['userinfo', (client) => client.userInfo(token)],
+  introspect: ['introspection', (client) => client.introspect(token.refreshToken!, 'refresh_token')],
 };
 const echo = (status: number, contentType = 'application/json') =>
   new Response(
@@ -185,6 +186,7 @@ it.each<[string, Endpoint, (client: OAuth2Client) => Promise<unknown>]>([
   ['a refresh', 'token', (client) => client.sendRefresh(plain)],
   ['a revocation', 'revocation', (client) => client.revoke(PLAIN.refreshToken, 'refresh_token')],
   ['a user info', 'userinfo', (client) => client.userInfo(plain)],
+  ['an introspection', 'introspection', (client) => client.introspect(PLAIN.refreshToken, 'refresh_token')],
   [
     'an exchange',
     'token',

@@ -22,6 +22,9 @@ async function life({ authority, browser, disk }: World, a: Tab, b: Tab, seen: (
   await attempt(alice.accessToken({ forceRefresh: true }));
   await attempt(bob.refresh()); // client_unknown
   await attempt(alice.userInfo());
+  await attempt(alice.introspect('refresh_token'));
+  await attempt(alice.introspect('none' as never));
+  await attempt(alice.authorize('http://api.example.com/'));
   authority.next(offline(), offline(), offline(), 'garbage', 'garbage', 'garbage');
   authority.next({ access_token: 7 }, refusal('login_required'), new Error(`body: ${authority.secrets.join()}`));
   for (let i = 0; i < 5; i++) await attempt(alice.refresh());
@@ -45,7 +48,7 @@ async function life({ authority, browser, disk }: World, a: Tab, b: Tab, seen: (
   await settle();
   authority.setRevocation(() => Promise.reject(new Error(`revoking ${authority.secrets.join()}`)));
   await attempt(alice.revoke());
-  await attempt(bob.remove());
+  await attempt(bob.signOut({ flow: { start: ({ idToken }) => Promise.reject(new Error(`ending ${idToken}`)) } }));
   await attempt(a.store.clear());
   return errors;
 }

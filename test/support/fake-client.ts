@@ -45,6 +45,8 @@ export interface FakeAuthority {
   /** Revocation requests, oldest first. */
   readonly revocations: readonly { readonly token: string; readonly hint: string }[];
   readonly userInfos: readonly string[];
+  /** What was asked about, oldest first. */
+  readonly introspections: readonly { readonly token: string; readonly hint: string }[];
   /** How many answers were judged. */
   judgements(): number;
   /** Answers for the next requests, in order. */
@@ -83,6 +85,7 @@ export function createFakeAuthority(now: () => number): FakeAuthority {
   const refreshes: Arrived[] = [];
   const revocations: { token: string; hint: string }[] = [];
   const userInfos: string[] = [];
+  const introspections: { token: string; hint: string }[] = [];
   const answers: Answer[] = [];
   const secrets: string[] = [];
   let held = false;
@@ -187,6 +190,10 @@ export function createFakeAuthority(now: () => number): FakeAuthority {
         await userInfo(token.accessToken);
         return { sub: token.claims?.sub ?? '' };
       },
+      introspect: (token, hint) => {
+        introspections.push({ token, hint });
+        return Promise.resolve({ active: hint === 'access_token' || families.has(token) });
+      },
       ...options,
     }),
     signIn: ({ sub = 'alice', lifetimeS = 3600, scope = 'openid', refreshable = true, id, issuer = ISSUER, clientId = CLIENT_ID } = {}) => {
@@ -209,6 +216,7 @@ export function createFakeAuthority(now: () => number): FakeAuthority {
     refreshes,
     revocations,
     userInfos,
+    introspections,
     judgements: () => judgements,
     next: (...planned) => void answers.push(...planned),
     hold: () => void (held = true),

@@ -3,7 +3,7 @@
 import { exportJWK, generateKeyPair, SignJWT, type CryptoKey, type JWK } from 'jose';
 import { START_MS } from './unit-platform';
 
-export type Endpoint = 'discovery' | 'oauthDiscovery' | 'jwks' | 'token' | 'revocation' | 'userinfo';
+export type Endpoint = 'discovery' | 'oauthDiscovery' | 'jwks' | 'token' | 'revocation' | 'introspection' | 'userinfo';
 export type SigningAlg = 'RS256' | 'ES256' | 'RS384' | 'ES512' | 'PS256' | 'Ed25519' | 'EdDSA';
 
 /** A request as it went out. */
@@ -81,6 +81,7 @@ export function fakeServer({ issuer = 'https://id.example.com', metadata = {} }:
     jwks: `${base}/jwks`,
     token: `${base}/token`,
     revocation: `${base}/revoke`,
+    introspection: `${base}/introspect`,
     userinfo: `${base}/me`,
   } satisfies Record<Endpoint, string>;
   const document = withoutUndefined({
@@ -88,6 +89,7 @@ export function fakeServer({ issuer = 'https://id.example.com', metadata = {} }:
     authorization_endpoint: `${base}/auth`,
     token_endpoint: at.token,
     revocation_endpoint: at.revocation,
+    introspection_endpoint: at.introspection,
     userinfo_endpoint: at.userinfo,
     jwks_uri: at.jwks,
     end_session_endpoint: `${base}/logout`,

@@ -52,6 +52,7 @@ export function createTestClient(given: OAuth2ClientOptions | OAuth2Client, serv
     processRefresh: (grant, answer) => Promise.resolve(processed(grant, answer)),
     revoke: () => server.revoked(),
     userInfo: ({ claims }) => Promise.resolve({ sub: claims?.sub ?? '' }),
+    introspect: () => Promise.resolve({ active: true }),
   };
   return tested;
 }

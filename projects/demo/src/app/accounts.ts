@@ -70,10 +70,10 @@ export class Accounts {
   /** Revokes here and there, then ends the session at the authorization server. Leaves the page. */
   async signOut(id: string): Promise<string> {
     const credential = await this.#credential(id);
-    const idToken = credential.token?.idToken; // before revoking: it goes with the record
-    await credential.revoke();
+    const { url } = await credential.signOut({ flow: this.#logoutFlow });
+    if (!url) return `${nameOf(credential)} is signed out here; the authorization server keeps its session.${this.#nobodyIsDefault()}`;
     sessionStorage.setItem(SIGNED_OUT_KEY, nameOf(credential));
-    this.#location.assign(await this.#logoutFlow.start(idToken === undefined ? {} : { idToken }));
+    this.#location.assign(url);
     return `${nameOf(credential)} is signed out here. Going to the authorization server …`;
   }
 

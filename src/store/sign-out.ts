@@ -1,0 +1,66 @@
+/**
+ * Signing out: the tokens are revoked and forgotten, and the user gets the address that ends the session of the server, too.
+ *
+ * @module
+ */
+import { assertNothingElse } from '../credential/options.js';
+import { isOpen } from '../credential/record.js';
+import { asCredentialError, type CredentialErrorCode } from '../errors.js';
+import type { Loop } from './loop.js';
+import { DEADLINE_MS, deadlineOf, revoke, type RevocationContext, type RevokeResult } from './revocation.js';
+
+/** What ends the session of the server: `createSessionLogoutFlow(client)` of `rx-credentials/flows`, or something like it. */
+export interface SignOutFlow {
+  start(options: { readonly idToken?: string | undefined; readonly additionalParameters?: Readonly<Record<string, string>> }): Promise<URL>;
+}
+
+/** Options of `signOut`. */
+export interface SignOutOptions {
+  /** Ends the session of the server, too (OpenID Connect RP-Initiated Logout 1.0). Without it the server keeps its session. */
+  readonly flow?: SignOutFlow;
+  /** For the flow, such as `ui_locales`. */
+  readonly additionalParameters?: Readonly<Record<string, string>>;
+}
+
+/** What `signOut` did. */
+export interface SignOutResult extends RevokeResult {
+  /** Where to send the user, whose session there ends; `null` without a flow, and where it failed. */
+  readonly url: URL | null;
+  /** Why there is no address: `endpoint_missing` of a server without such sessions, `timeout` after 5 s, or what else the flow failed with. */
+  readonly urlFailure?: CredentialErrorCode;
+}
+
+/** What signing out needs of the store around it. */
+export interface SignOutContext extends RevocationContext {
+  readonly loop: Loop;
+}
+
+/** Revokes and removes, whatever the server answers. */
+export async function signOut(context: SignOutContext, id: string, options: SignOutOptions): Promise<SignOutResult> {
+  const { flow, additionalParameters, ...rest } = options;
+  assertNothingElse(rest, 'signOut takes flow and additionalParameters');
+  if (flow !== undefined && typeof (flow as Partial<SignOutFlow> | null)?.start !== 'function')
+    throw new TypeError('flow must be a logout flow: createSessionLogoutFlow(client)');
+  const { ledger, loop, platform } = context;
+  const record = flow && (await ledger.openInTime(id, DEADLINE_MS).catch(() => undefined)); // what cannot be opened is signed out, too
+  const generation = ledger.record(id)?.generation ?? 0;
+  const idToken = record && isOpen(record) ? record.secrets?.idToken : undefined;
+  const started = async (): Promise<Pick<SignOutResult, 'url' | 'urlFailure'>> => {
+    if (!flow) return { url: null };
+    const deadline = deadlineOf(platform);
+    try {
+      const url = await Promise.race([flow.start({ idToken, ...(additionalParameters && { additionalParameters }) }), deadline.passed]);
+      return url instanceof URL ? { url } : { url: null, urlFailure: 'timeout' };
+    } catch (error) {
+      if (error instanceof TypeError) throw error; // a parameter that the flow refuses
+      return { url: null, urlFailure: asCredentialError(error, 'network_error', '').code };
+    } finally {
+      deadline.cancel();
+    }
+  };
+  const [end, revoked] = await Promise.allSettled([started(), revoke(context, id, 'all')]);
+  if (revoked.status === 'rejected') throw revoked.reason;
+  loop.dispatch([{ type: 'signed_out', id, generation }], 'here');
+  if (end.status === 'rejected') throw end.reason;
+  return { ...revoked.value, ...end.value };
+}

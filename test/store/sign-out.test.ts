@@ -1,0 +1,147 @@
+import { CredentialError } from '../../src/errors.js';
+import { createSessionLogoutFlow } from '../../src/flows/session-logout.js';
+import type { SignOutFlow, SignOutOptions } from '../../src/index.js';
+import { offline } from '../support/fake-client.js';
+import { closeAll, codeOf, createWorld, inTime, settle } from '../support/fixture.js';
+
+afterEach(closeAll);
+
+const ENDED = new URL('https://id.example.com/end');
+
+/** A logout flow that notes what it is given. */
+function aFlow(start: SignOutFlow['start'] = () => Promise.resolve(ENDED)): { readonly flow: SignOutFlow; readonly given: unknown[] } {
+  const given: unknown[] = [];
+  return {
+    given,
+    flow: {
+      start: (options) => {
+        given.push(options);
+        return start(options);
+      },
+    },
+  };
+}
+
+describe('signOut', () => {
+  it('RPL-2 revokes and removes, gives the address of the logout with the ID token there was, then says signed_out', async () => {
+    const { openTab, authority } = createWorld();
+    const { store, events, newEvents } = await openTab();
+    const token = authority.signIn();
+    const credential = await store.store(token);
+    const { generation } = credential.state;
+    newEvents();
+    const { flow, given } = aFlow();
+    const seen: unknown[] = [];
+    store.events$.subscribe(({ type }) => type === 'signed_out' && seen.push(store.snapshot().defaultId));
+    expect(await credential.signOut({ flow, additionalParameters: { ui_locales: 'de' } })).toEqual({
+      local: 'removed',
+      refreshToken: { status: 'revoked' },
+      accessToken: { status: 'revoked' },
+      url: ENDED,
+    });
+    expect(given).toEqual([{ idToken: token.idToken, additionalParameters: { ui_locales: 'de' } }]);
+    expect(authority.liveRefreshTokens()).toEqual([]);
+    expect(newEvents().slice(-3)).toEqual(['token_removed', 'default_changed', 'signed_out']);
+    expect(events.at(-1)).toMatchObject({ type: 'signed_out', id: credential.id, generation, origin: 'here' });
+    expect(seen).toEqual([null]); // state first, event second
+    expect(await store.getDefault()).toBeNull();
+  });
+
+  it('without a flow asks for no address', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    const credential = await store.store(authority.signIn());
+    expect(await credential.signOut()).toEqual({
+      local: 'removed',
+      refreshToken: { status: 'revoked' },
+      accessToken: { status: 'revoked' },
+      url: null,
+    });
+  });
+
+  it.each<[string, () => Promise<URL>, string]>([
+    ['is offline', () => Promise.reject(offline()), 'network_error'],
+    ['has no such endpoint', () => Promise.reject(new CredentialError('endpoint_missing', 'none')), 'endpoint_missing'],
+    ['fails otherwise', () => Promise.reject(new Error('secret')), 'network_error'],
+    ['never answers', () => new Promise(() => undefined), 'timeout'],
+  ])('signs out here all the same where the server %s', async (_, start, urlFailure) => {
+    const { openTab, authority, browser } = createWorld();
+    const { store, events } = await openTab();
+    const credential = await store.store(authority.signIn());
+    authority.setRevocation(() => start() as never);
+    expect(await inTime(browser, credential.signOut({ flow: aFlow(start).flow }))).toMatchObject({
+      local: 'removed',
+      url: null,
+      urlFailure,
+    });
+    expect(store.snapshot().ids).toEqual([]);
+    expect(events.at(-1)?.type).toBe('signed_out');
+  });
+
+  it('of a session that has ended, or cannot be opened, asks with the client id', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    const credential = await store.store(authority.signIn());
+    authority.forget(credential.token?.refreshToken);
+    expect(await codeOf(credential.refresh())).toBe('needs_sign_in');
+    const { flow, given } = aFlow();
+    expect(await credential.signOut({ flow })).toMatchObject({ local: 'removed', url: ENDED });
+    expect(given).toEqual([{ idToken: undefined }]);
+  });
+
+  it('twice at a time is once', async () => {
+    const { openTab, authority } = createWorld();
+    const { store, events } = await openTab();
+    const credential = await store.store(authority.signIn());
+    const [first, second] = await Promise.allSettled([credential.signOut(), credential.signOut()]);
+    expect(first).toMatchObject({ status: 'fulfilled', value: { local: 'removed' } });
+    expect(second).toMatchObject({ status: 'fulfilled', value: { local: 'removed', refreshToken: { status: 'not_asked' } } });
+    expect(authority.revocations).toHaveLength(2);
+    expect(await codeOf(credential.signOut())).toBe('credential_removed');
+    expect(events.filter(({ type }) => type === 'token_removed')).toHaveLength(1);
+  });
+
+  it('is heard in other tabs as a removal', async () => {
+    const { openTab, authority } = createWorld();
+    const [a, b] = [await openTab(), await openTab()];
+    const credential = await a.store.store(authority.signIn());
+    await settle();
+    b.newEvents();
+    await credential.signOut();
+    await settle();
+    expect(b.store.snapshot().ids).toEqual([]);
+    expect(b.newEvents().filter((type) => type === 'token_removed' || type === 'signed_out')).toEqual(['token_removed']);
+  });
+
+  it.each<[string, unknown]>([
+    ['flow', { flow: 'https://id.example.com/end' }],
+    ['flow', { flow: null }],
+    ['extra', { extra: true }],
+  ])('a wrong %s is told, and nobody is signed out', async (name, options) => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    const credential = await store.store(authority.signIn());
+    await expect(credential.signOut(options as SignOutOptions)).rejects.toThrow(new RegExp(name));
+    expect(store.snapshot().ids).toEqual([credential.id]);
+    expect(authority.revocations).toEqual([]);
+  });
+
+  it('takes the session logout flow as it is', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab({
+      clients: (platform) => ({
+        ...authority.client(platform),
+        metadata: () => Promise.resolve({ issuer: 'https://id.example.com', end_session_endpoint: ENDED.href }),
+      }),
+    });
+    const token = authority.signIn();
+    const credential = await store.store(token);
+    const { url } = await credential.signOut({ flow: createSessionLogoutFlow(store.client()) });
+    expect(url?.href.split('?')[0]).toBe(ENDED.href);
+    expect(url?.searchParams.get('id_token_hint')).toBe(token.idToken);
+    const other = await store.store(authority.signIn());
+    const forbidden = { flow: createSessionLogoutFlow(store.client()), additionalParameters: { state: 'mine' } };
+    await expect(other.signOut(forbidden)).rejects.toThrow(/state/);
+    expect(store.snapshot().ids).toEqual([]); // signed out all the same
+  });
+});
