@@ -80,6 +80,8 @@ export function eventInWords(event: CredentialEvent): string {
       return 'Tags or state were changed';
     case 'token_removed':
       return 'A credential was removed';
+    case 'signed_out':
+      return 'The user was signed out';
     case 'refresh_started':
       return 'A refresh was sent';
     case 'expiring':
