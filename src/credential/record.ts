@@ -100,6 +100,8 @@ export interface CredentialRecord {
   readonly scope: string;
   readonly issuedAt: number;
   readonly expiresAt: number | null;
+  /** `false` where nothing renews the token without the user; left out where something does, or nobody knows. */
+  readonly renewable?: false;
   /** `null` once there is nothing left to keep: after a definite rejection, or in a tombstone. */
   readonly secrets: StoredSecrets | SealedText | null;
   readonly staged?: StagedAnswer | SealedText;
@@ -148,7 +150,7 @@ export function tokenOf(record: CredentialRecord): Token | null {
 }
 
 /** True if nothing of the record is sealed. */
-export function isOpen(record: CredentialRecord): record is OpenRecord {
+export function isOpen(record: Pick<CredentialRecord, 'secrets' | 'staged'>): record is OpenRecord {
   return !isSealedText(record.secrets) && !isSealedText(record.staged);
 }
 
@@ -159,10 +161,9 @@ export function isSealedText(value: unknown): value is SealedText {
 
 /** What a record says that is no secret; `null` for a tombstone. */
 export function factsOf(record: CredentialRecord): CredentialFacts | null {
-  const { state } = record;
+  const { state, generation, storedAt, reason, tags, renewable } = record;
   if (state === 'removed') return null;
-  const { id, generation, storedAt, reason, context, tags, claims, tokenType, scope, issuedAt, expiresAt } = record;
-  return { id, generation, storedAt, reason, context, tags, claims, tokenType, scope, issuedAt, expiresAt, recordState: state };
+  return { ...attributesOf(record), generation, storedAt, reason, tags, isRenewable: renewable !== false, recordState: state };
 }
 
 /** The id of the default: the highest claim wins, of two the one stored earlier; that of the store, or of what cannot be read, is nobody's. */
@@ -251,9 +252,9 @@ function parseTimes(value: Unjudged): Pick<CredentialRecord, 'storedAt' | 'chang
   return known ? { storedAt, changedAt, issuedAt, expiresAt } : null;
 }
 
-function parseState(value: Unjudged): Pick<CredentialRecord, 'state' | 'reason'> | null {
-  const { state, reason } = value;
-  return isState(state) ? { state, reason: isReason(reason) ? reason : null } : null;
+function parseState(value: Unjudged): Pick<CredentialRecord, 'state' | 'reason' | 'renewable'> | null {
+  const { state, reason, renewable } = value;
+  return isState(state) ? { state, reason: isReason(reason) ? reason : null, ...(renewable === false && { renewable }) } : null;
 }
 
 function parseAttributes(value: Unjudged): Pick<CredentialRecord, 'context' | 'tags' | 'claims' | 'tokenType' | 'scope'> | null {

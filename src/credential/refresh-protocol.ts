@@ -110,6 +110,7 @@ const PROTOCOL: { readonly [S in Step]: (at: Refresh, result: Results[S]) => Ref
     const anew = { ...at, generation: found.generation, sends: 0, inDoubt: found.intent === at.me };
     const known = at.generation === found.generation ? at : anew;
     if (found.staged) return { ...known, step: 'judge' };
+    if (known.sends >= MAX_SENDS) return end(known, 'failed'); // a staged answer that was seen has come to nothing
     if (found.intent === null) return { ...known, step: 'prepare' };
     if (found.intent === at.me) return { ...known, step: 'send' };
     const taken: Refresh = { ...known, inDoubt: true };

@@ -59,6 +59,8 @@ export interface CredentialState extends TokenMetadata {
   readonly reason: SignInReason | null;
   /** Set from a failed refresh of this program until the token is renewed, here or elsewhere. */
   readonly refreshFailure: RefreshFailure | null;
+  /** `false` where nothing renews the token without the user: there is no refresh token, and its client has no `renew`. */
+  readonly isRenewable: boolean;
   readonly isDefault: boolean;
 }
 
@@ -90,7 +92,9 @@ export function credentialState(state: StoreState, id: string): CredentialState 
   return state.credentials.find((credential) => credential.id === id);
 }
 
-/** True if the credential can be attached to requests or renewed without the user. */
+/** True if the credential can be attached to requests, or renewed without the user: not once it has expired and nothing renews it. */
 export function isSignedIn(credential: CredentialState | null | undefined): boolean {
-  return !!credential && credential.status.token !== 'needs_sign_in' && credential.status.activity !== 'revoking';
+  if (!credential) return false;
+  const { status, isRenewable } = credential;
+  return status.token !== 'needs_sign_in' && status.activity !== 'revoking' && (isRenewable || status.token !== 'expired');
 }

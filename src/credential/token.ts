@@ -146,7 +146,7 @@ export function secretsOf(token: Token): TokenSecrets {
 }
 
 /** The members that are no secret, for a storage record. */
-export function attributesOf(token: Token): TokenAttributes {
+export function attributesOf(token: TokenAttributes): TokenAttributes {
   const { id, tokenType, scope, issuedAt, expiresAt, claims, context } = token;
   return { id, tokenType, scope, issuedAt, expiresAt, claims, context };
 }

@@ -5,7 +5,7 @@
  */
 import { isPlainObject } from '../credential/data.js';
 import type { CredentialCriteria } from '../credential/query.js';
-import { isSignedIn } from '../credential/state.js';
+import type { CredentialState } from '../credential/state.js';
 import type { TokenContext } from '../credential/token.js';
 import type { Credential } from '../store/credential.js';
 import type { CredentialStore } from '../store/store.js';
@@ -44,7 +44,7 @@ export function createUsers(store: StoreOfCredentials): Users {
     chosenBy: async (choice, { url, method }) => {
       // A choice sees no more of the request
       const credential = await (choice === undefined ? store.getDefault() : chosenBy(store, choice, { url, method }));
-      const now = credential && isSignedIn(credential.state) ? userOf(credential) : null;
+      const now = credential && isThere(credential.state) ? userOf(credential) : null;
       // A function is asked for one request: what it says of another address, or that nobody is to be named, is what it says
       const isFunction = typeof choice === 'function';
       const key = isFunction ? `${method} ${url}` : choice;
@@ -55,6 +55,11 @@ export function createUsers(store: StoreOfCredentials): Users {
       return user ?? undefined;
     },
   };
+}
+
+/** False once a session has ended. One that has expired and cannot be renewed is there: its request says so, and is not sent without a token. */
+function isThere({ status }: CredentialState): boolean {
+  return status.token !== 'needs_sign_in' && status.activity !== 'revoking';
 }
 
 /** A credential as it is now. */

@@ -18,7 +18,7 @@ export interface ClientName {
 /** The clients of one store. */
 export interface Clients {
   readonly named: (name?: ClientName) => OAuth2Client;
-  readonly ofRecord: (record: CredentialRecord) => OAuth2Client | undefined;
+  readonly ofRecord: (record: Pick<CredentialRecord, 'context'>) => OAuth2Client | undefined;
 }
 
 /** @throws {TypeError} no client, or the same one twice */

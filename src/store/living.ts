@@ -84,7 +84,7 @@ export interface LivingContext {
   readonly refreshOnly: boolean;
   readonly credentials: CredentialContext;
   readonly storageOf: () => CredentialStorage;
-  readonly clientOf: (record: CredentialRecord) => OAuth2Client | undefined;
+  readonly clientOf: (record: Pick<CredentialRecord, 'context'>) => OAuth2Client | undefined;
   /** True if tokens are renewed without being asked for. */
   readonly renewsAhead: boolean;
   readonly announce: (record: { readonly id: string; readonly generation: number; readonly revision: number }) => void;

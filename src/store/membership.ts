@@ -18,7 +18,7 @@ import { newDraft, replacementOf } from './drafts.js';
 import type { Following } from './following.js';
 import type { Ledger } from './ledger.js';
 import type { StoreLocks } from './store-locks.js';
-import type { Writing } from './writing.js';
+import type { RecordDraft, Writing } from './writing.js';
 import type { Loop } from './loop.js';
 
 /** Who clears waits no longer for others (E47), in milliseconds. */
@@ -61,18 +61,19 @@ export function createMembership(context: MembershipContext): Membership {
     store: async (token, tags, replace) => {
       // Almost always it is one more: then nothing needs to be decided together with others.
       await rereadWhatMatters(token);
-      const isOneMore = replace === undefined && !isNeeded() && !waitingFor(token) && !ledger.record(token.id);
+      const isOneMore = replace === undefined && !isNeeded() && !waitingFor(token, tags) && !ledger.record(token.id);
       if (isOneMore) return add(token, tags ?? []);
       return alone(async () => {
         await rereadWhatMatters(token);
-        const id = replace ?? waitingFor(token)?.id;
+        const id = replace ?? waitingFor(token, tags)?.id;
         if (id === undefined) return add(token, tags ?? []);
         const kept = id === token.id ? token : withFields(token, { id });
         const mayReplace = (current: CredentialRecord): boolean =>
-          replace === undefined ? current.state === 'needs_sign_in' : current.state !== 'removed' && current.state !== 'revoking';
-        const written = await writing.update(id, (current) => (mayReplace(current) ? replacementOf(current, kept, tags) : null), {
-          keep: true,
-        });
+          replace === undefined ? isWaiting(current) : current.state !== 'removed' && current.state !== 'revoking';
+        // Its own claim is enough if it is the default. Another one that is of no use gives way (D-013).
+        const claim = loop.snapshot().defaultId !== id && isNeeded() ? { defaultClaim: await reserveClaim() } : {};
+        const taken = (current: CredentialRecord): RecordDraft => ({ ...replacementOf(current, kept, tags), ...claim });
+        const written = await writing.update(id, (current) => (mayReplace(current) ? taken(current) : null), { keep: true });
         if (written) return id;
         if (replace === undefined) return add(token, tags ?? []); // the one that waited was removed, or its user is back already
         throw gone();
@@ -159,11 +160,26 @@ export function createMembership(context: MembershipContext): Membership {
     const { ids, defaultId } = loop.snapshot();
     const isUsable = (id: string): boolean => {
       const record = ledger.record(id);
-      return record?.state === 'active' && clientOf(record) !== undefined;
+      return record?.state === 'active' && clientOf(record) !== undefined && !hasEnded(record);
     };
     if (defaultId !== null) return !isUsable(defaultId);
     if (isLost()) return true; // it may be she who signs in again
     return ids.every((id) => ledger.record(id)?.state === 'revoking');
+  }
+
+  /** True once a token has expired that nothing renews without the user. */
+  function hasEnded({ id, renewable }: CredentialRecord): boolean {
+    return ledger.remainingMs(id) <= 0 && (renewable === false || isAskedFor(id));
+  }
+
+  /** True while the server asks for the user of a credential. */
+  function isAskedFor(id: string): boolean {
+    return loop.stateOf(id)?.status.token === 'needs_interaction';
+  }
+
+  /** True where only the user can bring the next token. */
+  function isWaiting(record: CredentialRecord): boolean {
+    return record.state === 'active' ? hasEnded(record) || isAskedFor(record.id) : record.state === 'needs_sign_in';
   }
 
   /** The highest claim of what can be read, tombstones included. */
@@ -217,13 +233,20 @@ export function createMembership(context: MembershipContext): Membership {
     );
   }
 
-  /** The credential that waits for this very user to sign in again; none for a token that has a place already. */
-  function waitingFor(token: Token): CredentialRecord | undefined {
+  /**
+   * The credential that waits for this very user to sign in again; none for a token that has a place already. One whose session has not
+   * ended is that only for its own tags: the user may have several.
+   */
+  function waitingFor(token: Token, tags: readonly string[] = []): CredentialRecord | undefined {
     const own = ledger.record(token.id)?.state;
     if (own === 'active' || own === 'revoking') return undefined;
-    return ofSameUser(token)
+    const { defaultId } = loop.snapshot();
+    const records = ofSameUser(token)
+      .toSorted((a, b) => Number(b === defaultId) - Number(a === defaultId))
       .map((id) => ledger.record(id))
-      .find((record) => record?.state === 'needs_sign_in');
+      .filter((record) => record !== undefined);
+    const isFor = (record: CredentialRecord): boolean => isWaiting(record) && tags.every((tag) => record.tags.includes(tag));
+    return records.find(({ state }) => state === 'needs_sign_in') ?? records.find(isFor);
   }
 
   /** By the index of subjects first: each has few credentials, however many there are. */

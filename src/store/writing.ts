@@ -15,6 +15,7 @@ import {
   type StoreRecord,
 } from '../credential/record.js';
 import { StorageError, type CredentialError } from '../errors.js';
+import type { OAuth2Client } from '../oauth/client.js';
 import type { Platform } from '../platform/platform.js';
 import { storedForm, withHeld } from './held.js';
 import type { Following } from './following.js';
@@ -65,6 +66,8 @@ export interface WritingContext {
   readonly following: Following;
   readonly platform: Pick<Platform, 'now'>;
   readonly refreshOnly: boolean;
+  /** The client a record belongs to; `undefined` where none is configured. */
+  readonly clientOf: (record: Pick<CredentialRecord, 'context'>) => OAuth2Client | undefined;
   /** Tells the other tabs of a committed write. */
   readonly announce: (record: { readonly id: string; readonly generation: number; readonly revision: number }) => void;
   /** Hears of a record that could not be written before the credential ended elsewhere: its tokens are live, and nobody's. */
@@ -72,7 +75,7 @@ export interface WritingContext {
 }
 
 /** The writes of one store. */
-export function createWriting({ ledger, following, platform, refreshOnly, announce, dropped }: WritingContext): Writing {
+export function createWriting({ ledger, following, platform, refreshOnly, clientOf, announce, dropped }: WritingContext): Writing {
   const { read, write, settled, unsealed } = ledger;
   const { waiting } = ledger.book;
   const { turns, tell, learn, learnStore, rereadNow, rereadStore } = following;
@@ -92,6 +95,14 @@ export function createWriting({ ledger, following, platform, refreshOnly, announ
     tell(waiting.has(record.id) ? [...facts, { type: 'not_durable', code, message }] : facts, 'here'); // else of an earlier epoch
     return record;
   };
+  /** Says whether anything renews the token without the user, which is seen while nothing is sealed, by who knows the client. */
+  const judged = (draft: RecordDraft): RecordDraft => {
+    const client = clientOf(draft);
+    if (!client || !isOpen(draft)) return draft;
+    const { renewable: _, ...record } = draft;
+    const isRenewable = client.renew !== undefined || record.staged !== undefined || record.secrets?.refreshToken !== undefined;
+    return isRenewable || record.state !== 'active' ? record : { ...record, renewable: false };
+  };
   /** Commits one record and folds what the write means. */
   const commit = async (
     draft: RecordDraft,
@@ -101,7 +112,7 @@ export function createWriting({ ledger, following, platform, refreshOnly, announ
     const over = entry?.storedRevision ?? 0;
     const before = entry?.record;
     const revision = nextCount(Math.max(over, entry?.record.revision ?? 0));
-    const record: CredentialRecord = Object.freeze({ ...asStored(draft, entry), revision, changedAt: platform.now() });
+    const record: CredentialRecord = Object.freeze({ ...judged(asStored(draft, entry)), revision, changedAt: platform.now() });
     try {
       // What only says that something is under way means nothing after a loss of power; a token that waits means everything.
       const isPassing = isQuiet && !waiting.has(record.id);

@@ -316,6 +316,7 @@ describe('what a record yields', () => {
         'expiresAt',
         'generation',
         'id',
+        'isRenewable',
         'issuedAt',
         'reason',
         'recordState',

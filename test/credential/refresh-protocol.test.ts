@@ -62,6 +62,12 @@ const READ: readonly Row[] = [
   ['RF-7 finds its own intent', at('read', { sends: 1, inDoubt: true }), found({ intent: ME }), { step: 'send', sends: 1, inDoubt: true }],
   ['RF-8 finds the intent of a dead holder', at('read'), found({ intent: 'other' }), { step: 'settle', waitedFor: 'other', inDoubt: true }],
   [
+    'RF-7 finds that a staged answer has come to nothing after the last send',
+    at('read', { sends: 3 }),
+    found({ intent: ME }),
+    ended('failed'),
+  ],
+  [
     'RF-16 finds its own intent on the token that a parked refresh has stored meanwhile',
     at('read', { sends: 2 }),
     found({ generation: 2, intent: ME }),

@@ -65,6 +65,7 @@ export function facts(changes: Partial<CredentialFacts> = {}): CredentialFacts {
     scope: 'openid',
     issuedAt: START_MS,
     expiresAt: START_MS + 600_000,
+    isRenewable: true,
     recordState: 'active',
     ...changes,
   };

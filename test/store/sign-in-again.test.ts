@@ -1,0 +1,140 @@
+// D-013: who has just signed in is signed in, also where the credential that was there is dead without having ended.
+import { isSignedIn } from '../../src/index.js';
+import { refusal } from '../support/fake-client.js';
+import { closeAll, codeOf, createWorld, inTime, settle } from '../support/fixture.js';
+
+afterEach(closeAll);
+
+const HOUR = 3_600_000;
+const unrenewable = { refreshable: false, lifetimeS: 3600 } as const;
+
+describe('a token that nothing renews', () => {
+  it('is signed in until it expires, and says so in every tab and after a start', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const [a, b] = [await openTab(), await openTab()];
+    const credential = await a.store.store(authority.signIn(unrenewable));
+    await settle();
+    expect([credential.state.isRenewable, isSignedIn(credential.state)]).toEqual([false, true]);
+    expect(b.store.snapshot().credentials[0]?.isRenewable).toBe(false);
+    await browser.advance(HOUR + 1);
+    expect([credential.status.token, isSignedIn(credential.state)]).toEqual(['expired', false]);
+    const later = await openTab();
+    expect(later.store.snapshot().credentials.map(isSignedIn)).toEqual([false]);
+    expect(await codeOf(credential.accessToken())).toBe('no_refresh_token');
+  });
+
+  it('TM-3 is signed in again where the clock was ahead and is set right', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const { store, platform } = await openTab();
+    const credential = await store.store(authority.signIn(unrenewable));
+    browser.setClock(browser.now() + 2 * HOUR);
+    platform.emit('visible');
+    await settle();
+    expect(isSignedIn(credential.state)).toBe(false);
+    browser.setClock(browser.now() - 2 * HOUR);
+    platform.emit('visible');
+    await settle();
+    expect(isSignedIn(credential.state)).toBe(true);
+  });
+
+  it('gives its place to the next of the same user, with id and default', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const { store } = await openTab();
+    const first = await store.store(authority.signIn(unrenewable), { tags: ['a'] });
+    for (let round = 0; round < 3; round++) {
+      await browser.advance(HOUR + 1);
+      const token = authority.signIn(unrenewable);
+      expect(await store.store(token)).toBe(first);
+      expect(await (await store.getDefault())?.accessToken()).toBe(token.accessToken);
+    }
+    expect([await store.allIDs(), first.tags]).toEqual([[first.id], ['a']]);
+  });
+
+  it('gives the default to whoever signs in', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const { store } = await openTab();
+    const alice = await store.store(authority.signIn(unrenewable));
+    const living = await store.store(authority.signIn({ sub: 'carol' }));
+    expect(await store.getDefault()).toBe(alice);
+    await browser.advance(HOUR / 2);
+    await store.store(authority.signIn({ sub: 'dave' }));
+    expect(await store.getDefault()).toBe(alice); // who lives keeps it
+    await browser.advance(HOUR);
+    const nobodyKnows = await store.store(authority.signIn({ sub: null }));
+    expect(await store.getDefault()).toBe(nobodyKnows);
+    expect(await store.with(living.id)).toBe(living);
+  });
+
+  it('of other tags is not the place', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const { store } = await openTab();
+    const first = await store.store(authority.signIn(unrenewable), { tags: ['a'] });
+    await browser.advance(HOUR + 1);
+    const other = await store.store(authority.signIn(unrenewable), { tags: ['b'] });
+    expect(other).not.toBe(first);
+    expect(await store.store(authority.signIn(unrenewable), { tags: ['a'] })).toBe(first);
+  });
+
+  it('is renewable where the client has another way', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab({
+      clients: (platform) => authority.client(platform, { renew: () => Promise.reject(new Error('not asked')) }),
+    });
+    expect((await store.store(authority.signIn(unrenewable))).state.isRenewable).toBe(true);
+  });
+});
+
+describe('a credential for which the server asks for the user', () => {
+  it('gives its place to the next sign-in of the same user', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    const credential = await store.store(authority.signIn());
+    authority.next(refusal('login_required'));
+    expect(await codeOf(credential.refresh())).toBe('needs_interaction');
+    expect(await store.store(authority.signIn({ sub: 'bob' }))).not.toBe(credential);
+    const token = authority.signIn();
+    expect(await store.store(token)).toBe(credential);
+    expect([credential.status.token, await credential.accessToken()]).toEqual(['valid', token.accessToken]);
+    expect(await store.getDefault()).toBe(credential);
+  });
+
+  it('is the default until its token has expired', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const { store } = await openTab();
+    const credential = await store.store(authority.signIn());
+    authority.next(refusal('login_required'));
+    expect(await codeOf(credential.refresh())).toBe('needs_interaction');
+    await store.store(authority.signIn({ sub: 'bob' }));
+    expect(await store.getDefault()).toBe(credential);
+    await browser.advance(HOUR + 1);
+    const carol = await store.store(authority.signIn({ sub: 'carol' }));
+    expect(await store.getDefault()).toBe(carol);
+  });
+});
+
+describe('where several wait', () => {
+  it('the default comes first', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const { store } = await openTab();
+    const a = await store.store(authority.signIn());
+    const b = await store.store(authority.signIn());
+    await store.setDefault(b);
+    authority.next(refusal('invalid_grant'), refusal('invalid_grant'));
+    for (const one of [a, b]) expect(await inTime(browser, codeOf(one.refresh()))).toBe('needs_sign_in');
+    expect(await store.store(authority.signIn())).toBe(b);
+    expect((await store.getDefault())?.status.token).toBe('valid');
+  });
+
+  it('who comes back becomes the default where the default is of no use', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const { store } = await openTab();
+    const alice = await store.store(authority.signIn());
+    const bob = await store.store(authority.signIn({ sub: 'bob' }));
+    authority.next(refusal('invalid_grant'), refusal('invalid_grant'));
+    for (const one of [alice, bob]) expect(await inTime(browser, codeOf(one.refresh()))).toBe('needs_sign_in');
+    expect(await store.store(authority.signIn({ sub: 'bob' }))).toBe(bob);
+    expect(await store.getDefault()).toBe(bob);
+    expect(await store.store(authority.signIn())).toBe(alice);
+    expect(await store.getDefault()).toBe(bob); // now it is of use
+  });
+});
