@@ -96,7 +96,10 @@ const MACHINES: readonly (readonly [title: string, rule: string, machine: Machin
   [
     'sends without end',
     'RF-7 a token was sent more than three times in a row',
-    otherwise((to, from, result) => (from.step === 'send' && result === 'outcome_unknown' ? { ...to, step: 'pause', sends: 0 } : to)),
+    otherwise((to, from, result) => {
+      if (from.step === 'send' && result === 'outcome_unknown') return { ...to, step: 'pause' };
+      return from.step === 'read' && from.sends > 2 && to.ending === 'failed' ? { ...to, step: 'send' } : to;
+    }),
     { tabs: 1, faults: 4, kinds: ['drop'] },
   ],
   [
