@@ -12,7 +12,7 @@ import type { CredentialState } from '../credential/state.js';
 import { withFields } from '../credential/create-token.js';
 import { isToken, type Token } from '../credential/token.js';
 import { StorageError } from '../errors.js';
-import type { Introspection, OAuth2Client, UserInfo } from '../oauth/client.js';
+import type { OAuth2Client } from '../oauth/client.js';
 import type { Platform } from '../platform/platform.js';
 import type { CredentialStorage } from '../storage/storage.js';
 import { authorize } from './authorize.js';
@@ -25,7 +25,7 @@ import { createLookup } from './lookup.js';
 import type { Folding, Loop } from './loop.js';
 import { createMembership, type Membership } from './membership.js';
 import { createStoreLocks } from './store-locks.js';
-import { introspect, userInfo, type TokenTypeHint } from './questions.js';
+import { createQuestions, type Questions } from './questions.js';
 import { createRefresher, type RefreshRequest, type Renewed } from './refresh.js';
 import { createRenewal } from './renewal.js';
 import { resumeRevocations, revoke, type RevokeResult, type RevokeTarget } from './revocation.js';
@@ -40,7 +40,7 @@ const LAST_RETRY_MS = 30_000;
 const SWEEP_MS = 6 * 60 * 60_000;
 
 /** What a store does once it lives. */
-export interface Living extends Pick<Membership, 'setDefault' | 'clear'> {
+export interface Living extends Pick<Membership, 'setDefault' | 'clear'>, Questions {
   /** The token after a renewal, if one was needed. @throws {CredentialError} why there is none */
   refresh(id: string, request: RefreshRequest): Promise<Token>;
   /** The same, but the token at hand if that lives on and the renewal takes long or fails. */
@@ -52,8 +52,6 @@ export interface Living extends Pick<Membership, 'setDefault' | 'clear'> {
   remove(id: string): Promise<void>;
   setTags(id: string, tags: readonly string[]): Promise<void>;
   signOut(id: string, options: SignOutOptions): Promise<SignOutResult>;
-  userInfo(id: string): Promise<UserInfo>;
-  introspect(id: string, hint: TokenTypeHint): Promise<Introspection>;
   authorize(credential: Credential, input: string | URL | Request, init: RequestInit | undefined): Promise<Request>;
   /** Ids of all that match, in order of storing. */
   find(query: CredentialQuery): readonly string[];
@@ -277,8 +275,7 @@ export function createLiving(context: LivingContext): Living {
       if (!(await writing.update(id, (record) => (record.state === 'removed' ? null : { ...record, tags })))) throw gone();
     },
     signOut: (id, options) => signOut(parts, id, options),
-    userInfo: (id) => userInfo(context.credentials, id),
-    introspect: (id, hint) => introspect(context.credentials, id, hint),
+    ...createQuestions(context.credentials),
     authorize,
     find,
     find$: (query) => {

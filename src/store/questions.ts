@@ -10,22 +10,46 @@ import { clientFor, currentToken, usableRecord, type CredentialContext } from '.
 /** Which token to ask about (RFC 7009 §2.1). */
 export type TokenTypeHint = 'access_token' | 'refresh_token';
 
-/** The user's claims; with the next token, where the server refuses the one at hand. */
-export async function userInfo(context: CredentialContext, id: string): Promise<UserInfo> {
-  const token = await currentToken(context, id);
-  const client = clientFor(context, id);
-  try {
-    return await client.userInfo(token);
-  } catch (error) {
-    const refused = error instanceof CredentialError && error.status === 401 && token.refreshToken !== undefined;
-    if (!refused) throw error;
-    // As a command: the store may have been closed meanwhile.
-    return client.userInfo(await context.command((all) => all.refresh(id, { minValidityMs: null, refused: token.accessToken })));
-  }
+/** A server that refuses a token which was just renewed would refuse the next one, too: so long nothing is renewed for it (D-038). */
+const IN_VAIN_MS = 60_000;
+
+/** The questions of one store. */
+export interface Questions {
+  /** The user's claims; with the next token, where the server refuses the one at hand. */
+  userInfo(id: string): Promise<UserInfo>;
+  /** What the server says of a token as it is at hand: nothing is renewed for it. */
+  introspect(id: string, hint: TokenTypeHint): Promise<Introspection>;
 }
 
-/** What the server says of a token as it is at hand: nothing is renewed for it. */
-export async function introspect(context: CredentialContext, id: string, hint: TokenTypeHint): Promise<Introspection> {
+/** Asks for one store. */
+export function createQuestions(context: CredentialContext): Questions {
+  const restsUntil = new Map<string, number>();
+  return {
+    userInfo: async (id) => {
+      const token = await currentToken(context, id);
+      const client = clientFor(context, id);
+      try {
+        return await client.userInfo(token);
+      } catch (error) {
+        const rests = (restsUntil.get(id) ?? -Infinity) > context.monotonicNow();
+        if (!isRefusal(error) || rests || context.loop.stateOf(id)?.isRenewable === false) throw error;
+        // As a command: the store may have been closed meanwhile.
+        const next = await context.command((all) => all.refresh(id, { minValidityMs: null, refused: token.accessToken }));
+        return client.userInfo(next).catch((again: unknown) => {
+          if (isRefusal(again)) restsUntil.set(id, context.monotonicNow() + IN_VAIN_MS);
+          throw again;
+        });
+      }
+    },
+    introspect: (id, hint) => introspect(context, id, hint),
+  };
+}
+
+function isRefusal(error: unknown): boolean {
+  return error instanceof CredentialError && error.status === 401;
+}
+
+async function introspect(context: CredentialContext, id: string, hint: TokenTypeHint): Promise<Introspection> {
   if (hint !== 'access_token' && hint !== 'refresh_token') throw new TypeError('introspect takes "access_token" or "refresh_token"');
   const { context: origin } = await usableRecord(context, id);
   const client = clientFor(context, id);

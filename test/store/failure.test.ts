@@ -245,6 +245,27 @@ describe('userInfo', () => {
     expect(authority.refreshes).toHaveLength(1);
   });
 
+  it('D-038 of a server that refuses every token nothing is renewed for a minute', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const { store } = await openTab();
+    const credential = await store.store(authority.signIn());
+    authority.setUserInfo(() => Promise.reject(failure401()));
+    for (let i = 0; i < 10; i++) expect(await codeOf(credential.userInfo())).toBe('http_error');
+    expect(authority.refreshes).toHaveLength(1);
+    await browser.advance(60_001);
+    expect(await codeOf(credential.userInfo())).toBe('http_error');
+    expect(authority.refreshes).toHaveLength(2);
+  });
+
+  it('is asked again after a renewal without a refresh token, if the client has another way', async () => {
+    const { openTab, authority } = createWorld();
+    const [first, second] = [authority.signIn({ refreshable: false }), authority.signIn({ refreshable: false })];
+    const { store } = await openTab({ clients: (platform) => authority.client(platform, { renew: () => Promise.resolve(second) }) });
+    const credential = await store.store(first);
+    authority.setUserInfo((accessToken) => (accessToken === first.accessToken ? Promise.reject(failure401()) : Promise.resolve()));
+    expect(await credential.userInfo()).toEqual({ sub: 'alice' });
+  });
+
   it('sends no refresh once the store is closed', async () => {
     const { openTab, authority } = createWorld();
     const { store } = await openTab();

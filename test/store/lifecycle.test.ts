@@ -280,3 +280,13 @@ describe('wrong use is said at once, in words', () => {
     expect(await codeOf(store.store(world.authority.signIn()))).toBe('store_closed');
   });
 });
+
+it.each<[string, object]>([
+  ['storgae', { storgae: {} }],
+  ['renewal', { renewal: true }],
+  ['aheda', { renewal: { aheda: true } }],
+  ['ahead', { renewal: { ahead: 'no' } }],
+])('a misspelled or wrong option is a TypeError that names %s: it would silently mean something else', (name, options) => {
+  const { authority, browser } = createWorld();
+  expect(() => createCredentialStore({ clients: authority.client(browser.openTab()), ...options })).toThrow(new RegExp(name));
+});
