@@ -46,13 +46,18 @@ export function createClients(
   };
 }
 
-/** For flows: the client, which knows where other authorization servers send users back to (ISS-3). It may be of a class. */
+/** For flows: the client, which knows where other authorization servers send users back to (ISS-3). It may be of a class with members of its own. */
 function withOthers(client: OAuth2Client, all: readonly OAuth2Client[]): OAuth2Client {
   const uris = all.filter(({ issuer }) => issuer !== client.issuer).map(({ redirectUri }) => redirectUri);
   const redirectUrisOfOthers = uris.filter((uri) => uri !== undefined);
   if (client.redirectUri === undefined || redirectUrisOfOthers.length === 0) return client;
-  const members = { ...Object.getOwnPropertyDescriptors(client), redirectUrisOfOthers: { value: redirectUrisOfOthers, enumerable: true } };
-  return Object.create(Object.getPrototypeOf(client) as object, members) as OAuth2Client;
+  return new Proxy(client, {
+    get: (_, name) => {
+      if (name === 'redirectUrisOfOthers') return redirectUrisOfOthers;
+      const member: unknown = Reflect.get(client, name);
+      return typeof member === 'function' ? (member.bind(client) as unknown) : member;
+    },
+  });
 }
 
 function isClient(value: OAuth2ClientOptions | OAuth2Client): value is OAuth2Client {

@@ -294,6 +294,7 @@ it('ISS-3 a client of a class renews its tokens, also where several servers have
   expect((await credential.refresh()).accessToken).not.toBe(before);
   const { issuer, clientId } = credential.state.context;
   expect(store.client({ issuer, clientId }).redirectUrisOfOthers).toEqual([other.redirectUri]);
+  expect(await store.client({ issuer, clientId }).metadata()).toEqual({ issuer }); // by its private member
   expect(store.client({ issuer, clientId })).toBe(store.client({ issuer, clientId }));
   expect(typeof store.client({ issuer, clientId }).metadata).toBe('function');
 });
