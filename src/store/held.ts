@@ -23,13 +23,14 @@ function withOwnAccessToken(
   read: CredentialRecord,
 ): CredentialRecord {
   if (!before || !held || before.state !== 'active') return withoutAccessToken(read, undefined);
-  const sameGeneration = before.generation === read.generation;
-  // What is stored says that the user must sign in, because nothing of this token was to be persisted.
-  if (sameGeneration && read.state === 'needs_sign_in')
-    return { ...read, state: 'active', reason: null, ...lifetimeOf(before), secrets: held };
-  const stored = withoutAccessToken(read, sameGeneration ? held : undefined);
-  const { accessToken, children } = held;
-  if (read.state !== 'active' || accessToken === undefined || !isOfSameUse(before, read) || !isInTheClear(stored.secrets)) return stored;
+  const stored = withoutAccessToken(read, before.generation === read.generation ? held : undefined);
+  const { refreshToken: _, ...own } = held;
+  const { accessToken, children } = own;
+  if (accessToken === undefined || !isOfSameUse(before, read)) return stored;
+  // What is stored says that the user must sign in, only because nothing of the token there was to be persisted.
+  if (read.state === 'needs_sign_in' && read.reason === 'expired')
+    return { ...read, state: 'active', reason: null, ...lifetimeOf(before), secrets: own };
+  if (read.state !== 'active' || !isInTheClear(stored.secrets)) return stored;
   return { ...read, ...lifetimeOf(before), secrets: { ...stored.secrets, accessToken, ...(children && { children }) } };
 }
 
@@ -44,9 +45,9 @@ function expired({ issuedAt, expiresAt }: CredentialRecord): number {
   return Math.min(issuedAt, expiresAt ?? Infinity);
 }
 
-/** False for another user's token, and where the access token was revoked. */
+/** False for the token of another user or server, and where the access token was revoked. */
 function isOfSameUse(own: CredentialRecord, read: CredentialRecord): boolean {
-  return own.claims?.sub === read.claims?.sub && read.expiresAt !== 0;
+  return own.claims?.sub === read.claims?.sub && own.context.issuer === read.context.issuer && read.expiresAt !== 0;
 }
 
 /** Secrets as read, without an access token that was persisted before. */

@@ -130,6 +130,52 @@ describe("persist: 'refresh-only'", () => {
     expect([next.status.token, next.state.reason, next.claims?.sub, next.tags]).toEqual(['needs_sign_in', 'expired', 'alice', ['x']]);
   });
 
+  it('E45 without a refresh token, a sign-in in one tab leaves the access token of the others alone', async () => {
+    const world = createWorld();
+    const [a, b] = [await startStore(world), await startStore(world)];
+    const signedIn = (): ReturnType<typeof world.authority.signIn> => world.authority.signIn({ refreshable: false });
+    const [first, second] = [signedIn(), signedIn()];
+    const mine = await a.store(first);
+    await settle();
+    const theirs = (await b.getDefault())!;
+    expect([theirs.id, theirs.status.token]).toEqual([mine.id, 'needs_sign_in']);
+    const statuses = collect(mine.status$);
+    expect(await b.store(second)).toBe(theirs);
+    await settle();
+    for (let i = 0; i < 3; i++) {
+      await (i % 2 ? mine : theirs).setTags([`tag-${i}`]);
+      await settle();
+      expect([await mine.accessToken(), await theirs.accessToken()]).toEqual([first.accessToken, second.accessToken]);
+    }
+    expect(new Set(statuses.values.map(({ token }) => token))).toEqual(new Set(['valid']));
+    expect(JSON.stringify(world.disk.calls)).not.toContain(first.accessToken);
+  });
+
+  it('E45 without a refresh token, another user takes the place all the same, and a sign-out elsewhere counts', async () => {
+    const world = createWorld();
+    const [a, b] = [await startStore(world), await startStore(world)];
+    const mine = await a.store(world.authority.signIn({ refreshable: false }));
+    await settle();
+    await b.store(world.authority.signIn({ refreshable: false, sub: 'bob' }), { replace: mine.id });
+    await settle();
+    expect([mine.claims?.sub, mine.status.token, mine.token]).toEqual(['bob', 'needs_sign_in', null]);
+    await (await b.with(mine.id))!.remove();
+    await settle();
+    expect(await a.allIDs()).toEqual([]);
+  });
+
+  it('a sign-in elsewhere that leaves no refresh token leaves the own access token, and takes the refresh token of the session before', async () => {
+    const world = createWorld();
+    const [a, b] = [await startStore(world), await startStore(world)];
+    const token = world.authority.signIn();
+    const mine = await a.store(token);
+    await settle();
+    await b.store(world.authority.signIn({ refreshable: false }), { replace: mine.id });
+    await settle();
+    expect([await mine.accessToken(), mine.token?.refreshToken]).toEqual([token.accessToken, undefined]);
+    expect(stored(world, mine.id)).toBeNull();
+  });
+
   it('reads what was stored whole before, without using its access token', async () => {
     const world = createWorld();
     const token = world.authority.signIn();
