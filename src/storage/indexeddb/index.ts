@@ -41,7 +41,7 @@ export function indexedDBStorage(options: IndexedDBStorageOptions = {}): Credent
     readAll: () =>
       records.run('readonly', async (store) => {
         const [ids, values] = await Promise.all([store.getAllKeys(), store.getAll()]); // in the same order
-        return ids.map((id, i) => ({ id: id as string, value: values[i] }));
+        return ids.flatMap((id, i) => (typeof id === 'string' ? [{ id, value: values[i] }] : [])); // any other key is none of ours
       }),
     write: (record, condition, isPassing) => {
       const write = async (store: Records): Promise<boolean> => {

@@ -72,8 +72,8 @@ export function localforageStorage(options: LocalforageStorageOptions = {}): Cre
       const entries: { id: string; value: unknown }[] = [];
       await ask(
         (store) =>
-          store.iterate((value: unknown, id) => {
-            entries.push({ id, value });
+          store.iterate((value: unknown, id: unknown) => {
+            if (typeof id === 'string') entries.push({ id, value }); // any other key is none of ours
           }),
         READ_ALL_MS,
       );
