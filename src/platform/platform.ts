@@ -113,8 +113,9 @@ function webLocks(manager: LockManager | undefined): Locks | undefined {
   if (!manager) return undefined;
   return {
     reach: 'origin',
+    // Web Locks refuse names that begin with a hyphen; the mark keeps all names apart.
     // In Node 24 a callback that throws at once, and does not reject, would keep the lock for ever
-    withLock: async (name, run, signal) => await manager.request(name, signal ? { signal } : {}, async () => run()),
+    withLock: async (name, run, signal) => await manager.request(name.replace(/^[-~]/, '~$&'), signal ? { signal } : {}, async () => run()),
   };
 }
 

@@ -49,6 +49,20 @@ describe('defaultPlatform', () => {
     expect(platform.now()).toBe(42);
   });
 
+  it('E39 locks have any name, and no two names are one lock', async () => {
+    const names = ['-a', '~-a', '~~-a', '~a', '~~a', 'a', 'a-', '-', '~', '--a'];
+    const asked: string[] = [];
+    const { locks } = defaultPlatform();
+    const request = jest.spyOn(navigator.locks, 'request');
+    for (const name of names) {
+      expect(await locks!.withLock(name, () => Promise.resolve(name))).toBe(name);
+      asked.push(request.mock.lastCall![0]);
+    }
+    expect(new Set(asked).size).toBe(names.length);
+    expect(asked.filter((name) => name.startsWith('-'))).toEqual([]);
+    expect(asked).toContain('a'); // names that need no mark have none
+  });
+
   it.each<[string, unknown]>([
     ['no navigator', undefined],
     ['a navigator without locks', {}],
