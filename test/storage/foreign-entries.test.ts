@@ -42,7 +42,7 @@ describe('a stranger in the database', () => {
     await store.clear();
     await store.close();
     const left = (await entries('readonly')).getAllKeys();
-    await new Promise((resolve) => left.transaction.addEventListener('complete', resolve));
+    await new Promise((resolve) => left.transaction?.addEventListener('complete', resolve));
     expect(left.result.filter((key) => typeof key !== 'string')).toHaveLength(keys.length);
     await storage.close();
   });

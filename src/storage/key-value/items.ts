@@ -102,7 +102,7 @@ export function itemsOf(storeOf: () => KeyValueStore, namespace: string, alone?:
     },
     remove: async (name) => {
       await storeOf().removeItem(itemPrefix + name);
-      await changeIndex((names) => names.delete(name));
+      await changeIndex((names) => names.delete(name)).catch(() => undefined); // it is gone: what is listed without an item is no record
     },
     names: async () => {
       const store = storeOf();
