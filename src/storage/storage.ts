@@ -85,3 +85,14 @@ export function conditionHolds(stored: unknown, condition: number | 'absent' | '
   if (condition === 'any') return true;
   return condition === 'absent' ? stored === undefined || stored === null : revisionOf(stored) === condition;
 }
+
+/** Tells all of a change. What a listener throws is its own affair: it costs neither the write nor the others (E34). */
+export function tellAll<Change extends readonly unknown[]>(listeners: Iterable<(...change: Change) => void>, ...change: Change): void {
+  for (const listener of listeners) {
+    try {
+      listener(...change);
+    } catch {
+      // the change has happened
+    }
+  }
+}

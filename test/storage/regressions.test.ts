@@ -10,6 +10,7 @@ import { createFileStorage } from '../../src/storage/file/file-storage';
 import { indexedDBStorage } from '../../src/storage/indexeddb';
 import { keyValueStorage } from '../../src/storage/key-value';
 import { localforageStorage } from '../../src/storage/localforage';
+import { memoryStorage } from '../../src/storage/memory';
 import { indexedDBKeys, sealed, type SealingKeys } from '../../src/storage/sealed';
 import type { StoredRecord } from '../../src/storage/storage';
 import { webStorage } from '../../src/storage/web';
@@ -386,5 +387,28 @@ describe('after close()', () => {
     await writing;
     await settled();
     expect(opened.filter((db) => !closed.includes(db))).toHaveLength(0);
+  });
+});
+
+describe('watchers', () => {
+  it.each([
+    ['memoryStorage', () => memoryStorage()],
+    ['keyValueStorage', () => keyValueStorage(fakeStorage())],
+    ['fileStorage', () => fileStorage({ folder: newFolder() })],
+  ])('E34 one that throws costs %s neither the write nor the others', async (_, create) => {
+    const storage = create();
+    await storage.open();
+    const heard: string[] = [];
+    const stops = [
+      storage.watch!(() => {
+        throw new Error('watcher');
+      }),
+      storage.watch!((id) => heard.push(id)),
+    ];
+    expect(await storage.write(rec(1), 'absent')).toBe(true);
+    while (!heard.includes('one')) await settled();
+    expect(await storage.remove('one', 1)).toBe(true);
+    stops.forEach((stop) => stop());
+    await storage.close();
   });
 });

@@ -7,7 +7,7 @@ import { resolve } from 'node:path';
 import { inProcessLocks } from '../../platform/in-process-locks.js';
 import { StorageError } from '../../errors.js';
 import type { Platform } from '../../platform/platform.js';
-import type { CredentialStorage } from '../storage.js';
+import { tellAll, type CredentialStorage } from '../storage.js';
 import { checkPlace, findPlace, makePlace, type Place } from './folder.js';
 import { folderLocks, type FolderLocks, type LockTiming } from './locks.js';
 import { nameOf } from './names.js';
@@ -79,10 +79,7 @@ export function createFileStorage(
   };
   const watchIfAsked = ({ place, records }: Opened): void => {
     if (listeners.size === 0) return;
-    const tell = async (name: string): Promise<void> => {
-      const id = await records.idOf(name);
-      listeners.forEach((listener) => listener(id));
-    };
+    const tell = async (name: string): Promise<void> => tellAll(listeners, await records.idOf(name));
     unwatch ??= watchFolder(files, place.records, platform, (name) => void tell(name).catch(() => undefined));
   };
   const stopWatching = (): void => {

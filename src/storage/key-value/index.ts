@@ -7,7 +7,7 @@ import { inProcessLocks } from '../../platform/in-process-locks.js';
 import { defaultPlatform, type Locks, type Platform } from '../../platform/platform.js';
 import { exclusively, requireLocks } from '../deadline.js';
 import { late } from '../late.js';
-import { conditionHolds, type CredentialStorage } from '../storage.js';
+import { conditionHolds, tellAll, type CredentialStorage } from '../storage.js';
 import { itemsOf, parsed, prefixOf, type KeyValueStore } from './items.js';
 
 export type { KeyValueStore } from './items.js';
@@ -82,7 +82,7 @@ export function keyValueStorage(store: KeyValueStore, options: KeyValueStorageOp
       const stored = parsed(await items.get(id));
       if (!conditionHolds(stored, condition)) return false;
       await change(stored === undefined);
-      for (const listener of listeners) listener(namespace, id);
+      tellAll(listeners, namespace, id);
       return true;
     });
   return {

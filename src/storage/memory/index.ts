@@ -4,7 +4,7 @@
  * @module
  */
 import { inProcessLocks } from '../../platform/in-process-locks.js';
-import { conditionHolds, type CredentialStorage, type StoredRecord } from '../storage.js';
+import { conditionHolds, tellAll, type CredentialStorage, type StoredRecord } from '../storage.js';
 
 /** Options of `memoryStorage`. */
 export interface MemoryStorageOptions {
@@ -17,7 +17,6 @@ export function memoryStorage({ namespace = 'rx-credentials' }: MemoryStorageOpt
   const records = new Map<string, StoredRecord>();
   const listeners = new Set<(id: string) => void>();
   const locks = inProcessLocks();
-  const announce = (id: string): void => listeners.forEach((listener) => listener(id));
   return {
     namespace,
     open: () => Promise.resolve({ coherent: true, durability: 'none', reach: 'process' }),
@@ -27,7 +26,7 @@ export function memoryStorage({ namespace = 'rx-credentials' }: MemoryStorageOpt
       const may = conditionHolds(records.get(record.id), condition);
       if (may) {
         records.set(record.id, frozen(record));
-        announce(record.id);
+        tellAll(listeners, record.id);
       }
       return Promise.resolve(may);
     },
@@ -35,7 +34,7 @@ export function memoryStorage({ namespace = 'rx-credentials' }: MemoryStorageOpt
       const may = conditionHolds(records.get(id), condition);
       if (may) {
         records.delete(id);
-        announce(id);
+        tellAll(listeners, id);
       }
       return Promise.resolve(may);
     },
