@@ -115,6 +115,18 @@ describe('keyValueStorage', () => {
     expect(() => keyValueStorage(store as KeyValueStore)).toThrow(TypeError);
   });
 
+  it('takes a class with static methods', async () => {
+    class Shelf {
+      static readonly items = new Map<string, string>();
+      static getItem = (key: string): unknown => Shelf.items.get(key);
+      static setItem = (key: string, text: string): unknown => Shelf.items.set(key, text);
+      static removeItem = (key: string): unknown => Shelf.items.delete(key);
+    }
+    await on(Shelf).write(rec(1), 'absent');
+    expect(await on(Shelf).readAll()).toEqual([{ id: 'one', value: rec(1) }]);
+    expect(await on(Shelf).write(rec(1), 'absent')).toBe(false);
+  });
+
   it('refuses a namespace that cannot be encoded, and incoherence within one program', () => {
     expect(() => on(fakeStorage(), { namespace: '\udc00' })).toThrow(TypeError);
     expect(() => on(fakeStorage(), { coherent: false })).toThrow(TypeError);

@@ -116,8 +116,7 @@ export function keyValueStorage(store: KeyValueStore, options: KeyValueStorageOp
 
 function checkStore(store: unknown): void {
   const isStore =
-    typeof store === 'object' &&
-    store !== null &&
+    ((typeof store === 'object' && store !== null) || typeof store === 'function') && // a class may have the methods, too
     ['getItem', 'setItem', 'removeItem'].every((name) => typeof (store as Readonly<Record<string, unknown>>)[name] === 'function');
   if (!isStore) throw new TypeError('store: an object with getItem, setItem and removeItem is expected.');
 }

@@ -6,8 +6,8 @@
 import { StorageError } from '../../errors.js';
 
 /**
- * An object that keeps text under keys: `localStorage`, React Native's `AsyncStorage`, or a few lines of your own. Every method may return
- * a promise. Without a way to list keys (`keys`, `getAllKeys`, or `length` with `key`) an index is kept in two items of its own.
+ * An object that keeps text under keys: React Native's `AsyncStorage`, a map, a class with static methods, or a few lines of your own. Every
+ * method may return a promise. Not `localStorage`: take `webStorage('local')`, since tabs share it, and see old values of it. Without a way to list keys (`keys`, `getAllKeys`, or `length` with `key`) an index is kept in two items of its own.
  */
 export interface KeyValueStore {
   /** The text, or `null` or `undefined` if there is none. */
