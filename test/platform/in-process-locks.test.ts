@@ -93,4 +93,32 @@ describe('inProcessLocks', () => {
       await settled();
     }
   });
+
+  it('E9 who still waits when its signal aborts is rejected at once, never runs, and keeps nobody waiting', async () => {
+    const locks = inProcessLocks();
+    const { passed, open } = gate();
+    const waiting = new AbortController();
+    const ran: string[] = [];
+    const first = locks.withLock('a', () => passed);
+    const second = locks.withLock('a', async () => ran.push('second'), waiting.signal);
+    const third = locks.withLock('a', async () => ran.push('third'));
+    waiting.abort(new Error('enough'));
+    await expect(second).rejects.toThrow('enough');
+    await expect(locks.withLock('a', async () => ran.push('late'), waiting.signal)).rejects.toThrow('enough');
+    expect(ran).toEqual([]);
+    open();
+    await Promise.all([first, third]);
+    expect(ran).toEqual(['third']);
+  });
+
+  it('E9 who runs already is waited for, whatever becomes of the signal', async () => {
+    const locks = inProcessLocks();
+    const { passed, open } = gate();
+    const running = new AbortController();
+    const held = locks.withLock('a', () => passed.then(() => 'done'), running.signal);
+    await settled();
+    running.abort();
+    open();
+    expect(await held).toBe('done');
+  });
 });

@@ -83,7 +83,7 @@ function jarStorage(namespace: string, jar: CookieJar, tin: Tin, durability: 'no
         take(tin, id);
         return true;
       }),
-    withLock: (name, run) => locks.withLock(name, run),
+    withLock: (name, run, signal) => locks.withLock(name, run, signal),
     sweep: () => answer(() => sweep(tin)),
     close: () => Promise.resolve(),
   };

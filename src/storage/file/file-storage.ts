@@ -4,7 +4,7 @@
  * @module
  */
 import { resolve } from 'node:path';
-import { inProcessLocks } from '../../platform/in-process-locks.js';
+import { inProcessLocks, leaving } from '../../platform/in-process-locks.js';
 import { StorageError } from '../../errors.js';
 import type { Platform } from '../../platform/platform.js';
 import { tellAll, type CredentialStorage } from '../storage.js';
@@ -151,17 +151,6 @@ export function createFileStorage(
       return Promise.resolve();
     },
   };
-}
-
-/** Rejects as soon as the signal is aborted, wherever `wait` is then. Once that has called `stay` it is waited for, whatever becomes of the signal. */
-function leaving<T>(signal: AbortSignal | undefined, wait: (stay: () => void) => Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const leave = (): void => reject(signal?.reason as Error);
-    const stay = (): void => signal?.removeEventListener('abort', leave);
-    if (signal?.aborted) return leave();
-    signal?.addEventListener('abort', leave);
-    wait(stay).finally(stay).then(resolve, reject);
-  });
 }
 
 type Outcome<T> = { readonly value: T } | { readonly error: unknown };

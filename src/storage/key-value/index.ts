@@ -101,7 +101,7 @@ export function keyValueStorage(store: KeyValueStore, options: KeyValueStorageOp
     write: (record, condition) => conditionally(record.id, condition, (isNew) => items.set(record.id, JSON.stringify(record), isNew)),
     remove: (id, condition) => conditionally(id, condition, () => items.remove(id)),
     ...(reach === 'process' && {
-      withLock,
+      withLock: <T>(name: string, run: () => Promise<T>, signal?: AbortSignal) => locks.withLock(name, run, signal),
       watch: (listener: (id: string) => void) => {
         const mine = (where: string, id: string): void => {
           if (where === namespace) listener(id);

@@ -38,7 +38,7 @@ export function memoryStorage({ namespace = 'rx-credentials' }: MemoryStorageOpt
       }
       return Promise.resolve(may);
     },
-    withLock: (name, run) => locks.withLock(name, run),
+    withLock: (name, run, signal) => locks.withLock(name, run, signal),
     watch: (listener) => {
       listeners.add(listener);
       return () => listeners.delete(listener);
