@@ -5,7 +5,7 @@
  */
 import { defaultPlatform } from '../platform/platform.js';
 import type { CredentialStorage } from '../storage/storage.js';
-import { same } from './assertions.js';
+import { isSame, same } from './assertions.js';
 import { breathe, entriesOf, everything, record, type Case } from './place.js';
 
 /** Milliseconds after which a watcher that was not told never will be. */
@@ -63,7 +63,7 @@ export const LIFE_CASES: readonly Case[] = [
     'a lock, where it has one, runs its holders one after the other, and a failing one ends only itself',
     async ({ storage, capabilities }) => {
       if (!storage.withLock) {
-        same(capabilities.reach, 'origin', 'reach of a storage without a lock: then the locks of the platform reach far enough');
+        same(capabilities.reach === 'machine', false, 'a lock is missing: those of the platform reach no further than an origin');
         return;
       }
       const order: string[] = [];
@@ -110,6 +110,29 @@ export const LIFE_CASES: readonly Case[] = [
     },
   ],
   [
+    'E9 a lock, where it has one, lets go of who waits when the signal aborts, and of nobody who runs',
+    async ({ storage }) => {
+      if (!storage.withLock) return;
+      const [running, waiting] = [new AbortController(), new AbortController()];
+      let [enter, release] = [(): void => undefined, (): void => undefined];
+      const entered = new Promise<void>((resolve) => (enter = resolve));
+      const released = new Promise<void>((resolve) => (release = resolve));
+      const hold = (): Promise<string> => (enter(), released.then(() => 'done'));
+      const holder = outcomeOf(withLock(storage, hold, 'the-lock', running.signal));
+      await entered;
+      let [left, hasRun] = ['', false];
+      const run = (): Promise<string> => ((hasRun = true), Promise.resolve('ran'));
+      const leaving = outcomeOf(withLock(storage, run, 'the-lock', waiting.signal)).then((outcome) => (left = outcome));
+      running.abort();
+      waiting.abort();
+      await until(storage, () => left !== '', 'who waited was let go').finally(release);
+      same([await leaving, await holder], ['rejected', 'done'], 'who waited, and who ran');
+      same(await outcomeOf(withLock(storage, run, 'the-lock', waiting.signal)), 'rejected', 'who came with a signal that was aborted');
+      same(await withLock(storage, () => Promise.resolve('next')), 'next', 'the next holder');
+      same(hasRun, false, 'who was let go has run');
+    },
+  ],
+  [
     'a watcher, where it has one, is told the id of each committed change, until it stops',
     async ({ storage, another }) => {
       const watching = await another();
@@ -138,9 +161,27 @@ export const LIFE_CASES: readonly Case[] = [
     },
   ],
   [
+    'a watcher, where it has one, finds the change when it is told of it',
+    async ({ storage, another }) => {
+      const watching = await another();
+      if (!watching.watch) return;
+      const found: unknown[] = [];
+      const stop = watching.watch((id) => void watching.read(id).then((value) => found.push(value)));
+      await storage.write(record('one', 1), 'absent');
+      await until(storage, () => found.some((value) => isSame(value, record('one', 1))), 'a watcher that was told of a record has read it');
+      await storage.write(record('one', 2), 1);
+      await until(storage, () => found.some((value) => isSame(value, record('one', 2))), 'a watcher that was told of a change has read it');
+      found.length = 0;
+      await storage.remove('one', 2);
+      await until(storage, () => found.includes(undefined), 'a watcher that was told of a removal has found nothing');
+      stop();
+    },
+  ],
+  [
     'a sweep, where it has one, leaves every record',
     async ({ storage }) => {
-      const records = [record('@store', 3), record('one', 1, { long: 'x'.repeat(1_000) })];
+      const tombstone = { state: 'removed', secrets: null, changedAt: 0 }; // old, and still for the store to remove
+      const records = [record('@store', 3), record('one', 1, { long: 'x'.repeat(1_000) }), record('two', 2, tombstone)];
       for (const one of records) await storage.write(one, 'absent');
       await storage.sweep?.();
       same(await everything(storage), entriesOf(...records), 'readAll');
@@ -149,8 +190,13 @@ export const LIFE_CASES: readonly Case[] = [
 ];
 
 /** The storage's own lock; only asked for where it has one. */
-async function withLock<T>(storage: CredentialStorage, run: () => Promise<T>, name = 'the-lock'): Promise<T> {
-  return storage.withLock ? storage.withLock(name, run) : run();
+async function withLock<T>(storage: CredentialStorage, run: () => Promise<T>, name = 'the-lock', signal?: AbortSignal): Promise<T> {
+  return storage.withLock ? storage.withLock(name, run, signal) : run();
+}
+
+/** What a promise came to, in a word. */
+function outcomeOf(promise: Promise<string>): Promise<string> {
+  return promise.catch(() => 'rejected');
 }
 
 /** Waits for what comes by itself, such as a message of another tab. */

@@ -25,7 +25,7 @@ const IDS = [
 ];
 
 /** Different ids, all of them, whatever a medium does to names. */
-const ALIKE = ['a', 'A', 'a ', 'a.b', 'a%2Eb', 'a%2eb', 'a/b', 'a%2Fb', 'a:b', 'a_b', '\u00e4', 'a\u0308'];
+const ALIKE = ['a', 'A', 'a ', 'a.b', 'a%2Eb', 'a%2eb', 'a/b', 'a%2Fb', 'a:b', 'a_b', '\u00e4', 'a\u0308', '\ud800', '\udbff', '\ufffd'];
 
 /** The cases about single records. */
 export const RECORD_CASES: readonly Case[] = [
@@ -87,6 +87,17 @@ export const RECORD_CASES: readonly Case[] = [
     },
   ],
   [
+    'a write that need not survive a loss of power is one in every other way',
+    async ({ storage, capabilities, another }) => {
+      same(await storage.write(record('one', 1), 'absent', true), true, 'first write');
+      same(await storage.read('one'), record('one', 1), 'read');
+      same(await storage.write(record('one', 2), 1, true), true, 'write over it');
+      same(await storage.write(record('one', 2), 1, true), false, 'write over a revision that has passed');
+      const next = capabilities.durability === 'none' ? storage : await another();
+      same(await next.read('one'), record('one', 2), 'read by the next');
+    },
+  ],
+  [
     'RF-13 a conditional write on a record that is gone fails: what was removed does not come back',
     async ({ storage }) => {
       await storage.write(record('one', 1), 'absent');
@@ -107,6 +118,7 @@ export const RECORD_CASES: readonly Case[] = [
       same(await storage.remove('one', 2), true, 'removal');
       same(await storage.read('one'), undefined, 'read after the removal');
       same(await storage.remove('one', 2), false, 'second removal');
+      same(typeof (await storage.remove('one', 'any')), 'boolean', 'removal of whatever there is, where there is nothing: no failure');
       same(await storage.readAll(), entriesOf(record('two', 2)), 'readAll');
     },
   ],
@@ -129,6 +141,14 @@ export const RECORD_CASES: readonly Case[] = [
       same(await everything(storage), entriesOf(...records), 'readAll');
       same(await storage.remove('a', 1), true, 'removal of "a"');
       same(await everything(storage), entriesOf(...records.slice(1)), 'readAll without "a"');
+    },
+  ],
+  [
+    'keeps ids apart that are long and differ only at the end',
+    async ({ storage }) => {
+      const records = ['a', 'b'].map((end, by) => record('x'.repeat(1_000) + end, 1, { by }));
+      for (const one of records) same(await storage.write(one, 'absent'), true, 'write');
+      same(await everything(storage), entriesOf(...records), 'readAll');
     },
   ],
   [

@@ -109,7 +109,7 @@ function storageOf(namespace: string, { items, listeners, locks }: Medium, parts
       tell(id);
       return true;
     },
-    withLock: <T>(name: string, run: () => Promise<T>) => locks.withLock(name, run),
+    withLock: <T>(name: string, run: () => Promise<T>, signal?: AbortSignal) => locks.withLock(name, run, signal),
     watch: (listener: (id: string) => void) => {
       listeners.add(listener);
       return () => void listeners.delete(listener);

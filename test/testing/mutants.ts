@@ -89,6 +89,17 @@ export const MUTANTS: Readonly<Record<string, readonly [broken: Partial<Parts>, 
     'writes over the revision named',
   ],
   'writes over what is gone': [{ holds: (stored, condition) => stored === undefined || GOOD.holds(stored, condition) }, 'RF-13'],
+  'drops what need not survive a loss of power': [
+    methods(({ write }) => ({ write: async (record, condition, isPassing) => isPassing === true || write(record, condition) })),
+    'a write that need not survive',
+  ],
+  'fails to remove what is not there': [
+    methods(({ read, remove }) => ({
+      remove: async (id, condition) =>
+        condition === 'any' && (await read(id)) === undefined ? Promise.reject(new Error('not there')) : remove(id, condition),
+    })),
+    'removes the revision named',
+  ],
   'removes its neighbours': [
     methods(({ remove }, { items }) => ({ remove: async (id, condition) => (await remove(id, condition)) && (items.clear(), true) })),
     'removes the revision named',
@@ -114,6 +125,8 @@ export const MUTANTS: Readonly<Record<string, readonly [broken: Partial<Parts>, 
   'decodes what was not encoded': [{ key: decodeURIComponent }, 'takes the id "%"', 'keeps ids apart'],
   'has names of one byte a character': [lists((keys) => keys.map((key) => key.replace(/[^ -~]/g, '?'))), 'takes the id "ä😀"'],
   'skips what is falsy': [lists((keys) => keys.filter(Number.isNaN).concat(keys.filter((key) => Number(key) !== 0))), 'takes the id "0"'],
+  'makes ids well-formed': [renames((id) => Buffer.from(id).toString()), 'keeps ids apart that differ'],
+  'cuts names at 600': [renames((id) => id.slice(0, 600)), 'keeps ids apart that are long'],
   'cuts names at 255': [lists((keys) => keys.map((key) => key.slice(0, 255))), 'takes an id of 500 characters'],
   'has no case': [renames((id) => id.toLowerCase()), 'keeps ids apart'],
   'normalizes accents': [renames((id) => id.normalize()), 'keeps ids apart'],
@@ -280,7 +293,7 @@ export const MUTANTS: Readonly<Record<string, readonly [broken: Partial<Parts>, 
   'has a lock for its own tab only': [
     methods(() => {
       const locks = inProcessLocks();
-      return { withLock: (name, run) => locks.withLock(name, run) };
+      return { withLock: (name, run, signal) => locks.withLock(name, run, signal) };
     }),
     'RF-2',
   ],
@@ -295,6 +308,32 @@ export const MUTANTS: Readonly<Record<string, readonly [broken: Partial<Parts>, 
       };
     }),
     'a lock, where it has one, keeps nobody out',
+  ],
+  'has a lock that nobody can leave': [
+    methods(({ withLock }) => ({ withLock: (name, run) => withLock(name, run) })),
+    'E9 a lock, where it has one',
+  ],
+  'has a lock that lets go of who runs': [
+    methods(({ withLock }) => ({
+      withLock: (name, run, signal) =>
+        new Promise((resolve, reject) => {
+          signal?.addEventListener('abort', () => reject(new Error('left')));
+          withLock(name, run, signal).then(resolve, reject);
+        }),
+    })),
+    'E9 a lock, where it has one',
+  ],
+  'tells watchers before the commit': [
+    methods(({ write }, { listeners }) => ({
+      write: async (...all) => {
+        const told = [...listeners];
+        told.forEach((listener) => listener(all[0].id));
+        for (let i = 0; i < 5; i++) await turn();
+        listeners.clear();
+        return write(...all).finally(() => told.forEach((listener) => listeners.add(listener)));
+      },
+    })),
+    'a watcher, where it has one, finds',
   ],
   'tells watchers nothing': [methods(() => ({ watch: () => () => undefined })), 'a watcher'],
   'tells watchers of what it refused': [
@@ -317,6 +356,15 @@ export const MUTANTS: Readonly<Record<string, readonly [broken: Partial<Parts>, 
   'stops telling all when one stops': [
     methods(({ watch }, { listeners }) => ({ watch: (listener) => (watch(listener), () => listeners.clear()) })),
     'a watcher',
+  ],
+  'sweeps away what the store calls removed': [
+    methods(({ readAll, remove }) => ({
+      sweep: async () => {
+        const dead = (await readAll()).filter(({ value }) => (value as { state?: unknown }).state === 'removed');
+        await Promise.all(dead.map(({ id }) => remove(id, 'any')));
+      },
+    })),
+    'a sweep',
   ],
   'sweeps records away': [methods((_, { items }) => ({ sweep: async () => void items.delete('one') })), 'a sweep'],
 };

@@ -22,6 +22,19 @@ describe('the storage contract', () => {
     expect(await failuresOf(cases)).toEqual(new Map());
   });
 
+  it('takes a storage of one process without a lock of its own, and runs where there is no MessageChannel, as in jsdom', async () => {
+    const own = Object.getOwnPropertyDescriptor(globalThis, 'MessageChannel')!;
+    Reflect.deleteProperty(globalThis, 'MessageChannel');
+    try {
+      const cases = storageContract(
+        breakable({ methods: ({ open }) => ({ withLock: undefined, open: async () => ({ ...(await open()), reach: 'process' }) }) }),
+      );
+      expect(await failuresOf(cases)).toEqual(new Map());
+    } finally {
+      Object.defineProperty(globalThis, 'MessageChannel', own);
+    }
+  });
+
   it('has titles that differ, and leaves out what needs `plant` where there is none', () => {
     const { create, plant } = breakable();
     const titles = storageContract({ create, plant }).map(({ title }) => title);
