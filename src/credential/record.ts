@@ -292,7 +292,7 @@ function parseContext(value: unknown): TokenContext | null {
     ...(resource !== undefined && { resource }),
     ...(typeof dpopKeyId === 'string' && { dpopKeyId }),
     ...(typeof acrValues === 'string' && { acrValues }),
-    ...(isCount(maxAge) && { maxAge }),
+    ...(typeof maxAge === 'number' && Number.isSafeInteger(maxAge) && maxAge >= 0 && { maxAge }), // as a seal sees it
   });
 }
 

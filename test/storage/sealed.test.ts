@@ -2,7 +2,7 @@ import { compactDecrypt, CompactEncrypt } from 'jose';
 import { IDBFactory } from 'fake-indexeddb';
 import localforage from 'localforage';
 import { StorageError } from '../../src/errors';
-import type { CredentialRecord } from '../../src/credential/record';
+import { parseRecord, RECORD_VERSION, type CredentialRecord } from '../../src/credential/record';
 import { localforageStorage } from '../../src/storage/localforage';
 import { memoryStorage } from '../../src/storage/memory';
 import { indexedDBKeys, sealed, staticKeys, type SealingKeys } from '../../src/storage/sealed';
@@ -320,6 +320,17 @@ describe('sealed', () => {
   });
 
   describe('errors', () => {
+    it.each([0, 300, 2 ** 48, 2 ** 50, Number.MAX_SAFE_INTEGER, 2 ** 53, 1.5, -1, NaN])(
+      'BBA-4 E37 a maxAge of %j seals and judges alike: the record opens after it was read',
+      async (maxAge) => {
+        const storage = sealed(memoryStorage(), { keys: someKeys() });
+        await storage.write(aRecord({ context: { ...aRecord().context, maxAge } }), 'absent');
+        const judged = parseRecord(await storage.read('one'), 'one') as CredentialRecord;
+        expect(await storage.unseal(judged)).toMatchObject({ secrets: CANARY });
+        expect(judged.context.maxAge).toBe(Number.isSafeInteger(maxAge) && maxAge >= 0 ? maxAge : undefined);
+      },
+    );
+
     it('key_lost when no key has the name in the text; seal_broken when the key of that name is another one', async () => {
       const inner = memoryStorage();
       await sealed(inner, { keys: someKeys() }).write(fullRecord(), 'absent');
@@ -474,7 +485,7 @@ describe('sealed', () => {
       expect(await inner.read('new')).toEqual(aRecord({ id: 'new' }));
     });
 
-    it('write: plain, a record whose key is lost can be tagged and removed all the same, and stays sealed; a broken one is left alone', async () => {
+    it('write: plain, a record whose key is lost, or that is broken, can be tagged and removed all the same, and stays sealed', async () => {
       const inner = memoryStorage();
       await sealed(inner, { keys: someKeys() }).write(fullRecord(), 'absent');
       const { secrets } = await readOf(inner);
@@ -482,9 +493,13 @@ describe('sealed', () => {
       const tagged = { ...(await readOf(storage)), revision: 2, tags: ['later'] };
       expect(await storage.write(tagged, 1)).toBe(true);
       expect(await inner.read('one')).toMatchObject({ revision: 2, tags: ['later'], secrets });
-      const edited = { ...(await readOf(storage)), revision: 3, generation: 9 };
-      await expect(sealed(inner, { keys: someKeys(), write: 'plain' }).write(edited, 2)).rejects.toMatchObject({ code: 'seal_broken' });
-      expect(await inner.read('one')).toMatchObject({ revision: 2 });
+      const broken = { ...(await readOf(storage)), revision: 3, generation: 9 };
+      const other = sealed(inner, { keys: someKeys(), write: 'plain' });
+      expect(await other.write(broken, 2)).toBe(true);
+      expect(await codeOf(other.unseal(await readOf(other)))).toBe('seal_broken');
+      expect(await other.write({ ...broken, revision: 4, tags: ['last'] } as StoredRecord, 3)).toBe(true);
+      expect(await inner.read('one')).toMatchObject({ revision: 4, tags: ['last'], secrets });
+      expect(await other.remove('one', 4)).toBe(true);
     });
 
     it('write: plain makes no key, and opens without one', async () => {
@@ -688,14 +703,29 @@ describe('sealed, with keys that rotate', () => {
       expect(disk.calls).toEqual([]);
     });
 
-    it('E62 is not stopped by records that cannot be read', async () => {
+    it.each([
+      [null],
+      [5],
+      ['text that is cut o'],
+      [[]],
+      [{}],
+      [{ v: 2, vault: { sealed: 'named differently' } }],
+      [{ unreadable: 'EACCES' }],
+      [{ v: RECORD_VERSION, secrets: { sealed: 5 } }],
+      [{ v: RECORD_VERSION, secrets: { sealed: '.....' } }],
+      [{ v: RECORD_VERSION, staged: { sealed: 'bnVsbA..' } }],
+    ])('E62 removes no key while %j is there, which cannot be read and may name it', async (planted) => {
       const { keys, storage } = aTab();
       await storage.write(aRecord(), 'absent');
-      const planted = [null, 5, 'text', [], {}, { secrets: { sealed: 5 } }, { secrets: { sealed: '.....' } }, { secrets: { sealed: 'bnVsbA..' } }, { staged: [] }]; // prettier-ignore
-      planted.forEach((value, i) => disk.records.set(`!${i}`, value));
       await keys.rotate();
       await keys.rotate();
       browser.advance(2 * DAY_MS);
+      disk.records.set('!', planted);
+      await storage.sweep();
+      expect(await keys.list()).toHaveLength(3);
+      disk.records.delete('!');
+      disk.records.set('@store', planted); // the store record names no key
+      disk.records.set('!', { ...aRecord({ id: '!' }), secrets: null, staged: [] });
       await storage.sweep();
       expect(await keys.list()).toHaveLength(2);
       expect(await reopened()).toEqual(aRecord());

@@ -259,4 +259,25 @@ describe('a store over sealed records', () => {
     expect(() => world.startTab({ storage: bare })).toThrow(TypeError);
     expect(() => world.startTab({ storage: sealed(bare, { keys: staticKeys([keyOf(1)]) }) })).not.toThrow();
   });
+
+  it.each(['sealed', 'plain'] as const)(
+    'D-018 a credential that cannot be opened keeps its place: tags, default, removal (%s)',
+    async (write) => {
+      const world = createWorld();
+      const { store } = await world.openTab({ storage: over(world) });
+      await store.store(world.authority.signIn());
+      const { id } = await store.store(world.authority.signIn({ sub: 'bob' }));
+      const record = world.disk.records.get(id) as { secrets: { sealed: string } };
+      world.disk.records.set(id, { ...record, secrets: { sealed: `${record.secrets.sealed.slice(0, -4)}AAAA` } });
+      const storage = sealed(world.disk.storage(), { keys: staticKeys([keyOf(1)]), write });
+      const next = (await world.openTab({ storage })).store;
+      const credential = (await next.with(id))!;
+      expect(await codeOf(credential.accessToken())).toBe('needs_sign_in');
+      await credential.setTags(['x']);
+      await next.setDefault(credential);
+      expect([credential.tags, (await next.getDefault())?.id, next.snapshot().durable]).toEqual([['x'], id, true]);
+      await credential.remove();
+      expect(await next.with(id)).toBeNull();
+    },
+  );
 });

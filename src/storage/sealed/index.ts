@@ -8,7 +8,8 @@
 import { defaultPlatform } from '../../platform/platform.js';
 import { isCredentialError, StorageError } from '../../errors.js';
 import { within } from '../deadline.js';
-import type { CredentialStorage, StoredRecord } from '../storage.js';
+import { RECORD_VERSION, STORE_RECORD_ID } from '../../credential/record.js';
+import type { CredentialStorage, StoredEntry, StoredRecord } from '../storage.js';
 import { indexedDBKeys, type KeyPlatform } from './indexeddb-keys.js';
 import { isSealed, kidOf, loadJose, openPart, sealPart, SECRET_PARTS, type SecretPart, type Unjudged } from './jwe.js';
 import { askingForKeys, type SealingKeys } from './keys.js';
@@ -70,12 +71,12 @@ export function sealed(storage: CredentialStorage, options: SealedStorageOptions
   /** A sweep runs under the store's lock, for which others wait: it ends before it does what they no longer wait for. */
   const answered = <T>(answer: T): Promise<Awaited<T>> =>
     within(platform, ANSWER_MS, 'The keys, or the storage inside, do not answer.', Promise.resolve(answer));
-  /** The record in the clear; as it is where its key is lost: tags and a removal need none. */
+  /** The record in the clear; as it is where it cannot be opened: tags need no key (D-018). */
   const opened = async (record: StoredRecord): Promise<StoredRecord> => {
     try {
       return await unseal(record);
     } catch (error) {
-      if (isCredentialError(error) && error.code === 'key_lost') return record;
+      if (isCredentialError(error) && (error.code === 'key_lost' || error.code === 'seal_broken')) return record;
       throw error;
     }
   };
@@ -119,7 +120,7 @@ export function sealed(storage: CredentialStorage, options: SealedStorageOptions
       const old = ((await answered(keys.list?.())) ?? []).filter(({ retiredAt }) => retiredAt !== null && retiredAt < before);
       if (old.length === 0) return;
       const all = await answered(storage.readAll());
-      if (all.some(({ value }) => typeof value === 'object' && value !== null && 'unreadable' in value)) return; // closed for now (CLI-2): it may be readable again, and name any key
+      if (!all.every(showsItsKeys)) return;
       const named = all.flatMap(({ value }) => SECRET_PARTS.map((part) => kidOf(fieldsOf(value)[part])));
       for (const { kid } of old) if (!named.includes(kid) && platform.now() < endsAt) await answered(keys.remove?.(kid));
     },
@@ -136,6 +137,13 @@ export function sealed(storage: CredentialStorage, options: SealedStorageOptions
 /** Members of a value that is anything at all. */
 function fieldsOf(record: unknown): Unjudged {
   return (record ?? {}) as Unjudged;
+}
+
+/** False for what is damaged, of a later version, or closed for now (CLI-2): it may be readable again, and name any key. */
+function showsItsKeys({ id, value }: StoredEntry): boolean {
+  const fields = fieldsOf(value);
+  const isShown = (part: SecretPart): boolean => !isSealed(fields[part]) || kidOf(fields[part]) !== undefined;
+  return id === STORE_RECORD_ID || (fields['v'] === RECORD_VERSION && SECRET_PARTS.every(isShown));
 }
 
 /** False if the key was replaced or is gone. Where this cannot be asked, the record stays as it was written. */
