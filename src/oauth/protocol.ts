@@ -226,7 +226,7 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
       };
       return tokenOf(answer, { id: randomText(platform, 16), context, sentAt: exchange.sentAt, claims });
     },
-    sendRefresh: async ({ refreshToken }, target) => {
+    sendRefresh: async ({ refreshToken, context: { resource } }, target) => {
       if (refreshToken === undefined)
         throw new CredentialError('no_refresh_token', 'There is no refresh token; the user must sign in.', { issuer });
       const as = await metadata();
@@ -234,7 +234,8 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
       const exchange = await exchanging((seen) =>
         oauth.refreshTokenGrantRequest(as, clientAt(platform.now()), auth, refreshToken, {
           ...http(TOKEN_LIMITS, seen),
-          ...(target && { additionalParameters: { ...target } }),
+          // RFC 8707 §2.2: a server that is not told the resource again may give a token for another one
+          additionalParameters: { ...(resource !== undefined && { resource }), ...target },
         }),
       );
       if (!isSuccess(exchange)) throw errorOf(exchange, issuer); // E56: what any other 2xx holds is looked at

@@ -1,4 +1,4 @@
-import { memoryStorage, type Credential, type Platform } from '../../src/index.js';
+import { memoryStorage, unverifiedClaims, type Credential, type Platform } from '../../src/index.js';
 import { codeOf } from '../support/fixture.js';
 import type { Fault } from '../support/control.js';
 import { startRealWorld, tail, type RealWorld } from '../support/real-world.js';
@@ -63,6 +63,28 @@ describe('refreshing at a real server that rotates and detects reuse', () => {
     await world.control.expireAccessToken((await credential.accessToken()) ?? '');
     expect((await credential.userInfo()).sub).toBe(credential.claims?.sub);
     expect(await refreshes()).toHaveLength(1);
+  });
+});
+
+describe('a real server with resource indicators', () => {
+  it('RES-1 renews the token for the resource of the sign-in, and not one for user info alone', async () => {
+    const resource = 'https://api.example.com/';
+    const indicating = await startRealWorld({ resource });
+    try {
+      const store = indicating.open();
+      const flow = indicating.flow(store);
+      const url = await flow.start({ additionalParameters: { resource } });
+      const credential = await store.store(await flow.resume(await indicating.robot.run(url)));
+      const audienceOf = async () => unverifiedClaims((await credential.accessToken()) ?? '')?.['aud'];
+      expect(await audienceOf()).toBe(resource);
+      const before = await credential.accessToken();
+      await credential.refresh();
+      expect(await credential.accessToken()).not.toBe(before);
+      expect(await audienceOf()).toBe(resource);
+      expect(credential.metadata.context.resource).toBe(resource);
+    } finally {
+      await indicating.close();
+    }
   });
 });
 

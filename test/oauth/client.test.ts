@@ -1,4 +1,4 @@
-import type { StagedAnswer } from '../../src/credential/record';
+import type { StagedAnswer, Target } from '../../src/credential/record';
 import { NetworkError, ProtocolError } from '../../src/errors';
 import { createOAuth2Client, type OAuth2ClientOptions } from '../../src/oauth/client';
 import { json, publicJwk } from '../support/fake-server';
@@ -536,6 +536,20 @@ describe('sendRefresh', () => {
     );
     expect([...call.form.keys()]).toHaveLength(3);
     expect(call.headers.has('authorization')).toBe(false);
+  });
+
+  it.each<[string, Target | undefined, Record<string, string>]>([
+    ['the resource of the sign-in', undefined, { resource: 'https://api.example.com/' }],
+    ['the resource of the sign-in, for less scope', { scope: 'a' }, { resource: 'https://api.example.com/', scope: 'a' }],
+    ['another resource, where one is asked for', { resource: 'https://other.example.com/' }, { resource: 'https://other.example.com/' }],
+  ])('RES-1 names %s (RFC 8707 §2.2)', async (_, target, named) => {
+    const { server, client } = setUpOAuth();
+    server.plan('token', { access_token: 'a', token_type: 'bearer' });
+    await client.sendRefresh(aToken({ ...login, context: { ...login.context, resource: 'https://api.example.com/' } }), target);
+    const [call] = server.calls('token');
+    const { grant_type: _type, client_id: _id, refresh_token: _token, ...rest } = Object.fromEntries(call?.form ?? []);
+    expect(rest).toEqual(named);
+    expect(call?.form.getAll('resource')).toHaveLength(1);
   });
 
   it('RF-4 returns the raw answer with both instants, unjudged', async () => {

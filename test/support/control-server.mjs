@@ -10,13 +10,20 @@ import { close, listen, readText, sendJson } from '../../projects/demo/server/ht
  *
  * @returns `{ issuer, api, control, close }`, three addresses
  */
-export async function startTestServers(options = {}) {
-  const authorizationServer = await startAuthorizationServer(options);
+export async function startTestServers({ resource, ...options } = {}) {
+  const features = resource === undefined ? {} : { resourceIndicators: resourceIndicators(resource) };
+  const authorizationServer = await startAuthorizationServer({ ...options, features });
   const { issuer, introspectionClient } = authorizationServer;
   const api = await startApi({ issuer, introspectionClient, allowedOrigins: options.allowedOrigins });
   const control = await startControl({ authorizationServer, api });
   const closeAll = async () => void (await Promise.all([authorizationServer.close(), api.close(), control.close()]));
   return { issuer, api: api.origin, control: control.url, close: closeAll };
+}
+
+/** Access tokens for `resource` are JWTs (RFC 9068); those that no resource is named for are for user info alone. */
+function resourceIndicators(resource) {
+  const info = { scope: 'api:read', audience: resource, accessTokenFormat: 'jwt', jwt: { sign: { alg: 'RS256' } } };
+  return { enabled: true, getResourceServerInfo: () => info };
 }
 
 /** The control of servers that run already. `more`: further methods, by name. */
