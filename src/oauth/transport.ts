@@ -17,13 +17,15 @@ export interface Limits {
   readonly maxBytes: number;
   /** True: a status of success says it all; its body is given up unread. */
   readonly isStatusEnough?: boolean;
+  /** True: a success may hold the only token that lives. What is wrong beside its JSON object is overlooked (D-049). */
+  readonly isLenient?: boolean;
 }
 
 /** Decoded bytes of the body of an error. */
 const MAX_ERROR_BYTES = 64 * 1024;
 
 /** Token requests: a short deadline would only manufacture unknown outcomes (`standards.md` §0). */
-export const TOKEN_LIMITS: Limits = { timeoutMs: 30_000, maxBytes: 512 * 1024 };
+export const TOKEN_LIMITS: Limits = { timeoutMs: 30_000, maxBytes: 512 * 1024, isLenient: true };
 /** User info. */
 export const CALL_LIMITS: Limits = { timeoutMs: 5_000, maxBytes: 512 * 1024 };
 /** Revocation: what a success has as its body is of no interest (7009-3, RFC 7009 §2.2). */
@@ -129,29 +131,39 @@ function reasonOf(error: unknown): string {
 
 function textOf(
   response: Response,
-  { maxBytes, isStatusEnough }: Limits,
+  { maxBytes, isStatusEnough, isLenient }: Limits,
   abort: AbortController,
   issuer: string,
 ): string | Promise<string> {
-  if (!response.ok) return readText(response, Math.min(maxBytes, MAX_ERROR_BYTES), abort, issuer);
-  if (!isStatusEnough) return readText(response, maxBytes, abort, issuer);
+  // The texts of an error decide nothing, its code is ASCII
+  if (!response.ok) return readText(response, Math.min(maxBytes, MAX_ERROR_BYTES), false, abort, issuer);
+  if (isLenient) return readText(response, maxBytes, false, abort, issuer).then(leadingObject);
+  if (!isStatusEnough) return readText(response, maxBytes, true, abort, issuer);
   response.body?.cancel().catch(() => undefined);
   return '';
 }
 
-async function readText(response: Response, maxBytes: number, abort: AbortController, issuer: string): Promise<string> {
+async function readText(response: Response, maxBytes: number, isUtf8: boolean, abort: AbortController, issuer: string): Promise<string> {
   const reader = response.body?.getReader();
   if (!reader) return '';
-  const decoder = new TextDecoder('utf-8', { fatal: response.ok }); // the texts of an error decide nothing, its code is ASCII
+  const decoder = new TextDecoder('utf-8', { fatal: isUtf8 });
   const declared = response.headers.get('content-length');
   let text = '';
   let byteCount = 0;
-  for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read()) {
+  // RF-4: what came whole counts, though the connection breaks after it, or is left open
+  const isHere = (): boolean => response.ok && isWhole(leadingObject(text));
+  const next = (): ReturnType<typeof reader.read> =>
+    reader.read().catch((error: unknown) => {
+      if (isHere()) return { done: true, value: undefined };
+      throw error;
+    });
+  for (let chunk = await next(); !chunk.done; chunk = await next()) {
     byteCount += chunk.value.byteLength;
     if (byteCount > maxBytes) {
       abort.abort();
       void reader.cancel().catch(() => undefined);
       if (!response.ok) return ''; // its status is told
+      if (isHere()) return text;
       throw new ProtocolError('response_too_large', `The answer is longer than ${maxBytes} bytes (HT-5).`, {
         issuer,
         status: response.status,
@@ -171,6 +183,16 @@ async function readText(response: Response, maxBytes: number, abort: AbortContro
 /** True for a JSON object: nothing that could follow would make another one of it. */
 function isWhole(text: string): boolean {
   return text.trimEnd().endsWith('}') && isPlainObject(parseJson(text));
+}
+
+/** The object that a text begins with, without what follows it; the text where it begins with none. */
+function leadingObject(text: string): string {
+  let depth = 0;
+  for (const { 0: part, index } of text.matchAll(/"[^"\\]*(?:\\.[^"\\]*)*"?|[{}]/gs)) {
+    if (part === '{') depth++;
+    if (part === '}' && --depth === 0) return text.slice(0, index + 1);
+  }
+  return text;
 }
 
 function decode(decoder: TextDecoder, issuer: string, bytes?: Uint8Array): string {

@@ -282,6 +282,24 @@ describe('text', () => {
     expect(await refused(sent(streamed(body)))).toMatchObject({ code: 'response_invalid', class: 'unknown_outcome' });
   });
 
+  const LENIENT: Limits = { ...LIMITS, isLenient: true };
+  it.each<[string, Uint8Array, string]>([
+    ['a byte that is no UTF-8', new Uint8Array([...bytes('{"a":"'), 0xe4, ...bytes('"}')]), '{"a":"\ufffd"}'],
+    ['text after it', bytes('{"a":{"b":"}\\"}"}}<!-- {"c":1} -->'), '{"a":{"b":"}\\"}"}}'],
+    ['blanks around it', bytes('\n {"a":1}\n'), '\n {"a":1}'],
+  ])('E56 beside the object of a token response %s is overlooked', async (_, body, text) => {
+    expect((await sent(streamed(body), LENIENT)).text).toBe(text);
+  });
+  it.each([
+    ['UTF-16', new Uint8Array([0xff, 0xfe, 0x7b, 0, 0x7d, 0])],
+    ['cut off', bytes('{"a":"b')],
+    ['a list', bytes('[{"a":1}]')],
+    ['behind other text', bytes('{"a"} {"b":1}')],
+  ])('HT-6 what is %s becomes no object', async (_, body) => {
+    const { text } = await sent(streamed(body), LENIENT);
+    expect(() => void JSON.parse(text)).toThrow(SyntaxError);
+  });
+
   it('HT-6 a byte order mark is dropped, as RFC 8259 §8.1 allows', async () => {
     expect((await sent(streamed(new Uint8Array([0xef, 0xbb, 0xbf]), bytes('{}')))).text).toBe('{}');
   });
@@ -322,6 +340,35 @@ describe('text', () => {
     end();
     await settled();
     expect(text).toBe(chunks.join(''));
+  });
+
+  /** A body that fails after what it had. */
+  const broken = (status: number, ...chunks: readonly string[]) => {
+    const all = chunks.map(bytes);
+    const pull = (controller: ReadableStreamDefaultController<Uint8Array>): void => {
+      const chunk = all.shift();
+      if (chunk) controller.enqueue(chunk);
+      else controller.error(new TypeError('terminated'));
+    };
+    return answering(() => new Response(new ReadableStream({ pull }), { status, headers: { 'content-length': '1000' } }));
+  };
+
+  it.each([
+    ['', ['{"a":', '{}}']],
+    [' and more', ['{"a":{}}', '<!-- ']],
+  ])('RF-4 an object that came whole%s counts, though the connection breaks then', async (_, chunks) => {
+    expect((await sent(broken(200, ...chunks))).text).toBe(chunks.join(''));
+  });
+
+  it.each([
+    ['half an object', 200, '{"a":{}'],
+    ['an error', 400, '{"error":"invalid_grant"}'],
+  ])('RF-4 %s does not', async (_, status, text) => {
+    expect(await refused(sent(broken(status, text)))).toMatchObject({ code: 'network_error' });
+  });
+
+  it('RF-4 HT-5 an object that came whole counts, whatever follows up to the cap', async () => {
+    expect((await sent(broken(200, '{"a":1}', ' '.repeat(1_000)))).text).toBe('{"a":1}');
   });
 
   it('HT-5 what goes on after a whole object is cancelled', async () => {
@@ -376,6 +423,15 @@ describe('deadlines', () => {
     platform.advance(1);
     expect(await error).toMatchObject({ name: 'NetworkError', code: 'timeout' });
     expect(JSON.stringify(await error)).not.toContain('canary');
+  });
+
+  it('E10 RF-4 an object that came whole counts at the deadline, though its body was never ended', async () => {
+    const platform = unitPlatform({ fetch: (_, init) => Promise.resolve(stalling(init, '{"a":', '1}')) });
+    const answer = sent(platform);
+    await settled();
+    platform.advance(30_000);
+    expect((await answer).text).toBe('{"a":1}');
+    expect(platform.timers()).toEqual([]);
   });
 
   it('E10 a body that drips does not put the deadline off', async () => {

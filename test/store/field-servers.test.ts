@@ -40,6 +40,24 @@ describe('IDR-2 IDR-3 a refreshed ID token of another login takes no session awa
   });
 });
 
+describe('RF-4 E56 an answer that came whole is used, whatever became of its connection or stands beside it', () => {
+  const head = 'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n';
+  it.each<[string, (body: string) => string | Buffer]>([
+    ['the last chunk is missing', (body) => `${head}Transfer-Encoding: chunked\r\n\r\n${body.length.toString(16)}\r\n${body}\r\n`],
+    ['Content-Length is too large', (body) => `${head}Content-Length: ${body.length + 20}\r\n\r\n${body}`],
+    ['a proxy has added to it', (body) => `${head}Connection: close\r\n\r\n${body}<!-- proxy -->`],
+    [
+      'another member is Latin-1',
+      (body) => Buffer.from(`${head}Connection: close\r\n\r\n${body.replace('}', ',"user":"J\u00fcrgen"}')}`, 'latin1'),
+    ],
+  ])('%s', async (_n, answer) => {
+    const c = await expired({}, async (q) => void q.socket.end(answer(JSON.stringify(await w.as.tokenBody({}, null)))));
+    w.as.always('/token', (_q, r) => json(r, 400, { error: 'invalid_grant' })); // the token that was sent is spent
+    expect(await outcome(c.accessToken())).toBe('ok:at2');
+    expect([c.token?.refreshToken, tokenRequests()]).toEqual(['rt2', 1]);
+  });
+});
+
 describe('IDT-3 servers whose ID tokens have several audiences can be used, if those are trusted', () => {
   it('ZITADEL: aud = all clients of the project and the project', async () => {
     w = await world({ trustedAudiences: ['other-app', 'project-1'] });
