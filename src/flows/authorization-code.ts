@@ -10,6 +10,7 @@ import { CredentialError, ProtocolError } from '../errors.js';
 import type { AuthorizationServer, OAuth2Client } from '../oauth/client.js';
 import { isLocalhost, isSecureUrl } from '../oauth/secure-url.js';
 import { base64url, randomText } from '../platform/random.js';
+import { assertAdditional, OF_AUTHORIZATION, type AdditionalParameters } from './parameters.js';
 import { returnPathOf } from './return-path.js';
 import { defaultTransactions, type Transaction, type TransactionStorage } from './transactions.js';
 
@@ -35,7 +36,7 @@ export interface AuthorizationCodeStartOptions {
   /** Where to go afterwards: a path of the application, such as `/orders?page=2`. It is kept with the sign-in, and in no address (9700-1). */
   readonly returnTo?: string;
   /** Further parameters, such as `prompt`, `login_hint`, `ui_locales`. A `resource` (RFC 8707) is that of the token, too. */
-  readonly additionalParameters?: Readonly<Record<string, string>>;
+  readonly additionalParameters?: AdditionalParameters;
 }
 
 /** A way to sign in that leaves the page and comes back. */
@@ -65,17 +66,6 @@ export interface AuthorizationCodeFlow {
   isCallback(url: string | URL): boolean;
 }
 
-const OWN_PARAMETERS = [
-  'client_id',
-  'response_type',
-  'response_mode',
-  'redirect_uri',
-  'state',
-  'nonce',
-  'code_challenge',
-  'code_challenge_method',
-  'scope',
-];
 const ANSWER_PARAMETERS = ['code', 'state', 'iss', 'error', 'error_description', 'error_uri', 'session_state'];
 const MAX_CALLBACK_CHARACTERS = 32 * 1024;
 const MAX_CODE_CHARACTERS = 8 * 1024;
@@ -94,8 +84,7 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
   return {
     start: async (startOptions = {}) => {
       const { additionalParameters = {} } = startOptions;
-      const own = Object.keys(additionalParameters).find((name) => OWN_PARAMETERS.includes(name));
-      if (own) throw new TypeError(`additionalParameters must not set ${own}; the flow does`);
+      assertAdditional(additionalParameters, OF_AUTHORIZATION);
       if (/^http:/i.test(redirectUri) && !isSecureUrl(redirectUri, true))
         throw new CredentialError(
           'unsupported',

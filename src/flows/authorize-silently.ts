@@ -11,7 +11,14 @@ import { OAuthResponseError } from '../oauth/oauth-response-error.js';
 import { asPassing } from '../oauth/passing.js';
 import type { Page } from '../platform/platform.js';
 import { createAuthorizationCodeFlow, type AuthorizationCodeStartOptions } from './authorization-code.js';
+import type { AdditionalParameters } from './parameters.js';
 import { memoryTransactions } from './transactions.js';
+
+interface SilentRequest {
+  readonly redirectUri: string | undefined;
+  readonly timeoutMs: number;
+  readonly added: AdditionalParameters;
+}
 
 type LoadFrame = NonNullable<Page['loadFrame']>;
 
@@ -23,19 +30,19 @@ const MAX_HINT_CHARACTERS = 4_096;
  *
  * @param options.redirectUri where the frame ends
  * @param options.timeoutMs milliseconds that the frame may take
+ * @param options.added further parameters of the request
  */
 export async function authorizeSilently(
   grant: Grant,
   client: OAuth2Client,
-  { redirectUri, timeoutMs }: { readonly redirectUri: string | undefined; readonly timeoutMs: number },
+  { redirectUri, timeoutMs, added }: SilentRequest,
 ): Promise<Token> {
   const { issuer, platform } = client;
-  const request = requestFor(grant, client);
+  const request = requestFor(grant, client, added);
   const { address, load } = frameFor(client, redirectUri);
   // Of its own: what waits in the tab for a sign-in to come back is not touched.
   const transactions = memoryTransactions(platform);
-  const redirectUrisOfOthers = address === client.redirectUri ? client.redirectUrisOfOthers : undefined; // of another one they know nothing
-  const flow = createAuthorizationCodeFlow({ ...client, redirectUri: address, redirectUrisOfOthers }, { transactions });
+  const flow = createAuthorizationCodeFlow(redirectedTo(client, address), { transactions });
   try {
     const url = await flow.start(request);
     const end = await withinTime(client, timeoutMs, (signal) => load(url.href, signal));
@@ -59,18 +66,35 @@ function nextToken({ id, context, claims, refreshToken: kept }: Grant, token: To
 }
 
 /** What to ask for: what was asked for when the user signed in, but for how recent that sign-in had to be. */
-function requestFor({ context, claims, idToken = '' }: Grant, client: OAuth2Client): AuthorizationCodeStartOptions {
+function requestFor(
+  { context, claims, idToken = '' }: Grant,
+  client: OAuth2Client,
+  added: AdditionalParameters,
+): AuthorizationCodeStartOptions {
   const { scope = client.scope, acrValues, resource } = context;
   if (!claims || !scope.split(' ').includes('openid')) {
     throw unsupported('A silent authorization needs the scope "openid": else nobody can tell whose token it brings.', client);
   }
   const isHint = idToken.length > 0 && idToken.length <= MAX_HINT_CHARACTERS;
   const additionalParameters = {
+    ...added,
     prompt: 'none',
     ...(isHint && { id_token_hint: idToken }),
     ...(resource !== undefined && { resource }),
   };
   return { scope, ...(acrValues !== undefined && { acrValues }), additionalParameters };
+}
+
+/** The client with another redirect URI. It may be of a class, whose methods no copy has, and which may keep its own to itself. */
+function redirectedTo(client: OAuth2Client, address: string): OAuth2Client {
+  const redirectUrisOfOthers = address === client.redirectUri ? client.redirectUrisOfOthers : undefined; // of another one they know nothing
+  const members: Partial<OAuth2Client> = {
+    redirectUri: address,
+    redirectUrisOfOthers,
+    metadata: () => client.metadata(),
+    exchangeCode: (exchange) => client.exchangeCode(exchange),
+  };
+  return Object.create(client, Object.getOwnPropertyDescriptors(members)) as OAuth2Client;
 }
 
 /** Where the frame is to end, and what loads it. */

@@ -5,6 +5,7 @@
  */
 export { createAuthorizationCodeFlow } from './authorization-code.js';
 export type { AuthorizationCodeFlow, AuthorizationCodeFlowOptions, AuthorizationCodeStartOptions } from './authorization-code.js';
+export type { AdditionalParameters } from './parameters.js';
 export { createSessionLogoutFlow } from './session-logout.js';
 export type { LogoutStates, SessionLogoutFlow, SessionLogoutFlowOptions, SessionLogoutStartOptions } from './session-logout.js';
 export { silentAuthorization } from './silent-authorization.js';

@@ -8,6 +8,7 @@ import { CredentialError } from '../errors.js';
 import type { OAuth2Client } from '../oauth/client.js';
 import { isLocalhost, isSecureUrl } from '../oauth/secure-url.js';
 import { randomText } from '../platform/random.js';
+import { assertAdditional, type AdditionalParameters } from './parameters.js';
 
 /** Options of the flow. */
 export interface SessionLogoutFlowOptions {
@@ -26,7 +27,7 @@ export interface LogoutStates {
 export interface SessionLogoutStartOptions {
   /** The ID token of the session to end; an expired one will do. Without it the client id is sent. */
   readonly idToken?: string | undefined;
-  readonly additionalParameters?: Readonly<Record<string, string>>;
+  readonly additionalParameters?: AdditionalParameters;
 }
 
 /** Signing out at the server, there and back. */
@@ -47,8 +48,7 @@ export function createSessionLogoutFlow(client: OAuth2Client, options: SessionLo
   const pending = (): LogoutStates => (states ??= defaultStates(platform.page?.sessionItems()));
   return {
     start: async ({ idToken, additionalParameters = {} } = {}) => {
-      const own = Object.keys(additionalParameters).find((name) => OWN_PARAMETERS.includes(name));
-      if (own) throw new TypeError(`additionalParameters must not set ${own}; the flow does`);
+      assertAdditional(additionalParameters, OWN_PARAMETERS);
       const { end_session_endpoint: endpoint } = await client.metadata();
       if (endpoint === undefined)
         throw new CredentialError('endpoint_missing', 'The authorization server has no end_session_endpoint.', { issuer });

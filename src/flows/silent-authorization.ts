@@ -4,7 +4,9 @@
  *
  * @module
  */
+import { assertNothingElse } from '../credential/options.js';
 import type { RenewFunction } from '../oauth/client.js';
+import { assertAdditional, OF_AUTHORIZATION, type AdditionalParameters } from './parameters.js';
 
 /** Options of a silent authorization. */
 export interface SilentAuthorizationOptions {
@@ -15,7 +17,15 @@ export interface SilentAuthorizationOptions {
   readonly redirectUri?: string;
   /** How long the frame may take, in milliseconds. Default 10 000, at most 60 000: all tabs wait for it. */
   readonly timeoutMs?: number;
+  /**
+   * Further parameters, such as `audience` or `organization`. What the sign-in had among its own is not kept: without the `audience` of the
+   * sign-in, for one, some servers give a token for something else.
+   */
+  readonly additionalParameters?: AdditionalParameters;
 }
+
+/** Of the sign-in, or of what makes the request a silent one. */
+const OWN_PARAMETERS: readonly string[] = [...OF_AUTHORIZATION, 'prompt', 'id_token_hint', 'acr_values', 'max_age', 'resource'];
 
 const MAX_TIMEOUT_MS = 60_000;
 
@@ -32,12 +42,20 @@ const MAX_TIMEOUT_MS = 60_000;
  *
  * @throws {TypeError} an option is wrong
  */
-export function silentAuthorization({ redirectUri, timeoutMs = 10_000 }: SilentAuthorizationOptions = {}): RenewFunction {
+export function silentAuthorization({
+  redirectUri,
+  timeoutMs = 10_000,
+  additionalParameters = {},
+  ...rest
+}: SilentAuthorizationOptions = {}): RenewFunction {
+  assertNothingElse(rest, 'silentAuthorization takes redirectUri, timeoutMs and additionalParameters');
   if (redirectUri !== undefined && !URL.canParse(redirectUri)) throw new TypeError('redirectUri must be an absolute URL');
   if (!(typeof timeoutMs === 'number' && timeoutMs >= 1 && timeoutMs <= MAX_TIMEOUT_MS))
     throw new TypeError(`timeoutMs must be a number of milliseconds from 1 to ${MAX_TIMEOUT_MS}`);
+  assertAdditional(additionalParameters, OWN_PARAMETERS);
+  const added = { ...additionalParameters };
   return async (grant, client) => {
     const { authorizeSilently } = await import('./authorize-silently.js');
-    return authorizeSilently(grant, client, { redirectUri: redirectUri ?? client.redirectUri, timeoutMs });
+    return authorizeSilently(grant, client, { redirectUri: redirectUri ?? client.redirectUri, timeoutMs, added });
   };
 }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { createAuthorizationCodeFlow } from '../../src/flows/authorization-code';
 import { silentAuthorization, type SilentAuthorizationOptions } from '../../src/flows/silent-authorization';
 import { sessionTransactions } from '../../src/flows/transactions';
-import { createOAuth2Client, type Grant, type OAuth2Client, type OAuth2ClientOptions } from '../../src/oauth/client';
+import { createOAuth2Client, type CodeExchange, type Grant, type OAuth2Client, type OAuth2ClientOptions } from '../../src/oauth/client';
 import type { Page, Platform } from '../../src/platform/platform';
 import type { Token } from '../../src/credential/token';
 import { closeAll, codeOf, createWorld, settle } from '../support/fixture';
@@ -164,6 +164,45 @@ describe('the request of a silent authorization', () => {
     planToken();
     await renew({ ...grant, idToken });
     expect(urls[0].searchParams.has('id_token_hint')).toBe(false);
+  });
+
+  it('has the further parameters that it is given, as they were then', async () => {
+    const additionalParameters: Record<string, string> = { audience: 'https://api.example.com/', organization: 'org' };
+    const { renew, planToken, urls } = setUp({ additionalParameters });
+    additionalParameters['audience'] = 'https://other.example.com/';
+    planToken();
+    await renew();
+    expect(Object.fromEntries(urls[0].searchParams)).toMatchObject({
+      audience: 'https://api.example.com/',
+      organization: 'org',
+      prompt: 'none',
+    });
+  });
+
+  it('is that of a client of a class, too', async () => {
+    const { client: inner, planToken, urls, grant } = setUp({ redirectUri: 'https://app.example.com/silent.html' });
+    class Mine implements Partial<OAuth2Client> {
+      readonly #inner = inner;
+      get issuer() {
+        return inner.issuer;
+      }
+      get redirectUri() {
+        return REDIRECT_URI;
+      }
+      readonly clientId = 'spa';
+      readonly scope = inner.scope;
+      readonly platform = inner.platform;
+      metadata() {
+        return this.#inner.metadata();
+      }
+      exchangeCode(exchange: CodeExchange) {
+        return this.#inner.exchangeCode(exchange);
+      }
+    }
+    planToken();
+    const renew = silentAuthorization({ redirectUri: 'https://app.example.com/silent.html' });
+    expect((await renew(grant, new Mine() as unknown as OAuth2Client)).accessToken).toBe('access-CANARY-1');
+    expect(urls[0].searchParams.get('redirect_uri')).toBe('https://app.example.com/silent.html');
   });
 
   it('may have a redirect URI of its own', async () => {
@@ -401,6 +440,11 @@ describe('where it cannot be', () => {
     [{ timeoutMs: NaN }, 'timeoutMs'],
     [{ timeoutMs: 60_001 }, 'timeoutMs'],
     [{ timeoutMs: '5' as unknown as number }, 'timeoutMs'],
+    ...['prompt', 'id_token_hint', 'scope', 'resource', 'acr_values', 'max_age', 'state'].map(
+      (name) => [{ additionalParameters: { [name]: 'x' } }, `must not set ${name}`] as const,
+    ),
+    [{ additionalParameters: { audience: undefined as unknown as string } }, 'audience must be a string'],
+    [{ timeout: 5 } as SilentAuthorizationOptions, 'not timeout'],
   ])('options that are wrong are refused at once: %j', (options, name) => {
     expect(() => silentAuthorization(options)).toThrow(TypeError);
     expect(() => silentAuthorization(options)).toThrow(name);
