@@ -60,7 +60,7 @@ export interface OAuth2ClientOptions {
   readonly onUnknownOutcome?: OnUnknownOutcome;
   /**
    * Gets the next token in another way than by its refresh token, such as a silent authorization; for servers that give no refresh token.
-   * The token must be of the same user. It is asked under the same locks, and what it gives is stored under the same id.
+   * The token must be of the same user; what it omits (claims, ID token, refresh token) stays as it is. It is asked under the same locks, and what it gives is stored under the same id.
    */
   readonly renew?: RenewFunction;
   /** Everything ambient. Default: the platform of this runtime. */

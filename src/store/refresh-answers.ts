@@ -171,20 +171,32 @@ export function isTransient({ class: errorClass, code }: CredentialError): boole
 }
 
 /**
- * A token that a function of the application got, if it is of the same login and good for anything.
+ * A token that a function of the application got, if it is of the same login and good for anything. What it omits stays (design §4.3):
+ * without claims it says nothing of who the user is.
  *
  * @throws {ProtocolError} `token_substitution`
  * @throws {CredentialError} `renewal_failed`
  */
-export function sameUser(token: Token, { id, context, claims }: Grant, { issuer }: OAuth2Client, now: number): Token {
+export function sameUser(token: Token, { id, context, claims, ...kept }: Grant, { issuer }: OAuth2Client, now: number): Token {
   const isSame =
-    token.context.issuer === context.issuer && token.context.clientId === context.clientId && (!claims || token.claims?.sub === claims.sub);
-  if (isSame && token.expiresAt !== null && token.expiresAt <= now)
+    token.context.issuer === context.issuer &&
+    token.context.clientId === context.clientId &&
+    (!claims || !token.claims || token.claims.sub === claims.sub);
+  if (!isSame)
+    throw new ProtocolError('token_substitution', 'The token that was renewed is of another user, client or issuer.', { issuer });
+  if (token.expiresAt !== null && token.expiresAt <= now)
     throw new CredentialError('renewal_failed', 'The function that renews gave a token that has expired; it must get a new one.', {
       issuer,
     });
-  if (isSame) return token.id === id ? token : withFields(token, { id });
-  throw new ProtocolError('token_substitution', 'The token that was renewed is of another user, client or issuer.', { issuer });
+  const refreshToken = token.refreshToken ?? kept.refreshToken;
+  const idToken = (token.claims || !claims ? token.idToken : undefined) ?? kept.idToken; // never one that nobody has judged
+  return withFields(token, {
+    id,
+    claims: token.claims ?? claims,
+    context: { ...context, ...token.context },
+    ...(refreshToken !== undefined && { refreshToken }),
+    ...(idToken !== undefined && { idToken }),
+  });
 }
 
 /** The members of a record that a renewed token brings. */

@@ -1,5 +1,5 @@
 // `renew`: a client whose tokens are renewed by a function of the application, such as a silent authorization, instead of a refresh token.
-import { withFields } from '../../src/credential/create-token.js';
+import { createToken, withFields } from '../../src/credential/create-token.js';
 import type { Credential } from '../../src/index.js';
 import type { Token, TokenFields } from '../../src/credential/token.js';
 import type { Grant, RenewFunction } from '../../src/oauth/client.js';
@@ -129,6 +129,35 @@ describe('a token that a function of the application renews', () => {
     expect((await anonymous.refresh()).claims).toBeNull();
   });
 
+  it('E5 E55 keeps what the token omits: claims, ID token and refresh token', async () => {
+    // As design §4.3 has it of every answer. A server that gives no ID token with it has said who the user is before, and the application
+    // promises that it is still she; to end the session for it would be to end it at every renewal.
+    const { application, authority, credential, disk } = await renewing({}, true);
+    const { claims, idToken, refreshToken, context } = credential.token ?? {};
+    const { accessToken, tokenType, scope, issuedAt, expiresAt } = renewed(authority);
+    const bare = { id: 'other', accessToken, tokenType, scope, issuedAt, expiresAt, claims: null };
+    application.answer(() => createToken({ ...bare, context: { issuer: ISSUER, clientId: CLIENT_ID } }));
+    const token = await credential.refresh();
+    expect(token).toMatchObject({ id: credential.id, accessToken, claims, idToken, refreshToken, context });
+    expect(claims?.sub).toBe('alice');
+    expect(refreshToken).toBeDefined();
+    expect(disk.record(credential.id)).toMatchObject({ state: 'active', claims, secrets: { accessToken, refreshToken } });
+  });
+
+  it('IDT-5 takes over no ID token without its claims: nobody has judged it', async () => {
+    const { application, authority, credential } = await renewing();
+    const { idToken, claims } = credential.token ?? {};
+    application.answer(() => renewed(authority, 'alice', { claims: null, idToken: 'not.judged.yet' }));
+    expect(await credential.refresh()).toMatchObject({ idToken, claims });
+  });
+
+  it('takes over what the token brings', async () => {
+    const { application, authority, credential } = await renewing({}, true);
+    const changes = { refreshToken: 'refresh-new', idToken: 'of.the.answer' };
+    application.answer(() => renewed(authority, 'alice', changes));
+    expect(await credential.refresh()).toMatchObject(changes);
+  });
+
   it('RF-15 that cannot be written is kept in memory and written later', async () => {
     const { application, authority, browser, credential, disk, store } = await renewing();
     application.answer(() => renewed(authority));
@@ -155,7 +184,6 @@ describe('a token that a function of the application renews', () => {
 describe('E32 IDR-1 a token of somebody else', () => {
   it.each<readonly [string, (authority: FakeAuthority) => Token]>([
     ['of another user', (authority) => renewed(authority, 'mallory')],
-    ['of nobody', (authority) => renewed(authority, 'alice', { claims: null })],
     [
       'of another issuer',
       (authority) => renewed(authority, 'alice', { context: { issuer: 'https://evil.example.com', clientId: CLIENT_ID } }),
