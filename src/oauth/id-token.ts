@@ -51,10 +51,14 @@ export function parseIdTokenHeader(idToken: string, algs: readonly string[], iss
 export function judgedAt({ text, receivedAt, serverTime }: Pick<Exchange, 'text' | 'receivedAt' | 'serverTime'>): number {
   const idToken = jsonObjectIn(text)?.['id_token'];
   if (serverTime === receivedAt || typeof idToken !== 'string') return receivedAt;
-  const [, payload = ''] = idToken.split('.');
-  const iat = jsonObjectIn(textOf(payload))?.['iat'];
+  const iat = unverifiedPayload(idToken)?.['iat'];
   const awayMs = (atMs: number): number => Math.abs(Number(iat) * 1000 - atMs);
   return awayMs(serverTime) < awayMs(receivedAt) ? serverTime : receivedAt;
+}
+
+/** What a token says before anything is verified. */
+export function unverifiedPayload(idToken: string): Readonly<Record<string, unknown>> | undefined {
+  return jsonObjectIn(textOf(idToken.split('.')[1] ?? ''));
 }
 
 /**
@@ -86,16 +90,17 @@ export function checkClaims(
  * @throws {ProtocolError} `id_token_invalid`
  */
 export async function checkAccessTokenHash(
-  claims: IdTokenClaims,
+  atHash: unknown,
   accessToken: string,
   alg: string,
   { crypto }: Pick<Platform, 'crypto'>,
+  issuer: string,
 ): Promise<void> {
-  const expected = given(claims['at_hash']);
+  const expected = given(atHash);
   if (expected === undefined) return;
   const bits = /^[A-Z]{2}(256|384|512)$/.exec(alg)?.[1] ?? '512'; // EdDSA and Ed25519 go with SHA-512
   const digest = new Uint8Array(await crypto.subtle.digest(`SHA-${bits}`, new TextEncoder().encode(accessToken)));
-  if (base64url(digest.slice(0, digest.length / 2)) !== expected) throw invalid('has an at_hash of another access token', claims.iss);
+  if (base64url(digest.slice(0, digest.length / 2)) !== expected) throw invalid('has an at_hash of another access token', issuer);
 }
 
 /**

@@ -9,14 +9,15 @@ import * as oauth from 'oauth4webapi';
 import { isPlainObject, parseJson } from '../credential/data.js';
 import type { StagedAnswer, Target } from '../credential/record.js';
 import { createToken } from '../credential/create-token.js';
-import { parseClaims, type IdTokenClaims, type Token, type TokenContext } from '../credential/token.js';
+import type { IdTokenClaims, Token, TokenContext } from '../credential/token.js';
 import { CredentialError, isCredentialError, ProtocolError } from '../errors.js';
 import { checkCallback, reasonOf } from './callback.js';
 import { clockSkewSeconds } from '../platform/platform.js';
 import { randomText } from '../platform/random.js';
 import { introspectionIn, userInfoIn } from './answers.js';
 import type { CodeExchange, Grant, Introspection, ResolvedClientOptions, UserInfo } from './client.js';
-import { checkAccessTokenHash, checkAcr, checkClaims, invalid, isOfSameLogin, judgedAt, parseIdTokenHeader } from './id-token.js';
+import { checkAcr, judgedAt, parseIdTokenHeader } from './id-token.js';
+import { createJudge } from './judge.js';
 import { createKeySet } from './key-set.js';
 import { asPassing } from './passing.js';
 import { secretsIn } from './redaction.js';
@@ -141,32 +142,7 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
     }
   }
 
-  /** Signature, claims and `at_hash` of the ID token; `process` is the function of `oauth4webapi` for the grant. */
-  async function validate(
-    answer: TokenResponse,
-    atMs: number,
-    maxAgeS: number,
-    process: (as: oauth.AuthorizationServer, client: oauth.Client, response: Response) => Promise<oauth.TokenEndpointResponse>,
-  ): Promise<IdTokenClaims | null> {
-    const as = { ...(await metadata()) }; // a copy: oauth4webapi caches keys by identity, we cache them ourselves
-    const header = answer.idToken === undefined ? undefined : parseIdTokenHeader(answer.idToken, idTokenSigningAlgs, issuer);
-    const client = clientAt(atMs, header && { id_token_signed_response_alg: header.alg });
-    const idToken = answer.idToken !== undefined && { id_token: answer.idToken };
-    const response = responseOf(jsonOf(JSON.stringify({ access_token: answer.accessToken, token_type: 'bearer', ...idToken })));
-    const judged = await process(as, client, response).catch((error: unknown) => refuse(error, issuer));
-    const claims = parseClaims(oauth.getValidatedIdTokenClaims(judged) ?? null);
-    if (!header) return null;
-    if (!claims) throw invalid('lacks a claim that is required, or has more than 2,000 members', issuer);
-    checkClaims(claims, options, atMs, maxAgeS);
-    const keyText = await keys.text(header.kid);
-    const verifying = oauth.validateApplicationLevelSignature(as, response, {
-      [oauth.customFetch]: () => Promise.resolve(responseOf(jsonOf(keyText))),
-      [oauth.allowInsecureRequests]: true, // answered from our own cache: nothing is sent
-    });
-    await verifying.catch((error: unknown) => refuse(error, issuer));
-    await checkAccessTokenHash(claims, answer.accessToken, header.alg, platform);
-    return claims;
-  }
+  const judge = createJudge(options, keys, metadata, clientAt);
 
   const tokenOf = (
     answer: TokenResponse,
@@ -208,7 +184,7 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
       assertJsonType(contentTypeOf(exchange), issuer);
       const answer = parseTokenResponse(exchange.text, issuer);
       await keysAreThere;
-      const claims = await validate(answer, judgedAt(exchange), options.maxIdTokenAgeS, (server, client, response) =>
+      const claims = await judge.signIn(answer, judgedAt(exchange), options.maxIdTokenAgeS, (server, client, response) =>
         oauth.processAuthorizationCodeResponse(server, client, response, {
           ...(asksForIdToken && { expectedNonce: nonce }), // not sent without `openid`: then it must be absent (IDT-8)
           ...(maxAge !== undefined && { maxAge }),
@@ -255,12 +231,8 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
     processRefresh: async (grant, { text, contentType, sentAt, receivedAt }) => {
       if (contentType !== undefined) assertJsonType(contentType, issuer);
       const answer = parseTokenResponse(text, issuer);
-      const refreshed: Parameters<typeof validate>[3] = (server, client, response) =>
-        oauth.processRefreshTokenResponse(server, client, response);
-      // Without an ID token nothing is left to judge: the members have been.
-      const given = answer.idToken === undefined ? null : await validate(answer, receivedAt, Infinity, refreshed);
       const { claims: login } = grant;
-      const claims = given && (!login || isOfSameLogin(login, given)) ? given : null;
+      const claims = await judge.refresh(answer, receivedAt, login);
       const kept = {
         ...answer,
         refreshToken: answer.refreshToken ?? grant.refreshToken, // 6749-12: no new one means the old one stays
@@ -361,24 +333,9 @@ function translated(protocol: Protocol, issuer: string): Protocol {
   };
 }
 
-/**
- * What `oauth4webapi` finds wrong with an answer that our own checks have passed is wrong with its ID token. Only its fixed text is copied.
- *
- * @throws {ProtocolError} `id_token_invalid`
- */
-function refuse(error: unknown, issuer: string): never {
-  if (error instanceof oauth.OperationProcessingError) throw invalid(`was refused: ${reasonOf(error)}`, issuer);
-  throw error;
-}
-
 /** An error of `oauth4webapi` as ours. */
 function translate(error: unknown, issuer: string): CredentialError {
   if (isCredentialError(error)) return error;
   if (error instanceof oauth.UnsupportedOperationError) return new CredentialError('unsupported', reasonOf(error), { issuer });
   return new ProtocolError('response_invalid', `The answer could not be processed: ${reasonOf(error)}.`, { issuer });
-}
-
-/** An answer as if it came from a server. */
-function jsonOf(text: string): Pick<Exchange, 'status' | 'headers' | 'text'> {
-  return { status: 200, headers: new Headers({ 'content-type': 'application/json' }), text };
 }

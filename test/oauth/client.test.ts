@@ -1,3 +1,4 @@
+import { generateKeyPair } from 'jose';
 import type { StagedAnswer, Target } from '../../src/credential/record';
 import { NetworkError, ProtocolError } from '../../src/errors';
 import { createOAuth2Client, type OAuth2ClientOptions } from '../../src/oauth/client';
@@ -654,9 +655,15 @@ describe('processRefresh', () => {
   it.each<[string, Record<string, unknown>, string]>([
     ['IDR-1 E32 another sub', { sub: 'mallory' }, 'token_substitution'],
     ['IDR-1 another iss', { iss: 'https://evil.test' }, 'id_token_invalid'],
-    ['IDR-1 another aud', { aud: 'other' }, 'id_token_invalid'],
-    ['IDR-4 an expired one', { exp: START_MS / 1000 - 60 }, 'id_token_invalid'],
     ['IDR-4 a wrong at_hash', { at_hash: 'x' }, 'id_token_invalid'],
+    ['IDR-1 no sub', { sub: undefined }, 'id_token_invalid'],
+    ['IDR-1 no iss', { iss: undefined }, 'id_token_invalid'],
+    ['IDR-1 an expired one of another sub', { exp: START_MS / 1000 - 60, sub: 'mallory' }, 'id_token_invalid'],
+    ['IDR-1 an expired one without sub', { exp: START_MS / 1000 - 60, sub: undefined }, 'id_token_invalid'],
+    ['IDR-1 one for another client of another sub', { aud: 'other', sub: 'mallory' }, 'id_token_invalid'],
+    ['IDR-1 an expired one of another iss', { exp: START_MS / 1000 - 60, iss: 'https://evil.test' }, 'id_token_invalid'],
+    ['IDR-1 an expired one without iss', { exp: START_MS / 1000 - 60, iss: undefined }, 'id_token_invalid'],
+    ['IDR-4 an expired one with a wrong at_hash', { exp: START_MS / 1000 - 60, at_hash: 'x' }, 'id_token_invalid'],
   ])('%s is refused', async (_, claims, code) => {
     const { server, client } = setUpOAuth();
     const before = aToken({ claims: { ...CLAIMS, auth_time: 1 } });
@@ -668,12 +675,51 @@ describe('processRefresh', () => {
     ['IDR-2 another auth_time', { auth_time: 2 }],
     ['IDR-3 a nonce where the login had none', { nonce: 'x' }],
     ['IDR-3 azp where the login had none', { azp: 'spa' }],
+    ['IDR-3 another azp', { azp: 'other' }],
+    ['IDR-1 another aud', { aud: 'other' }],
+    ['IDR-1 a further aud', { aud: ['spa', 'other'], azp: 'spa' }],
+    ['IDR-1 no aud', { aud: undefined }],
+    ['IDR-2 auth_time null', { auth_time: null }],
+    ['TM-3 one that has expired by our clock', { exp: START_MS / 1000 - 60 }],
+    ['TM-3 one that is issued in the future', { iat: START_MS / 1000 + 60 }],
+    ['TM-3 one that is not valid before later', { nbf: START_MS / 1000 + 60 }],
+    ['IDR-4 no exp', { exp: undefined }],
   ])('%s: the tokens are taken, the ID token is not', async (_, claims) => {
     const { server, client } = setUpOAuth();
     const before = aToken({ claims: { ...CLAIMS, auth_time: 1 } });
     const id_token = await server.idToken({ ...claims, name: 'another' });
     const token = await client.processRefresh(before, answerOf({ ...next, id_token }));
     expect([token.accessToken, token.idToken, token.claims]).toEqual(['new-access', before.idToken, before.claims]);
+  });
+
+  it.each<[string, { key?: true; header?: Record<string, string>; idTokenSigningAlgs?: string[] }]>([
+    ['signed by another key', { key: true }],
+    ['with an algorithm that was not asked for', { idTokenSigningAlgs: ['ES256'] }],
+    ['of another type', { header: { typ: 'at+jwt' } }],
+  ])('IDR-4 JWT-5 an expired ID token is refused, too, where it is %s', async (_, { key, header, ...options }) => {
+    const { server, client } = setUpOAuth(options);
+    const { privateKey } = await generateKeyPair('RS256');
+    const id_token = await server.idToken({ exp: START_MS / 1000 - 60 }, { ...(header && { header }), ...(key && { key: privateKey }) });
+    expect(await refusal(client.processRefresh(login, answerOf({ ...next, id_token })))).toMatchObject({ code: 'id_token_invalid' });
+  });
+
+  it('IDR-6 an expired ID token is judged later where the keys cannot be had', async () => {
+    const { server, client } = setUpOAuth();
+    const id_token = await server.idToken({ exp: START_MS / 1000 - 60 });
+    server.plan('jwks', json({}, { status: 503 }));
+    expect(await refusal(client.processRefresh(login, answerOf({ ...next, id_token })))).toMatchObject({ class: 'transient' });
+    expect(await client.processRefresh(login, answerOf({ ...next, id_token }))).toMatchObject({
+      accessToken: 'new-access',
+      idToken: 'old-id',
+    });
+  });
+
+  it('TM-3 a login without an ID token takes no expired one, and its tokens', async () => {
+    const { server, client } = setUpOAuth();
+    const { idToken: _, ...plain } = { ...login, accessToken: 'a', refreshToken: 'r', claims: null, idToken: undefined };
+    const id_token = await server.idToken({ exp: START_MS / 1000 - 60 });
+    const token = await client.processRefresh(aToken({ ...plain, idToken: undefined }), answerOf({ ...next, id_token }));
+    expect(token).toMatchObject({ accessToken: 'new-access', claims: null, idToken: undefined });
   });
 
   it('IDR-4 an ID token signed by nobody we know is refused', async () => {

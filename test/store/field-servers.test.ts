@@ -33,9 +33,15 @@ describe('IDR-2 IDR-3 a refreshed ID token of another login takes no session awa
     ['authentik: nonce null in a refreshed ID token', { nonce: null }],
     ['nonce empty', { nonce: '' }],
     ['azp appears after an upgrade of the server', { azp: 'spa' }],
+    ['auth_time null', { auth_time: null }],
+    ['another azp', { azp: 'other' }],
+    ['a further audience', { aud: ['spa', 'api'] }],
+    ['a device clock a minute slow, where the server shows no Date', { iat: Math.floor(Date.now() / 1000) + 361 }],
+    ['a device clock ten minutes fast', { iat: Math.floor(Date.now() / 1000) - 600, exp: Math.floor(Date.now() / 1000) - 300 }],
   ])('%s', async (_n, claims) => {
     const c = await expired({}, good({}, claims));
-    await outcome(c.accessToken());
+    expect(await outcome(c.accessToken())).toBe('ok:at2');
+    expect(c.token?.refreshToken).toBe('rt2');
     expect({ left: (await w.store.allIDs()).length, revoked: w.as.count('/revoke') }).toEqual({ left: 1, revoked: 0 });
   });
 });
