@@ -7,6 +7,7 @@
 import { isPlainObject, parseJson } from '../credential/data.js';
 import { CredentialError, ProtocolError } from '../errors.js';
 import type { Platform } from '../platform/platform.js';
+import { errorOf, isUnavailable } from './token-response.js';
 import { METADATA_LIMITS, send } from './transport.js';
 
 const FRESH_MS = 10 * 60_000;
@@ -40,9 +41,16 @@ export function createKeySet(platform: Platform, jwksUri: () => Promise<string>,
     return knows(current, keyId) || platform.monotonicNow() - lookedAgainAt < COOLDOWN_MS ? current : undefined;
   };
   const fetchKeys = async (): Promise<Fetched> => {
-    const { status, text } = await send(platform, await jwksUri(), { headers: { accept: 'application/json' } }, METADATA_LIMITS, issuer);
-    if (status === 429 || status >= 500)
-      throw new CredentialError('server_unavailable', `The key set could not be read (status ${status}).`, { issuer, status });
+    const exchange = await send(platform, await jwksUri(), { headers: { accept: 'application/json' } }, METADATA_LIMITS, issuer);
+    const { status, text } = exchange;
+    if (isUnavailable(status)) {
+      const { retryAfterMs } = errorOf(exchange, issuer);
+      throw new CredentialError('server_unavailable', `The key set could not be read (status ${status}).`, {
+        issuer,
+        status,
+        retryAfterMs,
+      });
+    }
     if (status !== 200)
       throw new ProtocolError('response_invalid', `No key set: status ${status}.`, { issuer, status, class: 'transient' });
     return (current = { ...keysOf(text, issuer), at: platform.monotonicNow() });

@@ -21,7 +21,7 @@ import { createJudge } from './judge.js';
 import { createKeySet } from './key-set.js';
 import { asPassing } from './passing.js';
 import { secretsIn } from './redaction.js';
-import { assertJsonType, errorOf, isSuccess, parseTokenResponse, type TokenResponse } from './token-response.js';
+import { assertJsonType, errorOf, isSuccess, isUnavailable, parseTokenResponse, type TokenResponse } from './token-response.js';
 import { isLocalhost, isSecureUrl } from './secure-url.js';
 import {
   CALL_LIMITS,
@@ -79,29 +79,34 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
     exchanging((seen) => oauth.discoveryRequest(new URL(issuer), { ...http(METADATA_LIMITS, seen), algorithm }));
 
   /** The document of OpenID Connect, or that of OAuth alone (DISC-2). `isPassing`: what is missing now may be there later. */
-  async function found(): Promise<Pick<Exchange, 'status' | 'text'> & { readonly isPassing: boolean }> {
-    const { status, text } = await asked('oidc');
-    const isPage = status === 200 && parseJson(text) === undefined; // of a hotel's network, perhaps, that asks for its own sign-in
-    if (status !== 404 && !isPage) return { status, text, isPassing: false };
+  async function found(): Promise<Exchange & { readonly isPassing: boolean }> {
+    const first = await asked('oidc');
+    const isPage = first.status === 200 && parseJson(first.text) === undefined; // of a hotel's network, perhaps, that asks for its own sign-in
+    if (first.status !== 404 && !isPage) return { ...first, isPassing: false };
     try {
       const other = await asked('oauth2');
-      const tells = other.status === 200 || other.status === 429 || other.status >= 500;
-      return tells ? { ...other, isPassing: isPage } : { status, text, isPassing: isPage };
+      const tells = other.status === 200 || isUnavailable(other.status);
+      return { ...(tells ? other : first), isPassing: isPage };
     } catch {
-      return { status, text, isPassing: true }; // nobody knows what is there
+      return { ...first, isPassing: true }; // nobody knows what is there
     }
   }
 
   async function discover(): Promise<oauth.AuthorizationServer> {
-    const { status, text, isPassing } = await found();
-    if (status === 429 || status >= 500) {
-      throw new CredentialError('server_unavailable', `The discovery document could not be read (status ${status}).`, { issuer, status });
-    }
+    const { isPassing, ...exchange } = await found();
+    const { status, text } = exchange;
     if (status !== 200) {
+      const { retryAfterMs, class: errorClass } = errorOf(exchange, issuer);
+      if (isUnavailable(status))
+        throw new CredentialError('server_unavailable', `The discovery document could not be read (status ${status}).`, {
+          issuer,
+          status,
+          retryAfterMs,
+        });
       throw new CredentialError('discovery_failed', `No discovery document at this issuer (status ${status}). Check the issuer URL.`, {
         issuer,
         status,
-        ...(isPassing && { class: 'transient' }),
+        ...((isPassing || errorClass === 'transient') && { class: 'transient' }), // a page is a firewall's, perhaps
       });
     }
     const as = parseJson(text);

@@ -30,6 +30,14 @@ export interface TokenResponse {
   readonly scope: string | undefined;
 }
 
+/** Statuses after which nothing was done. */
+const UNAVAILABLE: readonly number[] = [408, 425, 429, 503];
+
+/** True for statuses that pass, of a request that changes nothing. */
+export function isUnavailable(status: number): boolean {
+  return UNAVAILABLE.includes(status) || status >= 500;
+}
+
 /**
  * The error an answer other than 200 means, by its own JSON and status, never by its texts (6749-9).
  */
@@ -45,7 +53,7 @@ export function errorOf(
 ): CredentialError {
   const waitMs = clampedRetryAfter(headers.get('retry-after'), serverTime);
   const details = { issuer, status, ...(waitMs !== undefined && { retryAfterMs: waitMs }) };
-  if ([408, 425, 429, 503].includes(status)) {
+  if (UNAVAILABLE.includes(status)) {
     return new CredentialError('server_unavailable', `The authorization server is not available (status ${status}).`, details);
   }
   const body = status < 500 ? parseJson(text) : undefined;

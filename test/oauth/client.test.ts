@@ -216,6 +216,10 @@ describe('discovery', () => {
     ['503', json({}, { status: 503 }), 'server_unavailable', 'transient'],
     ['500', json({}, { status: 500 }), 'server_unavailable', 'transient'],
     ['429', json({}, { status: 429 }), 'server_unavailable', 'transient'],
+    ['408', json({}, { status: 408 }), 'server_unavailable', 'transient'],
+    ['425', json({}, { status: 425 }), 'server_unavailable', 'transient'],
+    ['a firewall’s 403', new Response('<html>', { status: 403 }), 'discovery_failed', 'transient'],
+    ['a gateway’s 404', new Response('default backend - 404', { status: 404 }), 'discovery_failed', 'transient'],
     ['a redirect', new Response(null, { status: 302, headers: { location: 'https://evil.test' } }), 'unexpected_redirect', 'configuration'],
     ['HTML', new Response('<html>'), 'discovery_failed', 'transient'],
     ['a list', json([]), 'discovery_failed', 'configuration'],
@@ -235,6 +239,12 @@ describe('discovery', () => {
     server.plan('discovery', answer as Response);
     expect(await refusal(client.metadata())).toMatchObject({ code, class: errorClass, issuer: server.issuer });
     expect((await client.metadata()).issuer).toBe(server.issuer); // and the next caller asks anew
+  });
+
+  it.each([429, 503])('E6 a discovery that is answered with %d says how long to wait', async (status) => {
+    const { server, client } = setUpOAuth();
+    server.plan('discovery', json({}, { status, headers: { 'retry-after': '60' } }));
+    expect(await refusal(client.metadata())).toMatchObject({ code: 'server_unavailable', retryAfterMs: 60_000 });
   });
 
   it('E10 a discovery that fails is told by an error of the same class as any other request', async () => {
