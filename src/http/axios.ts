@@ -18,7 +18,7 @@ import { createAttachmentPolicy, type Attachment, type AttachmentOptions } from 
 import { isReplayable } from './bodies.js';
 import type { StoreOfCredentials } from './choice.js';
 import { isCredentialHeader, MAX_HOPS } from './redirects.js';
-import { createResourceMatcher } from './resources.js';
+import { anchored, createResourceMatcher } from './resources.js';
 
 /** A request interceptor. */
 export type CredentialsInterceptor = (config: InternalAxiosRequestConfig) => InternalAxiosRequestConfig;
@@ -57,10 +57,15 @@ export function credentialsInterceptor(store: StoreOfCredentials, options: Attac
   const plain = new Axios({}); // `axios.getUri` would add what is set in `axios.defaults`, which is no part of the request
 
   const sendWith = async (given: Config['adapter'], config: Config): Promise<AxiosResponse> => {
-    const bare = changed(config, { adapter: given });
+    let bare = changed(config, { adapter: given });
     const send = getAdapter(given ?? axios.defaults.adapter, changed(bare, { env: finalUrls.watched(bare.env) }));
     const request = { url: plain.getUri(bare), method: bare.method ?? 'GET' };
     const resource = match(request);
+    if (resource) {
+      const text = plain.getUri(changed(bare, { params: undefined }));
+      const url = anchored(text, options.baseUrl?.());
+      if (url !== text) bare = changed(bare, { url, baseURL: undefined });
+    }
     if (!resource || bare.auth || bare.headers.has('Authorization')) return send(bare);
     const signal = signalOf(bare);
     const leaves: LeavesResource = (url, method) => match({ url, method }) !== resource;

@@ -9,7 +9,7 @@ import { createAttachmentPolicy, type Attachment, type AttachmentOptions, type R
 import { copyOfBody, isReplayable } from './bodies.js';
 import type { StoreOfCredentials } from './choice.js';
 import { hopOf, withoutCredentials, type Hop, type KeptHeaders, type Redirectable } from './redirects.js';
-import { isRead, type ResourceRequest } from './resources.js';
+import { anchored, isRead, type ResourceRequest } from './resources.js';
 
 /** Options of `createFetch`. */
 export interface FetchOptions extends AttachmentOptions {
@@ -73,7 +73,7 @@ export function createFetch(store: StoreOfCredentials, options: FetchOptions): t
   };
   return async (input, init) => {
     if (!policy.covers(addressee(input, init))) return send(input, init);
-    const request = outgoing(input, init);
+    const request = outgoing(isRequest(input) ? input : anchored(String(input), options.baseUrl?.()), init);
     const attachment = hasAuthorization(request.headers) ? null : await policy.attach(request, request.options).catch(abandon(request));
     if (!attachment) return send(request.input, request.init);
     const redirect = request.init.redirect ?? (isRequest(request.input) ? request.input.redirect : 'follow');
@@ -82,22 +82,23 @@ export function createFetch(store: StoreOfCredentials, options: FetchOptions): t
 }
 
 /** Where `fetch` would send to, and how. */
-function addressee(input: string | URL | Request, init: RequestInit = {}): ResourceRequest {
+function addressee(input: string | URL | Request, init?: RequestInit | null): ResourceRequest {
   const from = isRequest(input) ? input : undefined;
-  return { url: from?.url ?? (input as string | URL).toString(), method: init.method ?? from?.method ?? 'GET' };
+  return { url: from?.url ?? (input as string | URL).toString(), method: init?.method ?? from?.method ?? 'GET' };
 }
 
 /** What `fetch` would make of its arguments, taken before it returns: they are the caller's own, who may change them meanwhile. */
-function outgoing(input: string | URL | Request, given: RequestInit = {}): Outgoing {
+function outgoing(input: string | Request, init?: RequestInit | null): Outgoing {
+  const given = init ?? {}; // `fetch` takes null
   if (isRequest(given)) return outgoing(new Request(input, given)); // its members are not its own
   const from = isRequest(input) ? input : undefined;
   const { url, method } = addressee(input, given);
-  const init = copyOfInit(given);
-  const headers = copyOfHeaders(init.headers ?? from?.headers);
-  const body = init.body ?? from?.body;
-  const signal = init.signal === undefined ? from?.signal : init.signal;
+  const copy = copyOfInit(given);
+  const headers = copyOfHeaders(copy.headers ?? from?.headers);
+  const body = copy.body ?? from?.body;
+  const signal = copy.signal === undefined ? from?.signal : copy.signal;
   const mayRetry = body === undefined ? !from || isRead(method) : isReplayable(body); // Firefox does not show the body of a Request
-  return { input: from ?? url, init, url, method, headers, body, mayRetry, options: { signal, mayRetry } };
+  return { input: from ?? url, init: copy, url, method, headers, body, mayRetry, options: { signal, mayRetry } };
 }
 
 function copyOfInit(init: RequestInit): RequestInit {

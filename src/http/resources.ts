@@ -164,6 +164,15 @@ export function addressOf(text: string, baseUrl: string | undefined): string | u
   return parse(text, baseUrl)?.href.split('#', 1)[0];
 }
 
+/**
+ * The text of a covered address, made to mean the same wherever it is sent from: who sends it has a base of its own, and `/a` and `https:a`
+ * would go there.
+ */
+export function anchored(text: string, baseUrl: string | undefined): string {
+  const { href } = new URL(text, baseUrl);
+  return parse(text, undefined)?.href === href ? text : href;
+}
+
 function hasEncodedSeparator(pathname: string): boolean {
   return /%2f|%5c|%2e|\\|\/\.\.?;/i.test(pathname); // `..;` is a way up to servers that know path parameters
 }

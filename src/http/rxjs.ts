@@ -9,6 +9,7 @@ import { createAttachmentPolicy, type Attachment, type AttachmentOptions } from 
 import { isReplayable } from './bodies.js';
 import type { StoreOfCredentials } from './choice.js';
 import { createFetch, type FetchOptions } from './fetch.js';
+import { anchored } from './resources.js';
 
 /** What `createAjax` makes: an address or a configuration, as `ajax` takes them. Each subscription is a request. */
 export type Ajax = <T>(urlOrConfig: string | AjaxConfig) => Observable<AjaxResponse<T>>;
@@ -26,7 +27,9 @@ export function createAjax(store: StoreOfCredentials, options: AttachmentOptions
       // A copy: what is looked up in the list is what is sent
       const config: AjaxConfig = typeof urlOrConfig === 'string' ? { url: urlOrConfig } : { ...urlOrConfig };
       const request = { url: config.url, method: config.method ?? 'GET' };
-      if (!policy.covers(request) || hasOwn(config)) return ajax<T>(config);
+      if (!policy.covers(request)) return ajax<T>(config);
+      config.url = request.url = anchored(config.url, options.baseUrl?.());
+      if (hasOwn(config)) return ajax<T>(config);
       const mayRetry = isReplayable(config.body);
       const { progressSubscriber, tell } = lasting(config.progressSubscriber);
       const send = { ...config, ...(progressSubscriber && { progressSubscriber }) };

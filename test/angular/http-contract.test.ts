@@ -62,7 +62,7 @@ function describeHttpClient(name: string, ...features: readonly HttpFeature<Http
         }
       };
     },
-    { looksUpRedirects: false },
+    { looksUpRedirects: false, takesBaseUrl: false }, // a document has a base
   );
 }
 

@@ -36,6 +36,8 @@ export type ContractSend = (request: ContractRequest) => Promise<ContractAnswer>
 export interface ContractTraits {
   /** False where something else follows redirects and carries the token along within an origin, as in browsers. Default `true`. */
   readonly looksUpRedirects?: boolean;
+  /** False where a relative address is made absolute before the adapter sees it. Default `true`. */
+  readonly takesBaseUrl?: boolean;
 }
 
 interface SetUp extends World, Tab {
@@ -47,7 +49,7 @@ interface SetUp extends World, Tab {
 export function describeHttpAdapter(
   name: string,
   connect: (store: CredentialStore, options: AttachmentOptions) => ContractSend | Promise<ContractSend>,
-  { looksUpRedirects = true }: ContractTraits = {},
+  { looksUpRedirects = true, takesBaseUrl = true }: ContractTraits = {},
 ): void {
   describe(`HTTP adapter contract: ${name}`, () => {
     let api: Origin;
@@ -125,6 +127,19 @@ export function describeHttpAdapter(
       expect(api.seen.length + other.seen.length).toBe(5);
       [api, other].forEach(expectBare);
     });
+
+    if (takesBaseUrl) {
+      it('6750-2 a relative address on the list goes where it was looked up, and so does its token', async () => {
+        const { send, credential } = await setUp({ baseUrl: () => `${api.url}/api/` });
+        api.on('/api/orders', says('ok'));
+        api.on('/api/moved', leadsTo('/api/orders'));
+        const { host } = new URL(api.url);
+        for (const url of ['orders?q=1', '/api/orders', `//${host}/api/orders`, 'moved'])
+          expect(await send({ url })).toMatchObject({ body: 'ok' });
+        expect(api.seen[0]?.path).toBe('/api/orders?q=1');
+        expect(tokens(api)).toEqual(Array(5).fill(bearer(credential)));
+      });
+    }
 
     it('6750-2 E16 a hostile address carries no token anywhere', async () => {
       const { send } = await setUp();

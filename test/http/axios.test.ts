@@ -40,6 +40,21 @@ describe('what is attached', () => {
     expect(tokens()).toEqual([bearer(credential), undefined, bearer(credential), undefined]);
   });
 
+  it('6750-2 a path goes where `baseUrl` says it was looked up; `params` stay, and what is absolute is the adapter’s as it was given', async () => {
+    const { instance, sent } = await setUp([200], { baseUrl: () => 'https://api.example.com/' });
+    const { config } = await instance.get('orders', { baseURL: '/v1', params: { q: 1 } });
+    await instance.request(config);
+    await instance.get('orders', { baseURL: API });
+    await instance.get('/off', { baseURL: '/x' });
+    expect(sent.map((one) => [one.baseURL, one.url])).toEqual([
+      [undefined, `${API}orders`],
+      [undefined, `${API}orders`],
+      [API, 'orders'],
+      ['/x', '/off'],
+    ]);
+    expect(sent[1]?.params).toEqual({ q: 1 });
+  });
+
   it('6750-2 by the address that other interceptors leave: one that runs later changes where the token may go', async () => {
     const { store, platform } = await setUp();
     const seen: unknown[] = [];

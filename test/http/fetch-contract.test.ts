@@ -13,14 +13,18 @@ function sendBy(send: typeof fetch): ContractSend {
 
 describeHttpAdapter('fetch', (store, options) => sendBy(createFetch(store, options)));
 
-describeHttpAdapter('fetch, requests as objects', (store, options) => {
-  const send = createFetch(store, options);
-  // A body in a `Request` is a stream: one that is to be sent again is given beside it.
-  return ({ body, isReadOnce, ...request }) => {
-    const given = isReadOnce ? { body: streamOf(String(body)), duplex: 'half' } : { ...(body !== undefined && { body }) };
-    return sendBy((url, init) => send(new Request(url, init), given))(request);
-  };
-});
+describeHttpAdapter(
+  'fetch, requests as objects',
+  (store, options) => {
+    const send = createFetch(store, options);
+    // A body in a `Request` is a stream: one that is to be sent again is given beside it.
+    return ({ body, isReadOnce, ...request }) => {
+      const given = isReadOnce ? { body: streamOf(String(body)), duplex: 'half' } : { ...(body !== undefined && { body }) };
+      return sendBy((url, init) => send(new Request(url, init), given))(request);
+    };
+  },
+  { takesBaseUrl: false },
+);
 
 describeHttpAdapter(
   'fetch, redirects by the runtime',

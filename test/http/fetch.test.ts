@@ -52,6 +52,26 @@ describe('what is passed on', () => {
     expect(calls[1]?.[0]).toBe(request);
   });
 
+  it('null as second argument is none, as fetch has it', async () => {
+    const { send, calls, tokens, credential } = await setUp();
+    await send(API, null as never);
+    await send(OTHER, null as never);
+    expect(tokens()).toEqual([bearer(credential), null]);
+    expect(calls[1]?.[1]).toBe(null);
+  });
+
+  it('6750-2 an address that depends on a base is sent as it was looked up; others as they are', async () => {
+    const { send, calls } = await setUp(undefined, { baseUrl: () => API });
+    const [origin = ''] = /^https:..[^/]+/.exec(API) ?? [];
+    for (const text of ['a#b', 'https:a', '//api.example.com/v1/a']) await send(text);
+    await send('a', new Request(OTHER, { method: 'PUT' }));
+    await send(`${origin}:443/v1/../v1/a`);
+    const urls = calls.map(([input]) => (input instanceof Request ? input.url : input));
+    expect(urls).toEqual([`${API}a#b`, `${API}a`, `${API}a`, `${API}a`, `${origin}:443/v1/../v1/a`]);
+    await send('/off').catch(() => undefined);
+    expect(calls.at(-1)?.[0]).toBe('/off');
+  });
+
   it.each<[string, HeadersInit]>([
     ['an object', { AUTHORIZATION: 'Basic x' }],
     ['a list', [['authorization', 'Basic x']]],

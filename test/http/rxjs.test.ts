@@ -230,6 +230,15 @@ describe('createAjax', () => {
     expect(heard).toEqual(kinds);
   });
 
+  it('6750-2 a relative address is sent as it was looked up', async () => {
+    const { store, platform } = await signedIn();
+    const { sent, createXHR } = fakeXhr([200]);
+    const ajax = createAjax(store, { resources: [API], platform, baseUrl: () => API });
+    await firstValueFrom(ajax({ url: 'orders', createXHR }));
+    await firstValueFrom(ajax({ url: '/off', createXHR }));
+    expect(sent.map(({ url }) => url)).toEqual([`${API}orders`, '/off']);
+  });
+
   it('takes an address alone', async () => {
     const { store, platform } = await setUp();
     const ajax = createAjax(store, { resources: [API], platform });
