@@ -110,8 +110,7 @@ async function tried(send: AxiosAdapter, bare: Config, { authorization }: Attach
     beforeRedirect: (options, ...rest) => {
       const headers = options['headers'] as Record<string, unknown>;
       ledTo = String(options['href']);
-      if (leaves(ledTo, String(options['method'])))
-        for (const name of Object.keys(headers)) if (isCredentialHeader(name)) delete headers[name];
+      if (leaves(ledTo, String(options['method']))) for (const name of Object.keys(headers)) if (isForServer(name)) delete headers[name];
       isBare ||= !Object.keys(headers).some((name) => name.toLowerCase() === 'authorization');
       beforeRedirect?.(options, ...rest);
     },
@@ -135,6 +134,11 @@ async function tried(send: AxiosAdapter, bare: Config, { authorization }: Attach
     };
     return { response, result: fail, url: urlOf(response), isBare };
   }
+}
+
+/** What is for a proxy axios has just set anew for the next request. */
+function isForServer(name: string): boolean {
+  return isCredentialHeader(name) && name.toLowerCase() !== 'proxy-authorization';
 }
 
 /** What is needed to see where a redirect leads. */

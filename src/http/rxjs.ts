@@ -74,28 +74,24 @@ export interface FromFetch {
 export function createFromFetch(store: StoreOfCredentials, options: FetchOptions): FromFetch {
   const send = createFetch(store, options);
   return <T>(input: string | URL | Request, { selector, ...init }: FromFetchInit<T> = {}) =>
-    whileWanted<T | Response>((signal) => {
+    whileWanted<T | Response>((signal, end) => {
       const theirs = init.signal === undefined && typeof input === 'object' && 'signal' in input ? input.signal : init.signal;
       const response = from(send(input, { ...init, signal: theirs ? AbortSignal.any([signal, theirs]) : signal }));
-      return selector ? response.pipe(switchMap(selector)) : response;
+      // Who leaves with the answer, as `first()` does, may still read it
+      return selector ? response.pipe(switchMap(selector)) : response.pipe(tap(end));
     });
 }
 
-/** A stream with a signal that is aborted when its subscriber leaves early. */
-function whileWanted<T>(run: (signal: AbortSignal) => Observable<T>): Observable<T> {
+/** A stream with a signal that is aborted when its subscriber leaves before the end, or before the stream itself said that it is. */
+function whileWanted<T>(run: (signal: AbortSignal, end: () => void) => Observable<T>): Observable<T> {
   return new Observable((subscriber) => {
     const leaving = new AbortController();
     let isOver = false; // an answer may still be read when the stream has completed
-    const over = (): void => void (isOver = true);
-    const subscription = run(leaving.signal).subscribe({
-      next: (value) => subscriber.next(value),
-      error: (error: unknown) => (over(), subscriber.error(error)),
-      complete: () => (over(), subscriber.complete()),
-    });
-    return () => {
-      if (!isOver) leaving.abort();
-      subscription.unsubscribe();
-    };
+    const end = (): void => void (isOver = true);
+    run(leaving.signal, end)
+      .pipe(tap({ error: end, complete: end }))
+      .subscribe(subscriber);
+    return () => void (isOver || leaving.abort());
   });
 }
 

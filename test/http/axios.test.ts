@@ -3,10 +3,19 @@ import axios, { AxiosError, type AxiosAdapter, type AxiosRequestConfig, type Int
 import { credentialsInterceptor } from '../../src/http/axios.js';
 import type { AttachmentOptions } from '../../src/http/attachment.js';
 import type { Credential } from '../../src/store/credential.js';
-import { startOrigin } from '../contract/http-origins.js';
+import { startOrigin, type Answering, type Origin } from '../contract/http-origins.js';
 import { closeAll, createWorld, settle } from '../support/fixture.js';
 
-afterEach(closeAll);
+const origins: Origin[] = [];
+async function openOrigin(): Promise<Origin> {
+  const origin = await startOrigin();
+  origins.push(origin);
+  return origin;
+}
+afterEach(async () => {
+  await closeAll();
+  await Promise.all(origins.splice(0).map((origin) => origin.close()));
+});
 
 const API = 'https://api.example.com/v1/';
 const bearer = ({ token }: Credential): string => `Bearer ${token?.accessToken}`;
@@ -208,10 +217,38 @@ it('HT-3 a redirect of the caller’s own interest is told to the caller, too', 
     return headers;
   };
   expect(Object.keys(redirect(`${API}x`))).toEqual(['Authorization', 'Cookie', 'proxy-authorization', 'keep']);
-  expect(Object.keys(redirect('https://evil.test/'))).toEqual(['keep']);
-  expect(Object.keys(redirect('https://api.example.com/other'))).toEqual(['keep']);
+  // Before, axios has dropped what was there for a proxy, and has set it for the next request
+  expect(Object.keys(redirect('https://evil.test/'))).toEqual(['proxy-authorization', 'keep']);
+  expect(Object.keys(redirect('https://api.example.com/other'))).toEqual(['proxy-authorization', 'keep']);
   expect(told).toHaveLength(3);
-  expect(told[1]).toEqual({ keep: 'k' });
+  expect(told[1]).toEqual({ 'proxy-authorization': 'p', keep: 'k' });
+});
+
+it('HT-3 behind a proxy that asks for a password a redirect that leaves the resource has it, and no token', async () => {
+  const { store, platform, credential } = await setUp();
+  const proxy = await openOrigin(); // what it is asked for is an absolute address: its answers are those of the servers behind it
+  const moved = 'http://localhost/api/moved';
+  const away = 'http://127.0.0.2/away';
+  const needsPassword = (answer: Answering): Answering => {
+    return (response, one) => (one.headers['proxy-authorization'] ? answer(response, one) : void response.writeHead(407).end());
+  };
+  proxy.on(
+    moved,
+    needsPassword((response) => response.writeHead(302, { Location: away }).end()),
+  );
+  proxy.on(
+    away,
+    needsPassword((response) => response.end('ok')),
+  );
+  const { hostname, port } = new URL(proxy.url);
+  const auth = { username: 'u', password: 'p' };
+  const instance = axios.create({ adapter: 'http', proxy: { protocol: 'http', host: hostname, port: Number(port), auth } });
+  instance.interceptors.request.use(credentialsInterceptor(store, { resources: ['http://localhost/api/'], platform }));
+  expect((await instance.get(moved)).data).toBe('ok');
+  expect(proxy.seen.map(({ path, headers }) => [path, headers['authorization']])).toEqual([
+    [moved, bearer(credential)],
+    [away, undefined],
+  ]);
 });
 
 it.each([

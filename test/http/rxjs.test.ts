@@ -1,9 +1,33 @@
-import { firstValueFrom, lastValueFrom, materialize, NEVER, of, retry, Subject, toArray } from 'rxjs';
+import {
+  first,
+  firstValueFrom,
+  from,
+  lastValueFrom,
+  materialize,
+  NEVER,
+  type Observable,
+  of,
+  retry,
+  Subject,
+  switchMap,
+  take,
+  toArray,
+} from 'rxjs';
 import type { AjaxConfig, AjaxError } from 'rxjs/ajax';
 import { createAjax, createFromFetch } from '../../src/http/rxjs.js';
+import { startOrigin, type Origin } from '../contract/http-origins.js';
 import { closeAll, createWorld, settle } from '../support/fixture.js';
 
-afterEach(closeAll);
+const origins: Origin[] = [];
+async function openOrigin(): Promise<Origin> {
+  const origin = await startOrigin();
+  origins.push(origin);
+  return origin;
+}
+afterEach(async () => {
+  await closeAll();
+  await Promise.all(origins.splice(0).map((origin) => origin.close()));
+});
 
 const API = 'https://api.example.com/v1/';
 
@@ -42,6 +66,35 @@ describe('createFromFetch', () => {
     expect(answers).toHaveLength(1);
     expect(sent[0]?.signal?.aborted).toBe(false);
     expect(await answers[0]?.text()).toBe('ok');
+  });
+
+  it.each<[string, (answer$: Observable<Response>) => Observable<unknown>]>([
+    [
+      'first()',
+      (answer$) =>
+        answer$.pipe(
+          first(),
+          switchMap((response) => response.json()),
+        ),
+    ],
+    [
+      'take(1)',
+      (answer$) =>
+        answer$.pipe(
+          take(1),
+          switchMap((response) => response.json()),
+        ),
+    ],
+    ['firstValueFrom', (answer$) => from(firstValueFrom(answer$).then((response) => response.json()))],
+  ])('who leaves with the answer can read its body, which comes later: %s', async (_, read) => {
+    const { store, platform } = await signedIn();
+    const origin = await openOrigin();
+    origin.on('/slow', (response) => {
+      response.write('{"a":');
+      setTimeout(() => response.end('1}'), 50);
+    });
+    const fromFetch = createFromFetch(store, { resources: [origin.url], platform });
+    expect(await lastValueFrom(read(fromFetch(`${origin.url}/slow`)))).toEqual({ a: 1 });
   });
 
   it('with a selector unsubscribing ends the request as long as that runs', async () => {
