@@ -8,7 +8,7 @@ import type { CredentialQuery } from '../credential/query.js';
 import { MAX_TIME, nextCount, STORE_RECORD_ID, type CredentialRecord } from '../credential/record.js';
 import { withFields } from '../credential/create-token.js';
 import type { Token } from '../credential/token.js';
-import { CredentialError } from '../errors.js';
+import { CredentialError, StorageError } from '../errors.js';
 import type { OAuth2Client } from '../oauth/client.js';
 import type { Platform } from '../platform/platform.js';
 import { within } from '../storage/deadline.js';
@@ -63,7 +63,9 @@ export function createMembership(context: MembershipContext): Membership {
       await rereadWhatMatters(token);
       const isOneMore = replace === undefined && !isNeeded() && !waitingFor(token, tags) && !ledger.record(token.id);
       if (isOneMore) return add(token, tags ?? []);
-      return alone(async () => {
+      let hasBegun = false;
+      const decide = async (): Promise<string> => {
+        hasBegun = true;
         await rereadWhatMatters(token);
         const id = replace ?? waitingFor(token, tags)?.id;
         if (id === undefined) return add(token, tags ?? []);
@@ -77,6 +79,10 @@ export function createMembership(context: MembershipContext): Membership {
         if (written) return id;
         if (replace === undefined) return add(token, tags ?? []); // the one that waited was removed, or its user is back already
         throw gone();
+      };
+      return alone(decide).catch((error: unknown) => {
+        if (hasBegun || !(error instanceof StorageError)) throw error;
+        return decide(); // without the lock of a storage that is broken: two defaults can be told apart, a spent code is not had again
       });
     },
     setDefault: (id) =>
@@ -125,8 +131,13 @@ export function createMembership(context: MembershipContext): Membership {
     },
   };
 
-  /** Where others write, too, messages may have been lost: is this the epoch, is the store empty, who waits for this user? */
+  /** What cannot be read is as it is known: a token whose code is spent must not be lost for it (RF-15). */
   async function rereadWhatMatters(token: Token): Promise<void> {
+    await inTrouble(() => rereadNow(token), undefined);
+  }
+
+  /** Where others write, too, messages may have been lost: is this the epoch, is the store empty, who waits for this user? */
+  async function rereadNow(token: Token): Promise<void> {
     const { defaultId, ids } = loop.snapshot();
     const ofUser = ofSameUser(token).filter((id) => ledger.record(id)?.state === 'active');
     const wanted = new Set([STORE_RECORD_ID, ...ofUser, ...(defaultId === null ? [] : [defaultId])]);
@@ -197,9 +208,22 @@ export function createMembership(context: MembershipContext): Membership {
 
   /** A tombstone may be what says that nobody is the default. Before its place is taken the store record says so: nothing is promoted. */
   async function keepNobody(id: string): Promise<void> {
-    const claim = isTombstone(id) ? (ledger.record(id)?.defaultClaim ?? 0) : 0;
+    const claim = claimOfTombstone(id);
     if (claim <= ledger.book.store.nullClaim) return;
     await writing.updateStore((current) => ({ ...current, nullClaim: Math.max(current.nullClaim, claim) }));
+  }
+
+  function claimOfTombstone(id: string): number {
+    return isTombstone(id) ? (ledger.record(id)?.defaultClaim ?? 0) : 0;
+  }
+
+  /** The claim of a new record. Where the store record cannot be written it is one above all that are known, or that of the tombstone it is put over. */
+  async function claimFor(id: string): Promise<number> {
+    if (isNeeded()) return inTrouble(reserveClaim, claimed().topClaim);
+    return inTrouble(async () => {
+      await keepNobody(id);
+      return 0;
+    }, claimOfTombstone(id));
   }
 
   function isTombstone(id: string): boolean {
@@ -214,10 +238,9 @@ export function createMembership(context: MembershipContext): Membership {
       generation: 1,
       epoch: ledger.book.store.epoch,
       storedAt: Math.min(Math.max(platform.now(), (credentials.at(-1)?.storedAt ?? -Infinity) + 1), MAX_TIME),
-      defaultClaim: isNeeded() ? await reserveClaim() : 0,
+      defaultClaim: await claimFor(token.id),
       tags,
     });
-    if (draft.defaultClaim === 0) await keepNobody(token.id);
     const written = isTombstone(token.id)
       ? await writing.update(
           token.id,
@@ -252,5 +275,15 @@ export function createMembership(context: MembershipContext): Membership {
   /** By the index of subjects first: each has few credentials, however many there are. */
   function ofSameUser({ claims, context: { issuer, clientId } }: Token): readonly string[] {
     return claims === null ? [] : find({ sub: claims.sub, issuer, clientId });
+  }
+}
+
+/** What is asked, or what it is taken for where the storage fails. */
+async function inTrouble<T>(ask: () => Promise<T>, otherwise: T): Promise<T> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (error instanceof StorageError) return otherwise;
+    throw error;
   }
 }

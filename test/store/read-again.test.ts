@@ -1,0 +1,95 @@
+// A reading that fails is made up for: what it would have said is not lost, and what was not read is not trusted.
+import { memoryStorage } from '../../src/storage/memory/index.js';
+import type { CredentialStorage } from '../../src/storage/storage.js';
+import type { DiskCall } from '../support/fake-disk.js';
+import { closeAll, codeOf, createWorld, inTime } from '../support/fixture.js';
+
+afterEach(closeAll);
+
+const isReading = ({ method }: DiskCall): boolean => method === 'read' || method === 'readAll';
+
+describe('RF-15 a sign-in while storage cannot be read', () => {
+  it.each([
+    ['into an empty store', false],
+    ['beside another', true],
+  ])('is stored, and stays: %s', async (_, isSecond) => {
+    const world = createWorld();
+    const { store } = await world.openTab();
+    const before = isSecond ? [(await store.store(world.authority.signIn())).id] : [];
+    const mend = world.disk.fail(isReading);
+    const credential = await store.store(world.authority.signIn({ sub: 'bob' }));
+    expect(store.snapshot()).toMatchObject({ ids: [...before, credential.id], defaultId: before[0] ?? credential.id, durable: true });
+    mend();
+    expect((await world.openTab()).store.snapshot()).toMatchObject(store.snapshot());
+  });
+
+  it('nor written is kept in memory, said so, and written when it can be', async () => {
+    const world = createWorld();
+    const { store, events } = await world.openTab();
+    const alice = await store.store(world.authority.signIn());
+    await store.setDefault(null);
+    const mend = world.disk.fail(({ method }) => method !== 'close');
+    const bob = await store.store(world.authority.signIn({ sub: 'bob' }));
+    expect(store.snapshot()).toMatchObject({ ids: [alice.id, bob.id], defaultId: null, durable: false });
+    expect(events).toContainEqual(expect.objectContaining({ type: 'not_durable', code: 'storage_failed' }));
+    mend();
+    await world.browser.advance(60_000);
+    expect(world.disk.record(bob.id)).toMatchObject({ state: 'active' });
+  });
+
+  it('that takes the place of a user who must sign in again takes it', async () => {
+    const world = createWorld();
+    const { store } = await world.openTab();
+    const credential = await store.store(world.authority.signIn());
+    world.authority.forget(credential.token?.refreshToken);
+    expect(await codeOf(credential.refresh())).toBe('needs_sign_in');
+    const mend = world.disk.fail(({ method }) => method !== 'close');
+    expect(await store.store(world.authority.signIn())).toBe(credential);
+    expect(credential.status.token).toBe('valid');
+    mend();
+    await world.browser.advance(60_000);
+    expect(world.disk.record(credential.id)).toMatchObject({ state: 'active' });
+  });
+
+  it('nor its lock be had goes on without it', async () => {
+    const world = createWorld();
+    const storage: CredentialStorage = memoryStorage();
+    const { store } = await world.openTab({ storage });
+    storage.withLock = storage.read = storage.readAll = storage.write = () => Promise.reject(new Error('gone'));
+    const { id } = await store.store(world.authority.signIn());
+    expect(store.snapshot()).toMatchObject({ ids: [id], defaultId: id, durable: false });
+  });
+
+  it('for hanging is bounded: it is kept in memory', async () => {
+    const world = createWorld();
+    const { store } = await world.openTab();
+    await store.store(world.authority.signIn());
+    world.disk.hold(({ method }) => method !== 'close');
+    const bob = await inTime(world.browser, store.store(world.authority.signIn({ sub: 'bob' })), 120_000);
+    expect(store.snapshot()).toMatchObject({ durable: false });
+    expect(bob.status.token).toBe('valid');
+  });
+
+  it('promotes nobody in the place of a removed default whose id is stored again', async () => {
+    const world = createWorld();
+    const { store } = await world.openTab();
+    await store.store(world.authority.signIn());
+    const bob = await store.store(world.authority.signIn({ sub: 'bob', id: 'bob' }));
+    await store.setDefault(bob);
+    await bob.remove();
+    const mend = world.disk.fail(({ id }) => id === '@store');
+    await store.store(world.authority.signIn({ sub: 'bob', id: 'bob' }));
+    expect(store.snapshot().defaultId).toBe('bob'); // it was before, and no other may be
+    mend();
+    expect((await world.openTab()).store.snapshot().defaultId).toBe('bob');
+  });
+
+  it('says that a credential to replace is unknown, or cannot be looked for', async () => {
+    const world = createWorld();
+    const { store } = await world.openTab();
+    const token = world.authority.signIn();
+    expect(await codeOf(store.store(token, { replace: 'unknown' }))).toBe('credential_removed');
+    world.disk.fail(isReading);
+    expect(await codeOf(store.store(token, { replace: 'unknown' }))).toBe('storage_failed');
+  });
+});
