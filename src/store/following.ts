@@ -191,20 +191,25 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
     turns,
     reread,
     reload: async () => {
+      const before = new Map([...ledger.entries()].map(({ id, record }) => [id, record]));
       const entries = await ledger.readAll();
       await turns.withLock(STORE_RECORD_ID, rereadStore);
-      const found = new Set<string>();
-      const facts: StorageFact[] = [];
+      const changed = new Map<string, Parsed>();
       for (const { id, value } of entries) {
-        found.add(id);
         const revision = revisionOf(value);
         const isKnown = revision === ledger.entry(id)?.storedRevision && !(revision !== undefined && isLastCount(revision));
-        if (id === STORE_RECORD_ID || isKnown) continue;
-        facts.push(...judge(id, await parsedAndOpen(id, value)));
+        if (id !== STORE_RECORD_ID && !isKnown) changed.set(id, await parsedAndOpen(id, value));
       }
-      tell(facts, 'elsewhere');
-      // What is missing may have been written meanwhile: only a reading of its own can tell.
-      for (const { id, record } of [...ledger.entries()]) if (!found.has(id) && record.state !== 'removed') await reread(id);
+      // Of what became known or was forgotten since the reading began, and of what is missing, which may have been written meanwhile, only a
+      // reading of its own can tell. What is left is judged and told in one step, so that nobody tells of the same record in between.
+      const found = new Set(entries.map(({ id }) => id));
+      const unsure = new Set([...changed.keys()].filter((id) => ledger.record(id) !== before.get(id)));
+      for (const { id, record } of ledger.entries()) if (!found.has(id) && record.state !== 'removed') unsure.add(id);
+      tell(
+        [...changed].flatMap(([id, parsed]) => (unsure.has(id) ? [] : judge(id, parsed))),
+        'elsewhere',
+      );
+      for (const id of unsure) await reread(id);
     },
     forgetAll: () =>
       tell(

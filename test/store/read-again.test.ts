@@ -2,7 +2,7 @@
 import { memoryStorage } from '../../src/storage/memory/index.js';
 import type { CredentialStorage } from '../../src/storage/storage.js';
 import type { DiskCall } from '../support/fake-disk.js';
-import { closeAll, codeOf, createWorld, inTime } from '../support/fixture.js';
+import { closeAll, codeOf, createWorld, inTime, settle } from '../support/fixture.js';
 
 afterEach(closeAll);
 
@@ -55,7 +55,8 @@ describe('RF-15 a sign-in while storage cannot be read', () => {
     const world = createWorld();
     const storage: CredentialStorage = memoryStorage();
     const { store } = await world.openTab({ storage });
-    storage.withLock = storage.read = storage.readAll = storage.write = () => Promise.reject(new Error('gone'));
+    const broken = (): Promise<never> => Promise.reject(new Error('gone'));
+    Object.assign(storage, { withLock: broken, read: broken, readAll: broken, write: broken });
     const { id } = await store.store(world.authority.signIn());
     expect(store.snapshot()).toMatchObject({ ids: [id], defaultId: id, durable: false });
   });
@@ -91,5 +92,65 @@ describe('RF-15 a sign-in while storage cannot be read', () => {
     expect(await codeOf(store.store(token, { replace: 'unknown' }))).toBe('credential_removed');
     world.disk.fail(isReading);
     expect(await codeOf(store.store(token, { replace: 'unknown' }))).toBe('storage_failed');
+  });
+});
+
+describe('E12 E60 RF-13 a sign-out while another tab reads everything again', () => {
+  it.each([
+    ['and whose record was removed, since the disk was full', true],
+    ['and whose tombstone was written', false],
+  ])('%s stays one, and nothing else is heard', async (_, isFull) => {
+    const world = createWorld();
+    const [a, b] = [await world.openTab(), await world.openTab()];
+    const mine = await a.store.store(world.authority.signIn());
+    await settle();
+    b.newEvents();
+    const gate = world.disk.hold(({ method }) => method === 'readAll', 'after');
+    b.platform.emit('visible');
+    await gate.reached; // it has what was stored before the sign-out
+    if (isFull) world.disk.fail(({ method, record }) => method === 'write' && record?.['state'] === 'removed');
+    await mine.remove();
+    await settle();
+    gate.open();
+    await settle();
+    expect(b.store.snapshot()).toMatchObject({ ids: [], defaultId: null });
+    expect(b.newEvents()).toEqual(['token_removed', 'default_changed']);
+  });
+
+  it('is told once, and in order, where the reading waits for a key to be opened', async () => {
+    const world = createWorld();
+    let open = (): void => undefined;
+    const opening = new Promise<void>((resolve) => (open = resolve));
+    const storage = (): CredentialStorage => ({
+      ...world.disk.storage(),
+      unseal: async (record) => {
+        await opening;
+        const { sealed } = (record as unknown as { readonly secrets: { readonly sealed: string } }).secrets;
+        return { ...record, secrets: JSON.parse(sealed) as unknown };
+      },
+    });
+    const seal = (id: string): void => {
+      const record = world.disk.record(id);
+      world.disk.records.delete(id); // it is the last that is read
+      world.disk.records.set(id, { ...record, secrets: { sealed: JSON.stringify(record['secrets']) } });
+    };
+    const [a, b] = [await world.openTab({ storage: storage() }), await world.openTab({ storage: storage() })];
+    const other = await a.store.store(world.authority.signIn({ sub: 'bob' }));
+    await settle();
+    world.browser.setDelivery(0);
+    const mine = await a.store.store(world.authority.signIn());
+    await other.refresh();
+    seal(other.id);
+    b.newEvents();
+    b.platform.emit('visible');
+    await settle();
+    world.browser.setDelivery(1);
+    await mine.remove();
+    await settle();
+    open();
+    await settle();
+    expect(b.store.snapshot().ids).toEqual([other.id]);
+    expect(b.newEvents()).toEqual(['token_replaced']);
+    expect((await b.store.with(other.id))?.token?.accessToken).toBe(other.token?.accessToken);
   });
 });
