@@ -16,6 +16,7 @@ import type { OAuth2Client } from '../oauth/client.js';
 import type { Platform } from '../platform/platform.js';
 import type { CredentialStorage } from '../storage/storage.js';
 import { authorize } from './authorize.js';
+import { createCatchingUp, FIRST_RETRY_MS, LAST_RETRY_MS } from './catching-up.js';
 import { createClock } from './clock.js';
 import { gone, type AccessTokenOptions, type Credential, type CredentialContext } from './credential.js';
 import { tombstoneOf } from './drafts.js';
@@ -33,9 +34,6 @@ import { signOut, type SignOutOptions, type SignOutResult } from './sign-out.js'
 import { accessTokenFor, renewedOrHeld, type ValidTokenContext } from './valid-token.js';
 import { createWriting } from './writing.js';
 
-/** How long after a failed write the next try comes, in milliseconds; doubled up to the last. */
-const FIRST_RETRY_MS = 1_000;
-const LAST_RETRY_MS = 30_000;
 /** How often tombstones that are due are looked for; the first time at the start. */
 const SWEEP_MS = 6 * 60 * 60_000;
 
@@ -126,11 +124,9 @@ export function createLiving(context: LivingContext): Living {
   const lookup = createLookup();
   const find = (query: CredentialQuery): readonly string[] => lookup.ids(compileQuery(query), loop.snapshot().credentials);
   const membership = createMembership({ ...parts, find });
-  let catchingUp: Promise<void> | undefined;
   let retryDelayMs = FIRST_RETRY_MS;
   let closed = false;
   let sweepsAt = platform.monotonicNow() + SWEEP_MS;
-  let sleptAgain = false;
   let frozen = false; // a page that is frozen in the middle of a reading keeps others from writing
 
   const waiters = new Map<string, Set<Waiter>>();
@@ -182,6 +178,7 @@ export function createLiving(context: LivingContext): Living {
   const validToken: ValidTokenContext = { credentials: context.credentials, platform, renew: renewed };
   const onWake = (): void => {
     void retry();
+    catchingUp.retry();
     const renew = (id: string, minValidityMs: number): Promise<unknown> => context.running(refresher.refresh(id, { minValidityMs }));
     renewal.run(renew, (id) => clock.consider(lookup.get(id)));
     if (platform.monotonicNow() < sweepsAt) return;
@@ -191,24 +188,19 @@ export function createLiving(context: LivingContext): Living {
   const clock = createClock({ platform, loop, ledger, onWake, dueInMs: (credential) => renewal.dueInMs(credential) });
   /** What is in memory may be used as long as the clock ticks and nothing is being caught up with. */
   const trustMemory = (): void => {
-    if (!closed) trust.until = catchingUp || frozen || context.isClosing() ? -Infinity : clock.overdueAt();
+    if (!closed) trust.until = catchingUp.isBehind() || frozen || context.isClosing() ? -Infinity : clock.overdueAt();
   };
-  const readAgain = async (): Promise<void> => {
-    do {
-      sleptAgain = false;
-      await following.reload().catch(() => undefined); // the next reading tells
-    } while (sleptAgain);
-  };
-  const catchUp = (slept: boolean): Promise<void> => {
-    sleptAgain ||= slept; // what is being read was read before
-    catchingUp ??= readAgain().finally(() => {
-      catchingUp = undefined;
+  const catchingUp = createCatchingUp({
+    following,
+    platform,
+    isStill: () => closed || frozen || context.isClosing(),
+    wakeWithin: (ms) => clock.within(ms),
+    onChange: trustMemory,
+    onCaughtUp: () => {
       clock.check();
       trustMemory();
-    });
-    trustMemory();
-    return catchingUp;
-  };
+    },
+  });
   const retry = async (): Promise<void> => {
     if (!writing.isWaiting()) return;
     await context.running(writing.retry().catch(() => undefined)); // it waits on
@@ -290,7 +282,8 @@ export function createLiving(context: LivingContext): Living {
       const known = id === STORE_RECORD_ID ? ledger.book.store.revision : ledger.entry(id)?.storedRevision;
       const isGone = ledger.record(id)?.state === 'removed'; // stored anew, it counts from the beginning
       if (!isGone && known !== undefined && typeof revision === 'number' && revision <= known && !isLastCount(known)) return;
-      void (writing.isWaiting(id) ? retry() : following.reread(id)).catch(() => undefined);
+      if (writing.isWaiting(id)) void retry();
+      else catchingUp.one(id);
     },
     reread: (id) => following.reread(id),
     tidy: async () => {
@@ -307,14 +300,14 @@ export function createLiving(context: LivingContext): Living {
       const slept = frozen || platform.now() > clock.overdueAt();
       frozen = false;
       clock.check();
-      void catchUp(slept);
+      catchingUp.all(slept);
     },
     caughtUp: () => {
       const slept = frozen;
       frozen = false;
-      if (slept) void catchUp(slept); // asked something, so it runs again
-      if (!closed && platform.now() > clock.overdueAt()) void catchUp(false);
-      return catchingUp;
+      if (slept) catchingUp.all(slept); // asked something, so it runs again
+      if (!closed && platform.now() > clock.overdueAt()) catchingUp.all(false);
+      return catchingUp.caughtUp();
     },
     hurry: () => refresher.hurry(),
     flush: () => writing.retry().catch(() => undefined),

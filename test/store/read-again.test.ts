@@ -154,3 +154,87 @@ describe('E12 E60 RF-13 a sign-out while another tab reads everything again', ()
     expect((await b.store.with(other.id))?.token?.accessToken).toBe(other.token?.accessToken);
   });
 });
+
+describe('E45 a sign-out elsewhere whose record could not be read when a tab heard of it', () => {
+  /** Two tabs; the second one has a token at hand and fails to read its end. */
+  async function withMissedEnd(isMissed: (call: DiskCall) => boolean) {
+    const world = createWorld();
+    const [a, b] = [await world.openTab(), await world.openTab()];
+    const mine = await a.store.store(world.authority.signIn());
+    await settle();
+    const theirs = (await b.store.with(mine.id))!;
+    await theirs.accessToken(); // at hand from now on
+    const mend = world.disk.fail(isMissed);
+    b.newEvents();
+    return { world, a, b, mine, theirs, mend };
+  }
+
+  it('is found by the next question', async () => {
+    const { mine, theirs, mend } = await withMissedEnd(isReading);
+    await mine.remove();
+    await settle();
+    mend();
+    await expect(theirs.accessToken()).rejects.toMatchObject({ code: 'credential_removed' });
+  });
+
+  it('is found without a question, after a second, and one record is read for it', async () => {
+    const { world, b, mine, mend } = await withMissedEnd(isReading);
+    await mine.remove();
+    await settle();
+    mend();
+    const before = world.disk.calls.length;
+    expect(b.store.snapshot().ids).toEqual([mine.id]);
+    await world.browser.advance(1_000);
+    expect(b.newEvents()).toEqual(['token_removed', 'default_changed']);
+    expect(world.disk.calls.slice(before)).toEqual([{ method: 'read', id: mine.id }]);
+  });
+
+  it('is found when everything that could not be read at a wake can be', async () => {
+    const { world, b, mine, theirs, mend } = await withMissedEnd(({ method }) => method === 'readAll');
+    world.browser.setDelivery(0);
+    await mine.remove();
+    b.platform.emit('visible');
+    expect(await theirs.accessToken()).toBe(theirs.token?.accessToken); // it is all there is
+    mend();
+    await world.browser.advance(2_000);
+    expect(b.newEvents()).toEqual(['token_removed', 'default_changed']);
+    await expect(theirs.accessToken()).rejects.toMatchObject({ code: 'credential_removed' });
+  });
+
+  it('RF-15 is looked for after 1, 2, 4 … 30 s, and what is known is in use meanwhile', async () => {
+    const { world, b, mine, theirs, mend } = await withMissedEnd(isReading);
+    await mine.remove();
+    await settle();
+    const before = world.disk.calls.length;
+    await world.browser.advance(91_000);
+    expect(world.disk.calls.slice(before).filter(isReading)).toHaveLength(7);
+    expect(await theirs.accessToken()).toBe(theirs.token?.accessToken);
+    mend();
+    await world.browser.advance(30_000);
+    expect(b.newEvents().slice(-2)).toEqual(['token_removed', 'default_changed']);
+    const calm = world.disk.calls.length;
+    await world.browser.advance(120_000);
+    expect(world.disk.calls).toHaveLength(calm);
+  });
+
+  it('RF-15 holds no question for longer than two seconds where the storage hangs', async () => {
+    const { world, mine, theirs } = await withMissedEnd(isReading);
+    await mine.remove();
+    await settle();
+    world.disk.hold(isReading);
+    const token = theirs.token?.accessToken;
+    expect(await inTime(world.browser, theirs.accessToken(), 2_100)).toBe(token);
+    expect(await inTime(world.browser, theirs.accessToken(), 100)).toBe(token);
+  });
+
+  it('E62 costs others no reading, and no more than one a second where questions come without end', async () => {
+    const { world, a, b, mine, theirs } = await withMissedEnd(({ id }) => id === 'bad');
+    world.browser.forge('app:records', { id: 'bad', generation: 1, revision: 1 });
+    await settle();
+    const before = world.disk.calls.length;
+    for (let asked = 0; asked < 100; asked++) expect(await theirs.accessToken()).toBe(mine.token?.accessToken);
+    expect(world.disk.calls.slice(before).map(({ id }) => id)).toEqual(['bad']);
+    await a.store.close();
+    await b.store.close();
+  });
+});
