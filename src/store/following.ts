@@ -11,6 +11,7 @@ import {
   isLastCount,
   isOpen,
   isSealedText,
+  NEW_STORE_RECORD,
   parseRecord,
   parseStoreRecord,
   STORE_RECORD_ID,
@@ -53,6 +54,11 @@ function isClaimChange(before: CredentialRecord | undefined, after: CredentialRe
   return after.defaultClaim !== (before?.defaultClaim ?? 0) || (after.defaultClaim > 0 && after.state !== before?.state);
 }
 
+/** True for what is left here of a record that is not stored any more. */
+function isPhantom({ record, storedRevision }: Entry): boolean {
+  return record.state === 'removed' && storedRevision === 0;
+}
+
 /** Notes that what waited in memory is stored by now; nothing else has changed. */
 function stored(entry: Entry | undefined, { revision }: CredentialRecord, storedRevision: number): readonly StorageFact[] {
   if (entry?.record.revision === revision) entry.storedRevision = Math.max(entry.storedRevision, storedRevision);
@@ -88,19 +94,32 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
   const { book, keep, quarantine, settled, read, unsealed } = ledger;
   const turns = inProcessLocks();
   let claimsChanged = false;
+  const ranks = new Map<string, number>(); // by id: claims in the order in which they were learned of
+  let learned = 0;
+  const strange = new Set<string>(); // ids under which a record of an earlier epoch was found
 
+  /**
+   * The records whose claim counts. What vanished keeps its claim: nothing is promoted in the place of a default. But who claims later in one storage has
+   * the higher claim: if one was stored, and learned of, after the last that is known of what vanished, that vanished with the whole storage.
+   */
+  const claimants = (): readonly CredentialRecord[] => {
+    const entries = [...book.claimants].map((id) => ledger.entry(id)).filter((entry) => entry !== undefined);
+    const rankOf = ({ id }: Entry): number => ranks.get(id) ?? 0;
+    const isLater = (one: Entry, than: Entry): boolean =>
+      one.record.state !== 'removed' && one.record.storedAt > than.record.changedAt && rankOf(one) > rankOf(than);
+    return entries.filter((entry) => !isPhantom(entry) || !entries.some((one) => isLater(one, entry))).map(({ record }) => record);
+  };
   const tell: Following['tell'] = (facts, origin) => {
-    const id = claimsChanged
-      ? defaultIdOf(
-          [...book.claimants].map((id) => ledger.record(id)).filter((record) => record !== undefined),
-          book.store,
-          book.lostClaims.values(),
-        )
-      : book.defaultId;
+    const id = claimsChanged ? defaultIdOf(claimants(), book.store, book.lostClaims.values()) : book.defaultId;
     const change: readonly StorageFact[] = id === book.defaultId ? [] : [{ type: 'default_changed', id }];
     claimsChanged = false;
     book.defaultId = id;
     loop.dispatch([...facts, ...change], origin);
+  };
+  const noteClaim = (before: CredentialRecord | undefined, after: CredentialRecord): void => {
+    if (!isClaimChange(before, after)) return;
+    claimsChanged = true;
+    if (after.state !== 'removed') ranks.set(after.id, ++learned);
   };
   const learn: Following['learn'] = (after, storedRevision) => {
     const { id, generation, state } = after;
@@ -117,7 +136,7 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
     const gone: readonly StorageFact[] =
       relation === 'older' && before ? [{ type: 'token_removed', id, generation: before.generation }] : [];
     keep(seen, storedRevision).unreadable = staysUnreadable ? after : undefined;
-    claimsChanged ||= isClaimChange(before, after);
+    noteClaim(before, after);
     return fact ? [...gone, fact] : gone;
   };
   /** What changes when a record is known to be gone. What is left here keeps its claim: nothing is promoted in the place of a default. */
@@ -127,8 +146,8 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
     if (!before) return [];
     keep({ ...before, state: 'removed', secrets: null, claims: null, tags: [], revision: 0, generation: 0 }, 0).unreadable = undefined;
     const isDurable = settled(id);
-    if (before.state === 'removed') return isDurable; // a tombstone that somebody swept
     claimsChanged = true;
+    if (before.state === 'removed') return isDurable; // a tombstone that somebody swept
     return [{ type: 'token_removed', id, generation: before.generation + 1 }, ...isDurable];
   };
   const judge = (id: string, parsed: Parsed): readonly StorageFact[] => {
@@ -168,6 +187,7 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
     const value = await read((storage) => storage.read(id));
     const parsed = await parsedAndOpen(id, value);
     if (wasRefused) setBack(ledger.entry(id), parsed);
+    if (parsed && 'epoch' in parsed && parsed.epoch < book.store.epoch) strange.add(id);
     tell(judge(id, parsed), origin);
     return ledger.entry(id);
   };
@@ -180,37 +200,69 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
     for (const one of lost) dropped(one as OpenRecord);
     return value;
   };
-  const reread: Following['reread'] = (id) =>
+  const rereadOne = (id: string): Promise<CredentialRecord | undefined> =>
     turns.withLock(id, async () => {
       if (id !== STORE_RECORD_ID) return (await rereadNow(id, 'elsewhere'))?.record;
       await rereadStore();
       return undefined;
     });
+  /** What is stored for the store, where that is less than is known; an old reading, or another storage. */
+  const behind = (value: unknown): StoreRecord | undefined => {
+    const found = value === undefined || value === null ? NEW_STORE_RECORD : parseStoreRecord(value);
+    return found && found.revision < book.store.revision ? found : undefined;
+  };
+  /** True if nothing is left of what was stored: all that is there was stored after all that is gone. */
+  const isRefilled = (before: ReadonlyMap<string, Entry>): boolean => {
+    const isLeft = ({ id }: Entry): boolean => (ledger.entry(id)?.storedRevision ?? 0) > 0;
+    const known = [...before.values()].filter(({ storedRevision }) => storedRevision > 0);
+    const gone = known.filter((entry) => !isLeft(entry));
+    const newest = gone.reduce((latest, { record }) => Math.max(latest, record.storedAt), gone.length > 0 ? -Infinity : Infinity);
+    return known.every((entry) => !isLeft(entry) || entry.record.storedAt > newest);
+  };
+  /** Forgets what was counted in a storage that was emptied, once a second reading says so. */
+  const beginAnew = (found: ReadonlySet<string>): Promise<boolean> =>
+    turns.withLock(STORE_RECORD_ID, async () => {
+      const next = behind(await rereadStore());
+      if (!next) return false;
+      for (const entry of [...ledger.entries()]) if (isPhantom(entry) && !book.waiting.has(entry.id)) ledger.drop(entry.id);
+      for (const id of [...book.lostClaims.keys()]) if (!found.has(id)) book.lostClaims.delete(id);
+      book.store = next;
+      book.topClaim = Math.max(next.topClaim, next.nullClaim);
+      for (const { record } of ledger.entries()) book.topClaim = Math.max(book.topClaim, record.defaultClaim);
+      return (claimsChanged = true);
+    });
+  const reload = async (): Promise<void> => {
+    const before = new Map([...ledger.entries()].map((entry) => [entry.id, { ...entry }]));
+    const entries = await ledger.readAll();
+    const isBehind = behind(await turns.withLock(STORE_RECORD_ID, rereadStore)) !== undefined;
+    const changed = new Map<string, Parsed>();
+    for (const { id, value } of entries) {
+      const revision = revisionOf(value);
+      const isKnown = revision === ledger.entry(id)?.storedRevision && !(revision !== undefined && isLastCount(revision));
+      if (id !== STORE_RECORD_ID && !isKnown) changed.set(id, await parsedAndOpen(id, value));
+    }
+    // Of what became known or was forgotten since the reading began, and of what is missing, which may have been written meanwhile, only a
+    // reading of its own can tell. What is left is judged and told in one step, so that nobody tells of the same record in between.
+    const found = new Set(entries.map(({ id }) => id));
+    const unsure = new Set([...changed.keys()].filter((id) => ledger.record(id) !== before.get(id)?.record));
+    for (const entry of ledger.entries()) if (!found.has(entry.id) && !isPhantom(entry)) unsure.add(entry.id);
+    tell(
+      [...changed].flatMap(([id, parsed]) => (unsure.has(id) ? [] : judge(id, parsed))),
+      'elsewhere',
+    );
+    for (const id of unsure) await rereadOne(id);
+    if (isBehind && isRefilled(before) && (await beginAnew(found))) await reload();
+  };
 
   return {
     turns,
-    reread,
-    reload: async () => {
-      const before = new Map([...ledger.entries()].map(({ id, record }) => [id, record]));
-      const entries = await ledger.readAll();
-      await turns.withLock(STORE_RECORD_ID, rereadStore);
-      const changed = new Map<string, Parsed>();
-      for (const { id, value } of entries) {
-        const revision = revisionOf(value);
-        const isKnown = revision === ledger.entry(id)?.storedRevision && !(revision !== undefined && isLastCount(revision));
-        if (id !== STORE_RECORD_ID && !isKnown) changed.set(id, await parsedAndOpen(id, value));
-      }
-      // Of what became known or was forgotten since the reading began, and of what is missing, which may have been written meanwhile, only a
-      // reading of its own can tell. What is left is judged and told in one step, so that nobody tells of the same record in between.
-      const found = new Set(entries.map(({ id }) => id));
-      const unsure = new Set([...changed.keys()].filter((id) => ledger.record(id) !== before.get(id)));
-      for (const { id, record } of ledger.entries()) if (!found.has(id) && record.state !== 'removed') unsure.add(id);
-      tell(
-        [...changed].flatMap(([id, parsed]) => (unsure.has(id) ? [] : judge(id, parsed))),
-        'elsewhere',
-      );
-      for (const id of unsure) await reread(id);
+    reread: async (id) => {
+      const record = await rereadOne(id);
+      if (!strange.delete(id)) return record;
+      await reload(); // left of a clear, or the first of a storage that was emptied
+      return ledger.record(id);
     },
+    reload,
     forgetAll: () =>
       tell(
         [...ledger.entries()].flatMap(({ id }) => forget(id)),
