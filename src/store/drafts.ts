@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { nextCount, RECORD_VERSION, recordFieldsOf, type CredentialRecord, type OpenRecord } from '../credential/record.js';
+import { isOpen, nextCount, RECORD_VERSION, recordFieldsOf, type CredentialRecord, type OpenRecord } from '../credential/record.js';
 import type { Token } from '../credential/token.js';
+import type { OAuth2Client } from '../oauth/client.js';
 import type { RecordDraft } from './writing.js';
 
 /** A new record of a token. */
@@ -62,4 +63,12 @@ export function finished({ staged: _, intent, ...record }: OpenRecord, holder: s
 /** True if the record says that this refresh is under way. */
 export function isOf({ state, intent }: CredentialRecord, me: string | undefined): boolean {
   return state === 'active' && intent !== undefined && intent.holder === me;
+}
+
+/** Says whether anything renews the token without the user, which is seen while nothing is sealed, by who knows the client. */
+export function judged(draft: RecordDraft, client: OAuth2Client | undefined): RecordDraft {
+  if (!client || !isOpen(draft)) return draft;
+  const { renewable: _, ...record } = draft;
+  const isRenewable = client.renew !== undefined || record.staged !== undefined || record.secrets?.refreshToken !== undefined;
+  return isRenewable || record.state !== 'active' ? record : { ...record, renewable: false };
 }

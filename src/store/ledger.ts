@@ -57,6 +57,14 @@ export interface Entry {
   asking: Promise<string> | undefined;
 }
 
+/** What a record that waits to be written was made of. */
+export interface Base {
+  /** That storage had when the first write failed. */
+  readonly generation: number;
+  /** What is stored with one of these is older than what waits. */
+  readonly refreshTokens: ReadonlySet<string>;
+}
+
 /** What concerns all records. */
 export interface Book {
   store: StoreRecord;
@@ -72,8 +80,8 @@ export interface Book {
   readonly quarantined: Map<string, string>;
   /** The claims of what a start could not read: nobody is promoted in the place of a default that may be among them. */
   readonly lostClaims: Map<string, number>;
-  /** By id of a record that waits to be written (RF-15): the generation that storage had when the first write failed. */
-  readonly waiting: Map<string, number>;
+  /** By id of a record that waits to be written (RF-15). */
+  readonly waiting: Map<string, Base>;
   /** True if the storage keeps what it takes. */
   isDurable: boolean;
 }

@@ -178,7 +178,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
   };
 
   const usable = async (): Promise<OpenRecord | 'needs_sign_in' | 'gone'> => {
-    await following.reread(id);
+    await writing.reread(id);
     const known = ledger.record(id);
     if (known?.state === 'needs_sign_in') return known.state;
     if (known?.state !== 'active') return 'gone';
@@ -251,7 +251,8 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
       return written ? 'written' : 'overtaken';
     } catch (error) {
       // A session must not end because the disk is full (RF-15); but nothing is sent of which nobody has looked whether it is spent.
-      if (error instanceof StorageError) return isUnread ? 'overtaken' : 'unwritten';
+      // Where others wrote first, and nobody can read what, it may be.
+      if (error instanceof StorageError && (isUnread || error.code !== 'storage_conflict')) return isUnread ? 'overtaken' : 'unwritten';
       throw error;
     }
   };

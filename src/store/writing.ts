@@ -17,9 +17,11 @@ import {
 import { StorageError, type CredentialError } from '../errors.js';
 import type { OAuth2Client } from '../oauth/client.js';
 import type { Platform } from '../platform/platform.js';
+import { revisionOf } from '../storage/storage.js';
+import { judged } from './drafts.js';
 import { storedForm, withHeld } from './held.js';
 import type { Following } from './following.js';
-import { holdsTheSame, type Entry, type Ledger } from './ledger.js';
+import { holdsTheSame, type Base, type Entry, type Ledger } from './ledger.js';
 
 const MAX_TRIES = 20;
 
@@ -54,6 +56,8 @@ export interface Writing {
   sweep(isDue: (record: CredentialRecord | null) => boolean, isTold?: boolean): Promise<void>;
   /** Tries again to write what could not be written. */
   retry(): Promise<void>;
+  /** Reads one record again; another token that was stored meanwhile counts also where a record waits to be written. */
+  reread(id: string): Promise<void>;
   /** Forgets that anything waits to be written. */
   giveUp(): void;
   /** True if something, or this record, waits to be written. */
@@ -90,30 +94,36 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
   };
   /** In memory until it can be written: what a server gave once it does not give again. */
   const kept = (record: CredentialRecord, over: number, { code, message }: CredentialError): CredentialRecord => {
-    if (!waiting.has(record.id)) waiting.set(record.id, over === 0 ? 0 : (ledger.record(record.id)?.generation ?? 0));
+    const before = ledger.record(record.id);
+    waiting.set(record.id, madeOf(before, waiting.get(record.id)?.generation ?? (over === 0 ? 0 : (before?.generation ?? 0))));
     const facts = learn(record, over);
     tell(waiting.has(record.id) ? [...facts, { type: 'not_durable', code, message }] : facts, 'here'); // else of an earlier epoch
     return record;
   };
-  /** Says whether anything renews the token without the user, which is seen while nothing is sealed, by who knows the client. */
-  const judged = (draft: RecordDraft): RecordDraft => {
-    const client = clientOf(draft);
-    if (!client || !isOpen(draft)) return draft;
-    const { renewable: _, ...record } = draft;
-    const isRenewable = client.renew !== undefined || record.staged !== undefined || record.secrets?.refreshToken !== undefined;
-    return isRenewable || record.state !== 'active' ? record : { ...record, renewable: false };
+  /** What a record that waits is made of by now. */
+  const madeOf = (record: CredentialRecord | undefined, generation: number): Base => {
+    const refreshTokens = new Set(record && waiting.get(record.id)?.refreshTokens);
+    const own = tokenIn(record);
+    if (own !== undefined) refreshTokens.add(own);
+    return { generation, refreshTokens };
   };
-  /** Commits one record and folds what the write means. */
+  /** Commits one record and folds what the write means; `unread`: others wrote first, and what they wrote cannot be read now. */
   const commit = async (
     draft: RecordDraft,
     entry: Entry | undefined,
     { keep, isQuiet }: ChangeOptions,
+    unread?: StorageError,
   ): Promise<CredentialRecord | 'again' | null> => {
     const over = entry?.storedRevision ?? 0;
     const before = entry?.record;
     const revision = nextCount(Math.max(over, entry?.record.revision ?? 0));
-    const record: CredentialRecord = Object.freeze({ ...judged(asStored(draft, entry)), revision, changedAt: platform.now() });
+    const record: CredentialRecord = Object.freeze({
+      ...judged(asStored(draft, entry), clientOf(draft)),
+      revision,
+      changedAt: platform.now(),
+    });
     try {
+      if (unread) throw unread;
       // What only says that something is under way means nothing after a loss of power; a token that waits means everything.
       const isPassing = isQuiet && !waiting.has(record.id);
       return (await put(record, over, isPassing)) ? written(record, record.revision, isQuiet) : null;
@@ -142,6 +152,7 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
     options: ChangeOptions = {},
   ): Promise<CredentialRecord | null> =>
     turns.withLock(id, async () => {
+      let unread: StorageError | undefined;
       for (let tries = 0; tries < MAX_TRIES; tries++) {
         const entry = ledger.entry(id) ?? (await rereadNow(id, 'elsewhere'));
         if (!entry) return null;
@@ -150,26 +161,43 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
         // the one before must not be written over that.
         const draft = change(entry.record);
         if (!draft) return null;
-        const record = await commit(draft, entry, options);
+        const record = await commit(draft, entry, options, unread);
         if (record === 'again') continue;
         if (record) return record;
-        await rereadNow(id, 'elsewhere', true);
-        // A damaged record keeps nobody signed in: it makes room for the end of the session.
-        const isEnd = draft.state === 'removed' || draft.state === 'revoking';
-        if (isEnd && ledger.book.quarantined.has(id) && (await write((storage) => storage.remove(id, 'any')))) entry.storedRevision = 0;
-        if (waiting.has(id)) await settle(id);
+        unread = await catchUp(draft, entry);
       }
       throw new StorageError('storage_conflict', 'The record is written by others faster than it can be read; try again.');
     });
+
+  /** Reads what others wrote first; resolves with why it cannot be read. */
+  const catchUp = async ({ state }: RecordDraft, entry: Entry): Promise<StorageError | undefined> => {
+    const { id } = entry;
+    try {
+      await rereadNow(id, 'elsewhere', true);
+      // A damaged record keeps nobody signed in: it makes room for the end of the session.
+      const isEnd = state === 'removed' || state === 'revoking';
+      if (isEnd && ledger.book.quarantined.has(id) && (await write((storage) => storage.remove(id, 'any')))) entry.storedRevision = 0;
+      if (waiting.has(id)) await settle(id);
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error;
+      return new StorageError('storage_conflict', `Others wrote first, and it cannot be read what: ${error.message}`);
+    }
+  };
 
   /** One more try for a record that waits; what others wrote meanwhile decides. Runs in the record's turn. */
   const settle = async (id: string): Promise<void> => {
     const entry = ledger.entry(id);
     if (!entry) return tell(settled(id), 'here');
-    const { record, storedRevision } = entry;
-    if (await put(record, storedRevision)) return void written(record);
+    if (await put(entry.record, entry.storedRevision)) return void written(entry.record);
+    return merge(entry, true);
+  };
+  /** What counts of what is stored and what waits; where that cannot be written either, it is what waits from now on. */
+  const merge = async ({ id, record, storedRevision }: Entry, wasRefused: boolean): Promise<void> => {
     const value = await read((storage) => storage.read(id));
-    if (value === undefined || value === null) {
+    const isGone = value === undefined || value === null;
+    if (!wasRefused && (isGone || revisionOf(value) === storedRevision)) return;
+    if (isGone) {
       tell(settled(id), 'here');
       if (isOpen(record)) dropped(record);
       return void (await rereadNow(id, 'elsewhere'));
@@ -177,8 +205,11 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
     const stored = parseRecord(value, id);
     if ('corrupt' in stored) throw new StorageError('storage_failed', 'What is stored under the id cannot be read.');
     const next = (await isOurs(stored, record)) ? record : await mergedWith(stored, record);
-    if (next === record || (await put(next, stored.revision))) return void written(next);
-    return settle(id);
+    const isPut = next === record || (await put(next, stored.revision).catch(() => undefined));
+    if (isPut) return void written(next);
+    if (isPut === false) return settle(id);
+    waiting.set(id, madeOf(record, stored.generation));
+    tell(learn(next, stored.revision), 'here');
   };
   /** What is to be stored where others have written before what waits could be. */
   const mergedWith = async (stored: CredentialRecord, record: CredentialRecord): Promise<CredentialRecord> => {
@@ -190,16 +221,25 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
         return { ...record, defaultClaim, revision, generation: Math.max(nextCount(stored.generation), record.generation) };
       if (record.state === 'revoking') return { ...stored, state: 'revoking', revision };
     }
-    // The token is the one before ours, so only tags or the default changed: ours goes on top.
-    if (stored.state === 'active' && stored.generation === waiting.get(record.id)) {
-      const intent = stored.intent && { ...stored.intent, generation: record.generation }; // somebody may have sent the token before ours
-      return { ...record, tags, defaultClaim, revision, ...(intent && { intent }) };
+    const opened = await unsealed(stored).catch(() => stored);
+    // The token is one that ours was made of, so only tags, the default or an access token that was revoked changed: ours goes on top (RF-5).
+    if (stored.state === 'active' && isBefore(opened, record)) {
+      const isRaised = stored.generation !== waiting.get(record.id)?.generation;
+      const generation = isRaised ? Math.max(record.generation, nextCount(stored.generation)) : record.generation;
+      const intent = stored.intent && { ...stored.intent, generation }; // somebody may have sent the token before ours
+      return { ...record, tags, defaultClaim, revision, generation, ...(intent && { intent }) };
     }
     // Another token, or a sign-out: that counts, ours is dropped. Its generation goes above ours, or it would look like an old one.
     if (stored.state !== 'active' && isOpen(record)) dropped(record);
-    const opened = await unsealed(stored).catch(() => stored);
     const generation = isOpen(opened) ? Math.max(stored.generation, nextCount(record.generation)) : stored.generation;
     return { ...withHeld(undefined, opened, refreshOnly), generation, revision };
+  };
+  /** True if what is stored is what our record was made of. */
+  const isBefore = (stored: CredentialRecord, record: CredentialRecord): boolean => {
+    const base = waiting.get(record.id);
+    const theirs = tokenIn(stored);
+    const isOlder = theirs !== undefined && theirs !== tokenIn(record) && base?.refreshTokens.has(theirs) === true;
+    return isOlder || stored.generation === base?.generation;
   };
   const isOurs = async (stored: CredentialRecord, record: CredentialRecord): Promise<boolean> => {
     if (stored.revision !== record.revision || stored.changedAt !== record.changedAt || stored.generation !== record.generation)
@@ -258,9 +298,19 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
       await Promise.allSettled(tries);
       await Promise.all(tries);
     },
+    reread: (id) =>
+      turns.withLock(id, async () => {
+        const entry = waiting.has(id) && ledger.entry(id);
+        if (entry) await merge(entry, false);
+        else await rereadNow(id, 'elsewhere');
+      }),
     giveUp: () => tell([...waiting.keys()].flatMap(settled), 'here'),
     isWaiting: (id) => (id === undefined ? waiting.size > 0 : waiting.has(id)),
   };
+}
+
+function tokenIn(record: CredentialRecord | undefined): string | undefined {
+  return record && isOpen(record) ? record.secrets?.refreshToken : undefined;
 }
 
 const isAny = (_: CredentialRecord): _ is CredentialRecord => true;
