@@ -67,14 +67,16 @@ function stored(entry: Entry | undefined, { revision }: CredentialRecord, stored
 
 /**
  * How a reading stands to what was known. `anew`: the same id was stored again after its tombstone was swept, and counts from the
- * beginning; `older`: storage was set back behind our knowledge, and what it holds counts.
+ * beginning; `older`: storage was set back behind our knowledge, and what it holds counts; or another credential was stored under the id
+ * after a removal that was not heard of.
  */
 function relationOf(before: CredentialRecord | undefined, after: CredentialRecord): 'later' | 'overtaken' | 'anew' | 'older' {
   if (!before) return 'later';
   const wasRemoved = before.state === 'removed';
   if (wasRemoved && after.state !== 'removed' && after.storedAt !== before.storedAt) return 'anew';
   if (after.revision <= before.revision && !isLastCount(after.revision)) return 'overtaken';
-  return !wasRemoved && after.generation < before.generation ? 'older' : 'later';
+  if (wasRemoved) return 'later';
+  return after.generation < before.generation || after.storedAt !== before.storedAt ? 'older' : 'later';
 }
 
 /**

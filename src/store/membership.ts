@@ -14,7 +14,7 @@ import type { Platform } from '../platform/platform.js';
 import { within } from '../storage/deadline.js';
 import type { CredentialStorage } from '../storage/storage.js';
 import { gone } from './credential.js';
-import { newDraft, replacementOf } from './drafts.js';
+import { newDraft, replacementOf, tombstoneOf } from './drafts.js';
 import type { Following } from './following.js';
 import type { Ledger } from './ledger.js';
 import type { StoreLocks } from './store-locks.js';
@@ -26,6 +26,8 @@ const CLEARING_MS = 5_000;
 /** How long a storage is swept at most, in milliseconds: others wait for the lock. */
 const SWEEPING_MS = 15_000;
 const TOMBSTONE_LIFE_MS = 24 * 60 * 60_000;
+/** So many of one user are read again before one more of hers is stored (E68). */
+const MOST_REREAD = 8;
 
 /** What membership needs of the store around it. */
 export interface MembershipContext {
@@ -106,10 +108,7 @@ export function createMembership(context: MembershipContext): Membership {
           await writing.sweep((record) => record === null || isLast); // what no one can read is forgotten, too
           if (isLast) following.forgetAll();
         } catch {
-          await writing.sweep(() => true, true); // a full disk takes no new epoch, but it lets go of records
-          writing.giveUp();
-          following.forgetAll();
-          await following.reload();
+          await clearOneByOne();
         }
         await within(platform, CLEARING_MS, '', (async () => storageOf().sweep?.())()).catch(() => undefined); // keys that nobody needs: the next start finds them
       }),
@@ -131,6 +130,26 @@ export function createMembership(context: MembershipContext): Membership {
     },
   };
 
+  /** A full disk takes no new epoch, but it lets go of records. One that lets go of nothing signs everybody out here, and later there. */
+  async function clearOneByOne(): Promise<void> {
+    try {
+      await writing.sweep(() => true, true);
+    } catch {
+      const known = [...ledger.entries()].filter(({ record }) => record.state !== 'removed');
+      const ended = known.map(({ id }) =>
+        writing.update(id, (current) => (current.state === 'removed' ? null : tombstoneOf(current)), { keep: true }),
+      );
+      await Promise.all(ended);
+      throw new StorageError(
+        'storage_failed',
+        'Everything is forgotten here, but storage may still hold it: what is known is removed later; clear again.',
+      );
+    }
+    writing.giveUp();
+    following.forgetAll();
+    await following.reload();
+  }
+
   /** What cannot be read is as it is known: a token whose code is spent must not be lost for it (RF-15). */
   async function rereadWhatMatters(token: Token): Promise<void> {
     await inTrouble(() => rereadNow(token), undefined);
@@ -139,7 +158,9 @@ export function createMembership(context: MembershipContext): Membership {
   /** Where others write, too, messages may have been lost: is this the epoch, is the store empty, who waits for this user? */
   async function rereadNow(token: Token): Promise<void> {
     const { defaultId, ids } = loop.snapshot();
-    const ofUser = ofSameUser(token).filter((id) => ledger.record(id)?.state === 'active');
+    const ofUser = ofSameUser(token)
+      .filter((id) => ledger.record(id)?.state === 'active')
+      .slice(0, MOST_REREAD);
     const wanted = new Set([STORE_RECORD_ID, ...ofUser, ...(defaultId === null ? [] : [defaultId])]);
     await Promise.all([...wanted].map((id) => following.reread(id))); // after a clear elsewhere a record must not be of the epoch before
     if (loop.snapshot().defaultId !== null || ids.length === 0) {
@@ -233,11 +254,12 @@ export function createMembership(context: MembershipContext): Membership {
 
   /** A new record, or one over the tombstone of the same id. */
   async function add(token: Token, tags: readonly string[]): Promise<string> {
-    const { credentials } = loop.snapshot();
+    // After all that are there, and after the one whose id it takes: by that others tell them apart.
+    const latest = Math.max(loop.snapshot().credentials.at(-1)?.storedAt ?? -Infinity, ledger.record(token.id)?.storedAt ?? -Infinity);
     const draft = newDraft(token, {
       generation: 1,
       epoch: ledger.book.store.epoch,
-      storedAt: Math.min(Math.max(platform.now(), (credentials.at(-1)?.storedAt ?? -Infinity) + 1), MAX_TIME),
+      storedAt: Math.min(Math.max(platform.now(), latest + 1), MAX_TIME),
       defaultClaim: await claimFor(token.id),
       tags,
     });
