@@ -87,6 +87,9 @@ const PAUSES_OF_OLD_MS = PAUSES_MS.slice(0, 12);
  */
 const DAY_MS = 86_400_000;
 
+/** Far from where + 1 changes nothing. A count stays at it: what is written is always believed, and the stamps still tell two writes apart. */
+const LAST_COUNT = 1e15;
+
 /** A storage over items that may be old; coherent all the same. */
 export function coordinated({ namespace, area, items, fleeting, session, platform }: CoordinationOptions): CredentialStorage {
   const entries = database({ name: `${namespace}:${area}`, durability: 'relaxed', platform });
@@ -149,7 +152,7 @@ export function coordinated({ namespace, area, items, fleeting, session, platfor
   };
   /** Cookies may be shared by hosts, of which each has entries of its own: there a first count is higher than any before, like a clock. */
   const nextAfter = ({ copy, entry }: Found): Omit<Copy, 'value'> & Entry => ({
-    count: Math.max(copy?.count ?? 0, entry?.count ?? 0, fleeting && !copy ? platform.now() : 0) + 1,
+    count: Math.min(Math.max(copy?.count ?? 0, entry?.count ?? 0, fleeting && !copy ? platform.now() : 0) + 1, LAST_COUNT),
     stamp: randomText(platform, 9),
     at: platform.now(),
   });
@@ -265,7 +268,7 @@ function entryOf(value: unknown): Entry | undefined {
 function isStamped(value: unknown): value is { readonly count: number; readonly stamp: string } {
   if (typeof value !== 'object' || value === null || !('count' in value) || !('stamp' in value)) return false;
   const { count, stamp } = value;
-  return typeof stamp === 'string' && typeof count === 'number' && Math.abs(count) < 1e15; // far from where + 1 changes nothing
+  return typeof stamp === 'string' && typeof count === 'number' && Math.abs(count) <= LAST_COUNT;
 }
 
 function pairOf(id: string, entry: Entry | undefined): readonly (readonly [string, Entry])[] {

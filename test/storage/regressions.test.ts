@@ -412,3 +412,41 @@ describe('watchers', () => {
     await storage.close();
   });
 });
+
+describe('coordinated items whose counter is at its end', () => {
+  const LAST = 1e15;
+  const cases = [LAST - 2, LAST - 1, LAST].flatMap((last) => [true, false].map((isKnown) => [last, isKnown] as const));
+  it.each(cases)(
+    'E62 RF-2 from %j on (known to IndexedDB: %j) no acknowledged write is lost, and what was removed stays so',
+    async (last, isKnown) => {
+      const items = new Map<string, string>();
+      const shelf = {
+        getItem: (key: string) => items.get(key),
+        setItem: (key: string, text: string) => items.set(key, text),
+        removeItem: (key: string) => items.delete(key),
+        keys: () => items.keys(),
+      };
+      const tab = () => keyValueStorage(shelf, { namespace, reach: 'origin', coherent: false, platform: tabPlatform(pageWith({})) });
+      const [a, b] = [tab(), tab()];
+      await a.open();
+      items.set(`${namespace}:record:one`, JSON.stringify({ count: last, stamp: 'z', value: rec(1) }));
+      if (isKnown) {
+        const db = await madeDatabase(`${namespace}:items`, 1, () => undefined);
+        const put = db.transaction('records', 'readwrite').objectStore('records').put({ count: last, stamp: 'z', at: Date.now() }, 'one');
+        await new Promise((resolve) => put.transaction?.addEventListener('complete', resolve));
+        db.close();
+      }
+      for (let revision = 1; revision < 5; revision++) {
+        const [one, other] = revision % 2 ? [a, b] : [b, a];
+        expect(await one.write(rec(revision + 1), revision)).toBe(true);
+        expect(await other.read('one')).toEqual(rec(revision + 1));
+        expect(await other.readAll()).toEqual([{ id: 'one', value: rec(revision + 1) }]);
+      }
+      expect(await a.remove('one', 5)).toBe(true);
+      expect([await b.read('one'), await b.write(rec(6), 5)]).toEqual([undefined, false]);
+      expect(await b.write(rec(1), 'absent')).toBe(true);
+      expect(await a.read('one')).toEqual(rec(1));
+      await Promise.all([a.close(), b.close()]);
+    },
+  );
+});
