@@ -1,5 +1,5 @@
 // What reviewers broke once, storage by storage.
-import { mkdirSync, readdirSync, renameSync, symlinkSync, chmodSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, symlinkSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import localforage from 'localforage';
 import { inProcessLocks } from '../../src/platform/in-process-locks';
@@ -449,4 +449,52 @@ describe('coordinated items whose counter is at its end', () => {
       await Promise.all([a.close(), b.close()]);
     },
   );
+});
+
+describe('fileStorage: what a crash left locked, and cannot be removed', () => {
+  const leave = (folder: string, name: string): string => {
+    const path = join(recordsIn(folder), 'locks', name);
+    mkdirSync(path, { mode: 0o700 });
+    const old = new Date(Date.now() - 3 * DAY);
+    utimesSync(path, old, old);
+    return path;
+  };
+  const [first, second] = ['r-a@99999999.1-1.0000000000000000.1.1', 'r-b@99999999.1-1.0000000000000000.1.2'];
+
+  it.each(['EROFS', 'EACCES', 'EPERM'])(
+    'CLI-2 keeps nobody from reading (%s), nor what can be removed from being removed',
+    async (code) => {
+      const folder = newFolder();
+      const before = fileStorage({ folder });
+      await before.open();
+      await before.write(rec(1), 'absent');
+      await before.close();
+      const [stuck, loose] = [leave(folder, first), leave(folder, second)];
+      const files = hooked((call, path) => {
+        if (call === 'rm' && path === stuck) throw systemError(code);
+      });
+      const storage = createFileStorage({ folder, namespace: 'rx-credentials', platform: defaultPlatform() }, { files });
+      await storage.open();
+      expect(await storage.readAll()).toEqual([{ id: 'one', value: rec(1) }]);
+      expect(await storage.write(rec(2), 1)).toBe(true);
+      expect([existsSync(stuck), existsSync(loose)]).toEqual([true, false]);
+      await storage.close();
+    },
+  );
+
+  it('CLI-2 on a medium that is read-only by now records are read, and a write says what is wrong', async () => {
+    const folder = newFolder();
+    const before = fileStorage({ folder });
+    await before.open();
+    await before.write(rec(1), 'absent');
+    await before.close();
+    leave(folder, first);
+    const files = hooked((call, path) => {
+      if (/^(rm|rmdir|rename|utimes)$/.test(call) || (call === 'mkdir' && !existsSync(path))) throw systemError('EROFS');
+    });
+    const storage = createFileStorage({ folder, namespace: 'rx-credentials', platform: defaultPlatform() }, { files });
+    expect(await storage.read('one')).toEqual(rec(1));
+    expect(await outcome(storage.write(rec(2), 1))).toBe('StorageError storage_failed');
+    await storage.close();
+  });
 });

@@ -59,7 +59,7 @@ export function createFileStorage(
     isKnown = true;
     // The same after closing and opening again: it knows which locks it holds
     locks ??= folderLocks({ files, folder: place.locks, me: await identify(files), platform, timing });
-    await locks.sweep();
+    await locks.sweep().catch(() => undefined); // on a medium that is read-only by now records can still be read
     return { place, locks, records: recordFiles(files, place, locks) };
   };
   /** Runs on the open storage; errors of the system become ours. A folder that is gone is looked for the next time, and made anew if `makes`. */

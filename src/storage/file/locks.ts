@@ -33,7 +33,7 @@ export interface FolderLocks {
    * @param goOn is called before each time of waiting; what it throws ends that, and is thrown
    */
   hold<T>(lock: string, make: (entry: string) => Promise<unknown>, run: (entry: string) => Promise<T>, goOn: () => void): Promise<T>;
-  /** Removes what processes that are gone left behind. */
+  /** Removes what processes that are gone left behind, as far as it can be removed. */
   sweep(): Promise<void>;
 }
 
@@ -146,14 +146,16 @@ export function folderLocks({ files, folder, me, platform, timing }: FolderLocks
     },
     sweep: async () => {
       const isSilent = (): Promise<boolean> => Promise.resolve(false); // nobody has looked for long enough
-      for (const entry of await files.readdir(folder, { withFileTypes: true })) {
-        const { name } = entry;
-        if (!entry.isDirectory() || !/^[rl]-/.test(name)) continue; // none of ours; a link is not followed
+      const sweepOne = async (name: string): Promise<void> => {
         const [, holder] = name.split('@');
         const path = join(folder, name);
         if (holder === undefined) {
           if (await unless(isFreed(path, isSilent), 'ENOTDIR')) await unless(files.rmdir(path), 'ENOENT', 'ENOTEMPTY', 'EEXIST');
         } else if ((await isOver(holder)) || (await isOld(path, holder))) await files.rm(path, { recursive: true, force: true });
+      };
+      for (const entry of await files.readdir(folder, { withFileTypes: true })) {
+        if (!entry.isDirectory() || !/^[rl]-/.test(entry.name)) continue; // none of ours; a link is not followed
+        await sweepOne(entry.name).catch(() => undefined); // what cannot be removed stays: who wants that lock finds out
       }
     },
   };
