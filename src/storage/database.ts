@@ -178,6 +178,8 @@ async function openDatabase(name: string, platform: DatabaseOptions['platform'],
   } catch (error) {
     isLate = true;
     if (error instanceof StorageError) throw error;
-    throw new StorageError('storage_failed', `IndexedDB is blocked here (${nameOf(error).replace(/\W/g, '')}): ${INSTEAD}`);
+    const name = nameOf(error).replace(/\W/g, '');
+    const what = name === 'VersionError' ? 'A newer release has made the database' : 'IndexedDB is blocked here';
+    throw new StorageError('storage_failed', `${what} (${name}): ${INSTEAD}`);
   }
 }

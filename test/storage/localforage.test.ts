@@ -31,6 +31,10 @@ describe('localforageStorage', () => {
     expect(localforageStorage().namespace).toBe('rx-credentials');
   });
 
+  it.each(['__proto__', 'constructor', 'toString'])('refuses the namespace %s, which localforage cannot use', (namespace) => {
+    expect(() => localforageStorage({ namespace })).toThrow(TypeError);
+  });
+
   it('keeps records in IndexedDB, never in localStorage: two tabs must not have two truths', async () => {
     const storage = localforageStorage({ namespace: 'lf-driver' });
     await storage.write({ id: 'one', revision: 1 }, 'absent');
