@@ -15,6 +15,7 @@ import { StorageError } from '../errors.js';
 import type { OAuth2Client } from '../oauth/client.js';
 import type { Platform } from '../platform/platform.js';
 import type { CredentialStorage } from '../storage/storage.js';
+import { withdrawAccessTokens } from './at-rest.js';
 import { authorize } from './authorize.js';
 import { createCatchingUp, FIRST_RETRY_MS, LAST_RETRY_MS } from './catching-up.js';
 import { createClock } from './clock.js';
@@ -287,7 +288,7 @@ export function createLiving(context: LivingContext): Living {
     },
     reread: (id) => following.reread(id),
     tidy: async () => {
-      await Promise.all([resumeRevocations(parts), membership.sweep()]);
+      await Promise.all([resumeRevocations(parts), membership.sweep(), context.refreshOnly && withdrawAccessTokens(parts)]);
     },
     freeze: () => {
       frozen = true;

@@ -185,6 +185,45 @@ describe("persist: 'refresh-only'", () => {
     expect(JSON.stringify(stored(world, token.id))).not.toContain('access');
   });
 
+  it('takes access tokens off the medium that were stored before it was asked for, and shows who must sign in', async () => {
+    const world = createWorld();
+    const { store: before } = await world.openTab();
+    const [alice, bob] = [world.authority.signIn(), world.authority.signIn({ sub: 'bob', refreshable: false })];
+    for (const token of [alice, bob]) await before.store(token);
+    await before.close();
+    const store = await startStore(world);
+    await settle();
+    expect(stored(world, alice.id)).toEqual({ refreshToken: alice.refreshToken, idToken: alice.idToken });
+    expect(stored(world, bob.id)).toBeNull();
+    const states = await Promise.all([alice, bob].map(async ({ id }) => (await store.with(id))?.state));
+    expect(states.map((state) => [state?.status.token, state?.reason])).toEqual([
+      ['expired', null],
+      ['needs_sign_in', 'expired'],
+    ]);
+    const writes = world.disk.calls.length;
+    await (await startStore(world)).close();
+    expect(world.disk.calls.slice(writes).filter(({ method }) => method === 'write')).toEqual([]); // once for all
+    expect(await (await store.with(alice.id))?.accessToken()).not.toBe(alice.accessToken);
+  });
+
+  it('takes sealed access tokens off the medium, too, and leaves alone what it cannot open', async () => {
+    const world = createWorld();
+    const over = (fill: number): CredentialStorage =>
+      sealed(world.disk.storage(), { keys: staticKeys([{ kid: `k${fill}`, key: new Uint8Array(32).fill(fill) }]) });
+    const tokens = [world.authority.signIn(), world.authority.signIn({ sub: 'bob', lifetimeS: null })];
+    for (const [i, token] of tokens.entries()) {
+      const { store } = await world.openTab({ storage: over(i + 1) });
+      await store.store(token);
+      await store.close();
+    }
+    const lost = stored(world, tokens[1].id);
+    await (await startStore(world, over(1))).close(); // waits for what was begun
+    const { unseal } = over(1);
+    expect(await unseal!(world.disk.record(tokens[0].id) as never)).toMatchObject({ secrets: { refreshToken: tokens[0].refreshToken } });
+    expect(JSON.stringify(await unseal!(world.disk.record(tokens[0].id) as never))).not.toContain(tokens[0].accessToken);
+    expect(stored(world, tokens[1].id)).toEqual(lost);
+  });
+
   it('goes together with sealing', async () => {
     const world = createWorld();
     const over = (): CredentialStorage =>
