@@ -98,7 +98,7 @@ export type UserInfo = Readonly<Record<string, unknown>> & { readonly sub: strin
 export type Introspection = Readonly<Record<string, unknown>> & { readonly active: boolean };
 
 /** What a refresh needs to know of a token: also where its access token is not at hand. */
-export type Grant = Pick<Token, 'id' | 'scope' | 'claims' | 'context' | 'refreshToken' | 'idToken'>;
+export type Grant = Pick<Token, 'id' | 'tokenType' | 'scope' | 'claims' | 'context' | 'refreshToken' | 'idToken'>;
 
 /** One client of one authorization server. Every method may throw `NetworkError`, `ProtocolError` and `OAuthResponseError`. */
 export interface OAuth2Client {

@@ -235,7 +235,7 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
     },
     processRefresh: async (grant, { text, contentType, sentAt, receivedAt }) => {
       if (contentType !== undefined) assertJsonType(contentType, issuer);
-      const answer = parseTokenResponse(text, issuer);
+      const answer = parseTokenResponse(text, issuer, grant.tokenType);
       const { claims: login } = grant;
       const claims = await judge.refresh(answer, receivedAt, login);
       const kept = {

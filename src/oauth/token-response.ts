@@ -85,24 +85,26 @@ export function isSuccess({ status, text }: Pick<Exchange, 'status' | 'text'>): 
  * @throws {ProtocolError} `response_invalid`
  */
 export function assertJsonType(contentType: string, issuer: string): void {
-  if (!/^application\/json[\t ]*(;|$)/i.test(contentType.trim()))
+  // Of a field that came twice the first counts
+  if (!/^application\/json[\t ]*([;,]|$)/i.test(contentType.trim()))
     throw new ProtocolError('response_invalid', 'The token response is not application/json (RFC 6749 §5.1).', { issuer, status: 200 });
 }
 
 /**
- * The members of a successful answer.
+ * The members of a successful answer. `kept` is the type of the token that is renewed: what such an answer omits stays (design §4.3).
  *
  * @throws {ProtocolError} `response_invalid` names the member that breaks RFC 6749 §5.1
  * @throws {CredentialError} `unsupported`: a token type other than Bearer or DPoP
  */
-export function parseTokenResponse(text: string, issuer: string): TokenResponse {
+export function parseTokenResponse(text: string, issuer: string, kept?: TokenType): TokenResponse {
   const invalid = (what: string): ProtocolError =>
     new ProtocolError('response_invalid', `The token response ${what} (RFC 6749 §5.1).`, { issuer, status: 200 });
   const body = parseJson(text);
   if (!isPlainObject(body)) throw invalid('is no JSON object');
-  const { access_token: accessToken, token_type: tokenType } = body;
+  const { access_token: accessToken } = body;
+  const tokenType = body['token_type'] ?? kept;
   const [refreshToken, idToken] = [given(body['refresh_token']), given(body['id_token'])];
-  const scope = given(body['scope']); // there is no empty one (RFC 6749 §3.3)
+  const scope = given(Array.isArray(body['scope']) ? joined(body['scope']) : body['scope']); // there is no empty one (RFC 6749 §3.3)
   if (!isTokenText(accessToken)) throw invalid('has no access_token that can be sent in a header');
   if (typeof tokenType !== 'string') throw invalid('has no token_type');
   if (refreshToken !== undefined && !isTokenText(refreshToken, REFRESH_TOKEN_TEXT)) throw invalid('has a refresh_token that is no token');
@@ -116,6 +118,11 @@ export function parseTokenResponse(text: string, issuer: string): TokenResponse 
     idToken,
     scope: normalizeScope(scope ?? '') || undefined, // also one of blanks alone
   };
+}
+
+/** Some servers write a list of scopes. */
+function joined(words: readonly unknown[]): unknown {
+  return words.every((word) => typeof word === 'string') ? words.join(' ') : words;
 }
 
 /** Some servers write `null` or nothing for a member or a claim they have nothing for: the session goes on with what it has. */

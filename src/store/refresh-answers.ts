@@ -36,8 +36,8 @@ export interface SentGrant extends Grant {
   readonly generation: number;
 }
 
-export function grantOf({ id, scope, claims, context, secrets, generation }: OpenRecord): SentGrant {
-  return { id, scope, claims, context, refreshToken: secrets?.refreshToken, idToken: secrets?.idToken, generation };
+export function grantOf({ id, tokenType, scope, claims, context, secrets, generation }: OpenRecord): SentGrant {
+  return { id, tokenType, scope, claims, context, refreshToken: secrets?.refreshToken, idToken: secrets?.idToken, generation };
 }
 
 /** True if the record still holds what the request was sent with. */

@@ -78,6 +78,7 @@ function setUp(
   });
   const grant: Grant = {
     id: 'one',
+    tokenType: 'Bearer',
     scope: 'openid',
     claims: CLAIMS,
     context: { issuer: server.issuer, clientId: 'spa', scope: 'openid api:read' },

@@ -48,7 +48,8 @@ describe('a token response', () => {
     ['a refresh_token that is a number', { ...ok, refresh_token: 5 }],
     ['a refresh_token with a line break', { ...ok, refresh_token: 'a\nb' }],
     ['an id_token that is an object', { ...ok, id_token: {} }],
-    ['a scope that is a list', { ...ok, scope: ['openid'] }],
+    ['a scope that is a list of numbers', { ...ok, scope: ['openid', 5] }],
+    ['a scope that is an object', { ...ok, scope: { openid: true } }],
     ['a list', [ok]],
     ['null', null],
     ['a number', 5],
@@ -76,6 +77,9 @@ describe('a token response', () => {
     ['application/jsonp', false],
     ['application/json-seq', false],
     ['application/jwt', false],
+    ['application/json, application/json', true],
+    ['application/json;charset=utf-8, text/html', true],
+    ['text/html, application/json', false],
     ['', false],
   ])('HT-6 Content-Type %j is accepted: %p', (contentType, accepted) => {
     const check = () => assertJsonType(contentType, ISSUER);
@@ -133,6 +137,19 @@ describe('a token response', () => {
       idToken: 'x.y.z',
       scope: undefined,
     });
+  });
+
+  it('6749-8 a list of scopes, as Twitch has it, is what it would be as text', () => {
+    expect(parse({ ...ok, scope: ['openid', 'read', 'openid'] }).scope).toBe('openid read');
+    for (const scope of [[], ['']]) expect(parse({ ...ok, scope }).scope).toBeUndefined();
+  });
+
+  it('6749-6 design §4.3: of a refresh the type that is omitted stays, one that is given counts', () => {
+    const renewed = (body: unknown) => parseTokenResponse(JSON.stringify(body), ISSUER, 'DPoP');
+    for (const token_type of [undefined, null]) expect(renewed({ ...ok, token_type }).tokenType).toBe('DPoP');
+    expect(renewed(ok).tokenType).toBe('Bearer');
+    expect(failure(() => renewed({ ...ok, token_type: 'mac' })).code).toBe('unsupported');
+    expect(failure(() => renewed({ ...ok, token_type: ['DPoP'] })).code).toBe('response_invalid');
   });
 
   it('6749-13 a scope with control characters loses those words', () => {

@@ -122,7 +122,7 @@ const REFUSED: readonly Row[] = [
 const MALFORMED: readonly Row[] = [
   ['no access token', () => ({ token_type: 'Bearer', refresh_token: 'new-refresh' }), 'response_invalid', 'unknown_outcome'],
   ['an access token that is a number', () => ({ ...RENEWED, access_token: 7 }), 'response_invalid', 'unknown_outcome'],
-  ['no token type', () => ({ ...RENEWED, token_type: undefined }), 'response_invalid', 'unknown_outcome'],
+  ['a token type that is a list', () => ({ ...RENEWED, token_type: ['Bearer'] }), 'response_invalid', 'unknown_outcome'],
   ['a token type nobody knows', () => ({ ...RENEWED, token_type: 'mac' }), 'unsupported', 'configuration'],
   ['a label that says HTML', () => text(JSON.stringify(RENEWED), 'text/html'), 'response_invalid', 'unknown_outcome'],
   ['an ID token that is none', () => ({ ...RENEWED, id_token: 'x.y.z' }), 'id_token_invalid', 'security'],
@@ -189,9 +189,9 @@ describe('6749-9 the answer of a refresh', () => {
   );
 
   it.each<readonly [string, (sent: string) => Answer, string]>([
-    ['no token type', () => ({ access_token: 'new-access' }), 'response_invalid'],
+    ['a token type that is a list', () => ({ access_token: 'new-access', token_type: ['Bearer'] }), 'response_invalid'],
     ['an ID token that is none', () => ({ ...RENEWED, refresh_token: undefined, id_token: 'x.y.z' }), 'id_token_invalid'],
-    ['the refresh token that was sent', (sent) => ({ access_token: 'new-access', refresh_token: sent }), 'response_invalid'],
+    ['the refresh token that was sent', (sent) => ({ access_token: 7, refresh_token: sent }), 'response_invalid'],
   ])('RF-8 a success with %s that rotates nothing replaces nothing: no event says so', async (_, answer, code) => {
     const { server, credential, browser, newEvents, disk, sent, ...session } = await signedIn();
     const { generation } = disk.record(credential.id);
@@ -204,6 +204,17 @@ describe('6749-9 the answer of a refresh', () => {
     server.plan('token', RENEWED);
     await inTime(browser, credential.refresh());
     expect(newEvents()).toEqual(['refresh_started', 'token_replaced']);
+  });
+
+  it.each<readonly [string, Answer]>([
+    ['no token type', { ...RENEWED, token_type: undefined }],
+    ['a list of scopes', { ...RENEWED, scope: ['openid'] }],
+    ['Content-Type twice', () => json(RENEWED, { headers: { 'content-type': 'application/json, application/json' } })],
+  ])('E5 E55 a success with %s is one: its token is stored, of the same type, sent once', async (_, answer) => {
+    const { server, credential, ...session } = await signedIn();
+    server.plan('token', answer);
+    expect(await credential.refresh()).toMatchObject({ accessToken: 'new-access', tokenType: 'Bearer' });
+    expect(session.refreshToken()).toBe('new-refresh');
   });
 
   it('E56 a success with another status than 200 is one: its token is stored, sent once', async () => {
