@@ -13,6 +13,7 @@ import {
   secretsOf,
   type IdTokenClaims,
   type Token,
+  type TokenContext,
   type TokenFields,
   type TokenSecrets,
 } from './token.js';
@@ -26,7 +27,7 @@ import {
 export function createToken(fields: TokenFields): Token {
   if (!isPlainObject(fields)) throw new TypeError('createToken takes an object: the members of a token');
   assertFields(fields);
-  return openToken({ ...fields, claims: claimsOf(fields.claims), context: Object.freeze({ ...fields.context }) });
+  return openToken({ ...fields, claims: claimsOf(fields.claims), context: contextOf(fields.context) });
 }
 
 /** A token of the same grant and id with some fields replaced. */
@@ -55,11 +56,30 @@ function assertFields({ id, scope, tokenType, issuedAt, expiresAt, context, ...s
 }
 
 function assertContext(context: unknown): void {
-  const { issuer, clientId, resource } = isPlainObject(context) ? context : {};
+  const { issuer, clientId, resource, maxAge, ...texts } = isPlainObject(context) ? context : {};
   const named = [issuer, clientId].every((name) => typeof name === 'string' && name !== '');
   if (!named) throw new TypeError('token.context must name issuer and clientId');
   if (resource !== undefined && !isResource(resource))
     throw new TypeError('token.context.resource must be an absolute URI without fragment (RFC 8707 §2)');
+  if (maxAge !== undefined && !(Number.isSafeInteger(maxAge) && Number(maxAge) >= 0))
+    throw new TypeError('token.context.maxAge must be whole seconds, 0 or more');
+  for (const name of ['scope', 'dpopKeyId', 'acrValues']) {
+    const text = texts[name];
+    if (text !== undefined && typeof text !== 'string') throw new TypeError(`token.context.${name} must be a string`);
+  }
+}
+
+/** The members that there are, and those alone: another could not be read back from storage (E37). */
+function contextOf({ issuer, clientId, scope, resource, dpopKeyId, acrValues, maxAge }: TokenContext): TokenContext {
+  return Object.freeze({
+    issuer,
+    clientId,
+    ...(scope !== undefined && { scope }),
+    ...(resource !== undefined && { resource }),
+    ...(dpopKeyId !== undefined && { dpopKeyId }),
+    ...(acrValues !== undefined && { acrValues }),
+    ...(maxAge !== undefined && { maxAge }),
+  });
 }
 
 function assertSecrets({ accessToken, refreshToken, idToken }: TokenSecrets): void {

@@ -40,7 +40,10 @@ export function deepFreezeData(value: unknown): unknown {
     const memberOf = (name: string): unknown => copy((source as Readonly<Record<string, unknown>>)[name], depth + 1);
     if (Array.isArray(source)) return Object.freeze(names.map(memberOf)); // by names: a list with holes may be four billion long
     const target = bare();
-    for (const name of names) if (!FORBIDDEN.includes(name)) target[name] = memberOf(name);
+    for (const name of names) {
+      const member = FORBIDDEN.includes(name) ? undefined : memberOf(name);
+      if (member !== undefined) target[name] = member; // JSON has none
+    }
     return Object.freeze(target);
   };
   try {

@@ -27,8 +27,9 @@ export function includesScope(granted: string, asked: string): boolean {
   return parseScope(asked).every((word) => has.has(word));
 }
 
-/** @throws {TypeError} a word of the scope has a character RFC 6749 §3.3 does not allow */
+/** @throws {TypeError} no text, or a word of the scope has a character RFC 6749 §3.3 does not allow */
 export function assertScope(scope: string, name: string): string {
+  if (typeof scope !== 'string') throw new TypeError(`${name} must be a string of scopes, separated by spaces`);
   const bad = scope.split(' ').find((word) => word !== '' && !SCOPE_TOKEN.test(word));
   if (bad !== undefined) throw new TypeError(`${name}: a scope may hold only the characters of RFC 6749 §3.3`);
   return normalizeScope(scope);

@@ -82,8 +82,10 @@ describe('deepFreezeData', () => {
     expect(seen).toEqual([]);
   });
 
-  it('leaves functions out, and takes of other objects what they list', () => {
-    expect(deepFreezeData({ f: () => 1, d: new Date(0), m: new Map([[1, 2]]) })).toEqual({ f: undefined, d: {}, m: {} });
+  it('leaves functions and what is undefined out, and takes of other objects what they list', () => {
+    const copy = deepFreezeData({ f: () => 1, u: undefined, d: new Date(0), m: new Map([[1, 2]]) }) as object;
+    expect(copy).toEqual({ d: {}, m: {} });
+    expect(Object.keys(copy)).toEqual(['d', 'm']);
   });
 });
 

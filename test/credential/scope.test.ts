@@ -62,6 +62,11 @@ describe('characters', () => {
     },
   );
 
+  it.each([[['openid']], [5], [null], [{}]])('what is no text is a TypeError that names the argument: %j', (scope) => {
+    const check = (): string => assertScope(scope as unknown as string, 'the scope');
+    expect(check).toThrow(new TypeError('the scope must be a string of scopes, separated by spaces'));
+  });
+
   it('normalizes blanks and repeats, and keeps the order given', () => {
     expect(assertScope('  b a  b ', 'scope')).toBe('b a');
     expect(normalizeScope('')).toBe('');

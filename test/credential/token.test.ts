@@ -146,6 +146,12 @@ describe('a token', () => {
     ['context', { context: { issuer: 5, clientId: 'spa' } }],
     ['context', { context: { issuer: 'https://a.example' } }],
     ['context', { context: { issuer: '', clientId: 'spa' } }],
+    ['context.scope', { context: { issuer: 'https://a.example', clientId: 'spa', scope: ['a'] } }],
+    ['context.acrValues', { context: { issuer: 'https://a.example', clientId: 'spa', acrValues: 5 } }],
+    ['context.dpopKeyId', { context: { issuer: 'https://a.example', clientId: 'spa', dpopKeyId: null } }],
+    ['context.maxAge', { context: { issuer: 'https://a.example', clientId: 'spa', maxAge: '60' } }],
+    ['context.maxAge', { context: { issuer: 'https://a.example', clientId: 'spa', maxAge: -1 } }],
+    ['context.maxAge', { context: { issuer: 'https://a.example', clientId: 'spa', maxAge: 1.5 } }],
   ])('6750-1 a wrong %s is a TypeError that names it and shows no value: %j', (name, changes) => {
     const make = () => createToken({ ...tokenFields(), ...changes } as TokenFields);
     expect(make).toThrow(TypeError);
@@ -195,6 +201,16 @@ describe('a token', () => {
     const token = openToken({ ...tokenFields(), claims, context });
     expect([token.claims === claims, token.context === context, Object.isFrozen(token)]).toEqual([true, true, true]);
     expect(token.isEqual(aToken())).toBe(true);
+  });
+
+  it('E37 is equal to itself as it comes back from storage: without undefined members, and others that a context does not have', () => {
+    const context = { issuer: 'https://a.example', clientId: 'spa', scope: undefined, resource: undefined, maxAge: 0, extra: 'x' };
+    const token = aToken({ claims: { ...CLAIMS, x: undefined }, context: context as unknown as TokenFields['context'] });
+    const { context: kept, claims } = token;
+    expect([Object.keys(kept), Object.keys(claims ?? {})]).toEqual([['issuer', 'clientId', 'maxAge'], Object.keys(CLAIMS)]);
+    const fields = JSON.parse(JSON.stringify({ ...attributesOf(token), ...secretsOf(token) })) as TokenFields;
+    const again = createToken(fields);
+    expect([token.isEqual(again), again.isEqual(token)]).toEqual([true, true]);
   });
 
   it('isEqual compares secrets, attributes and origin; scopes as sets', () => {

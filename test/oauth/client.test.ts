@@ -69,6 +69,7 @@ describe('createOAuth2Client', () => {
     ['redirectUri', { redirectUri: 'https://app.example.com/callback#x' }],
     ['redirectUri', { redirectUri: 'https://app.example.com/callback#' }],
     ['scope', { scope: 'openid "profile"' }],
+    ['scope', { scope: ['openid'] }],
     ['idTokenSigningAlgs', { idTokenSigningAlgs: [] }],
     ['idTokenSigningAlgs', { idTokenSigningAlgs: ['none'] }],
     ['idTokenSigningAlgs', { idTokenSigningAlgs: ['RS256', 'HS256'] }],
