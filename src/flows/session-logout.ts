@@ -85,11 +85,17 @@ export function createSessionLogoutFlow(client: OAuth2Client, options: SessionLo
 function defaultStates(items: Storage | undefined): LogoutStates {
   const memory = new Set<string>();
   return {
-    put: (state) => (items ? items.setItem(KEY + state, '1') : void memory.add(state)),
+    put: (state) => {
+      try {
+        if (items) return items.setItem(KEY + state, '1');
+      } catch {
+        // Full: the user is signed out all the same, and only a program that lives on will know the return.
+      }
+      memory.add(state);
+    },
     take: (state) => {
-      const known = items ? items.getItem(KEY + state) !== null : memory.has(state);
+      const known = memory.delete(state) || (items !== undefined && items.getItem(KEY + state) !== null);
       items?.removeItem(KEY + state);
-      memory.delete(state);
       return known;
     },
   };

@@ -107,6 +107,19 @@ describe('resume', () => {
     expect(await flow.resume(`${RETURN}?state=${state}`)).toBe(true);
   });
 
+  it('E38 works from memory where session storage is full', async () => {
+    const page = fakePage(RETURN);
+    const items = Object.assign(Object.create(page.items) as Storage, {
+      setItem: () => {
+        throw new DOMException('full', 'QuotaExceededError');
+      },
+    });
+    const { flow } = setUp({ page: { ...page, sessionItems: () => items } });
+    const state = (await flow.start()).searchParams.get('state');
+    expect(await flow.resume(`${RETURN}?state=${state}`)).toBe(true);
+    expect(await flow.resume(`${RETURN}?state=${state}`)).toBe(false);
+  });
+
   it('uses the states it is given', async () => {
     const { client } = setUp();
     const put: string[] = [];
