@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { assertNothingElse } from '../credential/options.js';
 import { assertScope } from '../credential/scope.js';
 import { isResource, type Token } from '../credential/token.js';
 import { CredentialError, ProtocolError } from '../errors.js';
@@ -44,7 +45,7 @@ export interface AuthorizationCodeFlow {
   /**
    * The address to send the user to.
    *
-   * @throws {TypeError} a parameter the flow sets itself; `returnTo` is no path of the application; `resource` is none
+   * @throws {TypeError} an option that there is not; a parameter the flow sets itself; `returnTo` is no path of the application; `resource` is none
    * @throws {CredentialError} `unsupported`: the server takes pushed or signed requests alone (RFC 9126 §5, RFC 9101 §10.5), or shares its
    * redirect URI with another one of the store, and does not say who it is (RFC 9700 §4.4); and what discovery throws
    */
@@ -73,17 +74,21 @@ const MAX_CODE_CHARACTERS = 8 * 1024;
 const MAX_RETURNED = 20;
 
 /** The flow of a client. @throws {TypeError} the client has no `redirectUri` */
-export function createAuthorizationCodeFlow(client: OAuth2Client, options: AuthorizationCodeFlowOptions = {}): AuthorizationCodeFlow {
+export function createAuthorizationCodeFlow(
+  client: OAuth2Client,
+  { transactions, ...rest }: AuthorizationCodeFlowOptions = {},
+): AuthorizationCodeFlow {
+  assertNothingElse(rest, 'createAuthorizationCodeFlow takes transactions');
   const { platform, issuer, clientId, redirectUri } = client;
   if (redirectUri === undefined) throw new TypeError('the client needs a redirectUri to sign in by authorization code');
   const resuming = new Map<string, Promise<Token>>();
   const returned = new Map<string, string>();
-  let transactions = options.transactions;
   const pending = (): TransactionStorage => (transactions ??= defaultTransactions(platform));
 
   return {
     start: async (startOptions = {}) => {
       const { additionalParameters = {} } = startOptions;
+      assertStart(startOptions);
       assertAdditional(additionalParameters, OF_AUTHORIZATION);
       if (/^http:/i.test(redirectUri) && !isSecureUrl(redirectUri, true))
         throw new CredentialError(
@@ -174,6 +179,19 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
       ...(resource !== undefined && { resource }),
     });
   }
+}
+
+/** @throws {TypeError} an option that there is not: it would be a sign-in that was not meant */
+function assertStart({
+  scope: _,
+  maxAge: __,
+  acrValues: ___,
+  requireAcr: ____,
+  returnTo: _____,
+  additionalParameters: ______,
+  ...rest
+}: AuthorizationCodeStartOptions): void {
+  assertNothingElse(rest, 'start takes scope, maxAge, acrValues, requireAcr, returnTo and additionalParameters');
 }
 
 /** Fresh secrets for one sign-in: 32 random bytes each. */

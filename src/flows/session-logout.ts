@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { assertNothingElse } from '../credential/options.js';
 import { CredentialError } from '../errors.js';
 import type { OAuth2Client } from '../oauth/client.js';
 import { isLocalhost, isSecureUrl } from '../oauth/secure-url.js';
@@ -42,12 +43,13 @@ const OWN_PARAMETERS = ['id_token_hint', 'client_id', 'post_logout_redirect_uri'
 const KEY = 'rx-credentials:logout:';
 
 /** The flow of a client. */
-export function createSessionLogoutFlow(client: OAuth2Client, options: SessionLogoutFlowOptions = {}): SessionLogoutFlow {
+export function createSessionLogoutFlow(client: OAuth2Client, { states, ...rest }: SessionLogoutFlowOptions = {}): SessionLogoutFlow {
+  assertNothingElse(rest, 'createSessionLogoutFlow takes states');
   const { platform, issuer, clientId, postLogoutRedirectUri } = client;
-  let states = options.states;
   const pending = (): LogoutStates => (states ??= defaultStates(platform.page?.sessionItems()));
   return {
-    start: async ({ idToken, additionalParameters = {} } = {}) => {
+    start: async ({ idToken, additionalParameters = {}, ...others } = {}) => {
+      assertNothingElse(others, 'start takes idToken and additionalParameters');
       assertAdditional(additionalParameters, OWN_PARAMETERS);
       const { end_session_endpoint: endpoint } = await client.metadata();
       if (endpoint === undefined)

@@ -8,6 +8,7 @@ import type { AuthorizationServer } from 'oauth4webapi';
 import type { StagedAnswer, Target } from '../credential/record.js';
 import type { OnUnknownOutcome } from '../credential/refresh-protocol.js';
 import { deepFreezeData, isPlainObject } from '../credential/data.js';
+import { assertNothingElse } from '../credential/options.js';
 import { assertScope } from '../credential/scope.js';
 import type { Token } from '../credential/token.js';
 import { defaultPlatform, type Platform } from '../platform/platform.js';
@@ -192,8 +193,24 @@ export function createOAuth2Client(options: OAuth2ClientOptions): OAuth2Client {
 }
 
 function resolve(options: OAuth2ClientOptions): ResolvedClientOptions {
-  const { issuer, clientId, scope = 'openid', platform = defaultPlatform() } = options;
-  const { idTokenSigningAlgs = ['RS256'], trustedAudiences = [], clockToleranceS = 30, maxIdTokenAgeS = 600 } = options;
+  const {
+    issuer,
+    clientId,
+    scope = 'openid',
+    platform = defaultPlatform(),
+    idTokenSigningAlgs = ['RS256'],
+    trustedAudiences = [],
+    clockToleranceS = 30,
+    maxIdTokenAgeS = 600,
+    redirectUri: _,
+    postLogoutRedirectUri: __,
+    metadata: ___,
+    reuseLeewayMs: ____,
+    onUnknownOutcome: _____,
+    renew: ______,
+    ...rest
+  } = options;
+  assertNothingElse(rest, 'a client takes OAuth2ClientOptions');
   const judgement = { idTokenSigningAlgs, trustedAudiences, clockToleranceS, maxIdTokenAgeS };
   assertIdentity(options);
   assertJudgement(judgement);

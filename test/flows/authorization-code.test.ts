@@ -4,7 +4,7 @@ import { memoryTransactions, type Transaction, type TransactionStorage } from '.
 import { createCredentialStore, memoryStorage } from '../../src/index';
 import { createOAuth2Client } from '../../src/oauth/client';
 import { fakeServer, json, type FakeServer, type FakeServerOptions } from '../support/fake-server';
-import { REDIRECT_URI, refusal } from '../support/oauth';
+import { REDIRECT_URI, refusal, setUpOAuth } from '../support/oauth';
 import { fakePage, settled, START_MS, unitPlatform, type UnitPlatform, type UnitPlatformOptions } from '../support/unit-platform';
 
 interface SetUp {
@@ -259,6 +259,20 @@ describe('start', () => {
 
   it.each([-1, 1.5, NaN, Infinity])('maxAge %p is a TypeError', async (maxAge) => {
     await expect(setUp().flow.start({ maxAge })).rejects.toThrow(TypeError);
+  });
+
+  it.each(['prompt', 'loginHint', 'redirectUri', 'scopes'])(
+    'an option that there is not, %s, is a TypeError that names it',
+    async (name) => {
+      const { client } = setUpOAuth();
+      const named = new RegExp(` takes .*, not ${name}$`);
+      await expect(createAuthorizationCodeFlow(client).start({ [name]: 'x' })).rejects.toThrow(named);
+      expect(() => createAuthorizationCodeFlow(client, { [name]: 'x' })).toThrow(named);
+    },
+  );
+
+  it('a scope that is a list is a TypeError', async () => {
+    await expect(setUp().flow.start({ scope: ['openid'] as unknown as string })).rejects.toThrow(/^scope must be a string/);
   });
 
   it('a scope with a forbidden character is a TypeError', async () => {

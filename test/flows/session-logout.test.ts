@@ -56,6 +56,12 @@ describe('start', () => {
     await expect(setUp().flow.start({ additionalParameters: { [name]: 'x' } })).rejects.toThrow(TypeError);
   });
 
+  it('an option that there is not is a TypeError that names it', async () => {
+    const { flow, client } = setUp();
+    await expect(flow.start({ id_token_hint: 'x' } as object)).rejects.toThrow(/not id_token_hint$/);
+    expect(() => createSessionLogoutFlow(client, { state: 'x' } as object)).toThrow(/not state$/);
+  });
+
   it.each<[Record<string, unknown>, string]>([
     [{ end_session_endpoint: undefined }, 'endpoint_missing'],
     [{ end_session_endpoint: 'http://id.example.com/logout' }, 'discovery_failed'],

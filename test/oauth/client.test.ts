@@ -97,6 +97,11 @@ describe('createOAuth2Client', () => {
     expect(make).toThrow(new RegExp(`^${name}\\b`));
   });
 
+  it.each(['clientSecret', 'redirect_uri', 'storage'])('an option that there is not is a TypeError that names it: %s', (name) => {
+    const options = { issuer: 'https://id.example.com', clientId: 'spa', platform: unitPlatform(), [name]: 'CANARY' };
+    expect(() => createOAuth2Client(options)).toThrow(new TypeError(`a client takes OAuth2ClientOptions, not ${name}`));
+  });
+
   it.each(['http://localhost:3000', 'http://127.0.0.1:3000', 'http://[::1]:3000', 'https://id.example.com/tenant/a'])(
     'HT-1 issuer %s is allowed',
     (issuer) => {
