@@ -177,12 +177,6 @@ export function defaultIdOf(records: Iterable<CredentialRecord>, store: StoreRec
   return winner && winner.defaultClaim > nobody && winner.state !== 'removed' ? winner.id : null;
 }
 
-/** The claim of a stored value that is no readable record; 0 where it makes none, or is of an epoch before this one. */
-export function lostClaimOf(value: unknown, epoch: number): number {
-  const { defaultClaim, epoch: own = epoch } = isPlainObject(value) ? value : {};
-  return isCount(defaultClaim) && isCount(own) && own >= epoch ? defaultClaim : 0;
-}
-
 function outranks(a: CredentialRecord, b: CredentialRecord): boolean {
   if (a.defaultClaim !== b.defaultClaim) return a.defaultClaim > b.defaultClaim;
   return a.storedAt !== b.storedAt ? a.storedAt < b.storedAt : a.id < b.id;
@@ -236,7 +230,14 @@ export function parseStoreRecord(value: unknown): StoreRecord | null {
   if (!isPlainObject(value) || value['v'] !== RECORD_VERSION || value['id'] !== STORE_RECORD_ID) return null;
   const { revision, epoch, nullClaim, topClaim = 0 } = value;
   if (!isCount(revision) || !isCount(epoch) || !isCount(nullClaim) || !isCount(topClaim)) return null;
-  return Object.freeze({ v: RECORD_VERSION, id: STORE_RECORD_ID, revision, epoch, nullClaim, topClaim });
+  return Object.freeze({
+    v: RECORD_VERSION,
+    id: STORE_RECORD_ID,
+    revision,
+    epoch,
+    nullClaim: nullClaim,
+    topClaim: topClaim,
+  });
 }
 
 function parseCounters(value: Unjudged): Pick<CredentialRecord, 'revision' | 'generation' | 'epoch' | 'defaultClaim'> | null {
@@ -363,7 +364,8 @@ export function isLastCount(count: number): boolean {
   return count >= MAX_COUNT;
 }
 
-function isCount(value: unknown): value is number {
+/** True for a number that counts something. */
+export function isCount(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value <= MAX_COUNT;
 }
 

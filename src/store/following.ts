@@ -163,7 +163,7 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
     if (next.revision <= book.store.revision && !isLastCount(next.revision)) return [];
     const cleared = next.epoch > book.store.epoch;
     book.store = next;
-    book.topClaim = Math.max(book.topClaim, next.topClaim, next.nullClaim);
+    book.lostClaims.delete(next.id);
     claimsChanged = true;
     if (!cleared) return [];
     book.lostClaims.clear();
@@ -229,8 +229,6 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
       for (const entry of [...ledger.entries()]) if (isPhantom(entry) && !book.waiting.has(entry.id)) ledger.drop(entry.id);
       for (const id of [...book.lostClaims.keys()]) if (!found.has(id)) book.lostClaims.delete(id);
       book.store = next;
-      book.topClaim = Math.max(next.topClaim, next.nullClaim);
-      for (const { record } of ledger.entries()) book.topClaim = Math.max(book.topClaim, record.defaultClaim);
       return (claimsChanged = true);
     });
   const reload = async (): Promise<void> => {

@@ -8,10 +8,12 @@ import { isPlainObject } from '../credential/data.js';
 import {
   defaultIdOf,
   factsOf,
+  isCount,
+  isLastCount,
   isOpen,
   isSealedText,
-  lostClaimOf,
   NEW_STORE_RECORD,
+  nextCount,
   parseRecord,
   parseStoreRecord,
   STORE_RECORD_ID,
@@ -68,8 +70,6 @@ export interface Base {
 /** What concerns all records. */
 export interface Book {
   store: StoreRecord;
-  /** The highest claim to be the default that is known of. */
-  topClaim: number;
   /** The default as last told. */
   defaultId: string | null;
   /** True if records of an earlier epoch were found: a clear was cut short. */
@@ -138,7 +138,6 @@ export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerC
   const known = new Map<string, Entry>();
   const book: Book = {
     store: NEW_STORE_RECORD,
-    topClaim: 0,
     defaultId: null,
     leftovers: false,
     claimants: new Set(),
@@ -151,7 +150,6 @@ export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerC
   const keep = (record: CredentialRecord, storedRevision: number): Entry => {
     const { id, state, issuedAt, expiresAt, secrets } = record;
     const before = known.get(id);
-    book.topClaim = Math.max(book.topClaim, record.defaultClaim);
     if (record.defaultClaim > 0) book.claimants.add(id);
     const sameToken = before?.record.issuedAt === issuedAt && before.record.expiresAt === expiresAt;
     const sameSecrets = sameToken && before.record.state === state && holdsTheSame(before.record.secrets, secrets);
@@ -172,6 +170,17 @@ export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerC
     if (book.quarantined.get(id) === reason) return [];
     book.quarantined.set(id, reason);
     return [{ type: 'record_quarantined', id, reason }];
+  };
+  /** If a store record that cannot be read does not say whether nobody was to be the default, nobody is; who signs in next takes the place. */
+  const loseStore = (value: unknown, epoch: number): void => {
+    const topClaim = claimOf(value, epoch, 'topClaim') ?? 0;
+    let nullClaim = claimOf(value, epoch, 'nullClaim');
+    if (nullClaim === undefined) {
+      nullClaim = 1;
+      for (const { record } of known.values()) nullClaim = Math.max(nullClaim, nextCount(record.defaultClaim));
+      book.lostClaims.set(STORE_RECORD_ID, nextCount(nullClaim));
+    }
+    book.store = { ...book.store, nullClaim, topClaim };
   };
   const settled = (id: string): readonly StorageFact[] =>
     book.waiting.delete(id) && book.waiting.size === 0 && book.isDurable ? [{ type: 'durable' }] : [];
@@ -241,10 +250,12 @@ export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerC
       const problems: StorageFact[] = [];
       const parsed: CredentialRecord[] = [];
       const corrupt: StoredEntry[] = [];
+      let lostStore: unknown;
       for (const { id, value } of entries) {
         if (id === STORE_RECORD_ID) {
           book.store = parseStoreRecord(value) ?? book.store;
           if (book.store.revision === 0) problems.push({ type: 'record_quarantined', id, reason: 'bad_store_record' });
+          lostStore = value;
           continue;
         }
         const record = parseRecord(value, id);
@@ -257,7 +268,6 @@ export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerC
       const isLost = problems.some((problem) => 'id' in problem && problem.id === STORE_RECORD_ID);
       const epoch = isLost ? parsed.reduce((newest, record) => Math.max(newest, record.epoch), 0) : book.store.epoch;
       book.store = { ...book.store, epoch };
-      book.topClaim = Math.max(book.store.topClaim, book.store.nullClaim);
       const records: CredentialRecord[] = [];
       for (const record of parsed) {
         if (record.epoch >= epoch) records.push(keep(withHeld(undefined, record, refreshOnly), record.revision).record);
@@ -265,9 +275,9 @@ export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerC
       }
       for (const { id, value } of corrupt) {
         const claim = claimOf(value, epoch);
-        if (claim > 0) book.lostClaims.set(id, claim);
-        book.topClaim = Math.max(book.topClaim, claim);
+        if (claim) book.lostClaims.set(id, claim);
       }
+      if (isLost) loseStore(lostStore, epoch);
       const credentials = records.map(factsOf).filter((facts) => facts !== null);
       book.defaultId = defaultIdOf(records, book.store, book.lostClaims.values());
       const entry = book.defaultId !== null && known.get(book.defaultId);
@@ -303,12 +313,16 @@ function monotonicOf({ issuedAt, expiresAt }: CredentialRecord, { now, monotonic
   return expiresAt === null ? Infinity : monotonicNow() + Math.min(expiresAt - now(), Math.max(0, expiresAt - issuedAt));
 }
 
-/** The same as `lostClaimOf`, of a value that may throw when it is looked at. */
-function claimOf(value: unknown, epoch: number): number {
+/**
+ * What a stored value that is no readable record says of claims; `undefined` where it says nothing, or is of an epoch before this one. Nothing has
+ * counted so high as half of the range.
+ */
+function claimOf(value: unknown, epoch: number, name = 'defaultClaim'): number | undefined {
   try {
-    return lostClaimOf(value, epoch);
+    const { [name]: claim, epoch: own = epoch } = isPlainObject(value) ? value : {};
+    return isCount(claim) && !isLastCount(claim * 2) && isCount(own) && own >= epoch ? claim : undefined;
   } catch {
-    return 0;
+    return undefined; // it throws when it is looked at
   }
 }
 

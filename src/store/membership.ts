@@ -5,7 +5,7 @@
  * @module
  */
 import type { CredentialQuery } from '../credential/query.js';
-import { MAX_TIME, nextCount, STORE_RECORD_ID, type CredentialRecord } from '../credential/record.js';
+import { isLastCount, MAX_TIME, nextCount, STORE_RECORD_ID, type CredentialRecord } from '../credential/record.js';
 import { withFields } from '../credential/create-token.js';
 import type { Token } from '../credential/token.js';
 import { CredentialError, StorageError } from '../errors.js';
@@ -175,12 +175,34 @@ export function createMembership(context: MembershipContext): Membership {
 
   /** A claim above all that were ever made, also by tabs whose messages were lost. */
   async function reserveClaim(): Promise<number> {
+    if (isLastCount(topClaim())) await recount();
     if (loop.snapshot().ids.length === 0) return claimed().topClaim; // of an empty store everything was read
     return (await writing.updateStore((current) => ({ ...current, ...claimed() }))).topClaim;
   }
 
   function claimed(): { readonly topClaim: number } {
-    return { topClaim: nextCount(ledger.book.topClaim) };
+    return { topClaim: nextCount(topClaim()) };
+  }
+
+  /** The highest claim that is known of. */
+  function topClaim(): number {
+    let highest = Math.max(ledger.book.store.topClaim, readableClaim());
+    for (const claim of ledger.book.lostClaims.values()) highest = Math.max(highest, claim);
+    return highest;
+  }
+
+  /** Above a claim at the end of the range no other can be: all are given up and counted anew. Meanwhile nobody is the default: nobody is promoted. */
+  async function recount(): Promise<void> {
+    const last = { nullClaim: nextCount(Infinity), topClaim: nextCount(Infinity) };
+    await writing.updateStore((current) => ({ ...current, ...last }));
+    await following.reload(); // there may be claims that nobody has told of
+    for (const id of [...ledger.book.claimants]) {
+      const entry = ledger.entry(id);
+      if (!entry?.record.defaultClaim) continue;
+      if (entry.storedRevision > 0) await writing.update(id, (current) => ({ ...current, defaultClaim: 0 }));
+      else if (entry.record.state === 'removed' && !writing.isWaiting(id)) ledger.drop(id);
+    }
+    await writing.updateStore((current) => ({ ...current, nullClaim: 0, topClaim: 0 }));
   }
 
   function claimOf(id: string | null): number {

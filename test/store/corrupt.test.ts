@@ -64,9 +64,69 @@ describe('E62 a record that cannot be read', () => {
     expect(events).toMatchObject([{ type: 'restored' }, { type: 'record_quarantined', id: '@store', reason: 'bad_store_record' }]);
     expect(await store.allIDs()).toEqual([alice, bob]);
     await store.setDefault(null);
-    expect(world.disk.record('@store')).toMatchObject({ revision: expect.any(Number) as number, nullClaim: 2 });
+    expect(world.disk.record('@store')).toMatchObject({ revision: expect.any(Number) as number, nullClaim: expect.any(Number) as number });
+    expect((await world.openTab()).store.snapshot().defaultId).toBeNull();
     await store.clear();
     expect(await (await world.openTab()).store.allIDs()).toEqual([]);
+  });
+
+  it.each<[string, (record: object) => unknown, boolean]>([
+    ['cut off', () => ({ unreadable: 'not JSON' }), true],
+    ['of a later version', (record) => ({ ...record, v: 2 }), false],
+    ['with a revision that is none', (record) => ({ ...record, revision: 'x' }), false],
+    ['with a claim that is none', (record) => ({ ...record, nullClaim: -1 }), true],
+  ])('of the store itself (%s) makes nobody the default after setDefault(null)', async (_, damage, isUnknown) => {
+    const world = createWorld();
+    const [alice, bob] = await twoCredentials(world);
+    const first = await world.openTab();
+    await first.store.setDefault(bob);
+    await first.store.setDefault(null);
+    await first.store.close();
+    world.disk.records.set('@store', damage(world.disk.record('@store')));
+    const { store } = await world.openTab();
+    expect(store.snapshot()).toMatchObject({ ids: [alice, bob], defaultId: null });
+    await (await store.with(alice))?.setTags(['x']);
+    expect((await world.openTab()).store.snapshot().defaultId).toBeNull();
+    const seen = collect(store.default$);
+    const carol = await store.store(world.authority.signIn({ sub: 'carol' }));
+    // Where nobody knows what was asked for, who signs in next takes the place (D-051).
+    expect(seen.values).toEqual(isUnknown ? [null, carol] : [null]);
+    expect((await world.openTab()).store.snapshot().defaultId).toBe(isUnknown ? carol.id : null);
+    await store.setDefault(alice);
+    expect((await world.openTab()).store.snapshot().defaultId).toBe(alice);
+  });
+
+  it.each([2 ** 48, 2 ** 48 - 1, 2 ** 48 - 2, 2 ** 47])(
+    'with a claim of %d is the default no longer than until another one is set',
+    async (claim) => {
+      const world = createWorld();
+      const [alice, bob] = await twoCredentials(world);
+      world.disk.records.set(bob, { ...world.disk.record(bob), defaultClaim: claim });
+      const [{ store }, other] = [await world.openTab(), await world.openTab()];
+      expect(store.snapshot().defaultId).toBe(bob);
+      for (const id of [alice, null, bob, alice]) {
+        await store.setDefault(id);
+        await settle();
+        for (const tab of [{ store }, other, await world.openTab()]) expect(tab.store.snapshot().defaultId).toBe(id);
+      }
+      await (await store.with(bob))?.setTags(['x']);
+      await (await store.with(alice))?.remove();
+      const carol = await store.store(world.authority.signIn({ sub: 'carol' }));
+      expect(store.snapshot().defaultId).toBeNull();
+      await store.setDefault(carol);
+      expect((await world.openTab()).store.snapshot().defaultId).toBe(carol.id);
+    },
+  );
+
+  it.each(['nullClaim', 'topClaim'])('of the store whose %s is at the end of its range takes another default', async (name) => {
+    const world = createWorld();
+    const [alice] = await twoCredentials(world);
+    world.disk.records.set('@store', { v: 1, id: '@store', revision: 1, epoch: 0, nullClaim: 0, topClaim: 0, [name]: 2 ** 48 });
+    const { store } = await world.openTab();
+    for (const id of [alice, null, alice]) {
+      await store.setDefault(id);
+      expect((await world.openTab()).store.snapshot().defaultId).toBe(id);
+    }
   });
 
   it('takes no refresh token with it: nothing is sent whose answer could not be kept', async () => {
