@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { isPlainObject, stringOr } from './data.js';
+import { isPlainObject, membersOf, stringOr } from './data.js';
 import { normalizeScope } from './scope.js';
 import type { SignInReason, Target } from './state.js';
 
@@ -259,11 +259,11 @@ function parseState(value: Unjudged): Pick<CredentialRecord, 'state' | 'reason' 
 }
 
 function parseAttributes(value: Unjudged): Pick<CredentialRecord, 'context' | 'tags' | 'claims' | 'tokenType' | 'scope'> | null {
-  const { tags, tokenType, scope } = value;
+  const { tokenType, scope } = value;
+  const tags = membersOf(value['tags']);
   const context = parseContext(value['context']);
   const claims = value['claims'] === null ? null : parseClaims(value['claims']);
-  const hasTags = Array.isArray(tags) && tags.every((tag) => typeof tag === 'string');
-  if (!context || claims === undefined || !hasTags || typeof scope !== 'string') return null;
+  if (!context || claims === undefined || !tags?.every((tag) => typeof tag === 'string') || typeof scope !== 'string') return null;
   if (tokenType !== 'Bearer' && tokenType !== 'DPoP') return null;
   return { context, claims, tokenType, tags: Object.freeze(tags.map(String)), scope: normalizeScope(scope) };
 }
@@ -304,7 +304,7 @@ function parseSecrets(value: unknown): StoredSecrets | SealedText | undefined {
   const { accessToken } = value;
   const refreshToken = stringOr(value['refreshToken'], undefined);
   const idToken = stringOr(value['idToken'], undefined);
-  const children = Array.isArray(value['children']) ? value['children'].map(parseChild).filter((child) => child !== undefined) : [];
+  const children = (membersOf(value['children']) ?? []).map(parseChild).filter((child) => child !== undefined);
   if (accessToken === undefined ? refreshToken === undefined : !isAccessToken(accessToken)) return undefined;
   return Object.freeze({
     ...(isAccessToken(accessToken) && { accessToken }),
