@@ -315,7 +315,10 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
     },
     with: async (id) => {
       await open();
-      if (!loop.stateOf(id)) await (await bring()).reread(id);
+      const isKnown = loop.stateOf(id);
+      if (isKnown && connection?.hears) return handleOf(id);
+      const reading = bring().then((all) => all.reread(id));
+      await (isKnown ? reading.catch(() => undefined) : reading); // what is known is answered where nothing can be read
       return handleOf(id);
     },
     find: async (query) => {

@@ -10,6 +10,8 @@ import type { CredentialStorage, StorageCapabilities } from '../storage/storage.
 
 /** The tie to the other users of a storage. */
 export interface Connection {
+  /** False where nobody tells of a write. */
+  readonly hears: boolean;
   announce(record: { readonly id: string; readonly generation: number; readonly revision: number }): void;
   close(): void;
 }
@@ -28,6 +30,7 @@ export function connect(
   };
   const channel = hasTabs ? hint(() => platform.openChannel?.(`${storage.namespace}:records`, hear)) : undefined;
   return {
+    hears: !!(unwatch ?? channel),
     announce: ({ id, generation, revision }) => hint(() => channel?.post({ id, generation, revision })),
     close: () => {
       unwatch?.();

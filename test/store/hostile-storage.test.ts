@@ -560,6 +560,32 @@ describe('E61 two stores over one storage of this process that tells nobody of i
   });
 });
 
+describe('E45 two stores over one storage of this process that tells nobody of its changes', () => {
+  it('see what the other did to a credential when they ask for it', async () => {
+    const world = createWorld();
+    const storage = shelf();
+    const [{ store: a }, { store: b }] = [await world.openTab({ storage }), await world.openTab({ storage })];
+    const mine = await a.store(world.authority.signIn());
+    const theirs = await b.with(mine.id);
+    await mine.setTags(['new']);
+    expect((await b.with(mine.id))?.tags).toEqual(['new']);
+    await mine.remove();
+    expect(await b.with(mine.id)).toBeNull();
+    expect(b.snapshot()).toMatchObject({ ids: [], defaultId: null });
+    expect(await codeOf(theirs!.accessToken())).toBe('credential_removed');
+  });
+
+  it('and answer with what they know where nothing can be read', async () => {
+    const world = createWorld();
+    const storage = shelf();
+    const { store } = await world.openTab({ storage });
+    const credential = await store.store(world.authority.signIn());
+    storage.read = () => Promise.reject(new Error('broken'));
+    expect(await store.with(credential.id)).toBe(credential);
+    expect(await codeOf(store.with('unknown'))).toBe('storage_failed');
+  });
+});
+
 describe('what is given to store() and is no token', () => {
   it.each<[string, (token: Token) => unknown]>([
     ['a line break in the access token', (token) => ({ ...lookalike(token), accessToken: 'a\r\nb' })],
