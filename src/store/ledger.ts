@@ -173,14 +173,13 @@ export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerC
   };
   /** If a store record that cannot be read does not say whether nobody was to be the default, nobody is; who signs in next takes the place. */
   const loseStore = (value: unknown, epoch: number): void => {
-    const topClaim = claimOf(value, epoch, 'topClaim') ?? 0;
     let nullClaim = claimOf(value, epoch, 'nullClaim');
     if (nullClaim === undefined) {
       nullClaim = 1;
       for (const { record } of known.values()) nullClaim = Math.max(nullClaim, nextCount(record.defaultClaim));
       book.lostClaims.set(STORE_RECORD_ID, nextCount(nullClaim));
     }
-    book.store = { ...book.store, nullClaim, topClaim };
+    book.store = { ...book.store, nullClaim };
   };
   const settled = (id: string): readonly StorageFact[] =>
     book.waiting.delete(id) && book.waiting.size === 0 && book.isDurable ? [{ type: 'durable' }] : [];

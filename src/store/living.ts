@@ -57,7 +57,8 @@ export interface Living extends Pick<Membership, 'setDefault' | 'clear'>, Questi
   find$(query: CredentialQuery): Observable<readonly string[]>;
   /** Somebody else wrote a record; without a revision it is read in any case. */
   heard(id: string, revision?: unknown): void;
-  reread(id: string): Promise<unknown>;
+  /** Reads a record again. @throws {StorageError} it is not known, and cannot be read */
+  reread(id: string): Promise<void>;
   /** Takes up what an earlier run began, and lets go of what is due. */
   tidy(): Promise<void>;
   /** The program is about to stand still: what is heard is read when it wakes. */
@@ -286,7 +287,11 @@ export function createLiving(context: LivingContext): Living {
       if (writing.isWaiting(id)) void retry();
       else catchingUp.one(id);
     },
-    reread: (id) => following.reread(id),
+    reread: async (id) => {
+      await following.reread(id).catch((error: unknown) => {
+        if (!loop.stateOf(id)) throw error; // else what is known is answered
+      });
+    },
     tidy: async () => {
       await Promise.all([resumeRevocations(parts), membership.sweep(), context.refreshOnly && withdrawAccessTokens(parts)]);
     },

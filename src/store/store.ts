@@ -315,10 +315,7 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
     },
     with: async (id) => {
       await open();
-      const isKnown = loop.stateOf(id);
-      if (isKnown && connection?.hears) return handleOf(id);
-      const reading = bring().then((all) => all.reread(id));
-      await (isKnown ? reading.catch(() => undefined) : reading); // what is known is answered where nothing can be read
+      if (!loop.stateOf(id) || !connection?.hears) await (await bring()).reread(id);
       return handleOf(id);
     },
     find: async (query) => {
