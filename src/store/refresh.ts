@@ -57,7 +57,10 @@ export function createRefresher(context: RefresherContext): Refresher {
       renewal.succeeded(id, target);
       return { renewed: end.renewed };
     }
-    const { error, begun } = end;
+    const { error } = end;
+    const state = loop.stateOf(id);
+    // Begun by an episode that ended with `again`: no other has said what came of it.
+    const begun = end.begun ?? (state?.status.activity === 'refreshing' ? state.generation : undefined);
     if (begun === undefined || end.ending !== 'failed') return { error };
     const { code, class: errorClass, issuer } = error;
     const needsUser = asksForUser(error);
@@ -82,17 +85,21 @@ export function createRefresher(context: RefresherContext): Refresher {
     return { ending: 'served', renewed: token };
   };
   const fly = async (id: string, seen: Seen, request: RefreshRequest): Promise<RefreshOutcome> => {
-    try {
-      return await turns.withLock(id, async () => {
+    const failureCount = renewal.failureCount();
+    return turns.withLock(id, async () => {
+      try {
+        const refusal = renewal.refusalSince(id, failureCount, request.target); // of who had the turn before: the server is not asked again at once
+        if (refusal && !servedEarly(id, seen, request)) return { error: refusal };
         for (;;) {
           const run = (isParked: () => boolean): Promise<RefreshEnd> => runRefresh(context, unwritten, id, seen, request, isParked);
           const end = await locks.alone(id, run, () => servedEarly(id, seen, request));
           if (end.ending !== 'again') return settle(id, request, end);
         }
-      });
-    } catch (error) {
-      return { error: asCredentialError(error, 'lock_unavailable', 'The lock for the refresh could not be had.') };
-    }
+      } catch (thrown) {
+        const error = asCredentialError(thrown, 'lock_unavailable', 'The lock for the refresh could not be had.');
+        return settle(id, request, { ending: 'failed', error, begun: undefined });
+      }
+    });
   };
   const flight = (id: string, request: RefreshRequest): Observable<RefreshOutcome> => {
     const how = request.refused === undefined ? (request.minValidityMs ?? 'forced') : `not ${request.refused}`;

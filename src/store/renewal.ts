@@ -16,6 +16,8 @@ import type { Loop } from './loop.js';
 
 /** However short tokens live: none is renewed unasked more often than this, in milliseconds. */
 const MIN_INTERVAL_MS = 5_000;
+/** What fails before anything has begun rests twice as long each time, up to this, in milliseconds. */
+const MAX_REST_MS = 300_000;
 /** So many are renewed ahead at a time; the others are looked at a second later. */
 const MAX_AT_ONCE = 4;
 const NEXT_BATCH_MS = 1_000;
@@ -50,6 +52,10 @@ export interface Renewal {
   run(renew: (id: string, minValidityMs: number) => Promise<unknown>, done: (id: string) => void): void;
   /** The error that a caller gets instead of another request: the last one was answered a moment ago. */
   refusal(id: string, isForced: boolean, target: Target | undefined): CredentialError | undefined;
+  /** How many failures there were. */
+  failureCount(): number;
+  /** The same for who asked when there were so many failures, and has waited for a turn since. */
+  refusalSince(id: string, failureCount: number, target: Target | undefined): CredentialError | undefined;
   failed(id: string, error: CredentialError, target: Target | undefined): { readonly attempts: number; readonly nextTryAt: number | null };
   succeeded(id: string, target?: Target): void;
   /** The network may be back, or the program has slept: what failed for lack of it is tried again now. */
@@ -60,6 +66,8 @@ export interface Renewal {
 interface Failure {
   readonly attempts: number;
   readonly error: CredentialError;
+  /** Which failure it was: two may come within one tick of a clock. */
+  readonly order: number;
   /** Monotonic milliseconds. */
   readonly retryAt: number;
 }
@@ -69,7 +77,10 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf 
   const failures = new Map<string, Failure>();
   const running = new Set<string>();
   const leads = new Map<string, { readonly generation: number; readonly fraction: number }>();
+  /** What failed before anything has begun: how often, and the monotonic instant until when it rests. */
+  const resting = new Map<string, { readonly times: number; readonly until: number }>();
   let notBefore = -Infinity;
+  let failureCount = 0;
 
   const fractionOf = ({ id, generation }: CredentialState): number => {
     const known = leads.get(id);
@@ -97,9 +108,24 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf 
     if (failure && !isPassing(failure.error)) return Infinity; // trying again would change nothing
     const ageMs = platform.now() - credential.issuedAt; // negative where the clock was set back
     const restMs = ageMs >= 0 ? MIN_INTERVAL_MS - ageMs : 0;
-    const waitMs = (failure?.retryAt ?? notBefore) - platform.monotonicNow();
+    const waitMs = Math.max(failure?.retryAt ?? notBefore, resting.get(credential.id)?.until ?? -Infinity) - platform.monotonicNow();
     const turnMs = running.size < MAX_AT_ONCE ? 0 : NEXT_BATCH_MS;
     return Math.max(remainingMs - renewalLeadMs(credential, fractionOf(credential)), restMs, waitMs, turnMs);
+  };
+  /** Else it would be due again at once: no failure was counted that says when. */
+  const rest = (id: string): void => {
+    const now = platform.monotonicNow();
+    if ((failures.get(keyOf(id, undefined))?.retryAt ?? now) > now) return;
+    const times = resting.get(id)?.times ?? 0;
+    resting.set(id, { times: times + 1, until: now + Math.min(MIN_INTERVAL_MS * 2 ** times, MAX_REST_MS) });
+  };
+  const refusalBy = (id: string, target: Target | undefined, counts: (failure: Failure) => boolean): CredentialError | undefined => {
+    const now = platform.monotonicNow();
+    const failure = [keyOf(id, undefined), keyOf(id, target)].map((key) => failures.get(key)).find((one) => one && one.retryAt > now);
+    if (!failure || !counts(failure)) return undefined;
+    const { code, message, issuer, status, class: errorClass } = failure.error;
+    const details = { issuer, status, class: errorClass, retryAfterMs: Math.ceil(failure.retryAt - now), cause: failure.error };
+    return new CredentialError(code, `${message} It is too early to try again.`, details);
   };
   return {
     dueInMs,
@@ -110,8 +136,11 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf 
         running.add(id);
         void renew(id, renewalLeadMs(credential, fractionOf(credential)))
           .then(
-            () => used.delete(id), // until it is used again
-            () => undefined, // an event has said why
+            () => {
+              used.delete(id); // until it is used again
+              resting.delete(id);
+            },
+            () => rest(id), // an event has said why, or whoever asks hears it
           )
           .finally(() => {
             running.delete(id);
@@ -119,19 +148,14 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf 
           });
       }
     },
-    refusal: (id, isForced, target) => {
-      const now = platform.monotonicNow();
-      const failure = [keyOf(id, undefined), keyOf(id, target)].map((key) => failures.get(key)).find((one) => one && one.retryAt > now);
-      if (!failure || (isForced && failure.error.retryAfterMs === undefined)) return undefined;
-      const { code, message, issuer, status, class: errorClass } = failure.error;
-      const details = { issuer, status, class: errorClass, retryAfterMs: Math.ceil(failure.retryAt - now), cause: failure.error };
-      return new CredentialError(code, `${message} It is too early to try again.`, details);
-    },
+    refusal: (id, isForced, target) => refusalBy(id, target, ({ error }) => !isForced || error.retryAfterMs !== undefined),
+    failureCount: () => failureCount,
+    refusalSince: (id, count, target) => refusalBy(id, target, ({ order }) => order > count),
     failed: (id, error, target) => {
       const key = keyOf(id, isPassing(error) ? undefined : target);
       const attempts = (failures.get(key)?.attempts ?? 0) + 1;
       const delayMs = error.retryAfterMs ?? backoffMs(attempts, randomFraction(platform));
-      failures.set(key, { attempts, error, retryAt: platform.monotonicNow() + delayMs });
+      failures.set(key, { attempts, error, order: ++failureCount, retryAt: platform.monotonicNow() + delayMs });
       const credential = loop.stateOf(id);
       const triesAgain = isAhead && isPassing(error) && credential && (credential.isDefault || used.has(id));
       return { attempts, nextTryAt: triesAgain ? platform.now() + delayMs : null };
@@ -143,6 +167,7 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf 
     wake: () => {
       const now = platform.monotonicNow();
       notBefore = now + SPREAD_MS * randomFraction(platform);
+      resting.clear();
       for (const [key, failure] of failures) {
         if (failure.error.retryAfterMs === undefined && isPassing(failure.error))
           failures.set(key, { ...failure, retryAt: Math.min(failure.retryAt, notBefore) });
@@ -151,6 +176,7 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf 
     forget: (id) => {
       for (const key of failures.keys()) if (key.startsWith(keyOf(id, undefined))) failures.delete(key);
       leads.delete(id);
+      resting.delete(id);
       used.delete(id);
     },
   };
