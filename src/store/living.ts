@@ -117,7 +117,7 @@ export function createLiving(context: LivingContext): Living {
   const dropped = (record: OpenRecord): void => void forget(clientOf(record), record);
   const following = createFollowing(ledger, loop, context.refreshOnly, dropped);
   const writing = createWriting({ ...context, following, dropped });
-  const parts = { ...context, following, writing, locks: createStoreLocks(context) };
+  const parts = { ...context, following, writing, locks: createStoreLocks(context), revoking: new Map<string, Promise<RevokeResult>>() };
   const { trust, used } = context.credentials;
   const renewal = createRenewal({ ...context, isAhead: context.renewsAhead, used });
   const attacked = new Set<string>();

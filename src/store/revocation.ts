@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { nextCount, type CredentialRecord, type OpenRecord } from '../credential/record.js';
+import { nextCount, type ChildToken, type CredentialRecord, type OpenRecord } from '../credential/record.js';
 import { asCredentialError, CredentialError, type CredentialErrorCode } from '../errors.js';
 import type { OAuth2Client } from '../oauth/client.js';
 import { accessTokenIn, refreshTokenIn } from '../oauth/token-response.js';
@@ -18,6 +18,8 @@ import type { Writing } from './writing.js';
 
 /** What the server has, in milliseconds. */
 export const DEADLINE_MS = 5_000;
+/** How much of it may pass while another has the lock, in milliseconds. */
+const LOCK_MS = 2_500;
 
 /** What happened to one token at the server. `absent`: there was none; `failed`: it may live on, see `code`. */
 export type RemoteRevocation =
@@ -39,6 +41,8 @@ export interface RevocationContext {
   readonly platform: Platform;
   readonly locks: StoreLocks;
   readonly clientOf: (record: CredentialRecord) => OAuth2Client | undefined;
+  /** What is under way: who asks for the same waits for it. */
+  readonly revoking: Map<string, Promise<RevokeResult>>;
 }
 
 /** Which tokens to revoke. */
@@ -58,27 +62,45 @@ export async function revoke(context: RevocationContext, id: string, target: Rev
     keep: true,
   });
   if (!marked) throw new CredentialError('credential_removed', 'The credential is gone already.');
-  return finish(context, marked, target);
+  const key = JSON.stringify([id, target]);
+  const running = context.revoking.get(key);
+  if (running) return running.then(() => REVOKED_BY_OTHERS);
+  const begun = finish(context, marked, target).finally(() => context.revoking.delete(key));
+  context.revoking.set(key, begun);
+  return begun;
 }
 
 /** Takes up what an earlier run of the program began. */
 export async function resumeRevocations(context: RevocationContext): Promise<void> {
   const begun = [...context.ledger.entries()].filter(({ record }) => record.state === 'revoking');
-  await Promise.all(begun.map(({ record }) => finish(context, record, 'all').catch(() => undefined)));
+  await Promise.all(begun.map(({ record }) => finish(context, record, 'all', true).catch(() => undefined)));
 }
 
-/** The remote part and the tombstone; other tabs that find the same mark wait and then find nothing left to do. */
-async function finish(context: RevocationContext, marked: CredentialRecord, target: RevokeTarget): Promise<RevokeResult> {
-  const { ledger, following, writing, locks } = context;
+/** The remote part and the tombstone; `isResumed`: other tabs have found the same mark, too, and one of them is enough. */
+async function finish(
+  context: RevocationContext,
+  marked: CredentialRecord,
+  target: RevokeTarget,
+  isResumed = false,
+): Promise<RevokeResult> {
+  const { ledger, following, writing, locks, platform } = context;
   const { id } = marked;
-  return locks.aloneInTime(`revoke:${id}`, DEADLINE_MS, async () => {
-    await following.reread(id).catch(() => undefined); // a broken storage keeps nobody signed in
-    const current = ledger.record(id);
-    if (!current || current.state === 'removed') return { local: 'removed', refreshToken: NOT_ASKED, accessToken: NOT_ASKED };
-    const remote = await revokeRemotely(context, await ledger.openInTime(id, DEADLINE_MS).catch(() => undefined), marked, target);
-    await writing.update(id, (latest) => (latest.state === 'revoking' ? tombstoneOf(latest) : null), { keep: true });
-    return { local: 'removed', ...remote };
-  });
+  const deadline = deadlineOf(platform);
+  try {
+    return await locks.aloneInTime(`revoke:${id}`, LOCK_MS, async () => {
+      await following.reread(id).catch(() => undefined); // a broken storage keeps nobody signed in
+      const current = ledger.record(id);
+      if (isResumed && current?.state === 'removed' && current.revision > 0) return REVOKED_BY_OTHERS;
+      // Who removes or clears asks no server: what was marked lives on. Revoked by another tab, it is harmless to ask again (7009-3).
+      const isMarked = current?.state === 'revoking';
+      const opening = isMarked ? ledger.openInTime(id, deadline.leftMs()) : ledger.unsealed(marked, deadline.leftMs());
+      const remote = await revokeRemotely(context, await opening.catch(() => undefined), { marked, target, deadline });
+      if (isMarked) await writing.update(id, (latest) => (latest.state === 'revoking' ? tombstoneOf(latest) : null), { keep: true });
+      return { local: 'removed', ...remote };
+    });
+  } finally {
+    deadline.cancel();
+  }
 }
 
 /** Also one that waits to be judged. */
@@ -87,6 +109,7 @@ function hasRefreshToken({ secrets, staged }: OpenRecord): boolean {
 }
 
 const NOT_ASKED: RemoteRevocation = { status: 'not_asked' };
+const REVOKED_BY_OTHERS = Object.freeze<RevokeResult>({ local: 'removed', refreshToken: NOT_ASKED, accessToken: NOT_ASKED });
 const NOTHING_TO_REVOKE = Object.freeze<RevokeResult>({ local: 'kept', refreshToken: { status: 'absent' }, accessToken: NOT_ASKED });
 /** What cannot be opened cannot be revoked. */
 const LOST: RemoteRevocation = { status: 'failed', code: 'key_lost' };
@@ -94,45 +117,46 @@ const LOST: RemoteRevocation = { status: 'failed', code: 'key_lost' };
 async function revokeRemotely(
   context: RevocationContext,
   record: OpenRecord | undefined,
-  marked: CredentialRecord,
-  target: RevokeTarget,
+  { marked, target, deadline }: { readonly marked: CredentialRecord; readonly target: RevokeTarget; readonly deadline: Deadline },
 ): Promise<Pick<RevokeResult, 'refreshToken' | 'accessToken'>> {
   if (!record) return { refreshToken: LOST, accessToken: LOST };
   const client = context.clientOf(marked);
-  const deadline = deadlineOf(context.platform);
-  const ask = (token: string | undefined, hint: 'access_token' | 'refresh_token'): Promise<RemoteRevocation> =>
-    Promise.race([askServer(deadline, client, token, hint), deadline.passed]);
   const staged = record.staged?.text ?? ''; // an answer that waits to be judged holds live tokens, too
-  try {
-    // 7009-2: the refresh token first; many servers end the whole grant with it
-    const refreshToken =
-      target === 'access' ? NOT_ASKED : await ask(refreshTokenIn(staged) ?? record.secrets?.refreshToken, 'refresh_token');
-    const accessToken = target === 'refresh' ? NOT_ASKED : await ask(record.secrets?.accessToken, 'access_token');
-    if (target !== 'refresh') {
-      const others = [accessTokenIn(staged), ...(record.secrets?.children ?? []).map((child) => child.accessToken)];
-      await Promise.all(others.filter((one) => one !== undefined).map((one) => ask(one, 'access_token')));
-    }
-    return { refreshToken, accessToken };
-  } finally {
-    deadline.cancel();
-  }
+  // 7009-2: the refresh token first; many servers end the whole grant with it
+  const refreshToken =
+    target === 'access'
+      ? NOT_ASKED
+      : await askInTime(deadline, client, refreshTokenIn(staged) ?? record.secrets?.refreshToken, 'refresh_token');
+  if (target === 'refresh') return { refreshToken, accessToken: NOT_ASKED };
+  const accessToken = await askInTime(deadline, client, record.secrets?.accessToken, 'access_token');
+  const others = [accessTokenIn(staged), ...(record.secrets?.children ?? []).map((child) => child.accessToken)];
+  await Promise.all(others.filter((one) => one !== undefined).map((one) => askInTime(deadline, client, one, 'access_token')));
+  return { refreshToken, accessToken };
 }
 
-/** Only the access token, which is marked as expired here, so that the next caller gets another one. */
+/** Only the access token, which is marked as expired here, so that the next caller gets another one; and those for less, which came of it. */
 async function revokeAccessToken(context: RevocationContext, record: OpenRecord): Promise<RevokeResult> {
   const dead = record.secrets?.accessToken;
+  let children: readonly ChildToken[] = [];
   // First here: nothing attaches it any more, whatever the server does.
   const written = await context.writing.updateOpen(
     record.id,
-    (current) =>
-      current.state === 'active' && current.secrets?.accessToken === dead
-        ? { ...current, expiresAt: 0, generation: nextCount(current.generation) } // by any clock, also one that is set back
-        : null,
+    (current) => {
+      if (current.state !== 'active' || current.secrets?.accessToken !== dead) return null;
+      const { children: dropped = [], ...secrets } = current.secrets ?? {};
+      children = dropped;
+      // by any clock, also one that is set back
+      return { ...current, secrets: current.secrets && secrets, expiresAt: 0, generation: nextCount(current.generation) };
+    },
     { keep: true },
   );
   const deadline = deadlineOf(context.platform);
   try {
-    const accessToken = await Promise.race([askServer(deadline, context.clientOf(record), dead, 'access_token'), deadline.passed]);
+    const client = context.clientOf(record);
+    const [accessToken] = await Promise.all([
+      askInTime(deadline, client, dead, 'access_token'),
+      ...children.map((child) => askInTime(deadline, client, child.accessToken, 'access_token')),
+    ]);
     const now = context.ledger.record(record.id)?.state;
     const isThere = written !== null || now === 'active' || now === 'needs_sign_in'; // else it was removed meanwhile
     return { local: isThere ? 'kept' : 'removed', refreshToken: NOT_ASKED, accessToken };
@@ -141,12 +165,12 @@ async function revokeAccessToken(context: RevocationContext, record: OpenRecord)
   }
 }
 
-async function askServer(
-  deadline: Deadline,
-  client: OAuth2Client | undefined,
-  token: string | undefined,
-  hint: 'access_token' | 'refresh_token',
-): Promise<RemoteRevocation> {
+const askInTime = (deadline: Deadline, ...question: Question): Promise<RemoteRevocation> =>
+  Promise.race([askServer(deadline, ...question), deadline.passed]);
+
+type Question = readonly [client: OAuth2Client | undefined, token: string | undefined, hint: 'access_token' | 'refresh_token'];
+
+async function askServer(deadline: Deadline, ...[client, token, hint]: Question): Promise<RemoteRevocation> {
   if (token === undefined) return { status: 'absent' };
   if (!client) return { status: 'failed', code: 'client_unknown' };
   for (;;) {
@@ -164,6 +188,8 @@ interface Deadline {
   readonly passed: Promise<RemoteRevocation>;
   /** Waits so long and resolves with true, or at once with false, if the time is up before. */
   allows(waitMs: number): Promise<boolean>;
+  /** How much is left of it, in milliseconds. */
+  leftMs(): number;
   cancel(): void;
 }
 
@@ -174,10 +200,11 @@ export function deadlineOf(platform: Platform): Deadline {
   const passed = new Promise<RemoteRevocation>((resolve) => {
     cancel = platform.setTimer(() => resolve({ status: 'failed', code: 'timeout' }), DEADLINE_MS);
   });
+  const leftMs = (): number => Math.max(0, endsAt - platform.monotonicNow());
   const allows = async (waitMs: number): Promise<boolean> => {
-    if (platform.monotonicNow() + waitMs >= endsAt) return false;
+    if (waitMs >= leftMs()) return false;
     await new Promise<void>((resolve) => platform.setTimer(resolve, waitMs, true));
     return true;
   };
-  return { passed, allows, cancel: () => cancel() };
+  return { passed, allows, leftMs, cancel: () => cancel() };
 }

@@ -1,7 +1,8 @@
 import { CredentialError } from '../../src/errors.js';
 import { createAttachmentPolicy } from '../../src/http/attachment.js';
 import { ISSUER, offline, refusal } from '../support/fake-client.js';
-import { closeAll, codeOf, collect, createWorld, settle, type World } from '../support/fixture.js';
+import type { Credential } from '../../src/store/credential.js';
+import { closeAll, codeOf, collect, createWorld, settle, type Tab, type World } from '../support/fixture.js';
 
 const RESOURCE = 'https://api.example.com/';
 
@@ -185,6 +186,54 @@ describe('revoke', () => {
     expect(await codeOf(credential.revoke())).toBe('credential_removed');
   });
 
+  it.each<readonly [string, (tab: Tab, credential: Credential) => Promise<unknown>]>([
+    ['clear()', ({ store }) => store.clear()],
+    ['remove()', (_, credential) => credential.remove()],
+  ])('E47 asks the server though %s takes the record meanwhile', async (_, take) => {
+    const { openTab, authority } = createWorld();
+    const tab = await openTab();
+    const token = authority.signIn();
+    const credential = await tab.store.store(token);
+    const [revoked] = await Promise.all([credential.revoke(), take(tab, credential)]);
+    expect(revoked).toEqual({ local: 'removed', refreshToken: { status: 'revoked' }, accessToken: { status: 'revoked' } });
+    expect(authority.revocations.map((one) => one.token)).toEqual([token.refreshToken, token.accessToken]);
+    expect(await tab.store.allIDs()).toEqual([]);
+  });
+
+  it('7009-5 takes five seconds at the latest where another has its lock and the server hangs', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const { store, platform } = await openTab();
+    const credential = await store.store(authority.signIn({ lifetimeS: null }));
+    let free = (): void => undefined;
+    const held = platform.locks.withLock(`app:revoke:${credential.id}`, () => new Promise<void>((resolve) => (free = resolve)));
+    authority.setRevocation(never);
+    const revoking = credential.revoke();
+    await browser.advance(5_000);
+    expect(await revoking).toMatchObject({ local: 'removed', refreshToken: { status: 'failed', code: 'timeout' } });
+    expect(authority.revocations).not.toHaveLength(0);
+    free();
+    await held;
+  });
+
+  it('does not touch a session that was stored under the same id meanwhile', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const { store, platform } = await openTab();
+    const [first, second] = [authority.signIn({ id: 'one' }), authority.signIn({ id: 'one', sub: 'bob' })];
+    const credential = await store.store(first);
+    const held = platform.locks.withLock(
+      'app:revoke:one',
+      () => new Promise<void>((resolve) => browser.openTab().setTimer(resolve, 1_000)),
+    );
+    const revoking = credential.revoke();
+    await settle();
+    await credential.remove();
+    await store.store(second);
+    await browser.advance(1_000);
+    await Promise.all([revoking, held]);
+    expect(authority.revocations.map((one) => one.token)).toEqual([first.refreshToken, first.accessToken]);
+    expect(await store.allIDs()).toEqual(['one']);
+  });
+
   it('emits once for the mark and once for the end', async () => {
     const { openTab, authority } = createWorld();
     const { store, newEvents } = await openTab();
@@ -224,6 +273,17 @@ describe("revoke('access')", () => {
     expect(await other?.accessToken()).not.toBe(token.accessToken);
     expect(await credential.accessToken()).not.toBe(token.accessToken);
     expect(authority.refreshes).toHaveLength(1);
+  });
+
+  it('ends the tokens for less scope and other resources, too', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    const token = authority.signIn({ scope: 'openid a' });
+    const credential = await store.store(token);
+    const child = await credential.accessToken({ scope: 'a' });
+    await credential.revoke('access');
+    expect(authority.revocations).toEqual([token.accessToken, child].map((one) => ({ token: one, hint: 'access_token' })));
+    expect(await credential.accessToken({ scope: 'a' })).not.toBe(child);
   });
 
   it('E42 renews also after the clock was set back', async () => {
