@@ -24,11 +24,13 @@ export interface ValidTokenContext {
 
 /** A renewed token, or the one at hand if it lives on and the renewal takes too long or fails. */
 export function renewedOrHeld(
-  { credentials: { ledger }, platform, renew }: ValidTokenContext,
+  { credentials: { ledger, clientOf }, platform, renew }: ValidTokenContext,
   id: string,
   minValidityMs: number,
 ): Promise<Token> {
   const held = (): Token | undefined => (ledger.remainingMs(id) > 0 ? (ledger.token(id) ?? undefined) : undefined);
+  const token = held();
+  if (token && token.refreshToken === undefined && !clientOf(id)?.renew) return Promise.resolve(token); // nothing could bring another one
   return orHeld(platform, renew(id, { minValidityMs }) as Promise<Token>, held, ledger.remainingMs(id));
 }
 

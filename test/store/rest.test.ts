@@ -85,6 +85,21 @@ describe('E43 renewal ahead that fails before anything has begun', () => {
   });
 });
 
+describe('E43 a token that cannot be renewed', () => {
+  it('is given as long as it lives, without a lock and a reading each time', async () => {
+    const world = createWorld();
+    const { store } = await world.openTab();
+    const token = world.authority.signIn({ lifetimeS: 600, refreshable: false });
+    const credential = await store.store(token);
+    await world.browser.advance(590_000);
+    const before = [world.disk.calls.length, world.browser.lockNames.length];
+    for (let i = 0; i < 10; i++) expect(await credential.accessToken()).toBe(token.accessToken);
+    expect([world.disk.calls.length, world.browser.lockNames.length]).toEqual(before);
+    await world.browser.advance(10_000);
+    expect(await codeOf(credential.accessToken())).toBe('no_refresh_token');
+  });
+});
+
 describe('RF-7 who waits for a turn while another is refused', () => {
   const ask = async (world: World) => {
     const { store } = await world.openTab();
