@@ -11,7 +11,7 @@ import { CredentialError, ProtocolError } from '../errors.js';
 import type { AuthorizationServer, OAuth2Client } from '../oauth/client.js';
 import { isLocalhost, isSecureUrl } from '../oauth/secure-url.js';
 import { base64url, randomText } from '../platform/random.js';
-import { assertAdditional, OF_AUTHORIZATION, type AdditionalParameters } from './parameters.js';
+import { furtherParameters, OF_AUTHORIZATION, type AdditionalParameters } from './parameters.js';
 import { returnPathOf } from './return-path.js';
 import { defaultTransactions, type Transaction, type TransactionStorage } from './transactions.js';
 
@@ -37,7 +37,7 @@ export interface AuthorizationCodeStartOptions {
   /** Where to go afterwards: a path of the application, such as `/orders?page=2`. It is kept with the sign-in, and in no address (9700-1). */
   readonly returnTo?: string;
   /** Further parameters, such as `prompt`, `login_hint`, `ui_locales`. A `resource` (RFC 8707) is that of the token, too. */
-  readonly additionalParameters?: AdditionalParameters;
+  readonly additionalParameters?: AdditionalParameters | undefined;
 }
 
 /** A way to sign in that leaves the page and comes back. */
@@ -47,12 +47,14 @@ export interface AuthorizationCodeFlow {
    *
    * @throws {TypeError} an option that there is not; a parameter the flow sets itself; `returnTo` is no path of the application; `resource` is none
    * @throws {CredentialError} `unsupported`: the server takes pushed or signed requests alone (RFC 9126 §5, RFC 9101 §10.5), or shares its
-   * redirect URI with another one of the store, and does not say who it is (RFC 9700 §4.4); and what discovery throws
+   * redirect URI with another one of the store, and does not say who it is (RFC 9700 §4.4); `storage_failed`: the sign-in could not be kept
+   * until its return; and what discovery throws
    */
   start(options?: AuthorizationCodeStartOptions): Promise<URL>;
   /**
    * The validated token of the sign-in the user came back from, ready for `store()`. In a browser the code leaves the address bar before
-   * anything else happens (2.1-2). Called twice at a time it exchanges the code once.
+   * anything else happens (2.1-2). Called twice at a time it exchanges the code once; after a passing failure of discovery, before the code
+   * was sent, it can be called again.
    *
    * @throws {CredentialError} `callback_invalid`, `callback_state_unknown` (visited twice, or never begun here), `issuer_mismatch`,
    * `authorization_failed` (the server or the user said no: see `error`), and what the exchange throws
@@ -86,10 +88,10 @@ export function createAuthorizationCodeFlow(
   const pending = (): TransactionStorage => (transactions ??= defaultTransactions(platform));
 
   return {
-    start: async (startOptions = {}) => {
-      const { additionalParameters = {} } = startOptions;
-      assertStart(startOptions);
-      assertAdditional(additionalParameters, OF_AUTHORIZATION);
+    start: async (given = {}) => {
+      assertStart(given);
+      const additionalParameters = furtherParameters(given.additionalParameters, OF_AUTHORIZATION);
+      const startOptions = { ...given, additionalParameters };
       if (/^http:/i.test(redirectUri) && !isSecureUrl(redirectUri, true))
         throw new CredentialError(
           'unsupported',
@@ -149,6 +151,16 @@ export function createAuthorizationCodeFlow(
 
   /** Takes the sign-in of this state, for good, and exchanges the code (6749-3: at most once). */
   async function exchange(state: string, url: URL): Promise<Token> {
+    const found = await taken(state, url);
+    if (client.isPrepared()) return exchangeOf(found, url);
+    // What fails before the code is sent costs no sign-in, and neither does a page that is left meanwhile
+    await pending().put(found);
+    await client.metadata();
+    return exchangeOf(await taken(state, url), url);
+  }
+
+  /** @throws {CredentialError} it is not of this flow, or the answer is not to it */
+  async function taken(state: string, url: URL): Promise<Transaction> {
     const transaction = await pending().take(state);
     const isOurs = transaction?.issuer === issuer && transaction.clientId === clientId;
     if (transaction && !isOurs) await pending().put(transaction); // another flow's, which may be tried next
@@ -161,11 +173,15 @@ export function createAuthorizationCodeFlow(
         },
       );
     }
-    const { nonce, codeVerifier, redirectUri: sentRedirectUri, scope, maxAge, acrValues, requireAcr, resource } = transaction;
-    assertOurs(url, client, sentRedirectUri);
+    assertOurs(url, client, transaction.redirectUri);
     const returnTo = returnPathOf(transaction.returnTo); // a storage of the application may give anything
     if (returnTo !== null) returned.set(state, returnTo);
     if (returned.size > MAX_RETURNED) for (const [oldest] of [...returned].slice(0, -MAX_RETURNED)) returned.delete(oldest);
+    return transaction;
+  }
+
+  function exchangeOf(transaction: Transaction, url: URL): Promise<Token> {
+    const { state, nonce, codeVerifier, redirectUri: sentRedirectUri, scope, maxAge, acrValues, requireAcr, resource } = transaction;
     return client.exchangeCode({
       parameters: url.searchParams,
       state,
@@ -221,11 +237,16 @@ function begin(client: OAuth2Client, redirectUri: string, options: Authorization
 function loginAskedFor(options: AuthorizationCodeStartOptions): Pick<Transaction, 'maxAge' | 'acrValues' | 'requireAcr'> {
   const { max_age: rawMaxAge, acr_values: rawAcrValues } = options.additionalParameters ?? {};
   const { acrValues = rawAcrValues, requireAcr = false } = options;
-  const maxAge = options.maxAge ?? (rawMaxAge === undefined ? undefined : Number(rawMaxAge));
+  const maxAge = options.maxAge ?? secondsOf(rawMaxAge);
   if (maxAge !== undefined && !(Number.isSafeInteger(maxAge) && maxAge >= 0))
     throw new TypeError('maxAge must be whole seconds, 0 or more');
   if (requireAcr && !acrValues?.trim()) throw new TypeError('requireAcr needs acrValues');
   return { ...(maxAge !== undefined && { maxAge }), ...(acrValues !== undefined && { acrValues }), ...(requireAcr && { requireAcr }) };
+}
+
+/** `Number` would make 0 of a blank, which asks for another login. */
+function secondsOf(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : Number(text.trim() === '' ? NaN : text);
 }
 
 /** S256 and nothing else (RFC 7636 §4.2). */

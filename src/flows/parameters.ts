@@ -4,8 +4,8 @@
  * @module
  */
 
-/** Further parameters of a request, by name. */
-export type AdditionalParameters = Readonly<Record<string, string>>;
+/** Further parameters of a request, by name; one that is `undefined` is left out. */
+export type AdditionalParameters = Readonly<Record<string, string | undefined>>;
 
 /** Parameters of an authorization request that the flow sets itself. */
 export const OF_AUTHORIZATION: readonly string[] = [
@@ -13,6 +13,8 @@ export const OF_AUTHORIZATION: readonly string[] = [
   'response_type',
   'response_mode',
   'redirect_uri',
+  'request',
+  'request_uri', // all that is not in the object would be nothing to the server (RFC 9101 §6.3)
   'state',
   'nonce',
   'code_challenge',
@@ -20,10 +22,12 @@ export const OF_AUTHORIZATION: readonly string[] = [
   'scope',
 ];
 
-/** @throws {TypeError} one of those that the flow sets itself, or no text */
-export function assertAdditional(parameters: AdditionalParameters, own: readonly string[]): void {
-  for (const [name, value] of Object.entries(parameters)) {
+/** Those that are set: to write what is not there would make a text of it. @throws {TypeError} one of those that the flow sets itself, or no text */
+export function furtherParameters(given: AdditionalParameters | undefined, own: readonly string[]): Readonly<Record<string, string>> {
+  const set = Object.entries(given ?? {}).filter(([, value]) => value !== undefined) as [string, string][];
+  for (const [name, value] of set) {
     if (own.includes(name)) throw new TypeError(`additionalParameters must not set ${name}; the flow does`);
-    if (typeof value !== 'string') throw new TypeError(`additionalParameters: ${name} must be a string`);
+    if (typeof value !== 'string') throw new TypeError(`additionalParameters must hold strings; ${name} is none`);
   }
+  return Object.fromEntries(set);
 }

@@ -9,7 +9,7 @@ import { CredentialError } from '../errors.js';
 import type { OAuth2Client } from '../oauth/client.js';
 import { isLocalhost, isSecureUrl } from '../oauth/secure-url.js';
 import { randomText } from '../platform/random.js';
-import { assertAdditional, type AdditionalParameters } from './parameters.js';
+import { furtherParameters, type AdditionalParameters } from './parameters.js';
 
 /** Options of the flow. */
 export interface SessionLogoutFlowOptions {
@@ -48,9 +48,9 @@ export function createSessionLogoutFlow(client: OAuth2Client, { states, ...rest 
   const { platform, issuer, clientId, postLogoutRedirectUri } = client;
   const pending = (): LogoutStates => (states ??= defaultStates(platform.page?.sessionItems()));
   return {
-    start: async ({ idToken, additionalParameters = {}, ...others } = {}) => {
+    start: async ({ idToken, additionalParameters, ...others } = {}) => {
       assertNothingElse(others, 'start takes idToken and additionalParameters');
-      assertAdditional(additionalParameters, OWN_PARAMETERS);
+      const further = furtherParameters(additionalParameters, OWN_PARAMETERS);
       const { end_session_endpoint: endpoint } = await client.metadata();
       if (endpoint === undefined)
         throw new CredentialError('endpoint_missing', 'The authorization server has no end_session_endpoint.', { issuer });
@@ -59,7 +59,7 @@ export function createSessionLogoutFlow(client: OAuth2Client, { states, ...rest 
       }
       const url = new URL(endpoint);
       const parameters: Record<string, string> = {
-        ...additionalParameters,
+        ...further,
         ...(idToken === undefined ? { client_id: clientId } : { id_token_hint: idToken }),
       };
       if (postLogoutRedirectUri !== undefined) {

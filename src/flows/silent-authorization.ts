@@ -6,7 +6,7 @@
  */
 import { assertNothingElse } from '../credential/options.js';
 import type { RenewFunction } from '../oauth/client.js';
-import { assertAdditional, OF_AUTHORIZATION, type AdditionalParameters } from './parameters.js';
+import { furtherParameters, OF_AUTHORIZATION, type AdditionalParameters } from './parameters.js';
 
 /** Options of a silent authorization. */
 export interface SilentAuthorizationOptions {
@@ -45,15 +45,14 @@ const MAX_TIMEOUT_MS = 60_000;
 export function silentAuthorization({
   redirectUri,
   timeoutMs = 10_000,
-  additionalParameters = {},
+  additionalParameters,
   ...rest
 }: SilentAuthorizationOptions = {}): RenewFunction {
   assertNothingElse(rest, 'silentAuthorization takes redirectUri, timeoutMs and additionalParameters');
   if (redirectUri !== undefined && !URL.canParse(redirectUri)) throw new TypeError('redirectUri must be an absolute URL');
   if (!(typeof timeoutMs === 'number' && timeoutMs >= 1 && timeoutMs <= MAX_TIMEOUT_MS))
     throw new TypeError(`timeoutMs must be a number of milliseconds from 1 to ${MAX_TIMEOUT_MS}`);
-  assertAdditional(additionalParameters, OWN_PARAMETERS);
-  const added = { ...additionalParameters };
+  const added = furtherParameters(additionalParameters, OWN_PARAMETERS);
   return async (grant, client) => {
     const { authorizeSilently } = await import('./authorize-silently.js');
     return authorizeSilently(grant, client, { redirectUri: redirectUri ?? client.redirectUri, timeoutMs, added });

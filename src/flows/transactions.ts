@@ -89,7 +89,7 @@ export function sessionTransactions(items: Storage, platform: Pick<Platform, 'no
       try {
         items.setItem(PREFIX + transaction.state, JSON.stringify(transaction));
       } catch {
-        throw new StorageError('storage_failed', 'The session storage of the tab is full or blocked; a sign-in could not come back.');
+        throw noReturn();
       }
     },
     take: (state) => {
@@ -101,10 +101,19 @@ export function sessionTransactions(items: Storage, platform: Pick<Platform, 'no
   };
 }
 
-/** Session storage where there is a page, memory elsewhere. */
+/** Session storage where there is a page, memory elsewhere. A page that has none keeps nothing: who left it could not come back (E38). */
 export function defaultTransactions(platform: Platform): TransactionStorage {
-  const items = platform.page?.sessionItems();
-  return items ? sessionTransactions(items, platform) : memoryTransactions(platform);
+  const { page } = platform;
+  if (!page) return memoryTransactions(platform);
+  const items = page.sessionItems();
+  const put = (): never => {
+    throw noReturn();
+  };
+  return items ? sessionTransactions(items, platform) : { put, take: () => null };
+}
+
+function noReturn(): StorageError {
+  return new StorageError('storage_failed', 'The session storage of the tab is full or blocked; a sign-in could not come back.');
 }
 
 function parseTransaction(value: unknown): Transaction | null {

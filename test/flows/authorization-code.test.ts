@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createAuthorizationCodeFlow, type AuthorizationCodeFlow } from '../../src/flows/authorization-code';
 import { memoryTransactions, type Transaction, type TransactionStorage } from '../../src/flows/transactions';
-import { createCredentialStore, memoryStorage } from '../../src/index';
+import { createCredentialStore, memoryStorage, type CredentialError } from '../../src/index';
 import { createOAuth2Client } from '../../src/oauth/client';
 import { fakeServer, json, type FakeServer, type FakeServerOptions } from '../support/fake-server';
 import { REDIRECT_URI, refusal, setUpOAuth } from '../support/oauth';
@@ -246,6 +246,8 @@ describe('start', () => {
     'response_type',
     'response_mode',
     'redirect_uri',
+    'request',
+    'request_uri',
     'state',
     'nonce',
     'code_challenge',
@@ -273,6 +275,21 @@ describe('start', () => {
 
   it('a scope that is a list is a TypeError', async () => {
     await expect(setUp().flow.start({ scope: ['openid'] as unknown as string })).rejects.toThrow(/^scope must be a string/);
+  });
+
+  it('a further parameter that is undefined is left out; one that is no text is a TypeError', async () => {
+    const { flow, begun } = setUp();
+    const url = await flow.start({ additionalParameters: { login_hint: undefined, max_age: undefined, prompt: 'login' } });
+    expect(['login_hint', 'max_age', 'prompt'].map((name) => url.searchParams.get(name))).toEqual([null, null, 'login']);
+    for (const value of [null, 1, {}])
+      await expect(flow.start({ additionalParameters: { login_hint: value as never } })).rejects.toThrow(
+        /^additionalParameters .*login_hint/,
+      );
+    expect(begun).toHaveLength(1);
+  });
+
+  it.each(['', ' ', 'x', '-1', '1.5'])('IDT-10 max_age %j among the further parameters is a TypeError', async (max_age) => {
+    await expect(setUp().flow.start({ additionalParameters: { max_age } })).rejects.toThrow(TypeError);
   });
 
   it('a scope with a forbidden character is a TypeError', async () => {
@@ -397,6 +414,54 @@ describe('resume', () => {
     expect(await refusal(flow.resume(callback(begun[0].state)))).toMatchObject({ code: 'network_error' });
     expect(await refusal(flow.resume(callback(begun[0].state)))).toMatchObject({ code: 'callback_state_unknown' });
     expect(server.calls('token')).toHaveLength(1);
+  });
+
+  /** The page that a user comes back to: nothing is known there but what was stored. */
+  const loadedAnew = ({ server, platform }: SetUp, transactions: TransactionStorage): AuthorizationCodeFlow =>
+    createAuthorizationCodeFlow(createOAuth2Client({ issuer: server.issuer, clientId: 'spa', redirectUri: REDIRECT_URI, platform }), {
+      transactions,
+    });
+
+  it('E37 a discovery that fails for now, before the code is sent, costs no sign-in', async () => {
+    const world = setUp();
+    const { server, platform, begun, flow } = world;
+    await flow.start();
+    const transactions = memoryTransactions(platform);
+    await transactions.put(begun[0]);
+    const anew = loadedAnew(world, transactions);
+    server.plan('discovery', json({}, { status: 503 }));
+    expect(await refusal(anew.resume(callback(begun[0].state)))).toMatchObject({ code: 'server_unavailable' });
+    await planToken(server, begun[0].nonce);
+    expect((await anew.resume(callback(begun[0].state))).accessToken).toBe('access-1');
+    expect(await refusal(anew.resume(callback(begun[0].state)))).toMatchObject({ code: 'callback_state_unknown' });
+    expect(server.calls('token')).toHaveLength(1);
+  });
+
+  it('6749-3 two pages at a time send one request', async () => {
+    const world = setUp();
+    const { server, platform, begun, flow } = world;
+    await flow.start();
+    const transactions = memoryTransactions(platform);
+    await transactions.put(begun[0]);
+    await planToken(server, begun[0].nonce);
+    const both = [1, 2].map(() => loadedAnew(world, transactions).resume(callback(begun[0].state)));
+    const outcomes = await Promise.all(
+      both.map((one) =>
+        one.then(
+          () => 'token',
+          ({ code }: CredentialError) => code,
+        ),
+      ),
+    );
+    expect(outcomes.sort()).toEqual(['callback_state_unknown', 'token']);
+    expect(server.calls('token')).toHaveLength(1);
+  });
+
+  it('6749-4 a state that nobody knows asks nobody', async () => {
+    const world = setUp();
+    const transactions = memoryTransactions(world.platform);
+    expect(await refusal(loadedAnew(world, transactions).resume(callback('guessed')))).toMatchObject({ code: 'callback_state_unknown' });
+    expect(world.server.calls()).toEqual([]);
   });
 
   it.each<[string, Record<string, string>]>([
@@ -596,10 +661,9 @@ describe('in a page', () => {
     expect(page.items.length).toBe(0);
   });
 
-  it('E38 where session storage is blocked memory serves', async () => {
-    const { server, flow, state, nonce } = await inPage(fakePage('https://app.example.com/', { blocked: true }));
-    await planToken(server, nonce);
-    expect((await flow.resume(callback(state))).accessToken).toBe('access-1');
+  it('E38 where session storage is blocked nobody is sent away: nobody could come back', async () => {
+    const begun = inPage(fakePage('https://app.example.com/', { blocked: true }));
+    expect(await refusal(begun)).toMatchObject({ name: 'StorageError', code: 'storage_failed' });
   });
 
   it('9700-4 a callback brought into another browser is unknown there', async () => {

@@ -5,6 +5,7 @@ import {
   type Transaction,
   type TransactionStorage,
 } from '../../src/flows/transactions';
+import { StorageError } from '../../src/errors';
 import { fakePage, fakeStorage, START_MS, unitPlatform, type UnitPlatform } from '../support/unit-platform';
 
 const transaction = (state: string, startedAt = START_MS, more: Partial<Transaction> = {}): Transaction => ({
@@ -130,11 +131,15 @@ describe('defaultTransactions', () => {
     expect(page.items.length).toBe(1);
   });
 
-  it('E38 uses memory where there is none, or it is blocked', async () => {
-    for (const platform of [unitPlatform(), unitPlatform({ page: fakePage('https://app.example.com/', { blocked: true }) })]) {
-      const pending = defaultTransactions(platform);
-      await pending.put(transaction('a'));
-      expect(await pending.take('a')).toMatchObject({ state: 'a' });
-    }
+  it('uses memory where there is no page', async () => {
+    const pending = defaultTransactions(unitPlatform());
+    await pending.put(transaction('a'));
+    expect(await pending.take('a')).toMatchObject({ state: 'a' });
+  });
+
+  it('E38 keeps nothing in a page whose session storage is blocked, and says so: who left it could not come back', async () => {
+    const pending = defaultTransactions(unitPlatform({ page: fakePage('https://app.example.com/', { blocked: true }) }));
+    expect(() => pending.put(transaction('a'))).toThrow(StorageError);
+    expect(await pending.take('a')).toBeNull();
   });
 });
