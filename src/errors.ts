@@ -152,6 +152,11 @@ function given(members: Readonly<Record<string, unknown>>): Record<string, unkno
   return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined));
 }
 
+/** A chunk is gone, as after a deployment, or the network is. */
+export function notLoaded(): CredentialError {
+  return new CredentialError('network_error', 'A part of the program could not be loaded; nothing was done.', { class: 'transient' });
+}
+
 /** Anything thrown, as an error of ours. The original is dropped: errors of other libraries may hold response bodies with tokens. */
 export function asCredentialError(value: unknown, code: CredentialErrorCode, message: string): CredentialError {
   return isCredentialError(value) ? value : new CredentialError(code, message);

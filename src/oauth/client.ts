@@ -10,6 +10,7 @@ import type { OnUnknownOutcome } from '../credential/refresh-protocol.js';
 import { deepFreezeData, isPlainObject } from '../credential/data.js';
 import { assertNothingElse } from '../credential/options.js';
 import { assertScope } from '../credential/scope.js';
+import { notLoaded } from '../errors.js';
 import type { Token } from '../credential/token.js';
 import { defaultPlatform, type Platform } from '../platform/platform.js';
 import type { Protocol } from './protocol.js';
@@ -164,9 +165,9 @@ export function createOAuth2Client(options: OAuth2ClientOptions): OAuth2Client {
   const protocol = (): Promise<Protocol> =>
     (loaded ??= import('./protocol.js').then(
       ({ createProtocol }) => (ready = createProtocol(resolved)),
-      (error: unknown) => {
-        loaded = undefined; // a chunk that could not be loaded is asked for again
-        throw error;
+      () => {
+        loaded = undefined; // asked for again the next time
+        throw notLoaded();
       },
     ));
   let ready: Protocol | undefined;

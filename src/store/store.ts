@@ -11,7 +11,7 @@ import { assertNothingElse } from '../credential/options.js';
 import type { CredentialQuery } from '../credential/query.js';
 import type { StoreState } from '../credential/state.js';
 import type { Token } from '../credential/token.js';
-import { CredentialError } from '../errors.js';
+import { CredentialError, notLoaded } from '../errors.js';
 import { createOAuth2Client, type OAuth2Client, type OAuth2ClientOptions } from '../oauth/client.js';
 import { defaultPlatform, type Platform } from '../platform/platform.js';
 import { within } from '../storage/deadline.js';
@@ -170,7 +170,7 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
       },
       () => {
         bringing = undefined; // asked for again the next time
-        throw new CredentialError('network_error', 'A part of the program could not be loaded; nothing was done.', { class: 'transient' });
+        throw notLoaded();
       },
     ));
   /** True if something happened that nobody was there to follow. */

@@ -307,6 +307,16 @@ describe('start', () => {
     expect(begun).toEqual([]);
   });
 
+  it('says by an error of ours that a part of the program could not be loaded, and loads it the next time', async () => {
+    const { flow } = setUp();
+    jest.doMock('../../src/oauth/protocol', () => {
+      throw new Error('Loading chunk 7 failed');
+    });
+    expect(await refusal(flow.start())).toMatchObject({ code: 'network_error', class: 'transient' });
+    jest.dontMock('../../src/oauth/protocol');
+    expect(await flow.start()).toBeInstanceOf(URL);
+  });
+
   it('needs a redirectUri', () => {
     const client = createOAuth2Client({ issuer: 'https://id.example.com', clientId: 'spa', platform: unitPlatform() });
     expect(() => createAuthorizationCodeFlow(client)).toThrow(TypeError);
