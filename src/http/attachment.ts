@@ -22,6 +22,7 @@ import {
   type Users,
 } from './choice.js';
 import { createInVain, type InVain } from './in-vain.js';
+import type { Marks } from './marks.js';
 import { createRecent, type Recent } from './recent.js';
 import {
   addressOf,
@@ -148,7 +149,7 @@ export function createAttachmentPolicy(store: StoreOfCredentials, options: Attac
   const shared: Shared = { store, match, options, platform, ...memory(platform) };
   return {
     covers: (request) => match(request) !== null,
-    attach: (request, own = {}) => attach(shared, { request, own, users: createUsers(store) }),
+    attach: (request, own = {}) => attach(shared, { request, own, users: createUsers(store), marks: new Map() }),
   };
 }
 
@@ -157,6 +158,8 @@ interface Asked {
   readonly request: ResourceRequest;
   readonly own: RequestOptions;
   readonly users: Users;
+  /** By resource: a redirect within one is no new reason to renew, to ask the user, or to wait. */
+  readonly marks: Map<ProtectedResource, Marks>;
 }
 
 /** What was sent, and whether it may be once more. */
@@ -182,11 +185,7 @@ function memory(platform: Shared['platform']): Pick<Shared, 'inVain' | 'refused'
 
 /** One request with its tries: one for each reason there can be to send it again. */
 class Sending {
-  /** The token that was refused and renewed. */
-  #renewedFor: string | undefined;
-  #isSteppedUp = false;
-  #hasWaited = false;
-
+  readonly #marks: Marks;
   readonly #shared: Shared;
   readonly #resource: ProtectedResource;
   readonly #asked: Asked;
@@ -197,6 +196,8 @@ class Sending {
     this.#resource = resource;
     this.#asked = asked;
     this.#own = asked.own;
+    this.#marks = asked.marks.get(resource) ?? {};
+    asked.marks.set(resource, this.#marks);
   }
 
   attach(): Promise<Attachment | null> {
@@ -283,10 +284,10 @@ class Sending {
   async #renewed({ user, accessToken: sent, mayRetry }: Sent): Promise<Attachment | null> {
     const { inVain, refused } = this.#shared;
     const key = keyOf(this.#resource, user.credential);
-    const former = this.#renewedFor;
+    const former = this.#marks.renewedFor;
     if (former !== undefined) inVain.add(key, former);
     if (former !== undefined || inVain.has(key, sent)) return null;
-    this.#renewedFor = sent;
+    this.#marks.renewedFor = sent;
     const renew = async (): Promise<string> => {
       const renewed = await this.#tokenOf(user, sent);
       inVain.bring(renewed);
@@ -310,8 +311,8 @@ class Sending {
 
   /** What the application brings for a resource server that asks for more. Without it, it hears of it. */
   async #steppedUp({ user, accessToken: sent, mayRetry }: Sent, challenge: ResourceChallenge): Promise<Attachment | null> {
-    if (this.#isSteppedUp) return null;
-    this.#isSteppedUp = true;
+    if (this.#marks.isSteppedUp) return null;
+    this.#marks.isSteppedUp = true;
     const stepUp = this.#stepUp(user.credential, challenge);
     const wasOver = stepUp.isOver;
     if (!this.#shared.options.stepUp || !mayRetry) return null;
@@ -369,8 +370,8 @@ class Sending {
     const { platform, options } = this.#shared;
     const mostMs = Math.min(options.retryAfterMaxMs ?? 0, LONGEST_MS);
     const ms = Math.max(retryAfterMs(value, platform.now()) ?? Infinity, LEAST_WAIT_MS);
-    if (mostMs === 0 || ms > mostMs || this.#hasWaited || !mayRetry) return null;
-    this.#hasWaited = true;
+    if (mostMs === 0 || ms > mostMs || this.#marks.hasWaited || !mayRetry) return null;
+    this.#marks.hasWaited = true;
     let cancel = (): void => undefined;
     const passed = new Promise<void>((resolve) => (cancel = platform.setTimer(resolve, ms, true)));
     await ended(passed, this.#own.signal).finally(cancel);

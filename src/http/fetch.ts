@@ -64,7 +64,7 @@ export function createFetch(store: StoreOfCredentials, options: FetchOptions): t
           'A browser does not show where a redirect leads; leave the option "redirects" out.',
         );
       const hop = orDiscard(response, () => hopOf(response, request, hops));
-      if (!hop) return hops === 0 ? response : Object.defineProperty(response, 'redirected', { value: true });
+      if (!hop) return hops === 0 ? response : asRedirected(response);
       discard(response);
       const isKept = hop.isSameOrigin && policy.covers(hop);
       request = hopped(request, hop, isKept ? hop.headers : withoutCredentials(hop.headers));
@@ -79,6 +79,12 @@ export function createFetch(store: StoreOfCredentials, options: FetchOptions): t
     const redirect = request.init.redirect ?? (isRequest(request.input) ? request.input.redirect : 'follow');
     return redirects === 'by-hand' && redirect === 'follow' ? following(request, attachment) : exchange(request, attachment);
   };
+}
+
+/** An answer, and its clones, that say there was a redirect. */
+function asRedirected(response: Response): Response {
+  const clone = response.clone.bind(response);
+  return Object.defineProperties(response, { redirected: { value: true }, clone: { value: () => asRedirected(clone()) } });
 }
 
 /** Where `fetch` would send to, and how. */

@@ -42,13 +42,19 @@ export function hopOf({ status, headers }: Response, request: Redirectable, done
   const location = REDIRECTS.has(status) ? headers.get('Location') : null;
   if (location === null) return null;
   if (done >= MAX_HOPS) throw refused(`The resource server redirected more than ${MAX_HOPS} times.`, status);
-  const url = addressOf(location, request.url);
+  const url = addressOf(decoded(location), request.url);
   if (!url) throw refused('The resource server redirected to what is no plain web address.', status);
   const isSameOrigin = url.origin === new URL(request.url).origin;
   if (becomesGet(status, request.method.toUpperCase()))
     return { url: url.href, method: 'GET', headers: without(request.headers, OF_BODY), body: null, isSameOrigin };
   if (!request.mayRetry) throw refused('The resource server redirected a request whose body cannot be sent again.', status);
   return { url: url.href, method: request.method, headers: request.headers, body: request.body, isSameOrigin };
+}
+
+/** Headers show a byte as a character; what is not ASCII is UTF-8, as runtimes read it that follow redirects themselves. */
+function decoded(location: string): string {
+  const isBytes = /[\x80-\xff]/.test(location) && !/[^\0-\xff]/.test(location);
+  return isBytes ? new TextDecoder().decode(Uint8Array.from(location, (char) => char.charCodeAt(0))) : location;
 }
 
 /** What a redirect leads to; `null` for what is no http(s) URL, or carries a user. */

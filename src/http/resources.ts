@@ -21,7 +21,7 @@ export interface ProtectedResource {
   readonly methods?: readonly string[];
   /** Whose token; left out: that of the default. */
   readonly credential?: CredentialChoice;
-  /** Scopes the request needs, separated by blanks: a token with just these is sent, if more was granted (RFC 6749 §6). */
+  /** Scopes the request needs, separated by blanks: if more was granted, a token with just these is asked for (RFC 6749 §6). */
   readonly scope?: string;
   /** The resource the token must be for, if it is not that of the login: an absolute URI (RFC 8707 §2). */
   readonly resource?: string;

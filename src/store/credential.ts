@@ -39,7 +39,7 @@ export interface AccessTokenOptions {
    * moment ago, its error is given once more, and nothing is sent.
    */
   readonly refused?: string;
-  /** Less scope than was granted, separated by spaces (RFC 6749 §6): an access token that can do no more than that. */
+  /** Less scope than was granted, separated by spaces (RFC 6749 §6): a token for it alone is asked for; a server may give more. */
   readonly scope?: string;
   /** Another protected resource: an absolute URI (RFC 8707 §2.2). The credential itself keeps its token. */
   readonly resource?: string;
