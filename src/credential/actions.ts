@@ -12,16 +12,17 @@ export interface CredentialFacts extends Omit<CredentialState, 'status' | 'isDef
   readonly recordState: 'active' | 'needs_sign_in' | 'revoking';
 }
 
-interface Failure {
+// No interfaces: a program that gives away streams of events has these in its declarations, and could not name them
+type Failure = {
   readonly code: CredentialErrorCode;
   readonly class: ErrorClass;
-}
+};
 
-interface OfCredential {
+type OfCredential = {
   readonly id: string;
   /** The generation the fact belongs to; the reducer ignores facts of an older one. */
   readonly generation: number;
-}
+};
 
 /** What a resource server asks for instead of the token it was sent. What it says was validated and cut; it may still ask too much. */
 export interface ResourceChallenge {

@@ -18,24 +18,24 @@ import { defaultTransactions, type Transaction, type TransactionStorage } from '
 /** Options of the flow. */
 export interface AuthorizationCodeFlowOptions {
   /** Default: the session storage of the tab, or memory where there is no page. */
-  readonly transactions?: TransactionStorage;
+  readonly transactions?: TransactionStorage | undefined;
 }
 
 /** Options of one sign-in. */
 export interface AuthorizationCodeStartOptions {
   /** Default: the client's scope. */
-  readonly scope?: string;
+  readonly scope?: string | undefined;
   /** Seconds since the user last signed in that are acceptable; 0 asks them anew. Checked on return. */
-  readonly maxAge?: number;
+  readonly maxAge?: number | undefined;
   /** Authentication context classes asked for, separated by spaces. To a server they are a wish (OIDC Core §3.1.2.1). */
-  readonly acrValues?: string;
+  readonly acrValues?: string | undefined;
   /**
    * True: they are no wish. The sign-in fails with `id_token_invalid` unless the `acr` of the ID token is one of `acrValues`, as for a
    * resource server that asks for a stronger login (RFC 9470 §5).
    */
-  readonly requireAcr?: boolean;
+  readonly requireAcr?: boolean | undefined;
   /** Where to go afterwards: a path of the application, such as `/orders?page=2`. It is kept with the sign-in, and in no address (9700-1). */
-  readonly returnTo?: string;
+  readonly returnTo?: string | undefined;
   /** Further parameters, such as `prompt`, `login_hint`, `ui_locales`. A `resource` (RFC 8707) is that of the token, too. */
   readonly additionalParameters?: AdditionalParameters | undefined;
 }

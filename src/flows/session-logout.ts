@@ -14,7 +14,7 @@ import { furtherParameters, type AdditionalParameters } from './parameters.js';
 /** Options of the flow. */
 export interface SessionLogoutFlowOptions {
   /** Where the `state` of a logout waits for its return. Default: the session storage of the tab, or memory. */
-  readonly states?: LogoutStates;
+  readonly states?: LogoutStates | undefined;
 }
 
 /** Keeps what `resume` compares. */
@@ -28,7 +28,7 @@ export interface LogoutStates {
 export interface SessionLogoutStartOptions {
   /** The ID token of the session to end; an expired one will do. Without it the client id is sent. */
   readonly idToken?: string | undefined;
-  readonly additionalParameters?: AdditionalParameters;
+  readonly additionalParameters?: AdditionalParameters | undefined;
 }
 
 /** Signing out at the server, there and back. */

@@ -14,14 +14,14 @@ export interface SilentAuthorizationOptions {
    * Where the frame ends: an address of the page's own origin that the server knows of. What is there needs no script, and runs none.
    * Default: the client's `redirectUri`.
    */
-  readonly redirectUri?: string;
+  readonly redirectUri?: string | undefined;
   /** How long the frame may take, in milliseconds. Default 10 000, at most 60 000: all tabs wait for it. */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
   /**
    * Further parameters, such as `audience` or `organization`. What the sign-in had among its own is not kept: without the `audience` of the
    * sign-in, for one, some servers give a token for something else.
    */
-  readonly additionalParameters?: AdditionalParameters;
+  readonly additionalParameters?: AdditionalParameters | undefined;
 }
 
 /** Of the sign-in, or of what makes the request a silent one. */

@@ -41,22 +41,22 @@ export interface AttachmentOptions {
   /** What relative request URLs are relative to; without it they never match. Those that match are sent to what they mean by it. */
   readonly baseUrl?: () => string | undefined;
   /** How long a request waits for a token, in milliseconds; then it fails with `timeout`, and the renewal goes on. Default 30,000. */
-  readonly waitMs?: number;
+  readonly waitMs?: number | undefined;
   /**
    * After 429 or 503 with `Retry-After`: waits that long, a second at least, if it is no longer than this many milliseconds, and tries
    * once more (RFC 9110 §10.2.3). Default 0: such answers go to the caller.
    */
-  readonly retryAfterMaxMs?: number;
+  readonly retryAfterMaxMs?: number | undefined;
   /**
    * Gets a better token, where a resource server asks for more scope or another login: for instance by a sign-in in a window. `true`: the
    * request is tried once more. Called once for all requests that ask for the same, and once a minute for each resource, whosever token
    * was refused (STEP-2). Without it there is an event only. What it throws the request fails with.
    */
-  readonly stepUp?: (challenge: ResourceChallenge, credential: Credential) => boolean | Promise<boolean>;
+  readonly stepUp?: ((challenge: ResourceChallenge, credential: Credential) => boolean | Promise<boolean>) | undefined;
   /** How long requests wait for `stepUp`, in milliseconds; then the answer that asked for it is the caller's. Default 300,000. */
-  readonly stepUpWaitMs?: number;
+  readonly stepUpWaitMs?: number | undefined;
   /** Clock and timers. Default: those of this runtime. */
-  readonly platform?: Pick<Platform, 'now' | 'monotonicNow' | 'setTimer'>;
+  readonly platform?: Pick<Platform, 'now' | 'monotonicNow' | 'setTimer'> | undefined;
 }
 
 /** Of one request. */
@@ -64,7 +64,7 @@ export interface RequestOptions {
   /** Whose token, whatever the resource says. A request that names a credential fails with `needs_sign_in` if there is none. */
   readonly credential?: CredentialChoice | undefined;
   /** False if the request cannot be sent again: its body is a stream, or the caller does not want it. Default `true`. */
-  readonly mayRetry?: boolean;
+  readonly mayRetry?: boolean | undefined;
   /** Ends the waiting, with its reason. */
   readonly signal?: AbortSignal | null | undefined;
 }
@@ -252,7 +252,8 @@ class Sending {
     return {
       authorization: `${tokenType} ${accessToken}`,
       retryOf: (answer) => this.#retryOf(user, accessToken, answer),
-      follow: (request, options) => attach(this.#shared, { ...this.#asked, request, own: { ...this.#own, ...options } }),
+      follow: (request, { mayRetry = this.#own.mayRetry } = {}) =>
+        attach(this.#shared, { ...this.#asked, request, own: { ...this.#own, mayRetry } }),
     };
   }
 

@@ -14,13 +14,13 @@ import { anchored, isRead, type ResourceRequest } from './resources.js';
 /** Options of `createFetch`. */
 export interface FetchOptions extends AttachmentOptions {
   /** What sends. Default: the `fetch` of this runtime. */
-  readonly fetch?: typeof fetch;
+  readonly fetch?: typeof fetch | undefined;
   /**
    * Who follows redirects of requests that carry a token. `by-hand`: at most five, and each is looked up in the list anew, so that a token
    * goes nowhere else; not possible in browsers. `platform`: the runtime, which drops the token where the origin changes. Default:
    * `platform` in browsers, else `by-hand`. A request with `redirect: 'error'` or `'manual'` of its own keeps it.
    */
-  readonly redirects?: 'platform' | 'by-hand';
+  readonly redirects?: 'platform' | 'by-hand' | undefined;
 }
 
 /** A request as it goes out, the token apart. */

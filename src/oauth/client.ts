@@ -25,48 +25,48 @@ export interface OAuth2ClientOptions {
   /** RFC 6749 §2.2. The client is a public one: no secret. */
   readonly clientId: string;
   /** Scopes to ask for, separated by spaces. Default `openid`. */
-  readonly scope?: string;
+  readonly scope?: string | undefined;
   /** Where the authorization server sends the user back to; flows need it. */
-  readonly redirectUri?: string;
+  readonly redirectUri?: string | undefined;
   /** Where the user goes after signing out at the server. */
-  readonly postLogoutRedirectUri?: string;
+  readonly postLogoutRedirectUri?: string | undefined;
   /**
    * The server's metadata (RFC 8414 §2), for a server that publishes none under its issuer; nothing is discovered then. Its `issuer`, if it
    * has one, must be the one above.
    */
-  readonly metadata?: Partial<AuthorizationServer>;
+  readonly metadata?: Partial<AuthorizationServer> | undefined;
   /**
    * Further audiences that an ID token may name beside the client (IDT-3), for servers that always add some: a list, or a function that is
    * asked for each. Default: none.
    */
-  readonly trustedAudiences?: readonly string[] | ((audience: string) => boolean);
+  readonly trustedAudiences?: readonly string[] | ((audience: string) => boolean) | undefined;
   /**
    * By how many seconds the clocks of client and server may differ: 0 to 300, by default 30. What the server's `Date` header says, where a
    * page may read it, is taken off before.
    */
-  readonly clockToleranceS?: number;
+  readonly clockToleranceS?: number | undefined;
   /** How many seconds old the ID token of a sign-in may be. Default 600 (IDT-7); `Infinity` for any age. */
-  readonly maxIdTokenAgeS?: number;
+  readonly maxIdTokenAgeS?: number | undefined;
   /** Signing algorithms an ID token may have. Default `['RS256']`. `none` and HS* are never accepted (IDT-5). */
-  readonly idTokenSigningAlgs?: readonly string[];
+  readonly idTokenSigningAlgs?: readonly string[] | undefined;
   /**
    * How long this server takes a refresh token again that it has rotated already, in milliseconds. Default 0: unknown. Within that time a
    * refresh whose answer was lost is just sent again.
    */
-  readonly reuseLeewayMs?: number;
+  readonly reuseLeewayMs?: number | undefined;
   /**
    * What to do where a program died in the middle of a refresh, and the server may have used up the refresh token. `retry`, the default:
    * send it again. `defer-until-expiry`: use the access token as long as it lives, then send it again. `reauthenticate`: the user must
    * sign in; for servers that end all sessions of a user when a refresh token comes twice.
    */
-  readonly onUnknownOutcome?: OnUnknownOutcome;
+  readonly onUnknownOutcome?: OnUnknownOutcome | undefined;
   /**
    * Gets the next token in another way than by its refresh token, such as a silent authorization; for servers that give no refresh token.
    * The token must be of the same user; what it omits (claims, ID token, refresh token) stays as it is. It is asked under the same locks, and what it gives is stored under the same id.
    */
-  readonly renew?: RenewFunction;
+  readonly renew?: RenewFunction | undefined;
   /** Everything ambient. Default: the platform of this runtime. */
-  readonly platform?: Platform;
+  readonly platform?: Platform | undefined;
 }
 
 /**
@@ -140,9 +140,11 @@ export interface OAuth2Client {
 }
 
 /** How ID tokens are judged. */
-export type Judgement = Required<
-  Pick<OAuth2ClientOptions, 'idTokenSigningAlgs' | 'trustedAudiences' | 'clockToleranceS' | 'maxIdTokenAgeS'>
->;
+export type Judgement = {
+  readonly [Name in 'idTokenSigningAlgs' | 'trustedAudiences' | 'clockToleranceS' | 'maxIdTokenAgeS']: NonNullable<
+    OAuth2ClientOptions[Name]
+  >;
+};
 
 /** Options with every default filled in. */
 export interface ResolvedClientOptions extends Judgement {

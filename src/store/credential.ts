@@ -31,20 +31,20 @@ export interface CredentialView {
 /** Options of `accessToken`. */
 export interface AccessTokenOptions {
   /** The token must be good for this many milliseconds more. Default: 30 s or a quarter of the lifetime, whichever is less. */
-  readonly minValidityMs?: number;
+  readonly minValidityMs?: number | undefined;
   /** Renews even a valid token. Default `false`. */
-  readonly forceRefresh?: boolean;
+  readonly forceRefresh?: boolean | undefined;
   /**
    * The access token that a resource server has just refused (401): renewed, unless another is at hand already. Where a renewal failed a
    * moment ago, its error is given once more, and nothing is sent.
    */
-  readonly refused?: string;
+  readonly refused?: string | undefined;
   /** Less scope than was granted, separated by spaces (RFC 6749 §6): a token for it alone is asked for; a server may give more. */
-  readonly scope?: string;
+  readonly scope?: string | undefined;
   /** Another protected resource: an absolute URI (RFC 8707 §2.2). The credential itself keeps its token. */
-  readonly resource?: string;
+  readonly resource?: string | undefined;
   /** Ends the waiting, never the refresh. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** The one live handle for a stored token. */

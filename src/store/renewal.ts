@@ -30,7 +30,7 @@ export interface RenewalOptions {
    * Renews tokens before they expire, without being asked: that of the default, and those that were used since they were last renewed.
    * Default: `true` in a page, `false` elsewhere. Where it is off, tokens are renewed when they are asked for.
    */
-  readonly ahead?: boolean;
+  readonly ahead?: boolean | undefined;
 }
 
 /** What renewal needs of the store around it. */

@@ -17,9 +17,9 @@ export interface SignOutFlow {
 /** Options of `signOut`. */
 export interface SignOutOptions {
   /** Ends the session of the server, too (OpenID Connect RP-Initiated Logout 1.0). Without it the server keeps its session. */
-  readonly flow?: SignOutFlow;
+  readonly flow?: SignOutFlow | undefined;
   /** For the flow, such as `ui_locales`. */
-  readonly additionalParameters?: Readonly<Record<string, string>>;
+  readonly additionalParameters?: Readonly<Record<string, string>> | undefined;
 }
 
 /** What `signOut` did. */

@@ -31,24 +31,24 @@ export interface CredentialStoreOptions {
   /** The clients whose tokens are kept. Requests are made for tokens of these clients only. */
   readonly clients: OAuth2ClientOptions | OAuth2Client | readonly (OAuth2ClientOptions | OAuth2Client)[];
   /** Where records live. Default: this program's memory; nothing persists by itself. */
-  readonly storage?: CredentialStorage;
+  readonly storage?: CredentialStorage | undefined;
   /**
    * What of a token is stored: `all`, the default, or `refresh-only`: then access tokens stay in memory, and each tab and each start
    * renews for its own.
    */
-  readonly persist?: 'all' | 'refresh-only';
+  readonly persist?: 'all' | 'refresh-only' | undefined;
   /** When tokens are renewed without being asked for. */
-  readonly renewal?: RenewalOptions;
+  readonly renewal?: RenewalOptions | undefined;
   /** Everything ambient. Default: the platform of this runtime. */
-  readonly platform?: Platform;
+  readonly platform?: Platform | undefined;
 }
 
 /** Options of `store`. */
 export interface StoreOptions {
   /** Default: none; for a token that takes another's place: its tags. */
-  readonly tags?: readonly string[];
+  readonly tags?: readonly string[] | undefined;
   /** The credential whose place the token takes: same id, tags and default. */
-  readonly replace?: Credential | string;
+  readonly replace?: Credential | string | undefined;
 }
 
 /** Creates, caches, finds, persists and announces credentials. */

@@ -84,6 +84,11 @@ describe.each(['5.8', '6.0'])('TypeScript %s, with skipLibCheck off', (version) 
     expect(errors).toMatch(/^wrong\.ts\(2,36\): error TS2322: Type 'number' is not assignable to type 'string'\.\n$/);
   });
 
+  test('what a program infers it can give away in its declarations; options may be undefined', async () => {
+    const types = readFileSync(join(__dirname, 'programs/types.ts'), 'utf8');
+    expect(await check(found, { ...BROWSER, declaration: true }, { 'types.ts': types })).toBe('');
+  });
+
   test('every entry of the core but http/rxjs is right for Node, as modules of its own, without types of the DOM', async () => {
     expect(await check(found, NODE, { 'every.ts': everyEntry('rx-credentials', ENTRY_WITH_DOM) })).toBe('');
   });

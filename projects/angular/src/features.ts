@@ -10,11 +10,11 @@ import type { ProtectedResource } from 'rx-credentials/http';
 /** Options of `withRefresh`. */
 export interface RefreshOptions {
   /** Renews tokens before they expire, without being asked for. Default: `true` in a browser, `false` on a server. */
-  readonly ahead?: boolean;
+  readonly ahead?: boolean | undefined;
   /** How long a request waits for a token, in milliseconds; then it fails with `timeout`, and the renewal goes on. Default 30,000. */
-  readonly waitMs?: number;
+  readonly waitMs?: number | undefined;
   /** After 429 or 503 with `Retry-After` of at most this many milliseconds, a request is sent once more. Default 0: it is not. */
-  readonly retryAfterMaxMs?: number;
+  readonly retryAfterMaxMs?: number | undefined;
 }
 
 /** Gets a better token where an API asks for one. `true`: the request is sent once more. */
@@ -28,10 +28,10 @@ export interface CredentialsLogger {
 
 /** A part of the configuration that is given by a `with…` function. */
 export type CredentialsFeature =
-  | { readonly kind: 'withStorage'; readonly create: () => CredentialStorage; readonly persist?: 'all' | 'refresh-only' }
+  | { readonly kind: 'withStorage'; readonly create: () => CredentialStorage; readonly persist?: 'all' | 'refresh-only' | undefined }
   | { readonly kind: 'withResources'; readonly resources: readonly (string | ProtectedResource)[] }
   | { readonly kind: 'withRefresh'; readonly refresh: RefreshOptions }
-  | { readonly kind: 'withStepUp'; readonly stepUp: StepUp; readonly waitMs?: number }
+  | { readonly kind: 'withStepUp'; readonly stepUp: StepUp; readonly waitMs?: number | undefined }
   | { readonly kind: 'withLogger'; readonly logger: CredentialsLogger }
   | { readonly kind: 'withPlatform'; readonly platform: () => Platform }
   | { readonly kind: 'withName'; readonly name: string };
@@ -47,7 +47,7 @@ export type FeatureSet = { readonly [Kind in CredentialsFeature['kind']]?: Extra
  */
 export function withStorage(
   create: () => CredentialStorage,
-  options: { readonly persist?: 'all' | 'refresh-only' } = {},
+  options: { readonly persist?: 'all' | 'refresh-only' | undefined } = {},
 ): CredentialsFeature {
   assertFunction('withStorage', create);
   return { kind: 'withStorage', create, ...options };
@@ -79,7 +79,7 @@ export function withRefresh(refresh: RefreshOptions): CredentialsFeature {
  *
  * @param options.waitMs how long requests wait for it, in milliseconds; then the answer goes to the caller. Default 300,000
  */
-export function withStepUp(stepUp: StepUp, options: { readonly waitMs?: number } = {}): CredentialsFeature {
+export function withStepUp(stepUp: StepUp, options: { readonly waitMs?: number | undefined } = {}): CredentialsFeature {
   assertFunction('withStepUp', stepUp);
   assertMs('withStepUp: waitMs', options.waitMs);
   return { kind: 'withStepUp', stepUp, ...options };

@@ -28,16 +28,16 @@ export interface SignInFailure {
 /** Options of `completeSignIn`. */
 export interface CompleteSignInOptions extends StoreChoice {
   /** The client that began; left out: the only one. */
-  readonly client?: ClientName;
+  readonly client?: ClientName | undefined;
   /**
    * Tags of the credential. Only one that has all of them is taken for the same, so that one user can have several. Left out: the default, or
    * another of the user's, keeps what tags it has.
    */
-  readonly tags?: readonly string[];
+  readonly tags?: readonly string[] | undefined;
   /** Where to go if the sign-in was begun without `returnTo`. Default `/`. */
-  readonly home?: string;
+  readonly home?: string | undefined;
   /** Where to go if it failed: a path, or a function that runs in an injection context. Default: as `home`. `injectSignInFailure` says why. */
-  readonly failure?: DestinationOf<SignInFailure>;
+  readonly failure?: DestinationOf<SignInFailure> | undefined;
 }
 
 /**

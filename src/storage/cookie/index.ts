@@ -17,25 +17,25 @@ export { requestJar, type CookieJar, type RequestJar } from './request-jar.js';
 /** Options of `cookieStorage`. */
 export interface CookieStorageOptions {
   /** Begins the names of the cookies, after the prefix. Default `rx-credentials`. */
-  readonly namespace?: string;
+  readonly namespace?: string | undefined;
   /** Default: the cookies of the page. On a server `requestJar(header)`: then the records are those of one request. */
-  readonly jar?: CookieJar;
+  readonly jar?: CookieJar | undefined;
   /** Default `/`, which the prefix `__Host-` demands. */
-  readonly path?: string;
+  readonly path?: string | undefined;
   /** Default: the host of the page alone, as the prefix `__Host-` demands. */
-  readonly domain?: string;
+  readonly domain?: string | undefined;
   /** With which requests browsers send the cookies. Default `Lax`. */
-  readonly sameSite?: 'Strict' | 'Lax' | 'None';
+  readonly sameSite?: 'Strict' | 'Lax' | 'None' | undefined;
   /** Default true. */
-  readonly secure?: boolean;
+  readonly secure?: boolean | undefined;
   /** One jar for each site that embeds the page (CHIPS). Default false. */
-  readonly partitioned?: boolean;
+  readonly partitioned?: boolean | undefined;
   /** Seconds a record is kept after its last write, at most 34,560,000 (400 days). Default: until the browser ends. */
-  readonly maxAgeS?: number;
+  readonly maxAgeS?: number | undefined;
   /** Browsers hold the cookies to it. Default `__Host-`: Secure, Path=/ and no Domain. */
-  readonly prefix?: '__Host-' | '__Secure-' | '';
+  readonly prefix?: '__Host-' | '__Secure-' | '' | undefined;
   /** Default: the platform of this runtime. Its page and its locks are used, unless there is a `jar`. */
-  readonly platform?: Platform;
+  readonly platform?: Platform | undefined;
 }
 
 /**

@@ -13,9 +13,9 @@ export interface FileStorageOptions {
   /** Path of a folder on a local disk; made if it is not there, for its owner alone. A relative one starts at the working directory. */
   readonly folder: string;
   /** Separates several stores in one folder. Default `rx-credentials`. */
-  readonly namespace?: string;
+  readonly namespace?: string | undefined;
   /** Default: the platform of this runtime. Its clocks, timers and random numbers are used. */
-  readonly platform?: Platform;
+  readonly platform?: Platform | undefined;
 }
 
 /**

@@ -10,11 +10,11 @@ import { conditionHolds, type CredentialStorage } from '../storage.js';
 /** Options of `indexedDBStorage`. */
 export interface IndexedDBStorageOptions {
   /** The database is called `<namespace>:records`. Default `rx-credentials`. */
-  readonly namespace?: string;
+  readonly namespace?: string | undefined;
   /** What a resolved write survives: `strict`, power loss; `relaxed`, the end of the browser, at a fraction of the time. Default `strict`. */
-  readonly durability?: 'strict' | 'relaxed';
+  readonly durability?: 'strict' | 'relaxed' | undefined;
   /** Default: the platform of this runtime. Only its databases and timers are used. */
-  readonly platform?: Platform;
+  readonly platform?: Platform | undefined;
 }
 
 /**

@@ -15,21 +15,21 @@ export type { KeyValueStore } from './items.js';
 /** Options of `keyValueStorage`. */
 export interface KeyValueStorageOptions {
   /** All keys begin with it. Default `rx-credentials`. */
-  readonly namespace?: string;
+  readonly namespace?: string | undefined;
   /**
    * Who else may use the same items: this program alone (`process`, the default), or every tab and worker of an origin (`origin`), which
    * needs locks (`docs/locks.md`). For more than one program of a machine no lock is known here: use `fileStorage`.
    */
-  readonly reach?: 'process' | 'origin';
+  readonly reach?: 'process' | 'origin' | undefined;
   /**
    * `false` for a store that may show a tab old values after another tab has written, as `localStorage` does. IndexedDB then says which
    * value is the newest. Only with reach `origin`. Default true.
    */
-  readonly coherent?: boolean;
+  readonly coherent?: boolean | undefined;
   /** What a resolved `setItem` has survived. Default `relaxed`: the end of the program. */
-  readonly durability?: 'none' | 'relaxed' | 'strict';
+  readonly durability?: 'none' | 'relaxed' | 'strict' | undefined;
   /** Default: the platform of this runtime. */
-  readonly platform?: Platform;
+  readonly platform?: Platform | undefined;
 }
 
 /** What the storages over one object have in common. */

@@ -13,9 +13,9 @@ import { conditionHolds, type CredentialStorage } from '../storage.js';
 /** Options of `localforageStorage`. */
 export interface LocalforageStorageOptions {
   /** Name of the database. Default `rx-credentials`. */
-  readonly namespace?: string;
+  readonly namespace?: string | undefined;
   /** Default: the platform of this runtime. Only its locks and timers are used. */
-  readonly platform?: Platform;
+  readonly platform?: Platform | undefined;
 }
 
 type LocalForage = typeof LocalForageModule;

@@ -9,7 +9,7 @@ import { conditionHolds, tellAll, type CredentialStorage, type StoredRecord } fr
 /** Options of `memoryStorage`. */
 export interface MemoryStorageOptions {
   /** Default `rx-credentials`. */
-  readonly namespace?: string;
+  readonly namespace?: string | undefined;
 }
 
 /** A storage in memory. Stores that are given the same object share their records, as tabs share a database. */

@@ -20,14 +20,14 @@ export { staticKeys, type ListedKey, type RotatingKeys, type SealingKey, type Se
 /** Options of `sealed`. */
 export interface SealedStorageOptions {
   /** Default in browsers: `indexedDBKeys()` with the namespace of the storage. Required where there is no IndexedDB. */
-  readonly keys?: SealingKeys;
+  readonly keys?: SealingKeys | undefined;
   /**
    * `sealed` (default) seals what is written. `plain` is the way back: it opens what is sealed and writes plain records. Both kinds can be
    * read either way.
    */
-  readonly write?: 'sealed' | 'plain';
+  readonly write?: 'sealed' | 'plain' | undefined;
   /** Default: the platform of this runtime. */
-  readonly platform?: KeyPlatform;
+  readonly platform?: KeyPlatform | undefined;
 }
 
 /** A storage that seals. */

@@ -13,9 +13,9 @@ import { askingForKeys, isSealingCryptoKey, type ListedKey, type RotatingKeys } 
 /** Options of `indexedDBKeys`. */
 export interface IndexedDBKeysOptions {
   /** The keys are in the database `<namespace>:keys`. Default `rx-credentials`; `sealed` uses the namespace of its storage. */
-  readonly namespace?: string;
+  readonly namespace?: string | undefined;
   /** Default: the platform of this runtime. Its `indexedDB`, `crypto`, `now` and `setTimer` are used. */
-  readonly platform?: KeyPlatform;
+  readonly platform?: KeyPlatform | undefined;
 }
 
 /** What keys in a browser need of a platform. */

@@ -14,9 +14,9 @@ import { sessionOf } from './session.js';
 /** Options of `webStorage`. */
 export interface WebStorageOptions {
   /** All keys begin with it. Default `rx-credentials`. */
-  readonly namespace?: string;
+  readonly namespace?: string | undefined;
   /** Default: the platform of this runtime. */
-  readonly platform?: Platform;
+  readonly platform?: Platform | undefined;
 }
 
 /**

@@ -13,9 +13,9 @@ import { TestWorld } from './world';
 /** Options of `provideCredentialsTesting`. */
 export interface CredentialsTestingOptions {
   /** What is stored already, in the store without a name; the first one is the default. */
-  readonly credentials?: readonly TestCredential[];
+  readonly credentials?: readonly TestCredential[] | undefined;
   /** What the clock shows at first, in epoch milliseconds. Default: 2026-01-01. */
-  readonly now?: number;
+  readonly now?: number | undefined;
 }
 
 /**

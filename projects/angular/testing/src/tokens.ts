@@ -9,24 +9,24 @@ import type { IdTokenClaims, OAuth2Client, Token } from 'rx-credentials';
 /** What a server answers. */
 export interface TestTokens {
   /** Default: `access-1`, `access-2`, … */
-  readonly accessToken?: string;
+  readonly accessToken?: string | undefined;
   /** `null`: none. Default: `refresh-1`, `refresh-2`, … */
-  readonly refreshToken?: string | null;
+  readonly refreshToken?: string | null | undefined;
   /** Seconds; `null`: the server says nothing of it. Default 3,600. */
-  readonly expiresIn?: number | null;
+  readonly expiresIn?: number | null | undefined;
   /** Scopes that are granted, separated by spaces. Default: those asked for. */
-  readonly scope?: string;
+  readonly scope?: string | undefined;
 }
 
 /** A credential that is there. */
 export interface TestCredential extends TestTokens {
   /** Default: `credential-1`, `credential-2`, … */
-  readonly id?: string;
-  readonly tags?: readonly string[];
+  readonly id?: string | undefined;
+  readonly tags?: readonly string[] | undefined;
   /** Subject of the ID token; `null`: there is no ID token. Default `user`. */
-  readonly sub?: string | null;
+  readonly sub?: string | null | undefined;
   /** Further claims of the ID token. */
-  readonly claims?: Readonly<Record<string, unknown>>;
+  readonly claims?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** Makes tokens, each with a number of its own. */
