@@ -230,14 +230,7 @@ export function parseStoreRecord(value: unknown): StoreRecord | null {
   if (!isPlainObject(value) || value['v'] !== RECORD_VERSION || value['id'] !== STORE_RECORD_ID) return null;
   const { revision, epoch, nullClaim, topClaim = 0 } = value;
   if (!isCount(revision) || !isCount(epoch) || !isCount(nullClaim) || !isCount(topClaim)) return null;
-  return Object.freeze({
-    v: RECORD_VERSION,
-    id: STORE_RECORD_ID,
-    revision,
-    epoch,
-    nullClaim: nullClaim,
-    topClaim: topClaim,
-  });
+  return Object.freeze({ v: RECORD_VERSION, id: STORE_RECORD_ID, revision, epoch, nullClaim, topClaim });
 }
 
 function parseCounters(value: Unjudged): Pick<CredentialRecord, 'revision' | 'generation' | 'epoch' | 'defaultClaim'> | null {

@@ -20,16 +20,16 @@ const APPLICATIONS = {
   localforage: application(LOCALFORAGE, 'localforageStorage()'),
 };
 
-/** Budgets in bytes: what was measured last, and about 5 % more. */
+/** Budgets in bytes: what was measured last, and about 5 % more; of what is reached the reach. */
 const LIMITS = {
-  memoryStart: 14_100,
-  memoryAll: 50_000,
-  indexeddbStart: 15_200,
-  indexeddbAll: 51_000,
-  sealed: 9_000,
+  memoryStart: 14_300,
+  memoryAll: 54_800,
+  indexeddbStart: 15_300,
+  indexeddbAll: 55_800,
+  sealed: 9_216,
   rxjs: 6_400,
   localforageStart: 15_000,
-  localforageAll: 60_000,
+  localforageAll: 64_700,
 };
 
 export default async function bundle({ coreFolder, bytes, count }) {
