@@ -156,11 +156,16 @@ export function createCredentialFactory(context: CredentialContext): CredentialF
       Object.defineProperty(this, 'id', { value: entry.id, enumerable: true });
       Object.freeze(this);
     }
+    /** Another credential may be stored under the id of one that is gone. */
+    get #own(): string {
+      if (lastStates.has(this) && loop.stateOf(this.id)) throw gone();
+      return this.id;
+    }
     get token(): Token | null {
-      return ledger.token(this.id) ?? null;
+      return lastStates.has(this) ? null : (ledger.token(this.id) ?? null);
     }
     get state(): CredentialState {
-      const state = loop.stateOf(this.id) ?? lastStates.get(this);
+      const state = lastStates.get(this) ?? loop.stateOf(this.id);
       if (!state) throw gone();
       return state;
     }
@@ -195,11 +200,12 @@ export function createCredentialFactory(context: CredentialContext): CredentialF
         const instant = now();
         if (instant < live.until && instant < trust.until && monotonicNow() < live.monotonicUntil) return live.accessToken;
       }
+      if (lastStates.has(this)) return Promise.reject(gone());
       if (!options) return shared(context, this.#entry);
       return abortable(() => usableAccessToken(context, this.#entry, options), options.signal);
     }
     async refresh(): Promise<Token> {
-      return command((living) => living.refresh(this.id, { minValidityMs: null }));
+      return command((living) => living.refresh(this.#own, { minValidityMs: null }));
     }
     refresh$(): Observable<Token> {
       return defer(() => this.refresh());
@@ -207,10 +213,10 @@ export function createCredentialFactory(context: CredentialContext): CredentialF
     async refreshIfNeeded(graceMs?: number): Promise<Token> {
       assertDuration(graceMs, 'graceMs');
       await context.open();
-      return currentToken(context, this.id, graceMs);
+      return currentToken(context, this.#own, graceMs);
     }
     async setTags(tags: readonly string[]): Promise<void> {
-      return command((living) => living.setTags(this.id, tags));
+      return command((living) => living.setTags(this.#own, tags));
     }
     reportChallenge({ error, resource, scope, acrValues, maxAge }: ResourceChallenge): void {
       const { id, generation } = this.state;
@@ -223,24 +229,24 @@ export function createCredentialFactory(context: CredentialContext): CredentialF
     }
     async userInfo(): Promise<UserInfo> {
       await context.open();
-      return (await context.living()).userInfo(this.id); // no command: `close` does not wait for it
+      return (await context.living()).userInfo(this.#own); // no command: `close` does not wait for it
     }
     async introspect(hint: TokenTypeHint): Promise<Introspection> {
       await context.open();
-      return (await context.living()).introspect(this.id, hint);
+      return (await context.living()).introspect(this.#own, hint);
     }
     async authorize(input: string | URL | Request, init?: RequestInit): Promise<Request> {
       await context.open();
       return (await context.living()).authorize(this, input, init);
     }
     async revoke(target: RevokeTarget = 'all'): Promise<RevokeResult> {
-      return command((living) => living.revoke(this.id, target));
+      return command((living) => living.revoke(this.#own, target));
     }
     async signOut(options: SignOutOptions = {}): Promise<SignOutResult> {
-      return command((living) => living.signOut(this.id, options));
+      return command((living) => living.signOut(this.#own, options));
     }
     async remove(): Promise<void> {
-      return command((living) => living.remove(this.id));
+      return command((living) => living.remove(this.#own));
     }
     toJSON(): CredentialView {
       const { id, claims, tags, status } = this.state;

@@ -112,6 +112,19 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
     return entries.filter((entry) => !isPhantom(entry) || !entries.some((one) => isLater(one, entry))).map(({ record }) => record);
   };
   const tell: Following['tell'] = (facts, origin) => {
+    // Another credential under the id of one that is gone: first that one goes, and its handle with it.
+    const added = new Set(facts.flatMap((fact) => (fact.type === 'token_added' ? [fact.id] : [])));
+    const gone = facts.filter((fact) => fact.type === 'token_removed' && added.has(fact.id));
+    if (gone.length > 0) {
+      const wasDefault = gone.some((fact) => 'id' in fact && fact.id === book.defaultId);
+      loop.dispatch(wasDefault ? [...gone, { type: 'default_changed', id: null }] : gone, origin);
+      if (wasDefault) book.defaultId = null;
+      claimsChanged = true;
+      return tell(
+        facts.filter((fact) => !gone.includes(fact)),
+        origin,
+      );
+    }
     const id = claimsChanged ? defaultIdOf(claimants(), book.store, book.lostClaims.values()) : book.defaultId;
     const change: readonly StorageFact[] = id === book.defaultId ? [] : [{ type: 'default_changed', id }];
     claimsChanged = false;
