@@ -26,7 +26,7 @@ export interface LogoutStates {
 
 /** Options of one logout. */
 export interface SessionLogoutStartOptions {
-  /** The ID token of the session to end; an expired one will do. Without it the client id is sent. */
+  /** The ID token of the session to end; an expired one will do. Without it, and in the place of one over 4,096 characters, the client id is sent. */
   readonly idToken?: string | undefined;
   readonly additionalParameters?: AdditionalParameters | undefined;
 }
@@ -41,6 +41,8 @@ export interface SessionLogoutFlow {
 
 const OWN_PARAMETERS = ['id_token_hint', 'client_id', 'post_logout_redirect_uri', 'state'];
 const KEY = 'rx-credentials:logout:';
+/** Longer addresses are refused by servers on the way (RPL-1). */
+const MAX_HINT_CHARACTERS = 4_096;
 
 /** The flow of a client. */
 export function createSessionLogoutFlow(client: OAuth2Client, { states, ...rest }: SessionLogoutFlowOptions = {}): SessionLogoutFlow {
@@ -60,7 +62,7 @@ export function createSessionLogoutFlow(client: OAuth2Client, { states, ...rest 
       const url = new URL(endpoint);
       const parameters: Record<string, string> = {
         ...further,
-        ...(idToken === undefined ? { client_id: clientId } : { id_token_hint: idToken }),
+        ...(idToken && idToken.length <= MAX_HINT_CHARACTERS ? { id_token_hint: idToken } : { client_id: clientId }),
       };
       if (postLogoutRedirectUri !== undefined) {
         const state = randomText(platform, 32);

@@ -64,7 +64,7 @@ export interface Credential extends CredentialView {
   readonly status$: Observable<CredentialStatus>;
   /**
    * An access token that is valid by our clock, renewed if it has to be. If the renewal fails and the token at hand has not expired
-   * yet, that one is returned.
+   * yet, that one is returned, unless `minValidityMs`, `forceRefresh` or `refused` asks for another.
    *
    * @throws {CredentialError} `needs_sign_in`, `needs_interaction`, `no_refresh_token`, `credential_removed`, `store_closed`, `aborted`,
    * or what the renewal failed with; {TypeError} an option that is wrong or unknown

@@ -353,6 +353,11 @@ async function asking<T>(question: () => Promise<T>, verb: 'read' | 'written'): 
 
 /** What may be told of an error that is not ours: its name says what happened (QuotaExceededError …), its text is not ours to trust. */
 export function causeOf(error: unknown): string {
-  const name = isPlainObject(error) && typeof error['name'] === 'string' ? error['name'].replace(/\W/g, '').slice(0, 40) : '';
-  return name && name !== 'Error' ? ` (${name})` : '';
+  try {
+    const { name } = Object(error) as { readonly name?: unknown };
+    const word = typeof name === 'string' ? name.replace(/\W/g, '').slice(0, 40) : '';
+    return word && word !== 'Error' ? ` (${word})` : '';
+  } catch {
+    return ''; // what throws when it is looked at tells nothing
+  }
 }

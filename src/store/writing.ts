@@ -82,6 +82,7 @@ export interface WritingContext {
 export function createWriting({ ledger, following, platform, refreshOnly, clientOf, announce, dropped }: WritingContext): Writing {
   const { read, write, settled, unsealed } = ledger;
   const { waiting } = ledger.book;
+  let lostClaim = 0;
   const { turns, tell, learn, learnStore, rereadNow, rereadStore } = following;
 
   const put = (record: CredentialRecord, over: number, isPassing = false): Promise<boolean> =>
@@ -139,7 +140,11 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
     error: CredentialError,
     isAsKnown: () => boolean,
   ): Promise<CredentialRecord | 'again'> => {
-    if (record.state === 'removed' && over > 0 && (await removed(record.id, over))) return written(record, 0);
+    if (record.state === 'removed' && over > 0 && (await removed(record.id, over))) {
+      const gone = written(record, 0);
+      await keepNobody(record.defaultClaim);
+      return gone;
+    }
     return isAsKnown() ? kept(record, over, error) : 'again';
   };
   /** A full disk takes no tombstone, but it lets go of the record. */
@@ -248,6 +253,40 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
     return stored.state === storedForm(record, refreshOnly).state && holdsTheSame(opened.secrets, storedForm(record, refreshOnly).secrets);
   };
 
+  const updateStore: Writing['updateStore'] = (change) =>
+    turns.withLock(STORE_RECORD_ID, async () => {
+      for (let tries = 0; tries < MAX_TRIES; tries++) {
+        const value = await rereadStore();
+        const found = parseStoreRecord(value);
+        if (value !== undefined && !found) await write((storage) => storage.remove(STORE_RECORD_ID, 'any'));
+        const { store } = ledger.book;
+        // At first over what is known: less may be an old reading. Where that is refused, the storage was set back.
+        const over = tries === 0 ? store.revision : found?.revision;
+        const next: StoreRecord = Object.freeze({ ...change(store), revision: nextCount(store.revision) });
+        if (!(await write((storage) => storage.write(next, (found && over) ?? 'absent')))) continue;
+        tell(learnStore(next), 'here');
+        announce({ id: next.id, generation: next.epoch, revision: next.revision });
+        return next;
+      }
+      throw new StorageError('storage_conflict', 'The store record is written by others faster than it can be read; try again.');
+    });
+  /** What a record that went without a tombstone claimed stays nobody's: else the next start would take another user for the default (D-022). */
+  const keepNobody = async (claim: number): Promise<void> => {
+    if (claim <= ledger.book.store.nullClaim) return tell(settled(STORE_RECORD_ID), 'here');
+    lostClaim = Math.max(lostClaim, claim);
+    try {
+      await updateStore((current) => ({
+        ...current,
+        nullClaim: Math.max(current.nullClaim, lostClaim),
+        topClaim: Math.max(current.topClaim, lostClaim),
+      }));
+      tell(settled(STORE_RECORD_ID), 'here');
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error;
+      waiting.set(STORE_RECORD_ID, { generation: 0, refreshTokens: new Set() });
+      tell([{ type: 'not_durable', code: error.code, message: error.message }], 'here');
+    }
+  };
   return {
     insert: (draft) =>
       turns.withLock(draft.id, async () => {
@@ -260,23 +299,7 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
       }),
     update: (id, change, options) => changing(id, isAny, change, options),
     updateOpen: (id, change, options) => changing(id, isOpen, change, options),
-    updateStore: (change) =>
-      turns.withLock(STORE_RECORD_ID, async () => {
-        for (let tries = 0; tries < MAX_TRIES; tries++) {
-          const value = await rereadStore();
-          const found = parseStoreRecord(value);
-          if (value !== undefined && !found) await write((storage) => storage.remove(STORE_RECORD_ID, 'any'));
-          const { store } = ledger.book;
-          // At first over what is known: less may be an old reading. Where that is refused, the storage was set back.
-          const over = tries === 0 ? store.revision : found?.revision;
-          const next: StoreRecord = Object.freeze({ ...change(store), revision: nextCount(store.revision) });
-          if (!(await write((storage) => storage.write(next, (found && over) ?? 'absent')))) continue;
-          tell(learnStore(next), 'here');
-          announce({ id: next.id, generation: next.epoch, revision: next.revision });
-          return next;
-        }
-        throw new StorageError('storage_conflict', 'The store record is written by others faster than it can be read; try again.');
-      }),
+    updateStore,
     sweep: async (isDue, isTold = false) => {
       const { epoch } = ledger.book.store;
       for (const { id, value } of await ledger.readAll()) {
@@ -294,7 +317,10 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
     },
     retry: async () => {
       // Each for itself: one that cannot be written must not keep the others from it (E62).
-      const tries = [...waiting.keys()].map((id) => turns.withLock(id, () => (waiting.has(id) ? settle(id) : Promise.resolve())));
+      const tries = [...waiting.keys()].map((id) => {
+        if (id === STORE_RECORD_ID) return keepNobody(lostClaim);
+        return turns.withLock(id, () => (waiting.has(id) ? settle(id) : Promise.resolve()));
+      });
       await Promise.allSettled(tries);
       await Promise.all(tries);
     },

@@ -36,6 +36,14 @@ describe('start', () => {
     expect(url.searchParams.has('id_token_hint')).toBe(false);
   });
 
+  it('RPL-1 sends the client id in the place of a hint that would make the address too long', async () => {
+    const { flow } = setUp();
+    const url = await flow.start({ idToken: 'x'.repeat(4_097) });
+    expect(url.searchParams.get('client_id')).toBe('spa');
+    expect(url.searchParams.has('id_token_hint')).toBe(false);
+    expect((await flow.start({ idToken: 'x'.repeat(4_096) })).searchParams.has('id_token_hint')).toBe(true);
+  });
+
   it('RPL-1 without a place to return to there is no state', async () => {
     const { flow } = setUp({ returns: false });
     expect(Object.fromEntries((await flow.start({ idToken: 'x.y.z' })).searchParams)).toEqual({ id_token_hint: 'x.y.z' });
