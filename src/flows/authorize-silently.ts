@@ -92,6 +92,7 @@ function redirectedTo(client: OAuth2Client, address: string): OAuth2Client {
     redirectUri: address,
     redirectUrisOfOthers,
     metadata: () => client.metadata(),
+    isPrepared: () => client.isPrepared(),
     exchangeCode: (exchange) => client.exchangeCode(exchange),
   };
   return Object.create(client, Object.getOwnPropertyDescriptors(members)) as OAuth2Client;

@@ -196,6 +196,9 @@ describe('the request of a silent authorization', () => {
       metadata() {
         return this.#inner.metadata();
       }
+      isPrepared() {
+        return this.#inner.isPrepared();
+      }
       exchangeCode(exchange: CodeExchange) {
         return this.#inner.exchangeCode(exchange);
       }
@@ -444,7 +447,7 @@ describe('where it cannot be', () => {
     ...['prompt', 'id_token_hint', 'scope', 'resource', 'acr_values', 'max_age', 'state'].map(
       (name) => [{ additionalParameters: { [name]: 'x' } }, `must not set ${name}`] as const,
     ),
-    [{ additionalParameters: { audience: undefined as unknown as string } }, 'audience must be a string'],
+    [{ additionalParameters: { audience: 5 as unknown as string } }, 'audience is none'],
     [{ timeout: 5 } as SilentAuthorizationOptions, 'not timeout'],
   ])('options that are wrong are refused at once: %j', (options, name) => {
     expect(() => silentAuthorization(options)).toThrow(TypeError);
