@@ -113,10 +113,18 @@ function webLocks(manager: LockManager | undefined): Locks | undefined {
   if (!manager) return undefined;
   return {
     reach: 'origin',
-    // Web Locks refuse names that begin with a hyphen; the mark keeps all names apart.
     // In Node 24 a callback that throws at once, and does not reject, would keep the lock for ever
-    withLock: async (name, run, signal) => await manager.request(name.replace(/^[-~]/, '~$&'), signal ? { signal } : {}, async () => run()),
+    withLock: async (name, run, signal) => await manager.request(lockName(name), signal ? { signal } : {}, async () => run()),
   };
+}
+
+/**
+ * Web Locks refuse names that begin with a hyphen, and those of WebKit names over 1,024 characters. The mark keeps names apart; those of long
+ * ones that differ in the middle alone share a lock, and wait for each other.
+ */
+function lockName(name: string): string {
+  const marked = name.replace(/^[-~]/, '~$&');
+  return marked.length > 1_000 ? marked.slice(0, 500) + marked.slice(-500) : marked;
 }
 
 /** For browsers without Web Locks, and pages that are no secure context. The code is loaded when it is needed. */
