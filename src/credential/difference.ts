@@ -4,7 +4,8 @@
  * @module
  */
 import type { StorageFact } from './actions.js';
-import { factsOf, type CredentialRecord } from './record.js';
+import { factsOf } from './facts.js';
+import type { CredentialRecord } from './record.js';
 
 /** The fact that leads from what was known to what was read; `null` if there is none. */
 export function difference(before: CredentialRecord | undefined, after: CredentialRecord): StorageFact | null {

@@ -21,7 +21,6 @@ import {
   type TokenContext,
   type TokenSecrets,
 } from './token.js';
-import type { CredentialFacts } from './actions.js';
 
 type Unjudged = Readonly<Record<string, unknown>>;
 
@@ -157,13 +156,6 @@ export function isOpen(record: Pick<CredentialRecord, 'secrets' | 'staged'>): re
 /** True for text that only a sealing storage can open. */
 export function isSealedText(value: unknown): value is SealedText {
   return isPlainObject(value) && typeof value['sealed'] === 'string';
-}
-
-/** What a record says that is no secret; `null` for a tombstone. */
-export function factsOf(record: CredentialRecord): CredentialFacts | null {
-  const { state, generation, storedAt, reason, tags, renewable } = record;
-  if (state === 'removed') return null;
-  return { ...attributesOf(record), generation, storedAt, reason, tags, isRenewable: renewable !== false, recordState: state };
 }
 
 /** The id of the default: the highest claim wins, of two the one stored earlier; that of the store, or of what cannot be read, is nobody's. */

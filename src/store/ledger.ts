@@ -5,9 +5,9 @@
  */
 import type { StorageFact } from '../credential/actions.js';
 import { isPlainObject } from '../credential/data.js';
+import { factsOf } from '../credential/facts.js';
 import {
   defaultIdOf,
-  factsOf,
   isCount,
   isLastCount,
   isOpen,

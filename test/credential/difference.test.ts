@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { difference } from '../../src/credential/difference';
-import { factsOf, type CredentialRecord } from '../../src/credential/record';
+import { factsOf } from '../../src/credential/facts';
+import type { CredentialRecord } from '../../src/credential/record';
 import { reduce } from '../../src/credential/reducer';
 import { UNKNOWN_STATE } from '../../src/credential/state';
 import { aRecord } from '../support/tokens';

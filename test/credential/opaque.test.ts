@@ -1,7 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { compileQuery } from '../../src/credential/query';
-import { factsOf, parseRecord, tokenOf, type CredentialRecord } from '../../src/credential/record';
+import { factsOf } from '../../src/credential/facts';
+import { parseRecord, tokenOf, type CredentialRecord } from '../../src/credential/record';
 import { createToken, withFields } from '../../src/credential/create-token';
 import { secretsOf } from '../../src/credential/token';
 import { ROOT } from '../support/markdown';

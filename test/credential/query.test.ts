@@ -1,5 +1,6 @@
 import { compileQuery, idsOfMatches, normalizeTags, type CredentialQuery } from '../../src/credential/query';
-import { parseRecord, factsOf, type CredentialRecord } from '../../src/credential/record';
+import { factsOf } from '../../src/credential/facts';
+import { parseRecord, type CredentialRecord } from '../../src/credential/record';
 import { reduce } from '../../src/credential/reducer';
 import { UNKNOWN_STATE } from '../../src/credential/state';
 import { aRecord, CLAIMS, facts } from '../support/tokens';

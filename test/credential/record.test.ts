@@ -1,7 +1,7 @@
 import fc from 'fast-check';
+import { factsOf } from '../../src/credential/facts';
 import {
   defaultIdOf,
-  factsOf,
   NEW_STORE_RECORD,
   parseRecord,
   parseStoreRecord,

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import type { CredentialFacts, StorageAction, StorageFact } from '../../src/credential/actions';
 import { eventOf } from '../../src/credential/actions';
-import { factsOf, parseRecord, type CredentialRecord } from '../../src/credential/record';
+import { factsOf } from '../../src/credential/facts';
+import { parseRecord, type CredentialRecord } from '../../src/credential/record';
 import { fold as foldAll, reduce, reduceAll } from '../../src/credential/reducer';
 import {
   credentialState,
