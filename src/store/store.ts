@@ -22,7 +22,7 @@ import { createCredentialFactory, gone, tokenStream, type Credential, type Crede
 import { createLedger } from './ledger.js';
 import type { Living } from './living.js';
 import { createLoop } from './loop.js';
-import { deadlineOf, openStorage } from './open-storage.js';
+import { deadlineOf, openStorage, type OpenedStorage } from './open-storage.js';
 import type { RenewalOptions } from './renewal.js';
 import { connect, type Connection } from './tabs.js';
 
@@ -128,7 +128,7 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
     connection?.close();
     if (isMade) connection = connect(storage, platform, reach, heard);
   };
-  const opening = openStorage(storage, platform, listen); // first: all that follows is made while it opens
+  let opening: Promise<OpenedStorage> | undefined = openStorage(storage, platform, listen); // first: all that follows is made while it opens
   const clients = createClients(options.clients, platform, createOAuth2Client);
   isMade = true;
   const unlisten = platform.lifecycle?.((event) => {
@@ -247,7 +247,8 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
   };
 
   async function start(): Promise<void> {
-    const { capabilities, entries, error } = await opening;
+    const { capabilities, entries, error } = (await opening) as OpenedStorage;
+    opening = undefined; // else the store would hold what was read, secrets and all, for life
     if (error) {
       const unused = storage;
       storage = memoryStorage({ namespace: storage.namespace }); // E38: say so and go on
