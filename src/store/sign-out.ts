@@ -42,15 +42,18 @@ export async function signOut(context: SignOutContext, id: string, options: Sign
   if (flow !== undefined && typeof (flow as Partial<SignOutFlow> | null)?.start !== 'function')
     throw new TypeError('flow must be a logout flow: createSessionLogoutFlow(client)');
   const { ledger, loop, platform } = context;
-  const record = flow && (await ledger.openInTime(id, DEADLINE_MS).catch(() => undefined)); // what cannot be opened is signed out, too
   const generation = ledger.record(id)?.generation ?? 0;
-  const idToken = record && isOpen(record) ? record.secrets?.idToken : undefined;
+  const begun = async (of: SignOutFlow): Promise<URL> => {
+    const record = await ledger.openInTime(id, DEADLINE_MS).catch(() => undefined); // what cannot be opened is signed out, too
+    const idToken = record && isOpen(record) ? record.secrets?.idToken : undefined;
+    return of.start({ idToken, ...(additionalParameters && { additionalParameters }) });
+  };
   const started = async (): Promise<Pick<SignOutResult, 'url' | 'urlFailure'>> => {
     if (!flow) return { url: null };
     const deadline = deadlineOf(platform);
     try {
-      const url = await Promise.race([flow.start({ idToken, ...(additionalParameters && { additionalParameters }) }), deadline.passed]);
-      return url instanceof URL ? { url } : { url: null, urlFailure: 'timeout' };
+      const url = await Promise.race([begun(flow), deadline.passed.then(() => null)]);
+      return url ? { url } : { url, urlFailure: 'timeout' };
     } catch (error) {
       if (error instanceof TypeError) throw error; // a parameter that the flow refuses
       return { url: null, urlFailure: asCredentialError(error, 'network_error', '').code };
@@ -60,7 +63,8 @@ export async function signOut(context: SignOutContext, id: string, options: Sign
   };
   const [end, revoked] = await Promise.allSettled([started(), revoke(context, id, 'all')]);
   if (revoked.status === 'rejected') throw revoked.reason;
-  loop.dispatch([{ type: 'signed_out', id, generation }], 'here');
+  const isOurs = revoked.value.refreshToken.status !== 'not_asked'; // else another call has said so
+  if (isOurs) loop.dispatch([{ type: 'signed_out', id, generation }], 'here');
   if (end.status === 'rejected') throw end.reason;
   return { ...revoked.value, ...end.value };
 }

@@ -78,3 +78,14 @@ export async function startOrigin(): Promise<Origin> {
       }),
   };
 }
+
+/** For a test file: opens origins that are closed after each test. */
+export function originsOfTests(): () => Promise<Origin> {
+  const origins: Origin[] = [];
+  afterEach(async () => void (await Promise.all(origins.splice(0).map((origin) => origin.close()))));
+  return async () => {
+    const origin = await startOrigin();
+    origins.push(origin);
+    return origin;
+  };
+}

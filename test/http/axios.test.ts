@@ -3,19 +3,11 @@ import axios, { AxiosError, type AxiosAdapter, type AxiosRequestConfig, type Int
 import { credentialsInterceptor } from '../../src/http/axios.js';
 import type { AttachmentOptions } from '../../src/http/attachment.js';
 import type { Credential } from '../../src/store/credential.js';
-import { startOrigin, type Answering, type Origin } from '../contract/http-origins.js';
+import { originsOfTests, type Answering } from '../contract/http-origins.js';
 import { closeAll, createWorld, settle } from '../support/fixture.js';
 
-const origins: Origin[] = [];
-async function openOrigin(): Promise<Origin> {
-  const origin = await startOrigin();
-  origins.push(origin);
-  return origin;
-}
-afterEach(async () => {
-  await closeAll();
-  await Promise.all(origins.splice(0).map((origin) => origin.close()));
-});
+afterEach(closeAll);
+const openOrigin = originsOfTests();
 
 const API = 'https://api.example.com/v1/';
 const bearer = ({ token }: Credential): string => `Bearer ${token?.accessToken}`;
@@ -260,13 +252,12 @@ it.each([
   'HT-3 in Node a token follows five redirects at most, and no more than the caller wants: maxRedirects %s',
   async (maxRedirects, requests) => {
     const { store, platform } = await setUp();
-    const origin = await startOrigin();
+    const origin = await openOrigin();
     origin.on('/round', (response) => response.writeHead(302, { Location: '/round' }).end());
     const instance = axios.create({ adapter: 'http', proxy: false, ...(maxRedirects !== undefined && { maxRedirects }) });
     instance.interceptors.request.use(credentialsInterceptor(store, { resources: [origin.url], platform }));
     await expect(instance.get(`${origin.url}/round`)).rejects.toBeDefined();
     expect(origin.seen.filter(({ headers }) => headers['authorization'])).toHaveLength(requests);
-    await origin.close();
   },
 );
 

@@ -15,19 +15,11 @@ import {
 } from 'rxjs';
 import type { AjaxConfig, AjaxError } from 'rxjs/ajax';
 import { createAjax, createFromFetch } from '../../src/http/rxjs.js';
-import { startOrigin, type Origin } from '../contract/http-origins.js';
+import { originsOfTests } from '../contract/http-origins.js';
 import { closeAll, createWorld, settle } from '../support/fixture.js';
 
-const origins: Origin[] = [];
-async function openOrigin(): Promise<Origin> {
-  const origin = await startOrigin();
-  origins.push(origin);
-  return origin;
-}
-afterEach(async () => {
-  await closeAll();
-  await Promise.all(origins.splice(0).map((origin) => origin.close()));
-});
+afterEach(closeAll);
+const openOrigin = originsOfTests();
 
 const API = 'https://api.example.com/v1/';
 

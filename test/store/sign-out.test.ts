@@ -1,6 +1,7 @@
 import { CredentialError } from '../../src/errors.js';
 import { createSessionLogoutFlow } from '../../src/flows/session-logout.js';
 import type { SignOutFlow, SignOutOptions } from '../../src/index.js';
+import { sealed, staticKeys } from '../../src/storage/sealed/index.js';
 import { offline } from '../support/fake-client.js';
 import { closeAll, codeOf, createWorld, inTime, settle } from '../support/fixture.js';
 
@@ -78,6 +79,22 @@ describe('signOut', () => {
     expect(events.at(-1)?.type).toBe('signed_out');
   });
 
+  it('takes five seconds in all where neither the key nor the server answers', async () => {
+    const { openTab, authority, browser, disk } = createWorld();
+    const storage = sealed(disk.storage(), { keys: staticKeys([{ kid: 'k', key: new Uint8Array(32).fill(1) }]) });
+    const first = await openTab({ storage });
+    const { id } = await first.store.store(authority.signIn());
+    await first.store.setDefault(null); // so that a start opens nothing
+    await first.store.close();
+    const { store } = await openTab({ storage: { ...storage, unseal: () => new Promise(() => undefined) } });
+    const credential = await store.with(id);
+    const startedAt = browser.now();
+    const { flow } = aFlow(() => new Promise(() => undefined));
+    expect(await inTime(browser, credential!.signOut({ flow }))).toMatchObject({ local: 'removed', url: null, urlFailure: 'timeout' });
+    expect(browser.now() - startedAt).toBeLessThanOrEqual(5_000);
+    expect(store.snapshot().ids).toEqual([]);
+  });
+
   it('of a session that has ended, or cannot be opened, asks with the client id', async () => {
     const { openTab, authority } = createWorld();
     const { store } = await openTab();
@@ -98,7 +115,7 @@ describe('signOut', () => {
     expect(second).toMatchObject({ status: 'fulfilled', value: { local: 'removed', refreshToken: { status: 'not_asked' } } });
     expect(authority.revocations).toHaveLength(2);
     expect(await codeOf(credential.signOut())).toBe('credential_removed');
-    expect(events.filter(({ type }) => type === 'token_removed')).toHaveLength(1);
+    for (const once of ['token_removed', 'signed_out']) expect(events.filter(({ type }) => type === once)).toHaveLength(1);
   });
 
   it('is heard in other tabs as a removal', async () => {
