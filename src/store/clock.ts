@@ -67,7 +67,12 @@ export function createClock({ platform, loop, ledger, onWake, dueInMs }: ClockCo
     within(soonest);
   };
   const compare = (): void => {
-    const facts = loop.snapshot().credentials.map((credential) => changeOf(credential, ledger.remainingMs(credential.id)));
+    const facts = loop.snapshot().credentials.map((credential) => {
+      const remainingMs = ledger.remainingMs(credential.id);
+      const entry = ledger.entry(credential.id);
+      if (entry?.live && remainingMs <= defaultGraceMs(credential)) entry.live = undefined; // whatever the wall clock says to its readers
+      return changeOf(credential, remainingMs);
+    });
     loop.dispatch(
       facts.filter((fact) => fact !== null),
       'here',

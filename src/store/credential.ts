@@ -12,12 +12,15 @@ import type { CredentialState, CredentialStatus, TokenMetadata } from '../creden
 import type { IdTokenClaims, Token } from '../credential/token.js';
 import { CredentialError } from '../errors.js';
 import type { Introspection, OAuth2Client, UserInfo } from '../oauth/client.js';
-import type { Entry, Ledger } from './ledger.js';
+import type { Entry, Ledger, Live } from './ledger.js';
 import type { Living } from './living.js';
 import type { Loop } from './loop.js';
 import type { TokenTypeHint } from './questions.js';
 import type { RevokeResult, RevokeTarget } from './revocation.js';
 import type { SignOutOptions, SignOutResult } from './sign-out.js';
+
+/** How long what the monotonic clock said stands while the wall clock goes on as it should. */
+const COMPARED_FOR_MS = 1_000;
 
 /** What a browser behind a backend can know of a credential, too. */
 export interface CredentialView {
@@ -143,6 +146,14 @@ export interface CredentialFactory {
 /** Makes the handles of one store. They share their methods: ten thousand credentials are ten thousand small objects. */
 export function createCredentialFactory(context: CredentialContext): CredentialFactory {
   const { ledger, loop, now, monotonicNow, trust, command } = context;
+  /** Asks the monotonic clock once a second, and when the other went back: to read a clock is half of what this costs. */
+  const isWithinLife = (live: Live, instant: number): boolean => {
+    const sinceMs = instant - live.comparedAt;
+    if (sinceMs >= 0 && sinceMs < COMPARED_FOR_MS) return true;
+    if (monotonicNow() >= live.monotonicUntil) return false;
+    live.comparedAt = instant;
+    return true;
+  };
   /** What a handle of a removed credential still says. */
   const lastStates = new WeakMap<object, CredentialState>();
 
@@ -198,7 +209,7 @@ export function createCredentialFactory(context: CredentialContext): CredentialF
       const { live } = this.#entry;
       if (live !== undefined && options === undefined) {
         const instant = now();
-        if (instant < live.until && instant < trust.until && monotonicNow() < live.monotonicUntil) return live.accessToken;
+        if (instant < live.until && instant < trust.until && isWithinLife(live, instant)) return live.accessToken;
       }
       if (lastStates.has(this)) return Promise.reject(gone());
       if (!options) return shared(context, this.#entry);
@@ -314,7 +325,7 @@ async function usableAccessToken(context: CredentialContext, entry: Entry, optio
     const accessToken = Promise.resolve(token.accessToken);
     // Of the entry that is kept up to date: the handle's own may be that of a credential long gone, of the same id.
     const current = ledger.entry(entry.id);
-    if (current) current.live = { accessToken, until: now() + aheadMs, monotonicUntil: monotonicNow() + aheadMs };
+    if (current) current.live = { accessToken, until: now() + aheadMs, monotonicUntil: monotonicNow() + aheadMs, comparedAt: -Infinity };
   }
   return token.accessToken;
 }

@@ -38,6 +38,8 @@ export interface Live {
   readonly until: number;
   /** Monotonic clock, milliseconds (TM-2). */
   readonly monotonicUntil: number;
+  /** Wall clock, epoch milliseconds: when the monotonic clock was last asked. */
+  comparedAt: number;
 }
 
 /** What is known of one id; the same object as long as the store lives. */

@@ -127,6 +127,20 @@ describe('TM-2 two clocks', () => {
     expect(authority.refreshes).toHaveLength(1);
   });
 
+  it('E42 a clock that is set back by just the time that passes: its reader sees the same instant, and still no token lives longer', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const { store } = await openTab();
+    const credential = await store.store(authority.signIn({ lifetimeS: 600 }));
+    const first = await credential.accessToken();
+    const instant = browser.now();
+    expect(await credential.accessToken()).toBe(first);
+    browser.setClock(instant - 575_000);
+    await browser.advance(575_000);
+    expect(browser.now()).toBe(instant);
+    expect(await credential.accessToken()).not.toBe(first);
+    expect(authority.refreshes).toHaveLength(1);
+  });
+
   it('TM-3 a clock that is a year ahead ages tokens and signs nobody out; set right, they are valid again', async () => {
     const { openTab, authority, browser } = createWorld();
     const { store, newEvents } = await openTab();
