@@ -582,7 +582,13 @@ describe('sealed, with keys that rotate', () => {
       const gate = disk.hold(({ method, record }) => method === 'write' && record?.['id'] === 'one');
       const writing = frozen.storage.write(aRecord(), 'absent');
       await gate.reached;
-      return { thaw: () => (gate.open(), writing), frozen, kid: (await frozen.keys.current()).kid };
+      const { kid } = await frozen.keys.current();
+      const thaw = (): Promise<boolean> => {
+        browser.advance(60_000);
+        gate.open();
+        return writing;
+      };
+      return { thaw, frozen, kid };
     };
     const rotateAndSweepLater = async () => {
       const other = aTab();
@@ -647,8 +653,16 @@ describe('sealed, with keys that rotate', () => {
       expect(await storage.unseal((await storage.read('one')) as StoredRecord)).toEqual(aRecord());
     });
 
-    it('a look at the keys that fails takes nothing back: the write has been committed', async () => {
-      const keys: SealingKeys = { ...someKeys(), list: () => Promise.reject(new Error('away')) };
+    it.each([
+      ['fails', () => Promise.reject(new Error('away'))],
+      [
+        'throws',
+        () => {
+          throw new Error('away');
+        },
+      ],
+    ])('a look at the keys that %s takes nothing back: the write has been committed', async (_, list) => {
+      const keys: SealingKeys = { ...someKeys(), list };
       const storage = sealed(disk.storage(), { keys, platform: browser });
       expect(await storage.write(aRecord(), 'absent')).toBe(true);
       expect(disk.calls.filter(({ method }) => method === 'write')).toHaveLength(1);

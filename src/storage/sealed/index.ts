@@ -39,6 +39,8 @@ const KEEP_MS = 24 * 60 * 60 * 1000;
 const ANSWER_MS = 4_000;
 const SWEEP_MS = 10_000;
 const MAX_TRIES = 3;
+/** A write that took no longer than this, in milliseconds, was not frozen: no key that was current when it began has been swept by its end. */
+const PROMPT_MS = 5_000;
 
 /**
  * Seals the secrets of the records of a storage: a fresh IV for each write, bound to the id, generation and metadata of the record (BBA-4).
@@ -84,11 +86,15 @@ export function sealed(storage: CredentialStorage, options: SealedStorageOptions
     const parts = SECRET_PARTS.filter((part) => fieldsOf(record)[part] != null && !isSealed(fieldsOf(record)[part]));
     if (parts.length === 0) return storage.write(record, condition, isPassing);
     let { sealedRecord, kid } = await seal(record, parts);
+    const sealedAt = platform.now();
+    const asked = isStillCurrent(keys, kid); // beside the write
     const written = await storage.write(sealedRecord, condition, isPassing);
     // A tab can be frozen between sealing and writing, for days. Meanwhile the key was replaced, and swept, since no record named it yet:
     // what was written after all could never be opened. So who wrote looks again, and seals again with the key that is current by now. A key
     // that is merely replaced counts, too: then no record appears under an old key behind the back of a sweep that has read all records.
-    for (let tries = 1; written && tries < MAX_TRIES && !(await isStillCurrent(keys, kid)); tries++) {
+    const tookMs = platform.now() - sealedAt;
+    let isCurrent = (await asked) && tookMs >= 0 && tookMs < PROMPT_MS;
+    for (let tries = 1; written && tries < MAX_TRIES && !(isCurrent ||= await isStillCurrent(keys, kid)); tries++) {
       ({ sealedRecord, kid } = await seal(record, parts));
       if (!(await storage.write(sealedRecord, record.revision))) break;
     }
@@ -148,8 +154,12 @@ function showsItsKeys({ id, value }: StoredEntry): boolean {
 
 /** False if the key was replaced or is gone. Where this cannot be asked, the record stays as it was written. */
 async function isStillCurrent(keys: SealingKeys, kid: string): Promise<boolean> {
-  const all = await keys.list?.().catch(() => undefined);
-  return !all || all.some((key) => key.kid === kid && key.retiredAt === null);
+  try {
+    const all = await keys.list?.();
+    return !all || all.some((key) => key.kid === kid && key.retiredAt === null);
+  } catch {
+    return true;
+  }
 }
 
 function defaultKeys(namespace: string, platform: KeyPlatform): SealingKeys {
