@@ -55,15 +55,11 @@ export interface Exchange {
  */
 export async function send(platform: Platform, url: string, init: RequestInit, limits: Limits, issuer: string): Promise<Exchange> {
   assertSecureUrl(url, issuer);
-  const abort = new AbortController();
-  let timedOut = false;
-  const cancelTimer = platform.setTimer(() => {
-    timedOut = true;
-    abort.abort();
-  }, limits.timeoutMs);
+  const deadline = deadlineIn(platform, limits.timeoutMs, issuer);
+  const { abort } = deadline;
   const sentAt = platform.now();
   try {
-    const response = await platform.fetch(url, {
+    const asked = platform.fetch(url, {
       ...init,
       redirect: 'manual',
       credentials: 'omit',
@@ -71,6 +67,7 @@ export async function send(platform: Platform, url: string, init: RequestInit, l
       referrerPolicy: 'no-referrer',
       signal: abort.signal,
     });
+    const response = await deadline.before(asked, ({ body }) => body?.cancel());
     if (response.type === 'opaqueredirect' || (response.status >= 300 && response.status < 400)) {
       abort.abort();
       throw new ProtocolError('unexpected_redirect', 'The authorization server answered with a redirect, which is never followed (HT-2).', {
@@ -78,17 +75,45 @@ export async function send(platform: Platform, url: string, init: RequestInit, l
         status: response.status,
       });
     }
-    const text = await textOf(response, limits, abort, issuer);
+    const text = await textOf(response, limits, deadline, issuer);
     const receivedAt = platform.now();
     const serverTime = receivedAt + aheadMs(response.headers.get('date'), (sentAt + receivedAt) / 2);
     return { sentAt, receivedAt, serverTime, status: response.status, headers: response.headers, text };
   } catch (error) {
     if (error instanceof CredentialError) throw error;
-    if (timedOut) throw new NetworkError('timeout', `No whole answer within ${limits.timeoutMs} ms.`, { issuer });
     throw new NetworkError('network_error', `No readable answer from ${placeOf(url)}: ${reasonOf(error)}.`, { issuer });
   } finally {
-    cancelTimer();
+    deadline.cancel();
   }
+}
+
+/** The time that one exchange has. */
+interface Deadline {
+  readonly abort: AbortController;
+  /** Waits for one thing at a time, and no longer than there is time. What comes too late goes to `drop`. */
+  before<T>(asked: Promise<T>, drop: (late: T) => unknown): Promise<T>;
+  cancel(): void;
+}
+
+/** Ends the waiting itself: not every `fetch`, and not every body, heeds its signal. */
+function deadlineIn(platform: Pick<Platform, 'setTimer'>, timeoutMs: number, issuer: string): Deadline {
+  const abort = new AbortController();
+  const { signal } = abort;
+  let giveUp = (): void => undefined;
+  signal.addEventListener('abort', () => giveUp()); // one for all chunks: a listener for each would keep them all
+  const cancel = platform.setTimer(() => {
+    abort.abort(new NetworkError('timeout', `No whole answer within ${timeoutMs} ms.`, { issuer }));
+  }, timeoutMs);
+  return {
+    abort,
+    cancel,
+    before: (asked, drop) =>
+      new Promise((resolve, reject) => {
+        giveUp = () => reject(signal.reason as Error);
+        if (signal.aborted) giveUp();
+        asked.then((one) => (signal.aborted ? drop(one) : resolve(one))).catch(reject);
+      }),
+  };
 }
 
 /** How far the server's clock is ahead of ours, in milliseconds; 0 where it does not say, is right to a few seconds, or says nonsense. */
@@ -132,18 +157,18 @@ function reasonOf(error: unknown): string {
 function textOf(
   response: Response,
   { maxBytes, isStatusEnough, isLenient }: Limits,
-  abort: AbortController,
+  deadline: Deadline,
   issuer: string,
 ): string | Promise<string> {
   // The texts of an error decide nothing, its code is ASCII
-  if (!response.ok) return readText(response, Math.min(maxBytes, MAX_ERROR_BYTES), false, abort, issuer);
-  if (isLenient) return readText(response, maxBytes, false, abort, issuer).then(leadingObject);
-  if (!isStatusEnough) return readText(response, maxBytes, true, abort, issuer);
+  if (!response.ok) return readText(response, Math.min(maxBytes, MAX_ERROR_BYTES), false, deadline, issuer);
+  if (isLenient) return readText(response, maxBytes, false, deadline, issuer).then(leadingObject);
+  if (!isStatusEnough) return readText(response, maxBytes, true, deadline, issuer);
   response.body?.cancel().catch(() => undefined);
   return '';
 }
 
-async function readText(response: Response, maxBytes: number, isUtf8: boolean, abort: AbortController, issuer: string): Promise<string> {
+async function readText(response: Response, maxBytes: number, isUtf8: boolean, deadline: Deadline, issuer: string): Promise<string> {
   const reader = response.body?.getReader();
   if (!reader) return '';
   const decoder = new TextDecoder('utf-8', { fatal: isUtf8 });
@@ -152,16 +177,18 @@ async function readText(response: Response, maxBytes: number, isUtf8: boolean, a
   let byteCount = 0;
   // RF-4: what came whole counts, though the connection breaks after it, or is left open
   const isHere = (): boolean => response.ok && isWhole(leadingObject(text));
+  const stop = (): void => void reader.cancel().catch(() => undefined);
   const next = (): ReturnType<typeof reader.read> =>
-    reader.read().catch((error: unknown) => {
+    deadline.before(reader.read(), stop).catch((error: unknown) => {
+      stop();
       if (isHere()) return { done: true, value: undefined };
       throw error;
     });
   for (let chunk = await next(); !chunk.done; chunk = await next()) {
     byteCount += chunk.value.byteLength;
     if (byteCount > maxBytes) {
-      abort.abort();
-      void reader.cancel().catch(() => undefined);
+      deadline.abort.abort();
+      stop();
       if (!response.ok) return ''; // its status is told
       if (isHere()) return text;
       throw new ProtocolError('response_too_large', `The answer is longer than ${maxBytes} bytes (HT-5).`, {

@@ -254,6 +254,21 @@ describe('the byte cap', () => {
   });
 });
 
+/** A body whose end is not said before `end()`. */
+const unended = (length: number, ...chunks: readonly string[]) => {
+  let end = (): void => undefined;
+  let cancelled = false;
+  const body = new ReadableStream<Uint8Array>({
+    start: (controller) => {
+      for (const chunk of chunks) controller.enqueue(bytes(chunk));
+      end = () => controller.close();
+    },
+    cancel: () => void (cancelled = true),
+  });
+  const response = new Response(body, { headers: { 'content-length': String(length) } });
+  return { answer: answering(() => response), end: () => end(), wasCancelled: () => cancelled };
+};
+
 describe('text', () => {
   const streamed = (...chunks: Uint8Array[]) =>
     answering(
@@ -303,21 +318,6 @@ describe('text', () => {
   it('HT-6 a byte order mark is dropped, as RFC 8259 §8.1 allows', async () => {
     expect((await sent(streamed(new Uint8Array([0xef, 0xbb, 0xbf]), bytes('{}')))).text).toBe('{}');
   });
-
-  /** A body whose end is not said before `end()`. */
-  const unended = (length: number, ...chunks: readonly string[]) => {
-    let end = (): void => undefined;
-    let cancelled = false;
-    const body = new ReadableStream<Uint8Array>({
-      start: (controller) => {
-        for (const chunk of chunks) controller.enqueue(bytes(chunk));
-        end = () => controller.close();
-      },
-      cancel: () => void (cancelled = true),
-    });
-    const response = new Response(body, { headers: { 'content-length': String(length) } });
-    return { answer: answering(() => response), end: () => end(), wasCancelled: () => cancelled };
-  };
 
   it('an object as long as was declared is whole, though its end is not said yet', async () => {
     const { answer, end, wasCancelled } = unended(9, '{"a"', ':"b"}');
@@ -432,6 +432,42 @@ describe('deadlines', () => {
     platform.advance(30_000);
     expect((await answer).text).toBe('{"a":1}');
     expect(platform.timers()).toEqual([]);
+  });
+
+  it('E10 RF-10 a fetch that does not heed its signal is waited for no longer; what it brings later is dropped', async () => {
+    const unhandled = jest.fn();
+    process.on('unhandledRejection', unhandled);
+    const late: ((answer: Response | Promise<never>) => void)[] = [];
+    const platform = unitPlatform({ fetch: () => new Promise((resolve) => late.push(resolve)) });
+    const errors = [refused(sent(platform)), refused(sent(platform))];
+    await settled();
+    platform.advance(30_000);
+    for (const error of await Promise.all(errors))
+      expect(error).toMatchObject({ name: 'NetworkError', code: 'timeout', class: 'unknown_outcome', issuer: ISSUER });
+    expect(platform.timers()).toEqual([]);
+    const { answer, wasCancelled } = unended(0, '{"a":1}');
+    late[0]?.(await answer.fetch(URL_));
+    late[1]?.(Promise.reject(new TypeError('canary')));
+    await settled();
+    expect(wasCancelled()).toBe(true);
+    process.off('unhandledRejection', unhandled);
+    expect(unhandled).not.toHaveBeenCalled();
+  });
+
+  it.each([
+    ['half an object', '{"a":', 'timeout'],
+    ['a whole object (RF-4)', '{"a":1}', '{"a":1}'],
+  ])('E10 a body that is a stream of its own, heeds no signal and stalls after %s, is given up', async (_, chunk, told) => {
+    const { answer, wasCancelled } = unended(0, chunk);
+    const came = sent(answer).then(
+      ({ text }) => text,
+      ({ code }: CredentialError) => code,
+    );
+    await settled();
+    answer.advance(30_000);
+    expect(await came).toBe(told);
+    await settled();
+    expect(wasCancelled()).toBe(true);
   });
 
   it('E10 a body that drips does not put the deadline off', async () => {
