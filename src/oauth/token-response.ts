@@ -76,7 +76,7 @@ export function errorOf(
 export function isSuccess({ status, text }: Pick<Exchange, 'status' | 'text'>): boolean {
   if (status < 200 || status > 299) return false;
   const body = parseJson(text);
-  return !isPlainObject(body) || typeof body['error'] !== 'string' || 'access_token' in body || 'refresh_token' in body;
+  return !isPlainObject(body) || typeof body['error'] !== 'string' || (accessTokenIn(text) ?? refreshTokenIn(text)) !== undefined;
 }
 
 /**
@@ -102,8 +102,8 @@ export function parseTokenResponse(text: string, issuer: string, kept?: TokenTyp
   const body = parseJson(text);
   if (!isPlainObject(body)) throw invalid('is no JSON object');
   const { access_token: accessToken } = body;
-  const tokenType = body['token_type'] ?? kept;
-  const [refreshToken, idToken] = [given(body['refresh_token']), given(body['id_token'])];
+  const tokenType = given(body['token_type']) ?? kept ?? body['token_type'];
+  const [refreshToken, idToken] = [body['refresh_token'], body['id_token']].map((one) => (one === false ? undefined : given(one))); // as PHP has it
   const scope = given(Array.isArray(body['scope']) ? joined(body['scope']) : body['scope']); // there is no empty one (RFC 6749 §3.3)
   if (!isTokenText(accessToken)) throw invalid('has no access_token that can be sent in a header');
   if (typeof tokenType !== 'string') throw invalid('has no token_type');

@@ -2,7 +2,7 @@ import { inspect } from 'node:util';
 import { retryAfterMs } from '../../src/credential/retry-after';
 import { CredentialError, ProtocolError } from '../../src/errors';
 import { OAuthResponseError } from '../../src/oauth/oauth-response-error';
-import { assertJsonType, errorOf, parseExpiresIn, parseTokenResponse, refreshTokenIn } from '../../src/oauth/token-response';
+import { assertJsonType, errorOf, isSuccess, parseExpiresIn, parseTokenResponse, refreshTokenIn } from '../../src/oauth/token-response';
 
 const ISSUER = 'https://id.example.com';
 /** The instant of the examples of RFC 9110 §5.6.7. */
@@ -120,7 +120,7 @@ describe('a token response', () => {
     expect(parse('{"access_token":"a","token_type":"bearer","expires_in":1e309}').expiresInS).toBeUndefined();
   });
 
-  it.each([null, ''])('6749-12 a refresh_token and an id_token of %j count as absent: some servers write that', (nothing) => {
+  it.each([null, '', false])('6749-12 a refresh_token and an id_token of %j count as absent: some servers write that', (nothing) => {
     const { refreshToken, idToken } = parse({ ...ok, refresh_token: nothing, id_token: nothing });
     expect([refreshToken, idToken]).toEqual([undefined, undefined]);
   });
@@ -146,7 +146,7 @@ describe('a token response', () => {
 
   it('6749-6 design §4.3: of a refresh the type that is omitted stays, one that is given counts', () => {
     const renewed = (body: unknown) => parseTokenResponse(JSON.stringify(body), ISSUER, 'DPoP');
-    for (const token_type of [undefined, null]) expect(renewed({ ...ok, token_type }).tokenType).toBe('DPoP');
+    for (const token_type of [undefined, null, '']) expect(renewed({ ...ok, token_type }).tokenType).toBe('DPoP');
     expect(renewed(ok).tokenType).toBe('Bearer');
     expect(failure(() => renewed({ ...ok, token_type: 'mac' })).code).toBe('unsupported');
     expect(failure(() => renewed({ ...ok, token_type: ['DPoP'] })).code).toBe('response_invalid');
@@ -168,6 +168,19 @@ describe('a token response', () => {
       expect(refreshTokenIn(text)).toBeUndefined();
     }
   });
+});
+
+it.each<[unknown, boolean]>([
+  [ok, true],
+  [{ error: 'invalid_grant' }, false],
+  [{ error: 'invalid_grant', access_token: null, refresh_token: null, token_type: null }, false],
+  [{ error: 'invalid_grant', access_token: '', refresh_token: '' }, false],
+  [{ error: 'invalid_grant', access_token: 5 }, false],
+  [{ error: 'none', ...ok }, true],
+  [{ error: null, ...ok }, true],
+  [{ error: 'odd', refresh_token: 'r' }, true],
+])('E56 status 200 with %j is a success: %p', (body, isOne) => {
+  expect(isSuccess({ status: 200, text: JSON.stringify(body) })).toBe(isOne);
 });
 
 describe('6749-9 an answer other than 200, by status and its own JSON', () => {

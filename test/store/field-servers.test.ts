@@ -88,6 +88,10 @@ describe('6749-9 a dead refresh token or a demand for the user, told by another 
     ['Auth0: 403 mfa_required', refuse(403, 'mfa_required', { mfa_token: 'secret' })],
     ['403 access_denied (class needs_user, and yet no status)', refuse(403, 'access_denied')],
     ['GitHub: 200 with error bad_refresh_token', refuse(200, 'bad_refresh_token')],
+    [
+      '200 with error invalid_grant, and all that is not there as null',
+      refuse(200, 'invalid_grant', { access_token: null, id_token: null }),
+    ],
     ['a gateway that makes 200 of everything: invalid_grant', refuse(200, 'invalid_grant')],
     [
       'invalid_grant with a description in ISO-8859-1',
