@@ -9,9 +9,11 @@ import { assertScope } from '../credential/scope.js';
 import { isResource, type Token } from '../credential/token.js';
 import { CredentialError, ProtocolError } from '../errors.js';
 import type { AuthorizationServer, OAuth2Client } from '../oauth/client.js';
-import { isLocalhost, isSecureUrl } from '../oauth/secure-url.js';
+import { endpointIn } from '../oauth/endpoint.js';
+import { isSecureUrl } from '../oauth/secure-url.js';
 import { base64url, randomText } from '../platform/random.js';
 import { furtherParameters, OF_AUTHORIZATION, type AdditionalParameters } from './parameters.js';
+import { asked, isLive, isPromise } from './pending.js';
 import { returnPathOf } from './return-path.js';
 import { defaultTransactions, type Transaction, type TransactionStorage } from './transactions.js';
 
@@ -45,7 +47,8 @@ export interface AuthorizationCodeFlow {
   /**
    * The address to send the user to.
    *
-   * @throws {TypeError} an option that there is not; a parameter the flow sets itself; `returnTo` is no path of the application; `resource` is none
+   * @throws {TypeError} an option that there is not; a parameter the flow sets itself; `returnTo` is no path of the application; `resource` is
+   * none; `maxAge` or `requireAcr` where the scope has no `openid`
    * @throws {CredentialError} `unsupported`: the server takes pushed or signed requests alone (RFC 9126 §5, RFC 9101 §10.5), or shares its
    * redirect URI with another one of the store, and does not say who it is (RFC 9700 §4.4); `storage_failed`: the sign-in could not be kept
    * until its return; and what discovery throws
@@ -57,7 +60,7 @@ export interface AuthorizationCodeFlow {
    * was sent, it can be called again.
    *
    * @throws {CredentialError} `callback_invalid`, `callback_state_unknown` (visited twice, or never begun here), `issuer_mismatch`,
-   * `authorization_failed` (the server or the user said no: see `error`), and what the exchange throws
+   * `authorization_failed` (the server or the user said no: see `error`), `storage_failed`, and what the exchange throws
    */
   resume(callbackUrl: string | URL): Promise<Token>;
   /**
@@ -99,11 +102,11 @@ export function createAuthorizationCodeFlow(
           { issuer },
         );
       const metadata = await client.metadata();
-      const endpoint = authorizationEndpoint(metadata.authorization_endpoint, issuer);
+      const endpoint = endpointIn(metadata, 'authorization_endpoint', issuer);
       assertAnswerable(metadata, client, redirectUri);
       const transaction = begin(client, redirectUri, startOptions);
       const codeChallenge = await challengeOf(transaction.codeVerifier, platform.crypto);
-      await pending().put(transaction);
+      await keep(transaction);
       const { state, nonce, scope, maxAge, acrValues } = transaction;
       const parameters: Record<string, string> = {
         client_id: clientId,
@@ -111,7 +114,7 @@ export function createAuthorizationCodeFlow(
         redirect_uri: redirectUri,
         ...(scope !== '' && { scope }), // RFC 6749 §3.3 has no empty one
         state,
-        ...(scope.split(' ').includes('openid') && { nonce }),
+        ...(isForIdToken(scope) && { nonce }),
         code_challenge: codeChallenge,
         code_challenge_method: 'S256',
         ...additionalParameters,
@@ -149,22 +152,29 @@ export function createAuthorizationCodeFlow(
     },
   };
 
+  async function keep(transaction: Transaction): Promise<void> {
+    await asked(() => pending().put(transaction), issuer);
+  }
+
   /** Takes the sign-in of this state, for good, and exchanges the code (6749-3: at most once). */
   async function exchange(state: string, url: URL): Promise<Token> {
     const found = await taken(state, url);
     if (client.isPrepared()) return exchangeOf(found, url);
     // What fails before the code is sent costs no sign-in, and neither does a page that is left meanwhile
-    await pending().put(found);
+    await keep(found);
     await client.metadata();
     return exchangeOf(await taken(state, url), url);
   }
 
   /** @throws {CredentialError} it is not of this flow, or the answer is not to it */
   async function taken(state: string, url: URL): Promise<Transaction> {
-    const transaction = await pending().take(state);
+    const found = asked(() => pending().take(state), issuer);
+    const transaction = isPromise(found) ? await found : found;
+    const isKnown = transaction && isLive(transaction, platform); // a storage of the application may give what is older
     const isOurs = transaction?.issuer === issuer && transaction.clientId === clientId;
-    if (transaction && !isOurs) await pending().put(transaction); // another flow's, which may be tried next
-    if (!isOurs) {
+    // Another flow's, which may be tried next, or in this very turn: where the storage answers at once it does not miss its sign-in
+    if (isKnown && !isOurs) await keep(transaction);
+    if (!isKnown || !isOurs) {
       throw new CredentialError(
         'callback_state_unknown',
         'No sign-in with this "state" is under way here: it was completed already, is older than ten minutes, or began elsewhere.',
@@ -218,6 +228,7 @@ function begin(client: OAuth2Client, redirectUri: string, options: Authorization
   const resource = options.additionalParameters?.['resource'];
   if (resource !== undefined && !isResource(resource))
     throw new TypeError('resource must be an absolute URI without fragment (RFC 8707 §2)');
+  const scope = assertScope(options.scope ?? client.scope, 'scope');
   return {
     state: randomText(platform, 32),
     nonce: randomText(platform, 32),
@@ -225,23 +236,36 @@ function begin(client: OAuth2Client, redirectUri: string, options: Authorization
     redirectUri,
     issuer,
     clientId,
-    scope: assertScope(options.scope ?? client.scope, 'scope'),
+    scope,
     startedAt: platform.now(),
-    ...loginAskedFor(options),
+    ...loginAskedFor(options, scope),
     ...(resource !== undefined && { resource }),
     ...(returnTo !== undefined && { returnTo }),
   };
 }
 
 /** What the login must be like, also where it is among the further parameters: it is checked on return. */
-function loginAskedFor(options: AuthorizationCodeStartOptions): Pick<Transaction, 'maxAge' | 'acrValues' | 'requireAcr'> {
+function loginAskedFor(options: AuthorizationCodeStartOptions, scope: string): Pick<Transaction, 'maxAge' | 'acrValues' | 'requireAcr'> {
   const { max_age: rawMaxAge, acr_values: rawAcrValues } = options.additionalParameters ?? {};
   const { acrValues = rawAcrValues, requireAcr = false } = options;
   const maxAge = options.maxAge ?? secondsOf(rawMaxAge);
+  assertLogin(maxAge, acrValues, requireAcr);
+  // Without a scope the server has one of its own (RFC 6749 §3.3), which may bring an ID token
+  if ((maxAge !== undefined || requireAcr) && scope !== '' && !isForIdToken(scope))
+    throw new TypeError('maxAge and requireAcr need the scope "openid": only an ID token says how the user signed in');
+  return { ...(maxAge !== undefined && { maxAge }), ...(acrValues !== undefined && { acrValues }), ...(requireAcr && { requireAcr }) };
+}
+
+/** @throws {TypeError} no answer could be one to this */
+function assertLogin(maxAge: number | undefined, acrValues: unknown, requireAcr: boolean): void {
   if (maxAge !== undefined && !(Number.isSafeInteger(maxAge) && maxAge >= 0))
     throw new TypeError('maxAge must be whole seconds, 0 or more');
+  if (acrValues !== undefined && typeof acrValues !== 'string') throw new TypeError('acrValues must be a text, separated by spaces');
   if (requireAcr && !acrValues?.trim()) throw new TypeError('requireAcr needs acrValues');
-  return { ...(maxAge !== undefined && { maxAge }), ...(acrValues !== undefined && { acrValues }), ...(requireAcr && { requireAcr }) };
+}
+
+function isForIdToken(scope: string): boolean {
+  return scope.split(' ').includes('openid');
 }
 
 /** `Number` would make 0 of a blank, which asks for another login. */
@@ -254,15 +278,6 @@ async function challengeOf(codeVerifier: string, crypto: Crypto): Promise<string
   const subtle: SubtleCrypto | undefined = crypto.subtle;
   if (!subtle) throw new CredentialError('crypto_unavailable', 'This page has no crypto.subtle; it needs https or localhost.');
   return base64url(new Uint8Array(await subtle.digest('SHA-256', new TextEncoder().encode(codeVerifier))));
-}
-
-function authorizationEndpoint(endpoint: string | undefined, issuer: string): string {
-  if (endpoint === undefined)
-    throw new CredentialError('endpoint_missing', 'The authorization server has no authorization_endpoint.', { issuer });
-  if (!isSecureUrl(endpoint, isLocalhost(issuer))) {
-    throw new CredentialError('discovery_failed', 'The authorization_endpoint of the discovery document is no https URL.', { issuer });
-  }
-  return endpoint;
 }
 
 /**

@@ -5,15 +5,17 @@
  * @module
  */
 import { assertNothingElse } from '../credential/options.js';
-import { CredentialError } from '../errors.js';
+import { isPlainObject } from '../credential/data.js';
 import type { OAuth2Client } from '../oauth/client.js';
-import { isLocalhost, isSecureUrl } from '../oauth/secure-url.js';
+import { endpointIn } from '../oauth/endpoint.js';
+import type { Platform } from '../platform/platform.js';
 import { randomText } from '../platform/random.js';
 import { furtherParameters, type AdditionalParameters } from './parameters.js';
+import { asked, inItems, inMemory, type Begun } from './pending.js';
 
 /** Options of the flow. */
 export interface SessionLogoutFlowOptions {
-  /** Where the `state` of a logout waits for its return. Default: the session storage of the tab, or memory. */
+  /** Where the `state` of a logout waits for its return. Default: the session storage of the tab, or memory; for ten minutes, and of twenty logouts. */
   readonly states?: LogoutStates | undefined;
 }
 
@@ -33,9 +35,9 @@ export interface SessionLogoutStartOptions {
 
 /** Signing out at the server, there and back. */
 export interface SessionLogoutFlow {
-  /** The address to send the user to. @throws {CredentialError} `endpoint_missing` */
+  /** The address to send the user to. @throws {CredentialError} `endpoint_missing`, `storage_failed`, and what discovery throws */
   start(options?: SessionLogoutStartOptions): Promise<URL>;
-  /** True if the address is the return from a logout that was begun here; anything else changes nothing. */
+  /** True if the address is the return from a logout that was begun here; anything else changes nothing. @throws {StorageError} `storage_failed` */
   resume(returnUrl: string | URL): Promise<boolean>;
 }
 
@@ -48,17 +50,12 @@ const MAX_HINT_CHARACTERS = 4_096;
 export function createSessionLogoutFlow(client: OAuth2Client, { states, ...rest }: SessionLogoutFlowOptions = {}): SessionLogoutFlow {
   assertNothingElse(rest, 'createSessionLogoutFlow takes states');
   const { platform, issuer, clientId, postLogoutRedirectUri } = client;
-  const pending = (): LogoutStates => (states ??= defaultStates(platform.page?.sessionItems()));
+  const pending = (): LogoutStates => (states ??= defaultStates(platform));
   return {
     start: async ({ idToken, additionalParameters, ...others } = {}) => {
       assertNothingElse(others, 'start takes idToken and additionalParameters');
       const further = furtherParameters(additionalParameters, OWN_PARAMETERS);
-      const { end_session_endpoint: endpoint } = await client.metadata();
-      if (endpoint === undefined)
-        throw new CredentialError('endpoint_missing', 'The authorization server has no end_session_endpoint.', { issuer });
-      if (!isSecureUrl(endpoint, isLocalhost(issuer))) {
-        throw new CredentialError('discovery_failed', 'The end_session_endpoint of the discovery document is no https URL.', { issuer });
-      }
+      const endpoint = endpointIn(await client.metadata(), 'end_session_endpoint', issuer);
       const url = new URL(endpoint);
       const parameters: Record<string, string> = {
         ...further,
@@ -66,41 +63,47 @@ export function createSessionLogoutFlow(client: OAuth2Client, { states, ...rest 
       };
       if (postLogoutRedirectUri !== undefined) {
         const state = randomText(platform, 32);
-        pending().put(state);
+        await asked(() => pending().put(state), issuer);
         Object.assign(parameters, { post_logout_redirect_uri: postLogoutRedirectUri, state });
       }
       for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
       return url;
     },
-    resume: (returnUrl) => {
-      if (!URL.canParse(returnUrl)) return Promise.resolve(false);
+    resume: async (returnUrl) => {
+      if (!URL.canParse(returnUrl)) return false;
       const url = new URL(returnUrl);
       const state = url.searchParams.get('state');
-      const known = state !== null && pending().take(state);
+      const known = state !== null && (await asked(() => pending().take(state), issuer));
       if (known && platform.page?.url() === url.href) {
         url.searchParams.delete('state');
         platform.page.replaceUrl(url.href);
       }
-      return Promise.resolve(known);
+      return known;
     },
   };
 }
 
-function defaultStates(items: Storage | undefined): LogoutStates {
-  const memory = new Set<string>();
+/** They are not as the states of sign-ins, which must not get lost: a user whose return is not known is signed out all the same. */
+function defaultStates(platform: Platform): LogoutStates {
+  const memory = inMemory<Begun>(platform);
+  const items = platform.page?.sessionItems();
+  const session = items && inItems(items, platform, KEY, parseBegun);
   return {
     put: (state) => {
+      const logout = { state, startedAt: platform.now() };
       try {
-        if (items) return items.setItem(KEY + state, '1');
+        if (session) return session.put(logout);
       } catch {
-        // Full: the user is signed out all the same, and only a program that lives on will know the return.
+        // Full: only a program that lives on will know the return.
       }
-      memory.add(state);
+      memory.put(logout);
     },
-    take: (state) => {
-      const known = memory.delete(state) || (items !== undefined && items.getItem(KEY + state) !== null);
-      items?.removeItem(KEY + state);
-      return known;
-    },
+    take: (state) => (memory.take(state) ?? session?.take(state) ?? null) !== null,
   };
+}
+
+function parseBegun(value: unknown): Begun | null {
+  if (!isPlainObject(value)) return null;
+  const { state, startedAt } = value;
+  return typeof state === 'string' && typeof startedAt === 'number' ? { state, startedAt } : null;
 }

@@ -1,11 +1,12 @@
 /**
- * Sign-ins under way: what must come back unchanged, kept by `state`, used once, gone after ten minutes (7636-3, E63).
+ * Sign-ins under way: what must come back unchanged.
  *
  * @module
  */
-import { isPlainObject, parseJson } from '../credential/data.js';
+import { isPlainObject } from '../credential/data.js';
 import { StorageError } from '../errors.js';
 import type { Platform } from '../platform/platform.js';
+import { inItems, inMemory } from './pending.js';
 import { returnPathOf } from './return-path.js';
 
 /** One sign-in that was begun and has not come back. */
@@ -29,37 +30,22 @@ export interface Transaction {
   readonly returnTo?: string;
 }
 
-/** Where sign-ins under way are kept. It must be bound to the browser that began them (9700-4). */
+/**
+ * Where sign-ins under way are kept. It must be bound to the browser that began them (9700-4). How old they are is looked at when they come
+ * back; what it throws is told as `storage_failed`. Where `take` gives a promise, flows that share it must be asked one after the other whose
+ * answer a callback is: each takes the sign-in out, and puts it back if it is not its own.
+ */
 export interface TransactionStorage {
   put(transaction: Transaction): void | Promise<void>;
   /** Removes and returns the sign-in of this `state`; `null` if there is none. */
   take(state: string): Transaction | null | Promise<Transaction | null>;
 }
 
-const LIFETIME_MS = 10 * 60_000;
-const MAX_PENDING = 20;
 const PREFIX = 'rx-credentials:transaction:';
 
 /** Sign-ins in memory: for programs that do not navigate away. */
 export function memoryTransactions(platform: Pick<Platform, 'now'>): TransactionStorage {
-  const pending = new Map<string, Transaction>();
-  const sweep = (): void => {
-    for (const [state, { startedAt }] of pending) if (platform.now() - startedAt > LIFETIME_MS) pending.delete(state);
-  };
-  return {
-    put: (transaction) => {
-      sweep();
-      const oldest = pending.keys().next();
-      if (pending.size >= MAX_PENDING && !oldest.done) pending.delete(oldest.value);
-      pending.set(transaction.state, transaction);
-    },
-    take: (state) => {
-      sweep();
-      const transaction = pending.get(state);
-      pending.delete(state);
-      return transaction ?? null;
-    },
-  };
+  return inMemory<Transaction>(platform);
 }
 
 /**
@@ -67,37 +53,16 @@ export function memoryTransactions(platform: Pick<Platform, 'now'>): Transaction
  * the next one begins, comes back, or the storage is made.
  */
 export function sessionTransactions(items: Storage, platform: Pick<Platform, 'now'>): TransactionStorage {
-  const read = (key: string): Transaction | null => {
-    const transaction = parseTransaction(parseJson(items.getItem(key) ?? ''));
-    return transaction && platform.now() - transaction.startedAt <= LIFETIME_MS ? transaction : null;
-  };
-  const keys = (): readonly string[] =>
-    Array.from({ length: items.length }, (_, i) => items.key(i) ?? '').filter((key) => key.startsWith(PREFIX));
-  /** What can still come back. Anything else goes: a verifier lives for ten minutes (7636-3). */
-  const swept = (): { readonly key: string; readonly startedAt: number }[] =>
-    keys().flatMap((key) => {
-      const found = read(key);
-      if (!found) items.removeItem(key);
-      return found ? [{ key, startedAt: found.startedAt }] : [];
-    });
-  swept();
+  const { put, take } = inItems(items, platform, PREFIX, parseTransaction);
   return {
     put: (transaction) => {
-      const live = swept();
-      live.sort((a, b) => a.startedAt - b.startedAt);
-      for (const { key } of live.slice(0, Math.max(0, live.length - MAX_PENDING + 1))) items.removeItem(key);
       try {
-        items.setItem(PREFIX + transaction.state, JSON.stringify(transaction));
+        put(transaction);
       } catch {
         throw noReturn();
       }
     },
-    take: (state) => {
-      swept();
-      const transaction = read(PREFIX + state);
-      items.removeItem(PREFIX + state);
-      return transaction;
-    },
+    take,
   };
 }
 

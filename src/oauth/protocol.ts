@@ -16,13 +16,13 @@ import { clockSkewSeconds } from '../platform/platform.js';
 import { randomText } from '../platform/random.js';
 import { introspectionIn, userInfoIn } from './answers.js';
 import type { CodeExchange, Grant, Introspection, ResolvedClientOptions, UserInfo } from './client.js';
+import { endpointIn } from './endpoint.js';
 import { checkAcr, judgedAt, parseIdTokenHeader } from './id-token.js';
 import { createJudge } from './judge.js';
 import { createKeySet } from './key-set.js';
 import { asPassing } from './passing.js';
 import { secretsIn } from './redaction.js';
 import { assertJsonType, errorOf, isSuccess, isUnavailable, parseTokenResponse, type TokenResponse } from './token-response.js';
-import { isLocalhost, isSecureUrl } from './secure-url.js';
 import {
   CALL_LIMITS,
   METADATA_LIMITS,
@@ -54,7 +54,7 @@ export interface Protocol {
 export function createProtocol(options: ResolvedClientOptions): Protocol {
   const { issuer, clientId, idTokenSigningAlgs, clockToleranceS, platform } = options;
   const auth = oauth.None();
-  const keys = createKeySet(platform, async () => endpoint(await metadata(), 'jwks_uri', issuer), issuer);
+  const keys = createKeySet(platform, async () => endpointIn(await metadata(), 'jwks_uri', issuer), issuer);
   let known: { readonly as: oauth.AuthorizationServer; readonly at: number } | undefined;
   let asking: Promise<oauth.AuthorizationServer> | undefined;
 
@@ -175,7 +175,7 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
       const { maxAge, acrValues, requireAcr } = login;
       const asksForIdToken = asked.split(' ').includes('openid');
       const as = await metadata();
-      endpoint(as, 'token_endpoint', issuer);
+      endpointIn(as, 'token_endpoint', issuer);
       const callback = checkCallback(as, clientAt(platform.now()), parameters, { state, nonce, codeVerifier }, issuer);
       // On their way: with a code that is used up nothing is tried again. What fails here is asked for once more.
       const keysAreThere = asksForIdToken ? keys.text(undefined).catch(() => undefined) : undefined;
@@ -211,7 +211,7 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
       if (refreshToken === undefined)
         throw new CredentialError('no_refresh_token', 'There is no refresh token; the user must sign in.', { issuer });
       const as = await metadata();
-      endpoint(as, 'token_endpoint', issuer);
+      endpointIn(as, 'token_endpoint', issuer);
       const exchange = await exchanging((seen) =>
         oauth.refreshTokenGrantRequest(as, clientAt(platform.now()), auth, refreshToken, {
           ...http(TOKEN_LIMITS, seen),
@@ -253,7 +253,7 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
     },
     revoke: async (token, hint) => {
       const as = await metadata();
-      endpoint(as, 'revocation_endpoint', issuer);
+      endpointIn(as, 'revocation_endpoint', issuer);
       const exchange = await exchanging((seen) =>
         oauth.revocationRequest(as, clientAt(platform.now()), auth, token, {
           additionalParameters: { token_type_hint: hint },
@@ -266,14 +266,14 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
       if (token.tokenType === 'DPoP')
         throw new CredentialError('unsupported', 'The token is bound to a DPoP key; proofs are not supported yet.', { issuer });
       const as = await metadata();
-      endpoint(as, 'userinfo_endpoint', issuer);
+      endpointIn(as, 'userinfo_endpoint', issuer);
       const client = clientAt(platform.now());
       const exchange = await exchanging((seen) => oauth.userInfoRequest(as, client, token.accessToken, http(CALL_LIMITS, seen)));
       return userInfoIn(exchange, token, issuer);
     },
     introspect: async (token, hint) => {
       const as = await metadata();
-      endpoint(as, 'introspection_endpoint', issuer);
+      endpointIn(as, 'introspection_endpoint', issuer);
       const exchange = await exchanging((seen) =>
         oauth.introspectionRequest(as, clientAt(platform.now()), auth, token, {
           additionalParameters: { token_type_hint: hint },
@@ -302,16 +302,6 @@ function contentTypeOf({ headers }: Pick<Exchange, 'headers'>): string {
 function ofLogin(login: IdTokenClaims, { ...refreshed }: IdTokenClaims): IdTokenClaims {
   const { nonce, auth_time: authTime } = login;
   return Object.freeze({ ...(nonce !== undefined && { nonce }), ...(authTime !== undefined && { auth_time: authTime }), ...refreshed });
-}
-
-/** The URL of an endpoint, if the server has it and it is safe to use (DISC-3). */
-export function endpoint(as: oauth.AuthorizationServer, name: keyof oauth.AuthorizationServer, issuer: string): string {
-  const url: unknown = as[name];
-  if (url === undefined) throw new CredentialError('endpoint_missing', `The authorization server has no ${String(name)}.`, { issuer });
-  if (typeof url !== 'string' || !isSecureUrl(url, isLocalhost(issuer))) {
-    throw new ProtocolError('discovery_failed', `The ${String(name)} of the discovery document is no https URL.`, { issuer });
-  }
-  return url;
 }
 
 /** Every method with its errors as ours. */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createAuthorizationCodeFlow, type AuthorizationCodeFlow } from '../../src/flows/authorization-code';
-import { memoryTransactions, type Transaction, type TransactionStorage } from '../../src/flows/transactions';
+import { memoryTransactions, sessionTransactions, type Transaction, type TransactionStorage } from '../../src/flows/transactions';
 import { createCredentialStore, memoryStorage, type CredentialError } from '../../src/index';
 import { createOAuth2Client } from '../../src/oauth/client';
 import { fakeServer, json, type FakeServer, type FakeServerOptions } from '../support/fake-server';
@@ -263,6 +263,26 @@ describe('start', () => {
     await expect(setUp().flow.start({ maxAge })).rejects.toThrow(TypeError);
   });
 
+  it('IDT-9 IDT-10 what only an ID token can prove is a TypeError without the scope openid', async () => {
+    const { flow, begun } = setUp({}, { scope: 'api' });
+    for (const options of [{ maxAge: 60 }, { additionalParameters: { max_age: '60' } }, { acrValues: 'gold', requireAcr: true }]) {
+      await expect(flow.start(options)).rejects.toThrow(/openid/);
+      await expect(flow.start({ ...options, scope: 'openid api' })).resolves.toBeInstanceOf(URL);
+    }
+    await expect(setUp({}, { scope: '' }).flow.start({ maxAge: 60 })).resolves.toBeInstanceOf(URL); // the server's own scope may have it
+    expect(begun).toHaveLength(3);
+  });
+
+  it('acrValues that are a list are a TypeError', async () => {
+    const { flow, begun } = setUp();
+    await expect(flow.start({ acrValues: ['gold'] as unknown as string })).rejects.toThrow(TypeError);
+    expect(begun).toEqual([]);
+  });
+
+  it.each([null, ''])('DISC-3 an authorization endpoint of %j is missing', async (authorization_endpoint) => {
+    expect(await refusal(setUp({}, { metadata: { authorization_endpoint } }).flow.start())).toMatchObject({ code: 'endpoint_missing' });
+  });
+
   it.each(['prompt', 'loginHint', 'redirectUri', 'scopes'])(
     'an option that there is not, %s, is a TypeError that names it',
     async (name) => {
@@ -465,6 +485,94 @@ describe('resume', () => {
     );
     expect(outcomes.sort()).toEqual(['callback_state_unknown', 'token']);
     expect(server.calls('token')).toHaveLength(1);
+  });
+
+  describe('E63 a callback page that does not know whose answer it is asks the flows of several servers', () => {
+    const OTHER = 'https://other.example.com';
+    /** Two flows over the same storage. The second one's sign-in has come back. */
+    async function both(storageOf: (platform: UnitPlatform) => () => TransactionStorage, prepared: boolean) {
+      const server = fakeServer();
+      const other = fakeServer({ issuer: OTHER });
+      const platform = unitPlatform({ fetch: (input, init) => ((input as string).startsWith(OTHER) ? other : server).fetch(input, init) });
+      const storage = storageOf(platform);
+      const flowOf = (issuer: string) =>
+        createAuthorizationCodeFlow(createOAuth2Client({ issuer, clientId: 'spa', scope: 'api', redirectUri: REDIRECT_URI, platform }), {
+          transactions: storage(),
+        });
+      const url = await flowOf(server.issuer).start();
+      server.plan('token', { access_token: 'access-1', token_type: 'Bearer' });
+      const flows = [flowOf(OTHER), flowOf(server.issuer)];
+      if (prepared) for (const flow of flows) await flow.start();
+      return { flows, back: callback(url.searchParams.get('state') ?? '') };
+    }
+    const inSession = (platform: UnitPlatform) => {
+      const { items } = fakePage(REDIRECT_URI);
+      return () => sessionTransactions(items, platform);
+    };
+    const inMemory = (platform: UnitPlatform) => {
+      const memory = memoryTransactions(platform);
+      return () => memory;
+    };
+    const byPromises = (platform: UnitPlatform) => {
+      const memory = memoryTransactions(platform);
+      return () => ({ put: async (one: Transaction) => memory.put(one), take: async (state: string) => memory.take(state) });
+    };
+
+    it.each<[string, typeof inMemory, boolean]>([
+      ['session storage', inSession, true],
+      ['session storage, and nothing discovered yet', inSession, false],
+      ['memory', inMemory, true],
+      ['memory, and nothing discovered yet', inMemory, false],
+    ])('all at once, with %s', async (_, storageOf, prepared) => {
+      const { flows, back } = await both(storageOf, prepared);
+      const token = await Promise.any(flows.map((flow) => flow.resume(back)));
+      expect(token).toMatchObject({ accessToken: 'access-1', context: { issuer: 'https://id.example.com' } });
+    });
+
+    it('one after the other, with a storage that answers by promises', async () => {
+      const { flows, back } = await both(byPromises, false);
+      expect(await refusal(flows[0].resume(back))).toMatchObject({ code: 'callback_state_unknown' });
+      expect((await flows[1].resume(back)).accessToken).toBe('access-1');
+    });
+  });
+
+  it.each<[string, (fail: () => never) => TransactionStorage['take'], boolean]>([
+    ['put throws', () => () => null, false],
+    ['take throws', (fail) => fail, true],
+    ['take rejects', (fail) => async () => fail(), true],
+  ])('E51 a storage of the application whose %s is storage_failed, without its words', async (_, takeOf, keeps) => {
+    const { server, platform } = setUp();
+    const client = createOAuth2Client({ issuer: server.issuer, clientId: 'spa', redirectUri: REDIRECT_URI, platform });
+    let seen = '';
+    const fail = (): never => {
+      throw new RangeError(`canary ${seen}`);
+    };
+    const put = ({ codeVerifier }: Transaction): void => {
+      seen = codeVerifier;
+      if (!keeps) fail();
+    };
+    const flow = createAuthorizationCodeFlow(client, { transactions: { put, take: takeOf(fail) } });
+    const error = await refusal(keeps ? flow.resume(callback((await flow.start()).searchParams.get('state') ?? '')) : flow.start());
+    expect(error).toMatchObject({ name: 'StorageError', code: 'storage_failed', class: 'configuration', issuer: server.issuer });
+    expect(error.message).toMatch(/RangeError/);
+    expect(`${error.message}${error.stack}`).not.toMatch(/canary/);
+    expect(`${error.message}${error.stack}`).not.toContain(seen);
+  });
+
+  it('7636-3 a storage of the application that keeps sign-ins for longer does not make them longer', async () => {
+    const { server, platform } = setUp();
+    const client = createOAuth2Client({ issuer: server.issuer, clientId: 'spa', scope: 'api', redirectUri: REDIRECT_URI, platform });
+    const kept = new Map<string, Transaction>();
+    const transactions: TransactionStorage = { put: (one) => void kept.set(one.state, one), take: (state) => kept.get(state) ?? null };
+    const flow = createAuthorizationCodeFlow(client, { transactions });
+    const back = callback((await flow.start()).searchParams.get('state') ?? '');
+    platform.advance(10 * 60_000 + 1);
+    expect(await refusal(flow.resume(back))).toMatchObject({ code: 'callback_state_unknown', class: 'needs_user' });
+    platform.jump(-10 * 60_000 - 1);
+    server.plan('token', { access_token: 'access-1', token_type: 'Bearer' });
+    expect((await flow.resume(back)).accessToken).toBe('access-1');
+    platform.jump(-10 * 60_000 - 1); // begun in the future: the clock was ahead
+    expect(await refusal(flow.resume(back))).toMatchObject({ code: 'callback_state_unknown' });
   });
 
   it('6749-4 a state that nobody knows asks nobody', async () => {

@@ -72,6 +72,8 @@ describe('start', () => {
 
   it.each<[Record<string, unknown>, string]>([
     [{ end_session_endpoint: undefined }, 'endpoint_missing'],
+    [{ end_session_endpoint: null }, 'endpoint_missing'],
+    [{ end_session_endpoint: '' }, 'endpoint_missing'],
     [{ end_session_endpoint: 'http://id.example.com/logout' }, 'discovery_failed'],
     [{ end_session_endpoint: 'javascript:alert(1)' }, 'discovery_failed'],
   ])('DISC-3 %j sends the user nowhere: %s', async (metadata, code) => {
@@ -141,5 +143,38 @@ describe('resume', () => {
     const state = (await flow.start()).searchParams.get('state');
     expect(put).toEqual([state]);
     expect(await flow.resume(`${RETURN}?state=${state}`)).toBe(true);
+  });
+
+  it.each<[string, Page | undefined]>([
+    ['memory', undefined],
+    ['session storage', fakePage(RETURN)],
+  ])('RPL-2 of %s twenty logouts are known, each for ten minutes', async (_, page) => {
+    const { flow, platform } = setUp({ ...(page && { page }) });
+    const begin = async () => `${RETURN}?state=${(await flow.start()).searchParams.get('state')}`;
+    const returns: string[] = [];
+    for (let i = 0; i < 21; i++) {
+      returns.push(await begin());
+      platform.advance(1);
+    }
+    expect(await flow.resume(returns[0] ?? '')).toBe(false);
+    expect(await flow.resume(returns[1] ?? '')).toBe(true);
+    platform.advance(10 * 60_000);
+    expect(await flow.resume(returns[20] ?? '')).toBe(false);
+    await begin();
+    expect(page?.sessionItems()?.length ?? 1).toBe(1);
+  });
+
+  it('E51 states of the application that fail are storage_failed, without their words', async () => {
+    const { client } = setUp();
+    const fail = (): never => {
+      throw new RangeError('canary');
+    };
+    const flow = createSessionLogoutFlow(client, { states: { put: fail, take: fail } });
+    for (const one of [flow.start(), flow.resume(`${RETURN}?state=x`)]) {
+      const error = await refusal(one);
+      expect(error).toMatchObject({ name: 'StorageError', code: 'storage_failed', issuer: client.issuer });
+      expect(error.message).toMatch(/RangeError/);
+      expect(`${error.message}${error.stack}`).not.toContain('canary');
+    }
   });
 });

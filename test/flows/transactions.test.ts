@@ -66,6 +66,13 @@ describe.each<[string, (platform: UnitPlatform) => TransactionStorage]>([
     expect(await pending.take('b')).toBeNull();
   });
 
+  it('7636-3 one that was begun while the clock was ahead is not kept until then', async () => {
+    await pending.put(transaction('a', START_MS + 365 * 24 * 60 * MINUTE));
+    await pending.put(transaction('b', START_MS + 10 * MINUTE));
+    expect(await pending.take('a')).toBeNull();
+    expect(await pending.take('b')).not.toBeNull();
+  });
+
   it('number twenty at most: the oldest goes first', async () => {
     for (let i = 0; i < 21; i++) {
       await pending.put(transaction(`s${i}`, platform.now()));
