@@ -35,6 +35,7 @@ import {
 } from './transport.js';
 
 const METADATA_FRESH_MS = 60 * 60_000;
+const METADATA_COOLDOWN_MS = 60_000;
 const METADATA_STALE_IF_ERROR_MS = 24 * 60 * 60_000;
 
 /** The methods of an `OAuth2Client` that need the protocol code. */
@@ -57,6 +58,7 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
   const keys = createKeySet(platform, async () => endpointIn(await metadata(), 'jwks_uri', issuer), issuer);
   let known: { readonly as: oauth.AuthorizationServer; readonly at: number } | undefined;
   let asking: Promise<oauth.AuthorizationServer> | undefined;
+  let inVainAt = -Infinity;
 
   /** `oauth4webapi` calls this instead of fetch; `seen` gets the whole answer. */
   const http = (limits: Limits, seen?: (exchange: Exchange) => void) => ({
@@ -75,65 +77,37 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
     ...extra,
   });
 
-  const asked = (algorithm: 'oidc' | 'oauth2'): Promise<Exchange> =>
-    exchanging((seen) => oauth.discoveryRequest(new URL(issuer), { ...http(METADATA_LIMITS, seen), algorithm }));
-
-  /** The document of OpenID Connect, or that of OAuth alone (DISC-2). `isPassing`: what is missing now may be there later. */
-  async function found(): Promise<Exchange & { readonly isPassing: boolean }> {
-    const first = await asked('oidc');
-    const isPage = first.status === 200 && parseJson(first.text) === undefined; // of a hotel's network, perhaps, that asks for its own sign-in
-    if (first.status !== 404 && !isPage) return { ...first, isPassing: false };
-    try {
-      const other = await asked('oauth2');
-      const tells = other.status === 200 || isUnavailable(other.status);
-      return { ...(tells ? other : first), isPassing: isPage };
-    } catch {
-      return { ...first, isPassing: true }; // nobody knows what is there
-    }
+  async function documentOf(algorithm: 'oidc' | 'oauth2'): Promise<oauth.AuthorizationServer> {
+    const exchange = await exchanging((seen) => oauth.discoveryRequest(new URL(issuer), { ...http(METADATA_LIMITS, seen), algorithm }));
+    return documentIn(exchange, issuer);
   }
 
+  /** The document of OpenID Connect, or that of OAuth alone where the server has no such page, or leads away from it (DISC-2). */
   async function discover(): Promise<oauth.AuthorizationServer> {
-    const { isPassing, ...exchange } = await found();
-    const { status, text } = exchange;
-    if (status !== 200) {
-      const { retryAfterMs, class: errorClass } = errorOf(exchange, issuer);
-      if (isUnavailable(status))
-        throw new CredentialError('server_unavailable', `The discovery document could not be read (status ${status}).`, {
-          issuer,
-          status,
-          retryAfterMs,
-        });
-      throw new CredentialError('discovery_failed', `No discovery document at this issuer (status ${status}). Check the issuer URL.`, {
-        issuer,
-        status,
-        ...((isPassing || errorClass === 'transient') && { class: 'transient' }), // a page is a firewall's, perhaps
+    try {
+      return await documentOf('oidc');
+    } catch (error) {
+      const first = translate(error, issuer);
+      if (first.code !== 'discovery_failed' && first.code !== 'unexpected_redirect') throw first; // what is there may be had later
+      return await documentOf('oauth2').catch((other: unknown) => {
+        const second = translate(other, issuer);
+        if (second.code === 'server_unavailable' || second.code === 'issuer_mismatch') throw second;
+        throw second.code === 'discovery_failed' ? first : asPassing(first); // nobody knows what is there
       });
     }
-    const as = parseJson(text);
-    if (!isPlainObject(as) || typeof as['issuer'] !== 'string') {
-      throw new CredentialError('discovery_failed', 'The discovery document is no JSON object with an issuer. Check the issuer URL.', {
-        issuer,
-        ...(isPassing && { class: 'transient' }),
-      });
-    }
-    if (as['issuer'] !== issuer) {
-      throw new ProtocolError(
-        'issuer_mismatch',
-        'The discovery document is of another issuer; the URLs must be equal to the letter (RFC 8414 §3.3).',
-        {
-          issuer,
-        },
-      );
-    }
-    return as as unknown as oauth.AuthorizationServer; // frozen, and no way to a prototype (HT-7)
   }
 
   const ageMsOf = (one: typeof known): number => (one ? platform.monotonicNow() - one.at : Infinity);
+  /** What is there, if it is fresh, or has just been asked for in vain: a server that does not answer is not waited for by each request. */
+  const atHand = (): oauth.AuthorizationServer | undefined => {
+    const isEnough = ageMsOf(known) < METADATA_FRESH_MS || platform.monotonicNow() - inVainAt < METADATA_COOLDOWN_MS;
+    return options.metadata ?? (isEnough ? kept() : undefined);
+  };
+  const kept = (): oauth.AuthorizationServer | undefined => (ageMsOf(known) < METADATA_STALE_IF_ERROR_MS ? known?.as : undefined);
 
   async function metadata(): Promise<oauth.AuthorizationServer> {
-    if (options.metadata) return options.metadata;
-    const ageMs = ageMsOf(known);
-    if (known && ageMs < METADATA_FRESH_MS) return known.as;
+    const there = atHand();
+    if (there) return there;
     try {
       asking ??= discover().finally(() => (asking = undefined));
       const as = await asking;
@@ -142,8 +116,11 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
     } catch (error) {
       const translated = translate(error, issuer);
       const failure = translated.class === 'unknown_outcome' ? asPassing(translated) : translated; // to ask for it changes nothing there
-      if (known && ageMs < METADATA_STALE_IF_ERROR_MS && failure.class !== 'security') return known.as;
-      throw failure;
+      if (failure.class === 'security') known = undefined;
+      const old = kept();
+      if (!old) throw failure;
+      inVainAt = platform.monotonicNow();
+      return old;
     }
   }
 
@@ -170,7 +147,7 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
 
   const protocol: Protocol = {
     metadata,
-    isPrepared: () => options.metadata !== undefined || ageMsOf(known) < METADATA_FRESH_MS,
+    isPrepared: () => atHand() !== undefined,
     exchangeCode: async ({ parameters, state, nonce, codeVerifier, redirectUri, scope: asked, resource, ...login }) => {
       const { maxAge, acrValues, requireAcr } = login;
       const asksForIdToken = asked.split(' ').includes('openid');
@@ -252,7 +229,7 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
       });
     },
     revoke: async (token, hint) => {
-      const as = await metadata();
+      const as = kept() ?? (await metadata()); // it has five seconds in all: an old copy will do
       endpointIn(as, 'revocation_endpoint', issuer);
       const exchange = await exchanging((seen) =>
         oauth.revocationRequest(as, clientAt(platform.now()), auth, token, {
@@ -302,6 +279,40 @@ function contentTypeOf({ headers }: Pick<Exchange, 'headers'>): string {
 function ofLogin(login: IdTokenClaims, { ...refreshed }: IdTokenClaims): IdTokenClaims {
   const { nonce, auth_time: authTime } = login;
   return Object.freeze({ ...(nonce !== undefined && { nonce }), ...(authTime !== undefined && { auth_time: authTime }), ...refreshed });
+}
+
+/** @throws {CredentialError} `server_unavailable`, `discovery_failed`, `issuer_mismatch` */
+function documentIn(exchange: Exchange, issuer: string): oauth.AuthorizationServer {
+  const { status, text } = exchange;
+  if (status !== 200) {
+    const { retryAfterMs, class: errorClass } = errorOf(exchange, issuer);
+    if (isUnavailable(status))
+      throw new CredentialError('server_unavailable', `The discovery document could not be read (status ${status}).`, {
+        issuer,
+        status,
+        retryAfterMs,
+      });
+    throw new CredentialError('discovery_failed', `No discovery document at this issuer (status ${status}). Check the issuer URL.`, {
+      issuer,
+      status,
+      ...(errorClass === 'transient' && { class: errorClass }), // a page is a firewall's, perhaps
+    });
+  }
+  const as = parseJson(text);
+  if (!isPlainObject(as) || typeof as['issuer'] !== 'string') {
+    throw new CredentialError('discovery_failed', 'The discovery document is no JSON object with an issuer. Check the issuer URL.', {
+      issuer,
+      ...(as === undefined && { class: 'transient' }), // a page: of a hotel's network, perhaps, that asks for its own sign-in
+    });
+  }
+  if (as['issuer'] !== issuer) {
+    throw new ProtocolError(
+      'issuer_mismatch',
+      'The discovery document is of another issuer; the URLs must be equal to the letter (RFC 8414 §3.3).',
+      { issuer },
+    );
+  }
+  return as as unknown as oauth.AuthorizationServer; // frozen, and no way to a prototype (HT-7)
 }
 
 /** Every method with its errors as ours. */

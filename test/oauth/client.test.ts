@@ -209,6 +209,58 @@ describe('discovery', () => {
     expect(server.calls().map((call) => call.url)).toEqual([`${issuer}/.well-known/openid-configuration`, url]);
   });
 
+  const page = (status: number) => new Response('<html>', { status });
+  const redirect = () => new Response(null, { status: 302, headers: { location: '/login' } });
+  it.each<[string, () => Response]>([
+    ['403, as S3 and API gateways have it for what is not there', () => page(403)],
+    ['401', () => json({}, { status: 401 })],
+    ['405', () => page(405)],
+    ['410', () => json({}, { status: 410 })],
+    ['a redirect', redirect],
+    ['a page', () => page(200)],
+    ['an object without an issuer', () => json({ message: 'no such page' })],
+  ])('DISC-2 where the first document is %s the second is asked for', async (_, first) => {
+    const { server, client } = setUpOAuth();
+    server.plan('discovery', first());
+    server.plan('oauthDiscovery', { issuer: server.issuer, token_endpoint: 'https://id.example.com/token' });
+    expect((await client.metadata()).token_endpoint).toBe('https://id.example.com/token');
+  });
+
+  it.each<[string, () => Response | 'offline', string]>([
+    ['no answer: the device is offline', () => 'offline', 'network_error'],
+    ['503', () => json({}, { status: 503 }), 'server_unavailable'],
+    ['429', () => json({}, { status: 429 }), 'server_unavailable'],
+    ['that of another issuer', () => json({ issuer: 'https://evil.test' }), 'issuer_mismatch'],
+  ])('DISC-2 where it is %s, the second is not', async (_, first, code) => {
+    const { server, client } = setUpOAuth();
+    server.plan('discovery', first());
+    expect(await refusal(client.metadata())).toMatchObject({ code });
+    expect(server.calls().map(({ endpoint }) => endpoint)).toEqual(['discovery']);
+  });
+
+  it.each<[string, () => Response, () => Response | 'offline', string, string]>([
+    ['404, then 404', () => json({}, { status: 404 }), () => json({}, { status: 404 }), 'discovery_failed', 'configuration'],
+    ['404, then a page', () => json({}, { status: 404 }), () => page(200), 'discovery_failed', 'configuration'],
+    ['404, then no answer', () => json({}, { status: 404 }), () => 'offline', 'discovery_failed', 'transient'],
+    ['404, then a redirect', () => json({}, { status: 404 }), redirect, 'discovery_failed', 'transient'],
+    ['a redirect, then 404', redirect, () => json({}, { status: 404 }), 'unexpected_redirect', 'configuration'],
+    ['a redirect, then no answer', redirect, () => 'offline', 'unexpected_redirect', 'transient'],
+    ['403, then 503', () => json({}, { status: 403 }), () => json({}, { status: 503 }), 'server_unavailable', 'transient'],
+    ['a page, then 404', () => page(200), () => json({}, { status: 404 }), 'discovery_failed', 'transient'],
+    [
+      '404, then another issuer',
+      () => json({}, { status: 404 }),
+      () => json({ issuer: 'https://evil.test' }),
+      'issuer_mismatch',
+      'security',
+    ],
+  ])('DISC-2 %s', async (_, first, second, code, errorClass) => {
+    const { server, client } = setUpOAuth();
+    server.plan('discovery', first());
+    server.plan('oauthDiscovery', second());
+    expect(await refusal(client.metadata())).toMatchObject({ code, class: errorClass, issuer: server.issuer });
+  });
+
   it('metadata of one’s own is taken as it is: nothing is asked for', async () => {
     const { server, client } = setUpOAuth({ metadata: { token_endpoint: 'https://id.example.com/token' } });
     expect(client.isPrepared()).toBe(false); // its code is not loaded
@@ -347,8 +399,42 @@ describe('discovery', () => {
     const { server, client, platform } = setUpOAuth();
     await client.metadata();
     platform.advance(HOUR);
-    server.plan('discovery', { issuer: 'https://evil.test' });
+    server.plan('discovery', ...[1, 2].map(() => ({ issuer: 'https://evil.test' })));
     expect(await refusal(client.metadata())).toMatchObject({ code: 'issuer_mismatch', class: 'security' });
+    expect(await refusal(client.revoke('t', 'access_token'))).toMatchObject({ code: 'issuer_mismatch' });
+  });
+
+  it('DISC-5 E10 a server that does not answer is asked once a minute: not each request waits for it', async () => {
+    const { server, client, platform } = setUpOAuth();
+    await client.metadata();
+    platform.advance(HOUR);
+    server.plan('discovery', 'hang', 'hang');
+    for (let minutes = 0; minutes < 2; minutes++) {
+      const asked = client.metadata();
+      await settled();
+      platform.advance(5_000);
+      expect((await asked).issuer).toBe(server.issuer);
+      expect(client.isPrepared()).toBe(true);
+      platform.advance(59_999);
+      await client.metadata(); // at once
+      platform.advance(1);
+      expect(client.isPrepared()).toBe(false);
+    }
+    await client.metadata();
+    expect(server.calls('discovery')).toHaveLength(4);
+  });
+
+  it('DISC-5 a revocation, which has five seconds in all, goes by the old copy', async () => {
+    const { server, client, platform } = setUpOAuth();
+    await client.metadata();
+    platform.advance(23 * HOUR);
+    server.plan('revocation', new Response());
+    await client.revoke('t', 'access_token');
+    expect(server.calls('discovery')).toHaveLength(1);
+    platform.advance(HOUR);
+    server.plan('revocation', new Response());
+    await client.revoke('t', 'access_token');
+    expect(server.calls('discovery')).toHaveLength(2);
   });
 
   it('DISC-5 age is told by the clock that never goes back', async () => {
