@@ -127,7 +127,7 @@ export interface OAuth2Client {
    * @param target less scope, or another resource (RFC 8707 §2.2)
    */
   sendRefresh(grant: Grant, target?: Target): Promise<StagedAnswer>;
-  /** True if judging the answer must ask the server for keys. */
+  /** True if judging the answer needs a key that is not at hand. */
   needsKeys(answer: StagedAnswer): boolean;
   /** Judges an answer: the next token of the same id, keeping all that the answer omits (6749-12, §6.1 of the standards list). */
   processRefresh(grant: Grant, answer: StagedAnswer): Promise<Token>;

@@ -104,7 +104,10 @@ export function createJudge(
       [oauth.customFetch]: () => Promise.resolve(responseOf(jsonOf(keyText))),
       [oauth.allowInsecureRequests]: true, // answered from our own cache: nothing is sent
     });
-    await verifying.catch((error: unknown) => refuse(error, issuer));
+    await verifying.catch((error: unknown) => {
+      if (isOfLibrary(error)) refuse(error, issuer);
+      throw invalid('is signed with a key that is damaged, or of no use here', issuer);
+    });
     await checkAccessTokenHash(atHash, accessToken, alg, platform, issuer);
   }
 
@@ -126,6 +129,10 @@ export function createJudge(
       return checked.claims && (!login || isOfSameLogin(login, checked.claims)) ? checked.claims : null;
     },
   };
+}
+
+function isOfLibrary(error: unknown): boolean {
+  return error instanceof oauth.OperationProcessingError || error instanceof oauth.UnsupportedOperationError;
 }
 
 function isInvalid(error: unknown): boolean {

@@ -25,7 +25,7 @@ interface Fetched {
 export interface KeySet {
   /** The JSON text of the keys, fetched again if the key id is not among those known. */
   text(keyId: string | undefined): Promise<string>;
-  /** True if the key can be had without asking the server. */
+  /** True if the key is there: the server need not be asked for it. */
   has(keyId: string | undefined): boolean;
 }
 
@@ -36,9 +36,10 @@ export function createKeySet(platform: Platform, jwksUri: () => Promise<string>,
   let lookedAgainAt = -Infinity;
   const ageMs = (fetched: Fetched): number => platform.monotonicNow() - fetched.at;
   const knows = (fetched: Fetched, keyId: string | undefined): boolean => keyId === undefined || fetched.keyIds.includes(keyId);
+  const fresh = (): Fetched | undefined => (current && ageMs(current) <= FRESH_MS ? current : undefined);
   const usable = (keyId: string | undefined): Fetched | undefined => {
-    if (!current || ageMs(current) > FRESH_MS) return undefined;
-    return knows(current, keyId) || platform.monotonicNow() - lookedAgainAt < COOLDOWN_MS ? current : undefined;
+    const known = fresh();
+    return known && (knows(known, keyId) || platform.monotonicNow() - lookedAgainAt < COOLDOWN_MS) ? known : undefined;
   };
   const fetchKeys = async (): Promise<Fetched> => {
     const exchange = await send(platform, await jwksUri(), { headers: { accept: 'application/json' } }, METADATA_LIMITS, issuer);
@@ -56,7 +57,10 @@ export function createKeySet(platform: Platform, jwksUri: () => Promise<string>,
     return (current = { ...keysOf(text, issuer), at: platform.monotonicNow() });
   };
   return {
-    has: (keyId) => usable(keyId) !== undefined,
+    has: (keyId) => {
+      const known = fresh();
+      return known !== undefined && knows(known, keyId);
+    },
     text: async (keyId) => {
       const known = usable(keyId);
       if (known) return known.text;
@@ -89,6 +93,15 @@ function keysOf(text: string, issuer: string): Omit<Fetched, 'at'> {
       class: 'transient',
     });
   }
-  const distinct = new Map(keys.filter(isPlainObject).map((key) => [JSON.stringify(key), key]));
+  const distinct = new Map(keys.filter(isKey).map((key) => [JSON.stringify(key), key]));
   return { text: `{"keys":[${[...distinct.keys()].join()}]}`, keyIds: Array.from(distinct.values(), ({ kid }) => kid) };
+}
+
+/** False for what nothing can be verified with, and what would keep others from being looked at. */
+function isKey(key: unknown): key is Readonly<Record<string, unknown>> {
+  if (!isPlainObject(key)) return false;
+  const { key_ops: operations = [], n, e, x, y } = key;
+  return (
+    Array.isArray(operations) && [n, e, x, y].every((part) => part === undefined || (typeof part === 'string' && /^[\w-]+$/.test(part)))
+  );
 }

@@ -37,6 +37,8 @@ import {
 const METADATA_FRESH_MS = 60 * 60_000;
 const METADATA_COOLDOWN_MS = 60_000;
 const METADATA_STALE_IF_ERROR_MS = 24 * 60 * 60_000;
+/** For so long the key of a refreshed ID token may be missing from the key set. */
+const KEY_PATIENCE_MS = 10 * 60_000;
 
 /** The methods of an `OAuth2Client` that need the protocol code. */
 export interface Protocol {
@@ -145,6 +147,17 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
     });
   };
 
+  const needsKeys = ({ text }: Pick<StagedAnswer, 'text'>): boolean => {
+    const body = parseJson(text);
+    const idToken: unknown = isPlainObject(body) ? body['id_token'] : undefined;
+    if (typeof idToken !== 'string') return false;
+    try {
+      return !keys.has(parseIdTokenHeader(idToken, idTokenSigningAlgs, issuer).kid);
+    } catch {
+      return false; // refused without asking anybody
+    }
+  };
+
   const protocol: Protocol = {
     metadata,
     isPrepared: () => atHand() !== undefined,
@@ -200,21 +213,16 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
       const { text, sentAt } = exchange;
       return { text, contentType: contentTypeOf(exchange), sentAt, receivedAt: judgedAt(exchange), ...(target && { target }) };
     },
-    needsKeys: ({ text }) => {
-      const body = parseJson(text);
-      const idToken: unknown = isPlainObject(body) ? body['id_token'] : undefined;
-      if (typeof idToken !== 'string') return false;
-      try {
-        return !(options.metadata ?? known) || !keys.has(parseIdTokenHeader(idToken, idTokenSigningAlgs, issuer).kid);
-      } catch {
-        return false; // refused without asking anybody
-      }
-    },
+    needsKeys,
     processRefresh: async (grant, { text, contentType, sentAt, receivedAt }) => {
       if (contentType !== undefined) assertJsonType(contentType, issuer);
       const answer = parseTokenResponse(text, issuer, grant.tokenType);
       const { claims: login } = grant;
-      const claims = await judge.refresh(answer, receivedAt, login);
+      const claims = await judge.refresh(answer, receivedAt, login).catch((error: unknown) => {
+        // A server may sign with a key before its key set, or a cache of it, has the key: the answer is looked at again
+        const isEarly = keys.has(undefined) && needsKeys({ text }) && Math.abs(platform.now() - sentAt) < KEY_PATIENCE_MS;
+        throw isEarly && isCredentialError(error) && error.code === 'id_token_invalid' ? asPassing(error) : error;
+      });
       const kept = {
         ...answer,
         refreshToken: answer.refreshToken ?? grant.refreshToken, // 6749-12: no new one means the old one stays

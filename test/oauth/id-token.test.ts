@@ -401,6 +401,24 @@ describe('the choice of a key', () => {
     else expect(await refusal(exchange)).toMatchObject({ code: 'id_token_invalid' });
   });
 
+  it('JWK-2 a damaged key beside the right one is no trouble, with or without a key id', async () => {
+    for (const kid of ['key-RS256', undefined]) {
+      const { server, client } = setUpOAuth();
+      const good = await publicJwk('RS256');
+      await planIdToken(server, {}, { header: { kid } });
+      server.plan('jwks', { keys: [{ ...good, key_ops: 1 }, { ...good, n: '!!' }, good] });
+      expect((await client.exchangeCode(exchangeOf())).claims?.sub).toBe('alice');
+    }
+  });
+
+  it('JWK-2 a key that is no point of its curve proves nothing: the ID token is invalid', async () => {
+    const { server, client } = setUpOAuth();
+    await planIdToken(server, {}, { alg: 'ES256' });
+    const { x, ...key } = await publicJwk('ES256');
+    server.plan('jwks', { keys: [{ ...key, x, y: x }] });
+    expect(await refusal(client.exchangeCode(exchangeOf()))).toMatchObject({ code: 'id_token_invalid', class: 'security' });
+  });
+
   it('JWK-1 a new key of the server is found at once, by one more request', async () => {
     const { server, client } = setUpOAuth();
     server.plan('jwks', { keys: [await publicJwk('ES256')] });

@@ -43,6 +43,22 @@ describe('a key set', () => {
     expect([keys.has('a'), keys.has('b'), keys.has('c')]).toEqual([true, false, false]);
   });
 
+  it.each([{ key_ops: 1 }, { key_ops: 'verify' }, { n: '!!' }, { e: 65537 }, { x: '' }, { y: null }])(
+    'JWK-2 a key that is damaged (%j) is ignored',
+    async (damage) => {
+      const { keys } = setUp(() =>
+        json({
+          keys: [
+            { kid: 'b', ...damage },
+            { kid: 'a', key_ops: ['verify'], x: 'AA_-' },
+          ],
+        }),
+      );
+      expect(JSON.parse(await keys.text('a'))).toEqual({ keys: [{ kid: 'a', key_ops: ['verify'], x: 'AA_-' }] });
+      expect(keys.has('b')).toBe(false);
+    },
+  );
+
   it('is fresh for ten minutes', async () => {
     const { platform, keys, requests } = setUp();
     await keys.text('a');
@@ -80,6 +96,7 @@ describe('a key set', () => {
     const { platform, keys, requests } = setUp();
     await keys.text('a');
     await keys.text('x');
+    expect([keys.has('a'), keys.has('x'), keys.has(undefined)]).toEqual([true, false, true]); // that it was looked for makes it no more there
     platform.advance(MINUTE - 1);
     await keys.text('x');
     expect(requests()).toBe(2);

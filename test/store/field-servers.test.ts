@@ -245,6 +245,50 @@ describe('E10 sign-in: the code is spent, then the keys cannot be had', () => {
   });
 });
 
+describe('JWK-1 a refresh is signed with a key that the key set does not show yet', () => {
+  /** The server has changed its key; a cache before its key set has not. */
+  async function rotated(shown: { isNew: boolean }): Promise<Credential> {
+    const keyOf = async (alg: string, kid: string) => ({ ...(await exportJWK((await pair(alg)).publicKey)), use: 'sig', kid });
+    w = await world({ idTokenSigningAlgs: ['RS256', 'ES256'] });
+    w.as.jwks = async () => ({ keys: [await keyOf('RS256', 'k1'), ...(shown.isNew ? [await keyOf('ES256', 'k2')] : [])] });
+    const credential = await w.signedIn();
+    w.advance(301_000);
+    w.as.nowOffsetS = 301;
+    [w.as.alg, w.as.kid] = ['ES256', 'k2'];
+    return credential;
+  }
+
+  it.each([
+    ['at once', 0],
+    ['when the key was looked for a moment before', 1],
+  ])('%s: the answer is kept, and taken once the key is there', async (_, looksBefore) => {
+    const shown = { isNew: false };
+    const credential = await rotated(shown);
+    if (looksBefore) expect(await outcome(w.signIn())).toContain('id_token_invalid/security');
+    const rt = `rt${w.as.rt + 1}`;
+    expect(await outcome(credential.accessToken())).toContain('id_token_invalid/transient');
+    shown.isNew = true;
+    w.advance(61_000); // the cooldown
+    w.as.nowOffsetS += 61;
+    expect(await outcome(credential.accessToken())).toMatch(/^ok:at/);
+    expect(credential.token?.refreshToken).toBe(rt);
+    expect(tokenRequests()).toBe(1);
+  });
+
+  it('a key that does not come in ten minutes is none: the server is asked for another answer', async () => {
+    const credential = await rotated({ isNew: false });
+    expect(await outcome(credential.accessToken())).toContain('id_token_invalid/transient');
+    w.advance(600_000);
+    w.as.nowOffsetS += 600;
+    expect(await outcome(credential.accessToken())).toContain('id_token_invalid/security');
+    [w.as.alg, w.as.kid] = ['RS256', 'k1'];
+    w.advance(3_000);
+    w.as.nowOffsetS += 3;
+    expect(await outcome(credential.accessToken())).toMatch(/^ok:at/);
+    expect(tokenRequests()).toBe(2);
+  });
+});
+
 describe('HT-6 a captive portal before discovery', () => {
   it('is passing, as the same page from the token endpoint is', async () => {
     const storage = memoryStorage({ namespace: 'captive' });
