@@ -181,7 +181,9 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
       await rereadNow(id, 'elsewhere', true);
       // A damaged record keeps nobody signed in: it makes room for the end of the session.
       const isEnd = state === 'removed' || state === 'revoking';
-      if (isEnd && ledger.book.quarantined.has(id) && (await write((storage) => storage.remove(id, 'any')))) entry.storedRevision = 0;
+      const why = ledger.book.quarantined.get(id);
+      if (why !== undefined && !isEnd) return new StorageError('storage_conflict', `What is stored cannot be read (${why}).`);
+      if (why !== undefined && (await write((storage) => storage.remove(id, 'any')))) entry.storedRevision = 0;
       if (waiting.has(id)) await settle(id);
       return undefined;
     } catch (error) {

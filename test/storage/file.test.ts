@@ -7,6 +7,7 @@ import { defaultPlatform, type Platform } from '../../src/platform/platform';
 import { fileStorage } from '../../src/storage/file';
 import { createFileStorage } from '../../src/storage/file/file-storage';
 import { nameOf, recordFile } from '../../src/storage/file/names';
+import type { Files } from '../../src/storage/file/system';
 import type { CredentialStorage, StoredRecord } from '../../src/storage/storage';
 import { runs } from '../support/counts';
 import { hooked, systemError } from '../support/file-faults';
@@ -147,7 +148,7 @@ describe('CLI-2 permissions of fileStorage', () => {
     expect([mode(folder), mode(recordsIn(folder))]).toEqual(['755', '700']);
   });
 
-  it('a folder or a record of another owner is refused', async () => {
+  it('a folder of another owner is refused, and a record of one is unreadable', async () => {
     const folder = newFolder();
     const storage = await opened(folder);
     await storage.write(record('one', 1), 'absent');
@@ -155,7 +156,7 @@ describe('CLI-2 permissions of fileStorage', () => {
     Object.defineProperty(process, 'geteuid', { value: () => own!() + 1, configurable: true });
     try {
       expect((await refusal(fileStorage({ folder }).open())).message).toContain('belongs to another user');
-      expect((await refusal(storage.read('one'))).message).toContain('belongs to another user');
+      expect(await storage.read('one')).toEqual({ unreadable: expect.stringContaining('belongs to another user') as string });
     } finally {
       Object.defineProperty(process, 'geteuid', { value: own, configurable: true });
     }
@@ -177,28 +178,34 @@ describe('CLI-2 permissions of fileStorage', () => {
     }
   });
 
-  it('a record that others can read is refused, and the message says what to type', async () => {
+  it('a record that others can read is unreadable, which says what to type', async () => {
     const folder = newFolder();
     const storage = await opened(folder);
     await storage.write(record('one', 1), 'absent');
     await storage.write(record('two', 1), 'absent');
     chmodSync(fileOf(folder, 'one'), 0o640);
-    const { message } = await refusal(storage.read('one'));
-    await refusal(storage.write(record('one', 2), 1));
-    await refusal(storage.remove('one', 1));
-    expect(await storage.readAll()).toEqual(expect.arrayContaining([{ id: 'one', value: { unreadable: message } }, { id: 'two', value: record('two', 1) }])); // prettier-ignore
-    type(message);
+    const value = (await storage.read('one')) as { unreadable: string };
+    expect(await storage.write(record('one', 2), 1)).toBe(false);
+    expect(await storage.write(record('one', 2), 'absent')).toBe(false);
+    expect(await storage.remove('one', 1)).toBe(false);
+    expect(await storage.readAll()).toEqual(
+      expect.arrayContaining([
+        { id: 'one', value },
+        { id: 'two', value: record('two', 1) },
+      ]),
+    );
+    type(value.unreadable);
     expect(await storage.read('one')).toEqual(record('one', 1));
   });
 
-  it('a record that is a link is refused and not followed, and removing it leaves what it points to', async () => {
+  it('a record that is a link is unreadable and not followed, and removing it leaves what it points to', async () => {
     const folder = newFolder();
     const storage = await opened(folder);
     const target = join(dirname(folder), 'target');
     writeFileSync(target, JSON.stringify(record('one', 1)), { mode: 0o600 });
     symlinkSync(target, fileOf(folder, 'one'));
-    expect((await refusal(storage.read('one'))).message).toContain('symbolic link');
-    await refusal(storage.write(record('one', 2), 1));
+    expect(await storage.read('one')).toEqual({ unreadable: expect.stringContaining('symbolic link') as string });
+    expect(await storage.write(record('one', 2), 1)).toBe(false);
     expect(await storage.remove('one', 'any')).toBe(true);
     expect(await storage.readAll()).toEqual([]);
     expect(JSON.parse(readFileSync(target, 'utf8'))).toEqual(record('one', 1));
@@ -314,6 +321,61 @@ describe('what lies in the folder of fileStorage', () => {
     }
     expect(await storage.readAll()).toEqual([{ id: 'good', value: record('good', 1) }]);
     expect(await leftovers(folder)).toEqual([]);
+  });
+
+  it('E62 what may pass is no unreadable record: a read fails with it, and reading all keeps to the others', async () => {
+    const folder = newFolder();
+    let code = '';
+    const files = hooked((call, path) => {
+      if (code && (call === 'open' || (call === 'lstat' && code === 'EACCES')) && path.endsWith('r-one.json')) throw systemError(code);
+    });
+    const storage = createFileStorage({ folder, namespace: 'rx-credentials', platform: defaultPlatform() }, { files });
+    await storage.write(record('one', 1), 'absent');
+    await storage.write(record('two', 1), 'absent');
+    for (code of ['EIO', 'EMFILE', 'EACCES']) {
+      await refusal(storage.read('one'));
+      await refusal(storage.write(record('one', 2), 1));
+      await refusal(storage.remove('one', 1));
+      if (code !== 'EIO') await refusal(storage.readAll()); // the same would be said of every record
+    }
+    code = 'EIO'; // one block of the disk
+    expect(new Map((await storage.readAll()).map(({ id, value }) => [id, value]))).toEqual(
+      new Map<string, unknown>([
+        ['one', { unreadable: expect.stringContaining('the disk failed') as string }],
+        ['two', record('two', 1)],
+      ]),
+    );
+    code = '';
+    expect(await storage.read('one')).toEqual(record('one', 1));
+  });
+
+  it('E62 a record that this user may not read is unreadable, though the folder can be', async () => {
+    const folder = newFolder();
+    const files = hooked((call, path) => {
+      if (call === 'open' && path.endsWith('r-one.json')) throw systemError('EACCES');
+    });
+    const storage = createFileStorage({ folder, namespace: 'rx-credentials', platform: defaultPlatform() }, { files });
+    await (await opened(folder)).write(record('one', 1), 'absent');
+    expect(await storage.read('one')).toEqual({ unreadable: expect.stringContaining('may not be read by this user') as string });
+    expect(await storage.remove('one', 'any')).toBe(true);
+  });
+
+  it('reading all finds a record that a listing left out while it was written over', async () => {
+    const folder = newFolder();
+    let listings = NaN;
+    const plain = hooked(() => undefined);
+    const readdir = async (...args: Parameters<Files['readdir']>): Promise<unknown> => {
+      const names = (await Reflect.apply(plain.readdir, undefined, args)) as unknown as string[];
+      return String(args[0]) === recordsIn(folder) && listings++ === 0 ? names.filter((name) => name !== 'r-one.json') : names;
+    };
+    const files = { ...plain, readdir } as Files;
+    const storage = createFileStorage({ folder, namespace: 'rx-credentials', platform: defaultPlatform() }, { files });
+    for (const left of [[], ['two']]) {
+      for (const id of left) await storage.write(record(id, 1), 'absent');
+      await storage.write(record('one', 1), 'absent');
+      listings = 0;
+      expect((await storage.readAll()).map(({ id }) => id).sort()).toEqual(['one', ...left]);
+    }
   });
 
   it('E62 a damaged file whose name does not tell the id goes by its name, and can be removed by it', async () => {

@@ -53,7 +53,7 @@ export function recordFiles(files: Files, { records, locks: lockFolder }: Place,
   /** An entry whatever the file holds; `undefined` if it has vanished since it was listed. */
   const entryOf = async (name: string): Promise<StoredEntry | undefined> => {
     const value = await readValue(files, pathOf(name)).catch((error: unknown) => {
-      if (error instanceof StorageError) return { unreadable: error.message };
+      if (codeOf(error) === 'EIO') return { unreadable: BROKEN }; // costs the others nothing
       throw error;
     });
     if (value === undefined) return undefined;
@@ -89,14 +89,18 @@ export function recordFiles(files: Files, { records, locks: lockFolder }: Place,
   return {
     read,
     readAll: async () => {
-      const names = (await files.readdir(records)).map(nameInFile).filter((name) => name !== undefined);
-      const entries: (StoredEntry | undefined)[] = [];
-      let next = 0;
-      const readSome = async (): Promise<void> => {
-        for (let at = next++; at < names.length; at = next++) entries[at] = await entryOf(names[at] ?? '');
-      };
-      await Promise.all(Array.from({ length: READS_AT_A_TIME }, readSome));
-      return entries.filter((entry) => entry !== undefined);
+      const entries = new Map<string, StoredEntry | undefined>();
+      const unseen = async (): Promise<readonly string[]> =>
+        (await files.readdir(records)).map(nameInFile).filter((name) => name !== undefined && !entries.has(name)) as string[];
+      // A listing may leave out a name that a rename replaces just then, and so it is asked again whether there is more
+      for (let names = await unseen(), looks = 1; names.length > 0 || looks < 2; names = await unseen(), looks++) {
+        const queue = names.values(); // shared by all who read
+        const readSome = async (): Promise<void> => {
+          for (const name of queue) entries.set(name, await entryOf(name));
+        };
+        await Promise.all(Array.from({ length: READS_AT_A_TIME }, readSome));
+      }
+      return [...entries.values()].filter((entry) => entry !== undefined);
     },
     idOf: async (name) => textOf(name) ?? longIds.get(name) ?? (await entryOf(name))?.id ?? name,
     change: async (change, goOn) => {
@@ -127,37 +131,45 @@ function longIdOf(value: unknown, name: string): string {
 }
 
 /**
- * What the file holds; `undefined` if there is none. What is no JSON becomes an object that says so.
- *
- * @throws {StorageError} a link, no file, of another owner, or open to others; the message says what to type
+ * What the file holds; `undefined` if there is none. What is no record for good, such as a link or a file that is open to others, becomes an
+ * object that says so, and so it can be removed. Rejects with an error of the system that may pass.
  */
 async function readValue(files: Files, path: string): Promise<unknown> {
   // Links are not followed, and opening a pipe does not wait for its other end
   const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-  const handle = await files.open(path, flags).catch((error: unknown) => {
-    const code = codeOf(error) ?? '';
-    if (code === 'ENOENT') return undefined;
-    throw UNREADABLE[code] === undefined ? error : refused(path, UNREADABLE[code]);
-  });
-  if (!handle) return undefined;
   try {
-    const stat = await handle.stat();
-    if (!stat.isFile()) throw refused(path, 'is no file: remove it');
-    const problem = problemOf(stat, 0o077);
-    if (problem === 'owner') throw refused(path, 'belongs to another user: remove it');
-    if (problem) throw refused(path, `is open to other users. Type: chmod 600 ${quoted(path)}`);
-    return stat.size > MAX_CHARACTERS * 3 ? { unreadable: 'too large' } : parsed(await handle.readFile('utf8'));
-  } finally {
-    await handle.close();
+    const handle = await files.open(path, flags);
+    try {
+      const stat = await handle.stat();
+      const problem = stat.isFile() ? problemOf(stat, 0o077) : 'kind';
+      if (problem) return unreadable(path, problem);
+      return stat.size > MAX_CHARACTERS * 3 ? { unreadable: 'too large' } : parsed(await handle.readFile('utf8'));
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    const code = codeOf(error);
+    if (code === 'ENOENT') return undefined;
+    if (code === 'ELOOP') return unreadable(path, 'link');
+    if (code === 'ENXIO' || code === 'EISDIR') return unreadable(path, 'kind');
+    // Of this file, or of a folder above? That may be mended, and says nothing of the record
+    if (code === 'EACCES' && (await files.lstat(path).catch(() => undefined))) return unreadable(path, 'access');
+    throw error;
   }
 }
 
-const UNREADABLE: Readonly<Record<string, string>> = {
-  ELOOP: 'is a symbolic link: remove it',
-  ENXIO: 'is no file: remove it',
-  EACCES: 'may not be read by this user',
-  EIO: 'cannot be read: the disk failed',
-};
+const BROKEN = 'cannot be read: the disk failed';
+
+function unreadable(path: string, why: 'owner' | 'mode' | 'kind' | 'link' | 'access'): { readonly unreadable: string } {
+  const reasons = {
+    owner: 'belongs to another user: remove it',
+    mode: `is open to other users. Type: chmod 600 ${quoted(path)}`,
+    kind: 'is no file: remove it',
+    link: 'is a symbolic link: remove it',
+    access: 'may not be read by this user',
+  };
+  return { unreadable: refused(path, reasons[why]).message };
+}
 
 function parsed(text: string): unknown {
   try {

@@ -1,0 +1,86 @@
+// A store whose files somebody else has had in hand: a backup restored with other modes, links, folders.
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { fileStorage } from '../../src/storage/file';
+import { createCredentialStore, type CredentialStore } from '../../src/store/store';
+import { fileOf, newFolder } from '../support/file-folder';
+import { aToken, CANARY, CLAIMS } from '../support/tokens';
+
+const opened: CredentialStore[] = [];
+afterEach(async () => void (await Promise.all(opened.splice(0).map((store) => store.close()))));
+
+function storeIn(folder: string): CredentialStore {
+  const store = createCredentialStore({ clients: { issuer: CLAIMS.iss, clientId: 'spa' }, storage: fileStorage({ folder }) });
+  opened.push(store);
+  return store;
+}
+
+const token = (id: string) => aToken({ id, issuedAt: Date.now(), expiresAt: Date.now() + 3_600_000, claims: null });
+
+/** What can become of a file that nobody can make a record of again by waiting. */
+const SPOILT: Readonly<Record<string, (path: string) => void>> = {
+  'open to others': (path) => chmodSync(path, 0o644),
+  'a link': (path) => (renameSync(path, `${path}.bak`), symlinkSync(`${path}.bak`, path)),
+  'a folder': (path) => (rmSync(path), mkdirSync(`${path}/in/it`, { recursive: true })),
+  garbage: (path) => writeFileSync(path, '{{'),
+};
+
+describe('E62 a store over fileStorage whose own record is no record any more', () => {
+  it.each(Object.entries(SPOILT))('(%s) clears and sets the default all the same, now and at the next start', async (_, spoil) => {
+    const folder = newFolder();
+    const first = storeIn(folder);
+    await first.store(token('one'));
+    await first.clear();
+    await first.store(token('two'));
+    await first.close();
+    spoil(fileOf(folder, '@store'));
+    const second = storeIn(folder);
+    await second.ready;
+    await second.setDefault('two');
+    expect((await second.getDefault())?.id).toBe('two');
+    await second.clear();
+    await second.close();
+    const third = storeIn(folder);
+    expect(await third.allIDs()).toEqual([]);
+    await third.store(token('three'));
+    expect((await third.getDefault())?.id).toBe('three');
+  });
+
+  it('(it became so while the program runs) clears', async () => {
+    const folder = newFolder();
+    const store = storeIn(folder);
+    await store.store(token('one'));
+    await store.clear();
+    chmodSync(fileOf(folder, '@store'), 0o644);
+    await store.clear();
+    expect(statSync(fileOf(folder, '@store')).mode & 0o777).toBe(0o600);
+  });
+});
+
+describe('E62 a credential whose file became open to others', () => {
+  it.each(Object.entries(SPOILT))('(%s) can be removed, and its tokens are gone', async (_, spoil) => {
+    const folder = newFolder();
+    const store = storeIn(folder);
+    const credential = await store.store(token('one'));
+    await store.store(token('two'));
+    spoil(fileOf(folder, 'one'));
+    await credential.remove();
+    expect(await store.allIDs()).toEqual(['two']);
+    expect(statSync(fileOf(folder, 'one')).mode & 0o777).toBe(0o600);
+    expect(readFileSync(fileOf(folder, 'one'), 'utf8')).not.toContain(CANARY.refreshToken);
+  });
+
+  it('is not written over, which the error says; closed again, it is as it was', async () => {
+    const folder = newFolder();
+    const store = storeIn(folder);
+    const credential = await store.store(token('one'));
+    chmodSync(fileOf(folder, 'one'), 0o644);
+    await expect(credential.setTags(['a'])).rejects.toMatchObject({
+      code: 'storage_conflict',
+      message: expect.stringContaining('unreadable') as string,
+    });
+    chmodSync(fileOf(folder, 'one'), 0o600);
+    await credential.setTags(['b']);
+    expect((await store.find({ tags: 'b' })).map(({ id }) => id)).toEqual(['one']);
+    expect(existsSync(fileOf(folder, 'one'))).toBe(true);
+  });
+});
