@@ -127,6 +127,33 @@ describe('keyValueStorage', () => {
     expect(await on(Shelf).write(rec(1), 'absent')).toBe(false);
   });
 
+  it.each([
+    ['a list of keys', { keys: (inner: Storage) => all(inner) }],
+    ['no list', {}],
+  ])(
+    'E57 finds its records over a class with a static helper called `key`, and %s',
+    async (_, { keys }: { keys?: (inner: Storage) => string[] }) => {
+      const inner = fakeStorage();
+      class Items {
+        static readonly key = (name: unknown): string => `app.${String(name)}`;
+        static readonly getItem = (key: string): string | null => inner.getItem(Items.key(key));
+        static readonly setItem = (key: string, value: string): void => inner.setItem(Items.key(key), value);
+        static readonly removeItem = (key: string): void => inner.removeItem(Items.key(key));
+      }
+      const list = keys && { keys: () => keys(inner).map((key) => key.slice('app.'.length)) };
+      const store = Object.assign(Items, list);
+      await keyValueStorage(store).write({ id: 'one', revision: 1 }, 'absent');
+      expect(await keyValueStorage(store).readAll()).toEqual([{ id: 'one', value: { id: 'one', revision: 1 } }]);
+    },
+  );
+
+  it('a list of keys goes before `length` and `key`, which may be helpers of somebody else', async () => {
+    const inner = fakeStorage();
+    const store = { ...bare(inner), length: 0, key: (name: unknown) => `app.${String(name)}`, getAllKeys: () => all(inner) };
+    await keyValueStorage(store).write({ id: 'one', revision: 1 }, 'absent');
+    expect(await keyValueStorage(store).readAll()).toEqual([{ id: 'one', value: { id: 'one', revision: 1 } }]);
+  });
+
   it('refuses a namespace that cannot be encoded, and incoherence within one program', () => {
     expect(() => on(fakeStorage(), { namespace: '\udc00' })).toThrow(TypeError);
     expect(() => on(fakeStorage(), { coherent: false })).toThrow(TypeError);
@@ -194,6 +221,12 @@ describe('keyValueStorage', () => {
     const storage = on(fakeStorage(), { reach: 'origin', coherent: false, platform });
     await storage.close();
     expect(await failure(storage.open())).toMatchObject({ code });
+  });
+
+  it.each(['none', 'relaxed', 'strict'] as const)('incoherent, it is as durable as was said: %s', async (durability) => {
+    const storage = on(fakeStorage(), { reach: 'origin', coherent: false, durability, platform: tabPlatform(pageWith({})) });
+    expect(await storage.open()).toEqual({ coherent: true, durability, reach: 'origin' });
+    await storage.close();
   });
 
   it('incoherent and without a list it finds its records all the same: IndexedDB knows them', async () => {

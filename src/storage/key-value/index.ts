@@ -66,7 +66,8 @@ export function keyValueStorage(store: KeyValueStore, options: KeyValueStorageOp
     if (reach !== 'origin') throw new TypeError('coherent: false needs reach: "origin"; within one program every store is coherent.');
     return late(namespace, async () => {
       const { coordinated } = await import('../coordination.js');
-      return coordinated({ namespace, area: 'items', items: itemsOf(() => store, namespace), platform });
+      const storage = coordinated({ namespace, area: 'items', items: itemsOf(() => store, namespace), platform });
+      return { ...storage, open: async () => ({ ...(await storage.open()), durability }) }; // an entry that is lost makes no item old
     });
   }
   const { locks, listeners } = sharedOf(store);

@@ -84,7 +84,7 @@ export function itemsOf(storeOf: () => KeyValueStore, namespace: string, alone?:
     return [];
   };
   const changeIndex = async (change: (names: Set<string>) => boolean): Promise<void> => {
-    if (!alone || canList(storeOf())) return;
+    if (!alone || listOf(storeOf())) return;
     await alone(async () => {
       const names = new Set(await readIndex());
       inIndex = names;
@@ -105,25 +105,26 @@ export function itemsOf(storeOf: () => KeyValueStore, namespace: string, alone?:
       await changeIndex((names) => names.delete(name)).catch(() => undefined); // it is gone: what is listed without an item is no record
     },
     names: async () => {
-      const store = storeOf();
-      if (!canList(store)) return alone ? readIndex() : [];
-      const keys = Array.from(await listed(store));
+      const list = listOf(storeOf());
+      if (!list) return alone ? readIndex() : [];
+      const keys = Array.from(await listed(list));
       if (keys.length > 0 && !keys.some((key) => typeof key === 'string')) throw unknownForm(); // to find nothing would be a sign-out of everybody
       return keys.flatMap((key) => (typeof key === 'string' && key.startsWith(itemPrefix) ? [key.slice(itemPrefix.length)] : []));
     },
   };
 }
 
-function canList(store: KeyValueStore): boolean {
-  return typeof (store.keys ?? store.getAllKeys) === 'function' || (typeof store.length === 'number' && typeof store.key === 'function');
+/** Asks the store for all of its keys; `undefined` where it has no way to. `length` of a class is that of its constructor's parameters. */
+function listOf(store: KeyValueStore): (() => unknown) | undefined {
+  if (typeof store.keys === 'function') return () => store.keys?.();
+  if (typeof store.getAllKeys === 'function') return () => store.getAllKeys?.();
+  if (typeof store === 'function' || typeof store.length !== 'number' || typeof store.key !== 'function') return undefined;
+  const { length } = store;
+  return () => Promise.all(Array.from({ length }, (_, i) => store.key?.(i))); // all in one go: what is removed meanwhile moves the others
 }
 
-async function listed(store: KeyValueStore): Promise<Iterable<unknown>> {
-  if (typeof store.length === 'number' && store.key) {
-    const { length } = store;
-    return Promise.all(Array.from({ length }, (_, i) => store.key?.(i))); // all in one go: what is removed meanwhile moves the others
-  }
-  const found = await (store.keys ? store.keys() : store.getAllKeys?.());
+async function listed(list: () => unknown): Promise<Iterable<unknown>> {
+  const found = await list();
   if (isIterable(found)) return found;
   if (typeof found === 'object' && found !== null && 'keys' in found && isIterable(found.keys)) return found.keys;
   throw unknownForm();
