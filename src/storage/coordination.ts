@@ -11,7 +11,7 @@ import { randomText } from '../platform/random.js';
 import { database } from './database.js';
 import { exclusively, requireLocks } from './deadline.js';
 import { parsed, type Items } from './key-value/items.js';
-import { conditionHolds, type CredentialStorage, type StoredEntry } from './storage.js';
+import { conditionHolds, type CredentialStorage, type StoredEntry, type StoredRecord } from './storage.js';
 
 /** A record as it lies in an item. */
 export interface Copy {
@@ -47,6 +47,8 @@ export interface Fleeting {
   readonly lock: string;
   /** Removes what is part of no item. Called under the lock, when no item is behind its entry. */
   readonly tidy: () => void;
+  /** The items that must not end before a record that is about to be written. */
+  readonly outlivingOf: (record: StoredRecord) => readonly string[];
 }
 
 /** What `coordinated` needs. */
@@ -139,6 +141,11 @@ export function coordinated({ namespace, area, items, fleeting, session, platfor
     await commit(id, seen.entry, entry);
     return found(copy, entry);
   };
+  /** Sets an item once more as it is, so that it ends later. Not one of old, in the place of a newer one. */
+  const renew = async (id: string): Promise<void> => {
+    const { is, copy } = await current(id);
+    if (is === 'current' && copy) await items.set(id, JSON.stringify(copy), false).catch(() => undefined); // what is to be written counts more
+  };
   const settled = (id: string, seen: Found): Promise<Found> =>
     seen.is === 'behind' ? alone(id, () => current(id)) : Promise.resolve(seen);
   /** Commits the entry, then changes the item; an item that cannot be changed leaves everything as it was. */
@@ -215,6 +222,7 @@ export function coordinated({ namespace, area, items, fleeting, session, platfor
       alone(record.id, async () => {
         const seen = await current(record.id);
         if (!conditionHolds(valueOf(seen), condition)) return false;
+        for (const id of fleeting?.outlivingOf(record) ?? []) await renew(id);
         const next = nextAfter(seen);
         const copy: Copy = { count: next.count, stamp: next.stamp, value: record };
         const sealed = session && { sealed: await session().seal(record.id, copy) };

@@ -180,6 +180,68 @@ describe('cookieStorage', () => {
       jar.advance(1);
       expect(await storage.readAll()).toEqual([]);
     });
+
+    const claim = (id: string, revision: number, defaultClaim: number) => ({ id, revision, defaultClaim, text: 'x'.repeat(20) });
+    const nobodyOf = (revision: number, nullClaim: number) => ({ id: '@store', revision, nullClaim });
+    const nobody = nobodyOf(1, 5);
+    it.each<[string, (jar: BrowserJar) => CredentialStorage]>([
+      ['a page', (jar) => onPage(jar, { maxAgeS: 100 })],
+      ['a server', (jar) => cookieStorage({ namespace: 'app', jar, maxAgeS: 100 })],
+    ])('E29 (%s) what says who the default is ends with the last record, not before it', async (_, on) => {
+      const jar = browserJar();
+      const storage = on(jar);
+      await storage.write(nobody, 'absent');
+      for (const [i, id] of ['low', 'tombstone', 'bob'].entries()) await storage.write(claim(id, 1, [1, 3, 2][i] ?? 0), 'absent');
+      jar.advance(99);
+      await storage.write(claim('bob', 2, 2), 1);
+      jar.advance(99);
+      expect(new Map((await storage.readAll()).map(({ id, value }) => [id, value]))).toEqual(
+        new Map<string, unknown>([
+          ['@store', nobody],
+          ['tombstone', claim('tombstone', 1, 3)],
+          ['bob', claim('bob', 2, 2)],
+        ]),
+      );
+      await storage.close();
+    });
+
+    it('without a lifetime, or where nobody else is the default, a write sets its own cookies alone', async () => {
+      const jar = browserJar();
+      const endless = onServer(jar);
+      await endless.write(nobody, 'absent');
+      await endless.write(claim('alice', 1, 2), 'absent');
+      await endless.write(claim('bob', 1, 1), 'absent');
+      const request = requestJar(jar.read());
+      await cookieStorage({ namespace: 'app', jar: request }).write(claim('bob', 2, 1), 1);
+      expect(request.setCookies()).toHaveLength(1);
+      const timed = requestJar(jar.read());
+      await cookieStorage({ namespace: 'app', jar: timed, maxAgeS: 100 }).write(claim('alice', 2, 2), 1);
+      expect(timed.setCookies().map((line) => line.split('=', 1)[0])).toEqual(['__Host-app.%40store', '__Host-app.alice']);
+    });
+
+    it('RF-2 an old copy of it is not set over what another tab has written', async () => {
+      const [jar, locks] = [browserJar(), originLocks()];
+      const tab = () => cookieStorage({ namespace: 'app', maxAgeS: 100, platform: pageWith(jar.inProcess(3), locks) });
+      const [a, b] = [tab(), tab()];
+      await a.write(nobody, 'absent');
+      await a.write(claim('bob', 1, 2), 'absent');
+      jar.deliver();
+      expect(await a.read('@store')).toEqual(nobody);
+      await b.write(nobodyOf(2, 9), 1);
+      await a.write(claim('bob', 2, 2), 1);
+      jar.deliver();
+      for (const one of [a, b]) expect(await one.read('@store')).toEqual(nobodyOf(2, 9));
+      await Promise.all([a.close(), b.close()]);
+    });
+
+    it('CK-2 what cannot be read, or has two cookies of its name, is not set anew', async () => {
+      const jar = browserJar({ url: 'https://app.example.com/in/' });
+      const storage = cookieStorage({ namespace: 'app', prefix: '', jar, maxAgeS: 100 });
+      jar.write('app.%40store=broken; Path=/; Secure');
+      jar.write('app.%40store=another; Path=/in/; Secure');
+      await storage.write(claim('bob', 1, 2), 'absent');
+      expect(jar.stored().map(({ value }) => value)).toEqual(expect.arrayContaining(['broken', 'another']));
+    });
   });
 
   describe('size', () => {

@@ -10,7 +10,7 @@ import { late } from '../late.js';
 import { conditionHolds, type CredentialStorage } from '../storage.js';
 import { entriesOf, recordIn, valueOf } from './crumbs.js';
 import type { CookieJar } from './request-jar.js';
-import { answer, CAPACITY, openTin, put, sweep, take, type Tin } from './tin.js';
+import { answer, CAPACITY, openTin, outlivingOf, put, renew, sweep, take, type Tin } from './tin.js';
 
 export { requestJar, type CookieJar, type RequestJar } from './request-jar.js';
 
@@ -30,7 +30,7 @@ export interface CookieStorageOptions {
   readonly secure?: boolean | undefined;
   /** One jar for each site that embeds the page (CHIPS). Default false. */
   readonly partitioned?: boolean | undefined;
-  /** Seconds a record is kept after its last write, at most 34,560,000 (400 days). Default: until the browser ends. */
+  /** Seconds a record is kept after its last write, and what says who the default is after any, at most 34,560,000 (400 days). Default: until the browser ends. */
   readonly maxAgeS?: number | undefined;
   /** Browsers hold the cookies to it. Default `__Host-`: Secure, Path=/ and no Domain. */
   readonly prefix?: '__Host-' | '__Secure-' | '' | undefined;
@@ -73,6 +73,7 @@ function jarStorage(namespace: string, jar: CookieJar, tin: Tin, durability: 'no
       answer(() => {
         if (!conditionHolds(stored(record.id), condition)) return false;
         sweep(tin);
+        outlivingOf(tin, record).forEach((id) => renew(tin, id));
         put(tin, record.id, record);
         sweep(tin);
         return true;

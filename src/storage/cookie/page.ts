@@ -9,7 +9,7 @@ import { coordinated } from '../coordination.js';
 import { exclusively } from '../deadline.js';
 import type { CredentialStorage, StorageCapabilities } from '../storage.js';
 import { entriesOf, nameOf, orphansOf, valueOf } from './crumbs.js';
-import { answer, CAPACITY, probe, put, sweep, take, type Tin } from './tin.js';
+import { answer, CAPACITY, outlivingOf, probe, put, sweep, take, type Tin } from './tin.js';
 
 /** What `pageStorage` needs. */
 export interface PageStorageOptions {
@@ -43,7 +43,7 @@ export function pageStorage({ namespace, tin, durability, platform }: PageStorag
       remove: (id) => answer(() => take(tin, id)),
       names: () => answer(() => entriesOf(tin.all(), tin.base).map(({ id }) => id)),
     },
-    fleeting: { lock, tidy: () => sweep(tin) },
+    fleeting: { lock, tidy: () => sweep(tin), outlivingOf: (record) => outlivingOf(tin, record) },
     platform,
   });
   return {

@@ -6,7 +6,9 @@
 import { StorageError } from '../../errors.js';
 import type { Platform } from '../../platform/platform.js';
 import { cookieFormat } from './attributes.js';
-import { crumbsOf, isOurs, nameOf, orphansOf, parseCookies, sizeOf, type Cookies } from './crumbs.js';
+import { STORE_RECORD_ID } from '../../credential/record.js';
+import type { StoredRecord } from '../storage.js';
+import { crumbsOf, entriesOf, isOurs, nameOf, orphansOf, parseCookies, recordIn, sizeOf, type Cookies } from './crumbs.js';
 import type { CookieStorageOptions } from './index.js';
 import type { CookieJar } from './request-jar.js';
 
@@ -22,6 +24,8 @@ export interface Tin {
   readonly all: () => Cookies;
   readonly set: (name: string, value: string) => void;
   readonly expire: (name: string) => void;
+  /** True if cookies end some time after they were set. */
+  readonly isTimed: boolean;
 }
 
 /**
@@ -40,6 +44,7 @@ export function openTin(options: CookieStorageOptions, platform: () => Platform)
     all: () => parseCookies(tried(() => jar().read())),
     set: (name, value) => write(`${name}=${value}${kept}`),
     expire: (name) => write(`${name}=${deleted}`),
+    isTimed: options.maxAgeS !== undefined,
   };
 }
 
@@ -82,6 +87,28 @@ export function put(tin: Tin, id: string, value: unknown): void {
     restore(tin, wanted, before);
     throw error;
   }
+}
+
+/**
+ * The records that must not end before the one that is about to be written, or another user would become the default: the store's own, and
+ * the one that claims the default.
+ */
+export function outlivingOf(tin: Tin, written: StoredRecord): readonly string[] {
+  if (!tin.isTimed) return [];
+  const entries = entriesOf(tin.all(), tin.base).filter(({ id, value }) => id !== written.id && typeof value === 'object');
+  let [claimant, highest] = ['', claimIn(written)];
+  for (const { id, value } of entries) if (claimIn(value) > highest) [claimant, highest] = [id, claimIn(value)];
+  return entries.map(({ id }) => id).filter((id) => id === STORE_RECORD_ID || id === claimant);
+}
+
+function claimIn(value: unknown): number {
+  const record = recordIn(value);
+  return typeof record === 'object' && record !== null && 'defaultClaim' in record ? Number(record.defaultClaim) || 0 : 0;
+}
+
+/** Sets the cookies of a record as they are once more: they live as long again. */
+export function renew(tin: Tin, id: string): void {
+  partsOf(tin, tin.base + nameOf(id)).forEach((value, name) => tin.set(name, value));
 }
 
 /**
