@@ -28,6 +28,9 @@ export async function openStorage(
   const deadline = deadlineOf(platform);
   try {
     const capabilities = await Promise.race([storage.open(), deadline.passed]);
+    // An unknown word would pass for the narrowest reach, and two programs would refresh at once
+    if (!REACHES.includes(capabilities.reach) || !DURABILITIES.includes(capabilities.durability))
+      throw new StorageError('storage_failed', 'The storage says of its reach or durability what is no such thing.');
     const lockReach = storage.withLock ? capabilities.reach : platform.locks?.reach;
     if (!lockReach || REACHES.indexOf(lockReach) < REACHES.indexOf(capabilities.reach)) {
       throw new StorageError('lock_unavailable', 'The storage is shared further than any lock at hand reaches; it is not used.');
@@ -64,6 +67,7 @@ export function entriesOf(given: unknown): readonly StoredEntry[] {
 const DEADLINE_MS = 10_000;
 /** From narrow to wide. */
 const REACHES: readonly Reach[] = ['process', 'origin', 'machine'];
+const DURABILITIES: readonly StorageCapabilities['durability'][] = ['none', 'relaxed', 'strict'];
 
 /** A guard that waits for `ready` must not wait for ever. */
 export function deadlineOf({ setTimer }: Platform): { readonly passed: Promise<never>; cancel(): void } {

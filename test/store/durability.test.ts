@@ -1,6 +1,6 @@
 import { firstValueFrom } from 'rxjs';
 import { createCredentialStore } from '../../src/index.js';
-import type { CredentialStorage } from '../../src/storage/storage.js';
+import type { CredentialStorage, StorageCapabilities } from '../../src/storage/storage.js';
 import { memoryStorage } from '../../src/storage/memory/index.js';
 import type { DiskCall } from '../support/fake-disk.js';
 import { closeAll, codeOf, collect, createWorld, settle, type Tab, type World } from '../support/fixture.js';
@@ -94,6 +94,20 @@ describe('E38 storage that is broken from the start', () => {
     expect(world.disk.records.size).toBe(0);
     await store.close();
   });
+
+  it.each([{ reach: 'host' }, { reach: 'Machine' }, { reach: undefined }, { durability: 'Strict' }, { durability: undefined }])(
+    'E38 RF-1 that says what is no such thing (%j) is not used: it would pass for one that is not shared',
+    async (said) => {
+      const { startTab, authority, disk } = createWorld();
+      const inside = disk.storage();
+      const open = async () => ({ ...(await inside.open()), ...said }) as StorageCapabilities;
+      const { store } = startTab({ storage: { ...inside, open } });
+      await store.ready;
+      expect(store.snapshot()).toMatchObject({ durable: false, storageProblem: { code: 'storage_failed' } });
+      await store.store(authority.signIn());
+      expect(disk.records.size).toBe(0);
+    },
+  );
 
   it('is told apart from storage that works and keeps', async () => {
     const { openTab } = createWorld();
