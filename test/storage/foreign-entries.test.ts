@@ -16,15 +16,15 @@ beforeEach(() => (namespace = `foreign-${count++}`));
 
 describe('a stranger in the database', () => {
   it.each([
-    ['indexedDBStorage', () => indexedDBStorage({ namespace }), () => `${namespace}:records`],
-    ['localforageStorage', () => localforageStorage({ namespace }), () => namespace],
-  ])('E62 an entry whose key is no text costs %s nothing, and is left alone', async (_, create, database) => {
+    ['indexedDBStorage', () => indexedDBStorage({ namespace }), () => `${namespace}:records`, 'records'],
+    ['localforageStorage', () => localforageStorage({ namespace }), () => namespace, 'rx-credentials'],
+  ])('E62 an entry whose key is no text costs %s nothing, and is left alone', async (_, create, database, name) => {
     const before = create();
     await before.write(rec(1), 'absent');
     await before.close();
     const entries = async (mode: IDBTransactionMode): Promise<IDBObjectStore> => {
       const db = await opened(database());
-      const store = db.transaction('records', mode).objectStore('records');
+      const store = db.transaction(name, mode).objectStore(name);
       store.transaction.oncomplete = () => db.close();
       return store;
     };

@@ -4,10 +4,13 @@ import { inProcessLocks } from '../../src/platform/in-process-locks';
 import { defaultPlatform, type Platform } from '../../src/platform/platform';
 import { localforageStorage } from '../../src/storage/localforage';
 import type { CredentialStorage } from '../../src/storage/storage';
+import { createCredentialStore } from '../../src/store/store';
 import { describeStorage } from '../contract/storage-contract';
+import { aToken } from '../support/tokens';
 import { fakeStorage, settled, unitPlatform } from '../support/unit-platform';
 
-const itemsOf = (namespace: string) => localforage.createInstance({ name: namespace, storeName: 'records', driver: localforage.INDEXEDDB });
+const itemsOf = (namespace: string) =>
+  localforage.createInstance({ name: namespace, storeName: 'rx-credentials', driver: localforage.INDEXEDDB });
 
 describeStorage('localforageStorage', {
   create: (namespace) => localforageStorage({ namespace }),
@@ -44,12 +47,37 @@ describe('localforageStorage', () => {
       request.onerror = () => reject(new Error('no database'));
     });
     const stored = await new Promise<unknown>((resolve, reject) => {
-      const get = database.transaction('records').objectStore('records').get('one');
+      const get = database.transaction('rx-credentials').objectStore('rx-credentials').get('one');
       get.onsuccess = () => resolve(get.result);
       get.onerror = () => reject(new Error('no record'));
     });
     database.close();
     expect(stored).toEqual({ id: 'one', revision: 1 });
+  });
+
+  it('E67 what an application keeps in the same database is neither listed nor cleared', async () => {
+    const theirs = ['records', 'keyvaluepairs'].map((storeName) =>
+      localforage.createInstance({ name: 'lf-theirs', storeName, driver: localforage.INDEXEDDB }),
+    );
+    for (const one of theirs) await one.setItem('draft', 'three hours of work');
+    const storage = localforageStorage({ namespace: 'lf-theirs' });
+    const store = createCredentialStore({ clients: { issuer: 'https://id.example.com', clientId: 'spa' }, storage });
+    await store.store(aToken());
+    await store.clear();
+    await store.close();
+    expect(await storage.readAll()).toEqual([{ id: '@store', value: expect.anything() as unknown }]);
+    for (const one of theirs) expect(await one.getItem('draft')).toBe('three hours of work');
+  });
+
+  it('makes one instance of localforage, which that keeps for ever, however often it is opened', async () => {
+    const made = jest.spyOn(localforage, 'createInstance');
+    const storage = localforageStorage({ namespace: 'lf-once' });
+    for (let i = 0; i < 3; i++) {
+      await storage.open();
+      await storage.close();
+    }
+    expect(made).toHaveBeenCalledTimes(1);
+    made.mockRestore();
   });
 
   it('touches nothing before it is opened', () => {

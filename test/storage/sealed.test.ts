@@ -52,7 +52,7 @@ describeStorage('sealed(memoryStorage)', {
 describeStorage('sealed(localforageStorage)', {
   create: (namespace) => sealed(localforageStorage({ namespace })),
   plant: (namespace, id, value) =>
-    localforage.createInstance({ name: namespace, storeName: 'records', driver: localforage.INDEXEDDB }).setItem(id, value),
+    localforage.createInstance({ name: namespace, storeName: 'rx-credentials', driver: localforage.INDEXEDDB }).setItem(id, value),
 });
 
 describe('sealed', () => {

@@ -24,6 +24,8 @@ type LocalForage = typeof LocalForageModule;
 const ANSWER_MS = 5_000;
 /** The same for reading everything, which is a step of the driver for each record. */
 const READ_ALL_MS = 30_000;
+/** Our own within the database, which an application may have under the same name: `clear` of a store removes everything in it. */
+const STORE = 'rx-credentials';
 const SILENT = 'The database does not answer: another tab blocks it; close other tabs, or reload.';
 
 /**
@@ -66,6 +68,7 @@ export function localforageStorage(options: LocalforageStorageOptions = {}): Cre
   return {
     namespace,
     open: async () => {
+      requireLocks(platform);
       await items();
       return { coherent: true, durability: 'relaxed', reach: 'origin' };
     },
@@ -83,17 +86,14 @@ export function localforageStorage(options: LocalforageStorageOptions = {}): Cre
     },
     write: (record, condition) => conditionally(record.id, condition, (store) => store.setItem(record.id, record)),
     remove: (id, condition) => conditionally(id, condition, (store) => store.removeItem(id)),
-    close: () => {
-      opened = undefined; // localforage keeps its connection for the life of the page and offers no way to end it
-      return Promise.resolve();
-    },
+    // localforage keeps each instance and its connection for the life of the page, and offers no way to end it: the next opening takes the same
+    close: () => Promise.resolve(),
   };
 }
 
 async function openItems(namespace: string, platform: Platform): Promise<LocalForage> {
-  requireLocks(platform);
   const { default: localforage } = await import('localforage');
-  const store = localforage.createInstance({ name: namespace, storeName: 'records', driver: localforage.INDEXEDDB });
+  const store = localforage.createInstance({ name: namespace, storeName: STORE, driver: localforage.INDEXEDDB });
   try {
     await within(platform, ANSWER_MS, '', store.ready());
   } catch {
