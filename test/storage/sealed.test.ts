@@ -5,7 +5,7 @@ import { StorageError } from '../../src/errors';
 import { parseRecord, RECORD_VERSION, type CredentialRecord } from '../../src/credential/record';
 import { localforageStorage } from '../../src/storage/localforage';
 import { memoryStorage } from '../../src/storage/memory';
-import { indexedDBKeys, sealed, staticKeys, type SealingKeys } from '../../src/storage/sealed';
+import { indexedDBKeys, sealed, staticKeys, type SealingKey, type SealingKeys } from '../../src/storage/sealed';
 import type { CredentialStorage, StoredRecord } from '../../src/storage/storage';
 import { describeStorage } from '../contract/storage-contract';
 import { runs } from '../support/counts';
@@ -666,6 +666,46 @@ describe('sealed, with keys that rotate', () => {
       const storage = sealed(disk.storage(), { keys, platform: browser });
       expect(await storage.write(aRecord(), 'absent')).toBe(true);
       expect(disk.calls.filter(({ method }) => method === 'write')).toHaveLength(1);
+    });
+
+    /** What a write comes to in 20 s: a store gives it 30. */
+    const inTwentySeconds = async (writing: Promise<boolean>): Promise<boolean | 'pending'> => {
+      let outcome: boolean | 'pending' = 'pending';
+      writing.then(
+        (value) => (outcome = value),
+        (error: unknown) => (outcome = `rejected: ${String(error)}` as never),
+      );
+      for (let i = 0; i < 20; i++) {
+        await settle();
+        browser.advance(1_000);
+      }
+      await settle();
+      return outcome;
+    };
+
+    it('RF-15 a look at the keys that never ends takes nothing back, and holds nobody up', async () => {
+      const list = jest.fn(() => new Promise<never>(() => undefined));
+      const storage = sealed(disk.storage(), { keys: { ...someKeys(), list }, platform: browser });
+      expect(await inTwentySeconds(storage.write(aRecord(), 'absent'))).toBe(true);
+      expect(disk.calls.filter(({ method }) => method === 'write')).toHaveLength(1);
+      list.mockClear();
+      expect(await storage.write(aRecord(), 'absent')).toBe(false); // at once: nothing was written
+    });
+
+    it.each(['rejects', 'never ends'] as const)('RF-15 a second sealing or writing that %s takes nothing back', async (how) => {
+      const trouble = (): Promise<never> => (how === 'rejects' ? Promise.reject(new Error('away')) : new Promise(() => undefined));
+      for (const what of ['sealing', 'writing']) {
+        disk.records.clear();
+        let [seals, writes] = [0, 0];
+        const current = (): Promise<SealingKey> =>
+          what === 'sealing' && seals++ > 0 ? trouble() : Promise.resolve({ kid: 'k1', key: KEY });
+        const keys: SealingKeys = { ...someKeys(), current, list: () => Promise.resolve([]) };
+        const inside = disk.storage();
+        const write: CredentialStorage['write'] = (...args) => (what === 'writing' && writes++ > 0 ? trouble() : inside.write(...args));
+        const storage = sealed({ ...inside, write }, { keys, platform: browser });
+        expect(await inTwentySeconds(storage.write(aRecord(), 'absent'))).toBe(true);
+        expect(await storage.unseal((await storage.read('one')) as StoredRecord)).toEqual(aRecord());
+      }
     });
   });
 

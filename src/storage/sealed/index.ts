@@ -35,7 +35,7 @@ export type SealedStorage = CredentialStorage & Required<Pick<CredentialStorage,
 
 /** How long a replaced key is kept at least, in milliseconds. */
 const KEEP_MS = 24 * 60 * 60 * 1000;
-/** How long each step of a sweep is waited for, and after what time it removes no further key, in milliseconds: the lock is let go after 15 s. */
+/** How long each step of a sweep, or of a look after a write, is waited for, and after what time a sweep removes no further key, in milliseconds: the lock is let go after 15 s. */
 const ANSWER_MS = 4_000;
 const SWEEP_MS = 10_000;
 const MAX_TRIES = 3;
@@ -70,9 +70,18 @@ export function sealed(storage: CredentialStorage, options: SealedStorageOptions
     const opened = parts.map(async (part) => [part, await openPart(fieldsOf(record), part, keys, platform.crypto)] as const);
     return { ...record, ...Object.fromEntries(await Promise.all(opened)) };
   };
-  /** A sweep runs under the store's lock, for which others wait: it ends before it does what they no longer wait for. */
+  /** Others wait for a sweep, which holds the store's lock, and for who looks again after a write: either ends before they give up. */
   const answered = <T>(answer: T): Promise<Awaited<T>> =>
     within(platform, ANSWER_MS, 'The keys, or the storage inside, do not answer.', Promise.resolve(answer));
+  /** False if the key was replaced or is gone. Where this cannot be asked, the record stays as it was written. */
+  const isStillCurrent = async (kid: string): Promise<boolean> => {
+    try {
+      const all = keys.list && (await answered(keys.list()));
+      return !all || all.some((key) => key.kid === kid && key.retiredAt === null);
+    } catch {
+      return true;
+    }
+  };
   /** The record in the clear; as it is where it cannot be opened: tags need no key (D-018). */
   const opened = async (record: StoredRecord): Promise<StoredRecord> => {
     try {
@@ -87,18 +96,22 @@ export function sealed(storage: CredentialStorage, options: SealedStorageOptions
     if (parts.length === 0) return storage.write(record, condition, isPassing);
     let { sealedRecord, kid } = await seal(record, parts);
     const sealedAt = platform.now();
-    const asked = isStillCurrent(keys, kid); // beside the write
-    const written = await storage.write(sealedRecord, condition, isPassing);
+    const asked = isStillCurrent(kid); // beside the write
+    if (!(await storage.write(sealedRecord, condition, isPassing))) return false;
     // A tab can be frozen between sealing and writing, for days. Meanwhile the key was replaced, and swept, since no record named it yet:
     // what was written after all could never be opened. So who wrote looks again, and seals again with the key that is current by now. A key
     // that is merely replaced counts, too: then no record appears under an old key behind the back of a sweep that has read all records.
     const tookMs = platform.now() - sealedAt;
     let isCurrent = (await asked) && tookMs >= 0 && tookMs < PROMPT_MS;
-    for (let tries = 1; written && tries < MAX_TRIES && !(isCurrent ||= await isStillCurrent(keys, kid)); tries++) {
-      ({ sealedRecord, kid } = await seal(record, parts));
-      if (!(await storage.write(sealedRecord, record.revision))) break;
+    try {
+      for (let tries = 1; tries < MAX_TRIES && !(isCurrent ||= await isStillCurrent(kid)); tries++) {
+        ({ sealedRecord, kid } = await answered(seal(record, parts)));
+        if (!(await answered(storage.write(sealedRecord, record.revision)))) break;
+      }
+    } catch {
+      // the write has been committed
     }
-    return written;
+    return true;
   };
   const outside: SealedStorage = {
     namespace: storage.namespace,
@@ -150,16 +163,6 @@ function showsItsKeys({ id, value }: StoredEntry): boolean {
   const fields = fieldsOf(value);
   const isShown = (part: SecretPart): boolean => !isSealed(fields[part]) || kidOf(fields[part]) !== undefined;
   return id === STORE_RECORD_ID || (fields['v'] === RECORD_VERSION && SECRET_PARTS.every(isShown));
-}
-
-/** False if the key was replaced or is gone. Where this cannot be asked, the record stays as it was written. */
-async function isStillCurrent(keys: SealingKeys, kid: string): Promise<boolean> {
-  try {
-    const all = await keys.list?.();
-    return !all || all.some((key) => key.kid === kid && key.retiredAt === null);
-  } catch {
-    return true;
-  }
 }
 
 function defaultKeys(namespace: string, platform: KeyPlatform): SealingKeys {
