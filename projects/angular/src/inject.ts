@@ -48,17 +48,42 @@ export function injectCredentialStatus(id?: CredentialId, options: StoreChoice =
   });
 }
 
+/** A token, and the credential it was read from. */
+interface TokenOf {
+  readonly id: string;
+  readonly token: Token | null;
+}
+
 /**
- * The token of a credential, opened if it is sealed. `undefined`: not known yet; `null`: it is not here, or the user must sign in. It may
- * have expired. Requests get theirs from the interceptor; this is for what does not go through `HttpClient`.
+ * The token of a credential, opened if it is sealed. `undefined`: not known yet, also while another credential's or another user's is opened;
+ * `null`: it is not here, or the user must sign in. It may have expired. Requests get theirs from the interceptor; this is for what does not go
+ * through `HttpClient`.
  */
 export function injectToken(id?: CredentialId, options: StoreChoice = {}): Signal<Token | null | undefined> {
   assertInInjectionContext(injectToken);
   const store = injectStore(options);
-  const tokenOf = (one: string | null | undefined): Observable<Token | null> =>
-    typeof one === 'string' ? store.token$(one) : store.default$.pipe(switchMap((credential) => credential?.token$ ?? of(null)));
-  const token$ = typeof id === 'function' ? toObservable(computed(id)).pipe(switchMap(tokenOf)) : tokenOf(id);
-  return toSignal(token$, { initialValue: undefined });
+  const state = stateSignal(store, id);
+  const named = (one: string): Observable<TokenOf> => store.token$(one).pipe(map((token) => ({ id: one, token })));
+  const tokenOf = (one: string | null | undefined): Observable<TokenOf | undefined> =>
+    typeof one === 'string'
+      ? named(one)
+      : store.default$.pipe(switchMap((credential) => (credential ? named(credential.id) : of(undefined))));
+  const held = toSignal(typeof id === 'function' ? toObservable(computed(id)).pipe(switchMap(tokenOf)) : tokenOf(id), {
+    initialValue: undefined,
+  });
+  // What is held lags behind: an id is followed when effects run, and a sealed token comes when it is opened. The state is of now
+  return computed(() => {
+    const wanted = state();
+    if (!wanted) return wanted;
+    const { id: from, token } = held() ?? {};
+    return from === wanted.id && (!token || isOfUser(token, wanted)) ? token : undefined;
+  });
+}
+
+/** False for what was read before another user took the place of the credential's. */
+function isOfUser({ claims, context }: Token, wanted: CredentialState): boolean {
+  const { issuer, clientId } = wanted.context;
+  return claims?.sub === wanted.claims?.sub && context.issuer === issuer && context.clientId === clientId;
 }
 
 /** Sign-out at the authorization server for a client of the store; without a name for the only one. */
