@@ -15,6 +15,7 @@ import {
   assertChoice,
   createUsers,
   isSameUser,
+  isThere,
   userOf,
   type CredentialChoice,
   type StoreOfCredentials,
@@ -23,7 +24,6 @@ import {
 } from './choice.js';
 import { createInVain, type InVain } from './in-vain.js';
 import type { Marks } from './marks.js';
-import { createRecent, type Recent } from './recent.js';
 import {
   addressOf,
   createResourceMatcher,
@@ -32,6 +32,7 @@ import {
   type ResourceMatcher,
   type ResourceRequest,
 } from './resources.js';
+import { createStepUps, type StepUps } from './step-ups.js';
 import { ended, inTime, LONGEST_MS } from './waiting.js';
 
 /** Options of the policy. */
@@ -114,7 +115,6 @@ export interface AttachmentPolicy {
 }
 
 const WAIT_MS = 30_000;
-const STEP_UP_WAIT_MS = 300_000;
 /** What a server that is busy is left alone for at least, whatever it says. */
 const LEAST_WAIT_MS = 1_000;
 
@@ -128,17 +128,7 @@ interface Shared {
   readonly inVain: InVain;
   /** Refused tokens that are being renewed while nobody waits for it; by resource and credential. */
   readonly refused: Map<string, string>;
-  /** Step-ups that are under way, or were a moment ago; by resource and credential. */
-  readonly stepUps: Recent<StepUp>;
-  /** Resources that the application was asked about a moment ago. */
-  readonly prompted: Recent<true>;
-}
-
-interface StepUp {
-  granted: Promise<boolean>;
-  isOver: boolean;
-  /** For those who come later; they do not wait. */
-  readonly end: () => void;
+  readonly stepUps: StepUps;
 }
 
 /** The policy of one store. @throws {TypeError} a wrong option */
@@ -146,7 +136,8 @@ export function createAttachmentPolicy(store: StoreOfCredentials, options: Attac
   assertArguments(store, options);
   const match = createResourceMatcher(options.resources, options.baseUrl);
   const { platform = defaultPlatform() } = options;
-  const shared: Shared = { store, match, options, platform, ...memory(platform) };
+  const stepUps = createStepUps(options, platform);
+  const shared: Shared = { store, match, options, platform, inVain: createInVain(platform), refused: new Map(), stepUps };
   return {
     covers: (request) => match(request) !== null,
     attach: (request, own = {}) => attach(shared, { request, own, users: createUsers(store), marks: new Map() }),
@@ -172,15 +163,6 @@ interface Sent {
 function attach(shared: Shared, asked: Asked): Promise<Attachment | null> {
   const resource = shared.match(asked.request);
   return resource ? new Sending(shared, resource, asked).attach() : Promise.resolve(null);
-}
-
-function memory(platform: Shared['platform']): Pick<Shared, 'inVain' | 'refused' | 'stepUps' | 'prompted'> {
-  return {
-    inVain: createInVain(platform),
-    refused: new Map(),
-    stepUps: createRecent(platform),
-    prompted: createRecent(platform),
-  };
 }
 
 /** One request with its tries: one for each reason there can be to send it again. */
@@ -314,57 +296,24 @@ class Sending {
   async #steppedUp({ user, accessToken: sent, mayRetry }: Sent, challenge: ResourceChallenge): Promise<Attachment | null> {
     if (this.#marks.isSteppedUp) return null;
     this.#marks.isSteppedUp = true;
-    const stepUp = this.#stepUp(user.credential, challenge);
+    if (!(await this.#isStill(user))) return null;
+    const { stepUps, options } = this.#shared;
+    const stepUp = stepUps.of(challenge, user.credential);
     const wasOver = stepUp.isOver;
-    if (!this.#shared.options.stepUp || !mayRetry) return null;
-    const granted = wasOver ? stepUp.granted.catch(() => false) : this.#outcomeOf(stepUp); // who came later does not hear of its error
+    if (!options.stepUp || !mayRetry) return null;
+    const granted = wasOver ? stepUp.granted.catch(() => false) : stepUps.outcomeOf(stepUp, this.#own.signal); // who came later does not hear of its error
     if (!(await granted)) return null;
     const next = await this.#orNone(() => this.#found());
     const isOther = next !== null && !next.authorization.endsWith(` ${sent}`);
     return isOther || !wasOver ? next : null;
   }
 
-  /** The step-up that is under way or was a moment ago, or a new one. */
-  #stepUp(credential: Credential, challenge: ResourceChallenge): StepUp {
-    const { stepUps, prompted, options } = this.#shared;
-    const { url } = this.#resource;
-    const key = keyOf(this.#resource, credential);
-    const known = stepUps.get(key);
-    if (known) return known;
-    credential.reportChallenge(challenge);
-    const { stepUp } = options;
-    const isDone = !stepUp || prompted.get(url) === true;
-    const begun: StepUp = {
-      granted: Promise.resolve(false),
-      isOver: isDone,
-      end: () => {
-        begun.isOver = true;
-        stepUps.set(key, begun);
-        prompted.set(url, true);
-      },
-    };
-    stepUps.set(key, begun, isDone ? undefined : Infinity); // a user may take her time
-    if (!stepUp || isDone) return begun;
-    // For whatever credential: one that it brought may be refused, too. If nobody waits, nobody ends it
-    prompted.set(url, true, Math.max(options.stepUpWaitMs ?? STEP_UP_WAIT_MS, STEP_UP_WAIT_MS));
-    begun.granted = (async () => (await stepUp(challenge, credential)) === true)();
-    begun.granted.then(begun.end, begun.end);
-    return begun;
-  }
-
-  /** What comes of a step-up as long as the request waits for it; then it is over for those who come later, too. */
-  async #outcomeOf(stepUp: StepUp): Promise<boolean> {
-    const { platform, options } = this.#shared;
-    let cancel = (): void => undefined;
-    const late = new Promise<boolean>((resolve) => {
-      const giveUp = (): void => {
-        stepUp.granted = Promise.resolve(false); // it may come to no end at all
-        stepUp.end();
-        resolve(false);
-      };
-      cancel = platform.setTimer(giveUp, Math.min(options.stepUpWaitMs ?? STEP_UP_WAIT_MS, LONGEST_MS), true);
-    });
-    return ended(Promise.race([stepUp.granted, late]), this.#own.signal).finally(cancel);
+  /** False once the user has signed out, somebody else is in her place, or the store was closed: nobody is asked in her name then (E12). */
+  async #isStill(user: User): Promise<boolean> {
+    const { credential } = user;
+    const known = await this.#orNone(async () => (await this.#shared.store.with(credential.id)) ?? undefined);
+    const isHere = known === credential || (known !== null && credential.token !== null); // a function may have given one of another store
+    return isHere && isThere(credential.state) && isSameUser(user, userOf(credential));
   }
 
   async #afterWaiting(value: string | null, { mayRetry }: Sent): Promise<Attachment | null> {
@@ -380,7 +329,7 @@ class Sending {
   }
 
   /** Another try, in time; none where there is no token for it: what failed is in `events$` and in the status, the answer is the caller's. */
-  async #orNone(next: () => Promise<Attachment | null>): Promise<Attachment | null> {
+  async #orNone<T>(next: () => Promise<T>): Promise<T | null> {
     try {
       return await this.#inTime(next);
     } catch (error) {

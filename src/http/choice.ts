@@ -58,7 +58,7 @@ export function createUsers(store: StoreOfCredentials): Users {
 }
 
 /** False once a session has ended. One that has expired and cannot be renewed is there: its request says so, and is not sent without a token. */
-function isThere({ status }: CredentialState): boolean {
+export function isThere({ status }: CredentialState): boolean {
   return status.token !== 'needs_sign_in' && status.activity !== 'revoking';
 }
 

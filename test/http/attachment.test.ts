@@ -801,6 +801,39 @@ describe('STEP-1 STEP-2 a resource server that asks for more', () => {
     },
   );
 
+  it('STEP-1 another thing that is asked for within the minute is another event; the application is asked once', async () => {
+    const asked: unknown[] = [];
+    const { policy, events } = await signedIn({ stepUp: ({ scope }) => (asked.push(scope), false) });
+    const wanted = ['orders:write', 'admin', 'orders:write', ...Array.from({ length: 20 }, (_, i) => `s${i}`)];
+    for (const scope of wanted)
+      expect(await (await attached(policy)).retryOf(challenge('insufficient_scope', `, scope="${scope}"`))).toBeNull();
+    const told = events.flatMap((event) => (event.type === 'challenged' ? [event.scope] : []));
+    expect(told).toEqual(['orders:write', 'admin', ...Array.from({ length: 8 }, (_, i) => `s${i}`)]);
+    expect(asked).toEqual(['orders:write']);
+  });
+
+  it.each<[string, (tab: SignedIn) => unknown]>([
+    [
+      'another user has taken the place',
+      ({ store, authority, credential }) => store.store(authority.signIn({ sub: 'bob' }), { replace: credential }),
+    ],
+    ['the user has signed out', ({ credential }) => credential.remove()],
+    ['all credentials were cleared', ({ store }) => store.clear()],
+    [
+      'the server has ended the session',
+      ({ authority, credential }) => (authority.forget(credential.token?.refreshToken), codeOf(credential.refresh())),
+    ],
+    ['the store was closed', ({ store }) => store.close()],
+  ])('E12 once %s nobody is asked, and there is no event', async (_, happen) => {
+    let prompts = 0;
+    const tab = await signedIn({ stepUp: () => (prompts++, true) });
+    const attachment = await attached(tab.policy);
+    await happen(tab);
+    expect(await attachment.retryOf(MORE)).toBeNull();
+    expect(prompts).toBe(0);
+    expect(tab.events.filter(({ type }) => type === 'challenged')).toEqual([]);
+  });
+
   it('STEP-2 for two credentials at one resource it is asked once, and the second is told of in an event', async () => {
     let prompts = 0;
     const { policy, store, authority, events } = await signedIn({ stepUp: () => (prompts++, true) });
