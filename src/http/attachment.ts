@@ -80,6 +80,8 @@ export interface ResourceAnswer {
    * redirect nothing but GET and HEAD is sent again: what was asked first may have been done. Left out: from where it was asked for.
    */
   readonly url?: string | null | undefined;
+  /** Whether something else has followed a redirect, also one to the same address. Left out: not known; then the addresses tell. */
+  readonly redirected?: boolean | undefined;
   /** Where it was asked for, if that is not the address of the request, but for instance that with a query. */
   readonly askedUrl?: string | undefined;
 }
@@ -256,11 +258,13 @@ class Sending {
   }
 
   /** False also for a POST that a redirect answered: then what was refused is the GET that followed, and the POST was taken. */
-  #mayRetry({ url, askedUrl }: ResourceAnswer): boolean {
+  #mayRetry({ url, redirected, askedUrl }: ResourceAnswer): boolean {
     const { request, own } = this.#asked;
     if (own.mayRetry === false) return false;
+    if (isRead(request.method)) return true;
+    if (redirected !== undefined) return !redirected;
     const base = this.#shared.options.baseUrl?.();
-    return isRead(request.method) || !url || addressOf(url, base) === addressOf(askedUrl ?? request.url, base);
+    return !url || addressOf(url, base) === addressOf(askedUrl ?? request.url, base);
   }
 
   /** The next token, renewed if the one that was refused is still the current one (6750-4). */

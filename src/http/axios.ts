@@ -14,7 +14,7 @@ import axios, {
   type InternalAxiosRequestConfig,
 } from 'axios';
 import { defaultPlatform } from '../platform/platform.js';
-import { createAttachmentPolicy, type Attachment, type AttachmentOptions } from './attachment.js';
+import { createAttachmentPolicy, type Attachment, type AttachmentOptions, type ResourceAnswer } from './attachment.js';
 import { isReplayable } from './bodies.js';
 import type { StoreOfCredentials } from './choice.js';
 import { isCredentialHeader, MAX_HOPS } from './redirects.js';
@@ -34,8 +34,8 @@ interface Tried {
   readonly result: () => AxiosResponse;
   /** The answer, if there was one: also of a status that counts as an error. */
   readonly response: AxiosResponse | undefined;
-  /** Where the answer came from, if that is known. */
-  readonly url: string | undefined;
+  /** Where the answer came from, and whether a redirect led there, if that is known. */
+  readonly from: Pick<ResourceAnswer, 'url' | 'redirected'>;
   /** True if a redirect led where the token did not go, and be it on the way. */
   readonly isBare: boolean;
 }
@@ -73,9 +73,9 @@ export function credentialsInterceptor(store: StoreOfCredentials, options: Attac
     let attachment: Attachment | null = await orCanceled(signal, bare, policy.attach(request, own));
     if (!attachment) return send(bare);
     for (;;) {
-      const { response, url, isBare, result } = await tried(send, bare, attachment, { leaves, finalUrls });
+      const { response, from, isBare, result } = await tried(send, bare, attachment, { leaves, finalUrls });
       const retry: Promise<Attachment | null> =
-        response && !isBare ? attachment.retryOf({ ...answerOf(response), url }) : Promise.resolve(null);
+        response && !isBare ? attachment.retryOf({ ...answerOf(response), ...from }) : Promise.resolve(null);
       const end = (error: Error): never => {
         discard(response);
         throw error;
@@ -116,14 +116,15 @@ async function tried(send: AxiosAdapter, bare: Config, { authorization }: Attach
     },
   });
   /** A browser tells where a redirect has led: XMLHttpRequest by `responseURL`, `fetch` by its answer. */
-  const urlOf = (response: AxiosResponse | undefined): string | undefined => {
+  const fromOf = (response: AxiosResponse | undefined): Tried['from'] => {
     const request = (response?.request ?? {}) as { readonly responseURL?: unknown };
-    return typeof request.responseURL === 'string' ? request.responseURL : (finalUrls.of(request) ?? ledTo);
+    if (ledTo !== undefined) return { url: ledTo, redirected: true };
+    return typeof request.responseURL === 'string' ? { url: request.responseURL } : (finalUrls.of(request) ?? {});
   };
   try {
     const response = await send(config);
     response.config = bare;
-    return { response, result: () => response, url: urlOf(response), isBare };
+    return { response, result: () => response, from: fromOf(response), isBare };
   } catch (error) {
     if (!isAxiosError(error)) throw error;
     error.config = bare;
@@ -132,7 +133,7 @@ async function tried(send: AxiosAdapter, bare: Config, { authorization }: Attach
     const fail = (): never => {
       throw error;
     };
-    return { response, result: fail, url: urlOf(response), isBare };
+    return { response, result: fail, from: fromOf(response), isBare };
   }
 }
 
@@ -151,11 +152,11 @@ interface Watch {
 interface FinalUrls {
   /** The `env` of a request with a `fetch` that is watched; axios before 1.12 takes no notice of it. */
   watched(env: Config['env']): Config['env'];
-  of(request: object): string | undefined;
+  of(request: object): Tried['from'] | undefined;
 }
 
 function createFinalUrls(): FinalUrls {
-  const urls = new WeakMap<object, string>();
+  const urls = new WeakMap<object, Tried['from']>();
   const watchers = new WeakMap<typeof fetch, typeof fetch>(); // axios keeps what it makes for each `fetch`
   const { fetch: usual } = defaultPlatform();
   const watcherOf = (send: typeof fetch): typeof fetch => {
@@ -163,7 +164,8 @@ function createFinalUrls(): FinalUrls {
     if (known) return known;
     const watcher: typeof fetch = async (input, init) => {
       const response = await send(input, init);
-      if (typeof input === 'object') urls.set(input, response.url);
+      const { url, redirected } = response;
+      if (typeof input === 'object') urls.set(input, { url, redirected });
       return response;
     };
     watchers.set(send, watcher);
@@ -178,7 +180,7 @@ function createFinalUrls(): FinalUrls {
   };
 }
 
-function answerOf({ status, headers }: AxiosResponse): Parameters<Attachment['retryOf']>[0] {
+function answerOf({ status, headers }: AxiosResponse): ResourceAnswer {
   const all = AxiosHeaders.from(headers as Record<string, string>);
   return {
     status,

@@ -156,7 +156,7 @@ function mayConcernToken({ status }: Response): boolean {
 async function retryOf(attachment: Attachment, response: Response): Promise<Attachment | null> {
   try {
     const { status, headers, redirected, url } = response;
-    const again = await attachment.retryOf({ status, header: (name) => headers.get(name), url: redirected ? url : null });
+    const again = await attachment.retryOf({ status, header: (name) => headers.get(name), url: redirected ? url : null, redirected });
     if (again) discard(response);
     return again;
   } catch (error) {

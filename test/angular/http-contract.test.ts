@@ -31,7 +31,7 @@ import type { Platform } from '../../src/index.js';
 for (const name of ['AbortController', 'AbortSignal'])
   Object.defineProperty(globalThis, name, { value: runInThisContext(name), configurable: true, writable: true });
 
-function describeHttpClient(name: string, ...features: readonly HttpFeature<HttpFeatureKind>[]): void {
+function describeHttpClient(name: string, tellsRedirects: boolean, ...features: readonly HttpFeature<HttpFeatureKind>[]): void {
   describeHttpAdapter(
     name,
     (store, { resources, stepUp, platform, waitMs, retryAfterMaxMs }) => {
@@ -62,10 +62,10 @@ function describeHttpClient(name: string, ...features: readonly HttpFeature<Http
         }
       };
     },
-    { looksUpRedirects: false, takesBaseUrl: false }, // a document has a base
+    { looksUpRedirects: false, tellsRedirects, takesBaseUrl: false }, // a document has a base
   );
 }
 
-describeHttpClient('HttpClient of Angular', withInterceptors([credentialsInterceptor]));
-describeHttpClient('HttpClient of Angular over XMLHttpRequest', withInterceptors([credentialsInterceptor]), withXhr());
-describeHttpClient('HttpClient of Angular with the interceptor as a class', withInterceptorsFromDi());
+describeHttpClient('HttpClient of Angular', true, withInterceptors([credentialsInterceptor]));
+describeHttpClient('HttpClient of Angular over XMLHttpRequest', false, withInterceptors([credentialsInterceptor]), withXhr());
+describeHttpClient('HttpClient of Angular with the interceptor as a class', true, withInterceptorsFromDi());

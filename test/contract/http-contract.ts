@@ -36,6 +36,8 @@ export type ContractSend = (request: ContractRequest) => Promise<ContractAnswer>
 export interface ContractTraits {
   /** False where something else follows redirects and carries the token along within an origin, as in browsers. Default `true`. */
   readonly looksUpRedirects?: boolean;
+  /** False where nothing tells a redirect to the request's own address from none, as with XMLHttpRequest. Default `true`. */
+  readonly tellsRedirects?: boolean;
   /** False where a relative address is made absolute before the adapter sees it. Default `true`. */
   readonly takesBaseUrl?: boolean;
 }
@@ -49,7 +51,7 @@ interface SetUp extends World, Tab {
 export function describeHttpAdapter(
   name: string,
   connect: (store: CredentialStore, options: AttachmentOptions) => ContractSend | Promise<ContractSend>,
-  { looksUpRedirects = true, takesBaseUrl = true }: ContractTraits = {},
+  { looksUpRedirects = true, tellsRedirects = true, takesBaseUrl = true }: ContractTraits = {},
 ): void {
   describe(`HTTP adapter contract: ${name}`, () => {
     let api: Origin;
@@ -497,6 +499,25 @@ export function describeHttpAdapter(
       expect(api.seen.filter(({ method }) => method === 'POST')).toHaveLength(1);
       while (status === 401 && authority.refreshes.length === 0) await settle(); // for those who come after
     });
+
+    if (tellsRedirects)
+      it.each([
+        [401, '/api/orders'],
+        [401, '/api/orders?made=1'],
+        [429, '/api/orders'],
+      ])('HT-3 nor for the %d of its own address, to which it led: %s', async (status, place) => {
+        const { send, browser, authority } = await setUp({ retryAfterMaxMs: 5_000 });
+        api.on('/api/orders', (response, seen) =>
+          seen.method === 'POST'
+            ? leadsTo(place, 303)(response, seen)
+            : api.seen.length > 2
+              ? says('ok')(response, seen)
+              : response.writeHead(status, { 'WWW-Authenticate': 'Bearer error="invalid_token"', 'Retry-After': '3' }).end('refused'),
+        );
+        await inTime(browser, send({ url: `${api.url}/api/orders`, method: 'POST', body: 'pay' }));
+        expect(api.seen.filter(({ method }) => method === 'POST')).toHaveLength(1);
+        while (status === 401 && authority.refreshes.length === 0) await settle();
+      });
 
     it('HT-3 a GET that was redirected is sent again for the 401 of the place it led to', async () => {
       const { send, authority } = await setUp();

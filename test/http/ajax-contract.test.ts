@@ -29,5 +29,5 @@ describeHttpAdapter(
       }
     };
   },
-  { looksUpRedirects: false },
+  { looksUpRedirects: false, tellsRedirects: false },
 );

@@ -64,9 +64,10 @@ function sentWith(attachment: Attachment, request: HttpRequest<unknown>, next: H
   return next(request.clone({ setHeaders: { Authorization: attachment.authorization } })).pipe(
     catchError((error: unknown) => {
       if (!(error instanceof HttpErrorResponse)) throw error;
-      const { status, headers, redirected } = error;
-      const url = redirected === false ? null : error.url; // `fetch` tells whether it was led somewhere
-      const answer = { status, header: (name: string) => headers.get(name), url, ...(url && isAt(url, request.url) && { askedUrl: url }) };
+      const { status, headers, redirected } = error; // `fetch` tells whether it was led somewhere
+      const url = redirected === false ? null : error.url;
+      const askedUrl = url && isAt(url, request.url) ? url : undefined;
+      const answer = { status, header: (name: string) => headers.get(name), url, redirected, askedUrl };
       return from(attachment.retryOf(answer)).pipe(
         switchMap((again) => {
           if (again) return sentWith(again, request, next);
