@@ -62,7 +62,10 @@ export interface AttachmentOptions {
 
 /** Of one request. */
 export interface RequestOptions {
-  /** Whose token, whatever the resource says. A request that names a credential fails with `needs_sign_in` if there is none. */
+  /**
+   * Whose token, whatever the resource says. A request that names a credential fails with `needs_sign_in` if there is none; a function that
+   * gives `null` names nobody, and the request goes without a token.
+   */
   readonly credential?: CredentialChoice | undefined;
   /** False if the request cannot be sent again: its body is a stream, or the caller does not want it. Default `true`. */
   readonly mayRetry?: boolean | undefined;
@@ -194,7 +197,7 @@ class Sending {
     if (own !== undefined) assertChoice(own);
     const user = await users.chosenBy(own ?? this.#resource.credential, request);
     if (!user) {
-      if (own === undefined || typeof own === 'function') return null;
+      if (own === undefined || user === null) return null;
       throw new CredentialError('needs_sign_in', 'The credential that the request asks for is not here; the user must sign in.');
     }
     try {

@@ -32,27 +32,28 @@ export interface User extends Pick<TokenContext, 'issuer' | 'clientId'> {
 export interface Users {
   /**
    * The user of a choice, that is of the default if there is no choice, if she is signed in. Asked again it may give another credential, but
-   * of the same user: where somebody else is chosen by now, the former one stays.
+   * of the same user: where somebody else is chosen by now, the former one stays. `undefined`: whoever is named is not here; `null`: nobody
+   * is named, because a function said so or nobody is the default.
    */
-  chosenBy(choice: CredentialChoice | undefined, request: ResourceRequest): Promise<User | undefined>;
+  chosenBy(choice: CredentialChoice | undefined, request: ResourceRequest): Promise<User | null | undefined>;
 }
 
 /** Knows nobody yet. */
 export function createUsers(store: StoreOfCredentials): Users {
-  const known = new Map<CredentialChoice | undefined, User | null>();
+  const known = new Map<CredentialChoice | undefined, User | null | undefined>();
   return {
     chosenBy: async (choice, { url, method }) => {
       // A choice sees no more of the request
       const credential = await (choice === undefined ? store.getDefault() : chosenBy(store, choice, { url, method }));
-      const now = credential && isThere(credential.state) ? userOf(credential) : null;
+      const now = credential && (isThere(credential.state) ? userOf(credential) : undefined);
       // A function is asked for one request: what it says of another address, or that nobody is to be named, is what it says
       const isFunction = typeof choice === 'function';
       const key = isFunction ? `${method} ${url}` : choice;
       const before = known.get(key);
-      const isOther = before !== undefined && !(before && now ? isSameUser(before, now) : before === now);
+      const isOther = known.has(key) && !(before && now && isSameUser(before, now));
       const user = isOther && !(isFunction && !now) ? before : now;
       known.set(key, user);
-      return user ?? undefined;
+      return user;
     },
   };
 }
@@ -74,16 +75,21 @@ export function isSameUser(a: User, b: User): boolean {
   return isOne && a.issuer === b.issuer && a.clientId === b.clientId;
 }
 
-async function chosenBy(store: StoreOfCredentials, choice: CredentialChoice, request: ResourceRequest): Promise<Credential | null> {
+/** The credential; `undefined` where what is named is not here, `null` where a function named nobody. */
+async function chosenBy(
+  store: StoreOfCredentials,
+  choice: CredentialChoice,
+  request: ResourceRequest,
+): Promise<Credential | null | undefined> {
   const what = typeof choice === 'function' ? await choice(request) : choice;
   if (what === null || isCredential(what)) return what;
   if (typeof what !== 'string') return firstOf(store, what);
   return (await store.with(what)) ?? firstOf(store, { tags: what });
 }
 
-async function firstOf(store: StoreOfCredentials, criteria: CredentialCriteria): Promise<Credential | null> {
+async function firstOf(store: StoreOfCredentials, criteria: CredentialCriteria): Promise<Credential | undefined> {
   const found = await store.find(criteria);
-  return found.find(({ state }) => state.isDefault) ?? found[0] ?? null;
+  return found.find(({ state }) => state.isDefault) ?? found[0];
 }
 
 function isCredential(value: string | CredentialCriteria | Credential): value is Credential {

@@ -1099,8 +1099,10 @@ describe('whose token', () => {
     const policy = policyOf(API);
     expect(await codeOf(policy.attach(GET, { credential: 'nobody' }))).toBe('needs_sign_in');
     expect(await codeOf(policy.attach(GET, { credential: { sub: 'mallory' } }))).toBe('needs_sign_in');
+    for (const named of ['nobody', { sub: 'mallory' }, ''])
+      expect(await codeOf(policy.attach(GET, { credential: () => named }))).toBe('needs_sign_in');
     await bob.remove();
-    expect(await codeOf(policy.attach(GET, { credential: bob.id }))).toBe('needs_sign_in');
+    for (const credential of [bob.id, () => bob.id]) expect(await codeOf(policy.attach(GET, { credential }))).toBe('needs_sign_in');
   });
 
   it('6750-2 a request’s choice opens no place that is off the list', async () => {
