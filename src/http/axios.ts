@@ -15,7 +15,7 @@ import axios, {
 } from 'axios';
 import { defaultPlatform } from '../platform/platform.js';
 import { createAttachmentPolicy, type Attachment, type AttachmentOptions, type ResourceAnswer } from './attachment.js';
-import { isReplayable } from './bodies.js';
+import { isReplayable, letGo } from './bodies.js';
 import type { StoreOfCredentials } from './choice.js';
 import { isCredentialHeader, MAX_HOPS } from './redirects.js';
 import { anchored, createResourceMatcher } from './resources.js';
@@ -209,7 +209,5 @@ async function orCanceled<T>(signal: AbortSignal | undefined, config: Config, wa
 
 /** Nobody reads it: its connection is free again. */
 function discard(response: AxiosResponse | undefined): void {
-  const data = response?.data as { destroy?: () => void; cancel?: () => Promise<void> } | null | undefined; // if it is a stream
-  if (typeof data?.destroy === 'function') data.destroy();
-  else if (typeof data?.cancel === 'function') data.cancel().catch(() => undefined);
+  letGo(response?.data);
 }

@@ -28,3 +28,10 @@ function copyOfPairs<T extends URLSearchParams | FormData>(form: T, copy: T): T 
   for (const [name, value] of form) copy.append(name, value as string);
   return copy;
 }
+
+/** Lets go of what is being read, if it is: a stream of the web, or one of Node, as `node-fetch` has it. */
+export function letGo(body: unknown): void {
+  const { cancel, destroy } = (body ?? {}) as { readonly cancel?: unknown; readonly destroy?: unknown };
+  if (typeof destroy === 'function') destroy.call(body);
+  else if (typeof cancel === 'function') void Promise.resolve(cancel.call(body)).catch(() => undefined);
+}

@@ -6,7 +6,7 @@
 import { CredentialError } from '../errors.js';
 import { defaultPlatform } from '../platform/platform.js';
 import { createAttachmentPolicy, type Attachment, type AttachmentOptions, type RequestOptions } from './attachment.js';
-import { copyOfBody, isReplayable } from './bodies.js';
+import { copyOfBody, isReplayable, letGo } from './bodies.js';
 import type { StoreOfCredentials } from './choice.js';
 import { hopOf, withoutCredentials, type Hop, type KeptHeaders, type Redirectable } from './redirects.js';
 import { anchored, isRead, type ResourceRequest } from './resources.js';
@@ -47,7 +47,7 @@ export function createFetch(store: StoreOfCredentials, options: FetchOptions): t
   const exchange = async (request: Outgoing, attachment: Attachment | null, how?: RequestInit): Promise<Response> => {
     for (let current = attachment; ;) {
       const headers = current ? withAuthorization(request.headers, current) : request.headers;
-      const response = await send(request.input, { ...request.init, ...how, ...(headers && { headers }) });
+      const response = await send(request.input, { ...referrerOf(request), ...request.init, ...how, ...(headers && { headers }) });
       current = current && mayConcernToken(response) ? await retryOf(current, response) : null;
       if (!current) return response;
     }
@@ -97,7 +97,7 @@ function addressee(input: string | URL | Request, init?: RequestInit | null): Re
 function outgoing(input: string | Request, init?: RequestInit | null): Outgoing {
   const given = init ?? {}; // `fetch` takes null
   if (isRequest(given)) return outgoing(new Request(input, given)); // its members are not its own
-  const from = isRequest(input) ? input : undefined;
+  const from = isRequest(input) ? taken(input, given.body) : undefined;
   const { url, method } = addressee(input, given);
   const copy = copyOfInit(given);
   const headers = copyOfHeaders(copy.headers ?? from?.headers);
@@ -105,6 +105,23 @@ function outgoing(input: string | Request, init?: RequestInit | null): Outgoing 
   const signal = copy.signal === undefined ? from?.signal : copy.signal;
   const mayRetry = body === undefined ? !from || isRead(method) : isReplayable(body); // Firefox does not show the body of a Request
   return { input: from ?? url, init: copy, url, method, headers, body, mayRetry, options: { signal, mayRetry } };
+}
+
+/**
+ * A `Request` as `fetch` takes it: its headers are copied, and its body is used from then on, unless there is another beside it. A clone where
+ * there is no body keeps more in Node; one of another library can only be cloned.
+ */
+function taken(request: Request, beside: RequestInit['body']): Request {
+  const isUsed = beside === undefined || beside === null;
+  if (isUsed && request.body !== null && request instanceof Request) return new Request(request);
+  return !isUsed && request.bodyUsed ? request : request.clone();
+}
+
+/** What a `Request` would lose by a second argument that the caller has not given (Fetch §5.4): how much of the page's address is told. */
+function referrerOf({ input, init }: Outgoing): RequestInit | undefined {
+  if (!isRequest(input) || Object.keys(init).length > 0) return undefined;
+  const { referrer, referrerPolicy } = input;
+  return { referrer, referrerPolicy };
 }
 
 function copyOfInit(init: RequestInit): RequestInit {
@@ -183,8 +200,8 @@ function abandon({ body }: Outgoing): (reason: unknown) => never {
 }
 
 /** Nobody reads it: its connection is free again. */
-function discard(response: Response): void {
-  void response.body?.cancel().catch(() => undefined);
+function discard({ body }: Response): void {
+  letGo(body);
 }
 
 declare const WorkerGlobalScope: (abstract new () => object) | undefined;

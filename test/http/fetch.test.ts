@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { createFetch, type FetchOptions } from '../../src/http/fetch.js';
 import type { Credential } from '../../src/store/credential.js';
 import { offline } from '../support/fake-client.js';
@@ -111,6 +112,15 @@ describe('what is passed on', () => {
     expect([sent[3]?.url, sent[3]?.method, sent[3]?.headers.get('a')]).toEqual([API, 'PUT', '1']);
   });
 
+  it('a Request tells no more of the page than it was made to tell; with a second argument it is as fetch has it', async () => {
+    const { send, calls } = await setUp(undefined, { redirects: 'platform' });
+    const request = (): Request => new Request(API, { referrerPolicy: 'no-referrer', referrer: '' });
+    await send(request());
+    expect(calls[0]?.[1]).toMatchObject({ referrerPolicy: 'no-referrer', referrer: '' });
+    await send(request(), { headers: { a: '1' } });
+    expect(calls[1]?.[1]).not.toHaveProperty('referrerPolicy');
+  });
+
   it('the caller’s own objects stay as they were', async () => {
     const { send } = await setUp(refusesFirst());
     const init = Object.freeze({ headers: Object.freeze({ a: '1' }), method: 'POST', body: 'x' });
@@ -172,6 +182,26 @@ describe('what the caller does with the arguments afterwards changes nothing, as
     init.body = 'two';
     await answer;
     expect([await sent[0]?.text(), sent[0]?.headers.get('n')]).toEqual(['one', '1']);
+  });
+
+  it.each([true, false])('a Request, whose body is used from then on, with somebody signed in: %j', async (isSignedIn) => {
+    const { send, sent, store } = await setUp();
+    if (!isSignedIn) await store.setDefault(null);
+    const request = new Request(API, { method: 'POST', body: 'one', headers: { n: '1' } });
+    const answer = send(request);
+    expect(request.bodyUsed).toBe(true);
+    request.headers.set('n', '2');
+    request.headers.set('authorization', 'Bearer late');
+    await answer;
+    expect([await sent[0]?.text(), sent[0]?.headers.get('n')]).toEqual(['one', '1']);
+    expect(sent[0]?.headers.get('authorization')).not.toBe('Bearer late');
+    await expect(send(request)).rejects.toHaveProperty('name', 'TypeError'); // of Node's realm
+    expect((await send(request, { body: 'two' })).status).toBe(200); // as with fetch
+    const bare = new Request(API, { headers: { n: '1' } });
+    const second = send(bare);
+    bare.headers.set('n', '2');
+    await second;
+    expect(sent.at(-1)?.headers.get('n')).toBe('1');
   });
 
   it('bodies that are no objects are what fetch makes of them', async () => {
@@ -278,6 +308,20 @@ describe('6750-4 bodies', () => {
     });
     const answer = await send(API);
     expect([answer.status, cancelled, answer.bodyUsed]).toEqual([200, 1, false]);
+  });
+
+  it('also where it is a stream of Node, as node-fetch has it', async () => {
+    const bodies: Readable[] = [];
+    const first = refusesFirst();
+    const { send } = await setUp(async (url, request) => {
+      const { status } = url.endsWith('/old') ? to('new') : await first(url, request);
+      const body = Readable.from(['x']);
+      bodies.push(body);
+      const headers = new Headers(status === 302 ? { location: 'new' } : {});
+      return { status, headers, body, type: 'default', redirected: false, clone: () => null } as unknown as Response;
+    });
+    expect((await send(`${API}old`)).status).toBe(200);
+    expect(bodies.map(({ destroyed }) => destroyed)).toEqual([true, true, false]);
   });
 
   it('and so is that of an answer after which the caller left, or a step-up failed', async () => {
