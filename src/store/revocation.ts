@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { nextCount, type ChildToken, type CredentialRecord, type OpenRecord } from '../credential/record.js';
+import { isOpen, nextCount, type CredentialRecord, type OpenRecord } from '../credential/record.js';
 import { asCredentialError, CredentialError, type CredentialErrorCode } from '../errors.js';
 import type { OAuth2Client } from '../oauth/client.js';
 import { accessTokenIn, refreshTokenIn } from '../oauth/token-response.js';
@@ -14,7 +14,7 @@ import { tombstoneOf } from './drafts.js';
 import type { Following } from './following.js';
 import type { Ledger } from './ledger.js';
 import type { StoreLocks } from './store-locks.js';
-import type { Writing } from './writing.js';
+import type { RecordDraft, Writing } from './writing.js';
 
 /** What the server has, in milliseconds. */
 export const DEADLINE_MS = 5_000;
@@ -50,17 +50,9 @@ export type RevokeTarget = 'all' | 'access' | 'refresh';
 
 /** Revokes, and removes the credential unless something usable is left of it. */
 export async function revoke(context: RevocationContext, id: string, target: RevokeTarget): Promise<RevokeResult> {
-  const { ledger, writing } = context;
-  if (target === 'refresh') await context.following.reread(id).catch(() => undefined); // a sign-in elsewhere may have brought one
-  if (target !== 'all' && ledger.record(id)?.state === 'active') {
-    const opening = ledger.openInTime(id, target === 'refresh' ? DEADLINE_MS : undefined);
-    const record = await (target === 'access' ? opening : opening.catch(() => undefined)); // what cannot be opened is removed
-    const isKept = record?.state === 'active' && hasRefreshToken(record) === (target === 'access');
-    if (isKept) return target === 'access' ? revokeAccessToken(context, record) : NOTHING_TO_REVOKE;
-  }
-  const marked = await writing.update(id, (current) => (current.state === 'removed' ? null : { ...current, state: 'revoking' }), {
-    keep: true,
-  });
+  if (target !== 'all') await context.writing.reread(id).catch(() => undefined); // a renewal or a sign-in elsewhere, and nobody has told of it yet
+  const { marked, kept } = await decided(context, id, target);
+  if (kept) return target === 'access' ? revokeAccessTokens(context, kept) : NOTHING_TO_REVOKE;
   if (!marked) throw new CredentialError('credential_removed', 'The credential is gone already.');
   const key = JSON.stringify([id, target]);
   const running = context.revoking.get(key);
@@ -68,6 +60,44 @@ export async function revoke(context: RevocationContext, id: string, target: Rev
   const begun = finish(context, marked, target).finally(() => context.revoking.delete(key));
   context.revoking.set(key, begun);
   return begun;
+}
+
+/** What becomes of a record. */
+interface Decision {
+  /** The record that is to go. */
+  readonly marked?: CredentialRecord | null;
+  /** It stays: as it was before its access tokens were given up, if they were. */
+  readonly kept?: OpenRecord | undefined;
+}
+
+/** Decides by the record that is written over, and by no earlier one: another tab may have renewed it, or signed in in its place. */
+async function decided({ ledger, writing }: RevocationContext, id: string, target: RevokeTarget): Promise<Decision> {
+  for (;;) {
+    if (target !== 'all' && ledger.record(id)?.state === 'active') {
+      const opening = ledger.openInTime(id, target === 'refresh' ? DEADLINE_MS : undefined);
+      await (target === 'access' ? opening : opening.catch(() => undefined)); // what cannot be opened is removed
+    }
+    const seen = ledger.record(id);
+    const last: { kept?: OpenRecord | undefined; isNew?: boolean } = {};
+    const change = (current: CredentialRecord): RecordDraft | null => {
+      last.kept = isKept(current, target) ? current : undefined;
+      last.isNew = target !== 'all' && current.state === 'active' && current !== seen && !isOpen(current); // nobody has tried to open it yet
+      if (last.isNew || current.state === 'removed') return null;
+      if (!last.kept) return { ...current, state: 'revoking' };
+      return target === 'access' ? agedOf(last.kept) : null;
+    };
+    const marked = await writing.update(id, change, { keep: true });
+    if (!last.isNew) return { marked, kept: last.kept };
+  }
+}
+
+/** True if something usable is left once these are revoked, or there is nothing to revoke. */
+function isKept(record: CredentialRecord, target: RevokeTarget): record is OpenRecord {
+  const { state, reason } = record;
+  if (target === 'all' || !isOpen(record)) return false;
+  // Who must sign in again is kept to be named; what cannot be opened is not, since a refresh token may be in it.
+  if (state === 'needs_sign_in') return target === 'refresh' && reason !== 'unreadable';
+  return state === 'active' && hasRefreshToken(record) === (target === 'access');
 }
 
 /** Takes up what an earlier run of the program began. */
@@ -134,32 +164,23 @@ async function revokeRemotely(
   return { refreshToken, accessToken };
 }
 
-/** Only the access token, which is marked as expired here, so that the next caller gets another one; and those for less, which came of it. */
-async function revokeAccessToken(context: RevocationContext, record: OpenRecord): Promise<RevokeResult> {
-  const dead = record.secrets?.accessToken;
-  let children: readonly ChildToken[] = [];
-  // First here: nothing attaches it any more, whatever the server does.
-  const written = await context.writing.updateOpen(
-    record.id,
-    (current) => {
-      if (current.state !== 'active' || current.secrets?.accessToken !== dead) return null;
-      const { children: dropped = [], ...secrets } = current.secrets ?? {};
-      children = dropped;
-      // by any clock, also one that is set back
-      return { ...current, secrets: current.secrets && secrets, expiresAt: 0, generation: nextCount(current.generation) };
-    },
-    { keep: true },
-  );
+/** The record once its access tokens are revoked: marked as expired, by any clock, so that the next caller gets another one. */
+function agedOf(record: OpenRecord): RecordDraft {
+  const { children: _, ...secrets } = record.secrets ?? {};
+  return { ...record, secrets: record.secrets && secrets, expiresAt: 0, generation: nextCount(record.generation) };
+}
+
+/** Asks the server for what nothing attaches any more: the access token there was, and those for less, which came of it. */
+async function revokeAccessTokens(context: RevocationContext, record: OpenRecord): Promise<RevokeResult> {
+  const { secrets } = record;
   const deadline = deadlineOf(context.platform);
   try {
     const client = context.clientOf(record);
     const [accessToken] = await Promise.all([
-      askInTime(deadline, client, dead, 'access_token'),
-      ...children.map((child) => askInTime(deadline, client, child.accessToken, 'access_token')),
+      askInTime(deadline, client, secrets?.accessToken, 'access_token'),
+      ...(secrets?.children ?? []).map((child) => askInTime(deadline, client, child.accessToken, 'access_token')),
     ]);
-    const now = context.ledger.record(record.id)?.state;
-    const isThere = written !== null || now === 'active' || now === 'needs_sign_in'; // else it was removed meanwhile
-    return { local: isThere ? 'kept' : 'removed', refreshToken: NOT_ASKED, accessToken };
+    return { local: 'kept', refreshToken: NOT_ASKED, accessToken };
   } finally {
     deadline.cancel();
   }

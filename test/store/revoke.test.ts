@@ -314,7 +314,63 @@ describe("revoke('access')", () => {
   });
 });
 
+describe("revoke('access') where another tab was faster", () => {
+  it('RF-5 revokes the token of its renewal, which nobody has told of', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const [a, b] = [await openTab(), await openTab()];
+    const credential = await a.store.store(authority.signIn());
+    await settle();
+    const other = await b.store.with(credential.id);
+    await other?.accessToken();
+    browser.setDelivery(0);
+    const { accessToken } = await credential.refresh();
+    expect(await other?.revoke('access')).toMatchObject({ local: 'kept', accessToken: { status: 'revoked' } });
+    expect(authority.revocations).toEqual([{ token: accessToken, hint: 'access_token' }]);
+    expect(await other?.accessToken()).not.toBe(accessToken);
+  });
+
+  it.each([
+    ['nobody has told of it', false],
+    ['it is written over what this tab has just read', true],
+  ])('RF-5 keeps the session that a sign-in there put in the place of one without a refresh token: %s', async (_, isLate) => {
+    const { openTab, authority, browser, disk } = createWorld();
+    const [a, b] = [await openTab(), await openTab()];
+    const credential = await a.store.store(authority.signIn({ refreshable: false }));
+    await settle();
+    const other = await b.store.with(credential.id);
+    await other?.accessToken();
+    browser.setDelivery(0);
+    const gate = disk.hold(({ method, record }) => isLate && method === 'write' && record?.['state'] === 'revoking');
+    const token = authority.signIn();
+    const revoking = isLate ? other?.revoke('access') : undefined;
+    if (isLate) await gate.reached;
+    const signingIn = a.store.store(token, { replace: credential });
+    if (!isLate) await signingIn;
+    else await settle();
+    gate.open();
+    await signingIn;
+    expect(await (revoking ?? other?.revoke('access'))).toMatchObject({ local: 'kept', accessToken: { status: 'revoked' } });
+    expect(authority.liveRefreshTokens()).toEqual([token.refreshToken]);
+    expect(authority.revocations).toEqual([{ token: token.accessToken, hint: 'access_token' }]);
+    expect(disk.record(credential.id)).toMatchObject({ state: 'active', secrets: { refreshToken: token.refreshToken } });
+    expect(await other?.accessToken()).not.toBe(token.accessToken);
+  });
+});
+
 describe("revoke('refresh')", () => {
+  it('keeps the credential of a user who must sign in again: there is none to revoke', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    const credential = await store.store(authority.signIn());
+    authority.forget(credential.token?.refreshToken);
+    expect(await codeOf(credential.refresh())).toBe('needs_sign_in');
+    expect(await credential.revoke('refresh')).toMatchObject({ local: 'kept', refreshToken: { status: 'absent' } });
+    expect(credential.status.token).toBe('needs_sign_in');
+    expect(authority.revocations).toEqual([]);
+    expect(await credential.revoke('access')).toMatchObject({ local: 'removed' });
+    expect(await store.allIDs()).toEqual([]);
+  });
+
   it('asks for the refresh token alone and removes the credential', async () => {
     const { openTab, authority } = createWorld();
     const { store } = await openTab();
