@@ -315,7 +315,7 @@ async function usableAccessToken(context: CredentialContext, entry: Entry, optio
   assertDuration(minValidityMs, 'minValidityMs');
   await context.open();
   if (scope !== undefined || resource !== undefined || refused !== undefined)
-    return context.command((living) => living.accessTokenFor(entry.id, options));
+    return (await context.living()).accessTokenFor(entry.id, options); // no command: `close` waits for no key
   const token = forceRefresh
     ? await context.command((living) => living.refresh(entry.id, { minValidityMs: null }))
     : await currentToken(context, entry.id, minValidityMs);

@@ -44,7 +44,7 @@ export interface Living extends Pick<Membership, 'setDefault' | 'clear'>, Questi
   refresh(id: string, request: RefreshRequest): Promise<Token>;
   /** The same, but the token at hand if that lives on and the renewal takes long or fails. */
   renewedOrHeld(id: string, minValidityMs: number): Promise<Token>;
-  /** An access token for less scope or another resource. @throws {CredentialError} */
+  /** An access token for less scope or another resource. No command: the record may take long to open. @throws {CredentialError} */
   accessTokenFor(id: string, options: AccessTokenOptions): Promise<string>;
   store(token: Token, tags: readonly string[] | undefined, replace: string | undefined): Promise<string>;
   revoke(id: string, target: RevokeTarget): Promise<RevokeResult>;
@@ -177,6 +177,7 @@ export function createLiving(context: LivingContext): Living {
     if (target || !token || token.accessToken === refused || ledger.remainingMs(id) <= leastMs) throw refusal;
     return token;
   };
+  const renewedByCommand: typeof renewed = (id, request) => context.credentials.command(() => renewed(id, request));
   const validToken: ValidTokenContext = { credentials: context.credentials, platform, renew: renewed };
   const onWake = (): void => {
     void retry();
@@ -253,7 +254,7 @@ export function createLiving(context: LivingContext): Living {
     },
     refresh: async (id, request) => (await renewed(id, request)) as Token,
     renewedOrHeld: (id, minValidityMs) => renewedOrHeld(validToken, id, minValidityMs),
-    accessTokenFor: (id, options) => accessTokenFor(validToken, id, options),
+    accessTokenFor: (id, options) => accessTokenFor({ ...validToken, renew: renewedByCommand }, id, options),
     revoke: async (id, target) => {
       if (!['all', 'access', 'refresh'].includes(target)) throw new TypeError('target must be "all", "access" or "refresh"');
       return revoke(parts, id, target);

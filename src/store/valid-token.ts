@@ -19,6 +19,7 @@ const MAX_WAIT_MS = 2_000;
 export interface ValidTokenContext {
   readonly credentials: CredentialContext;
   readonly platform: Pick<Platform, 'now' | 'setTimer'>;
+  /** For `accessTokenFor` a command of its own. */
   readonly renew: (id: string, request: RefreshRequest) => Promise<Renewed>;
 }
 

@@ -2,7 +2,7 @@ import { filter, firstValueFrom } from 'rxjs';
 import { offline } from '../support/fake-client.js';
 import { sealed, staticKeys } from '../../src/storage/sealed/index.js';
 import type { CredentialStorage } from '../../src/storage/storage.js';
-import { closeAll, codeOf, collect, createWorld, type World } from '../support/fixture.js';
+import { closeAll, codeOf, collect, createWorld, inTime, type World } from '../support/fixture.js';
 
 afterEach(closeAll);
 
@@ -235,6 +235,41 @@ describe('a store over sealed records', () => {
     });
     expect(await store.allIDs()).toEqual([]);
     expect(await (await world.openTab({ storage: over(world) })).store.allIDs()).toEqual([]);
+  });
+
+  it.each([undefined, { minValidityMs: 1_000 }, { scope: 'a' }, { refused: 'x' }])(
+    'closes though a key asks a person who never answers: accessToken(%j)',
+    async (options) => {
+      const world = createWorld();
+      const first = await world.openTab({ storage: over(world) });
+      const { id } = await first.store.store(world.authority.signIn({ scope: 'openid a' }));
+      await first.store.setDefault(null);
+      let asked = 0;
+      const unseal = (): Promise<never> => (asked++, new Promise(() => undefined));
+      const { store } = await world.openTab({ storage: { ...over(world), unseal } });
+      void (await store.with(id))?.accessToken(options).catch(() => undefined);
+      await world.browser.advance(1_000);
+      expect(asked).toBe(1);
+      await inTime(world.browser, store.close());
+    },
+  );
+
+  it('has the token for less scope from a key whose person takes a minute', async () => {
+    const world = createWorld();
+    const first = await world.openTab({ storage: over(world) });
+    const { id } = await first.store.store(world.authority.signIn({ scope: 'openid a' }));
+    await first.store.setDefault(null);
+    const storage = over(world);
+    let allow = (): void => undefined;
+    const allowed = new Promise<void>((resolve) => (allow = resolve));
+    const { store } = await world.openTab({
+      storage: { ...storage, unseal: async (record) => (await allowed, storage.unseal!(record)) },
+    });
+    const asking = (await store.with(id))!.accessToken({ scope: 'a' });
+    await world.browser.advance(60_000);
+    allow();
+    expect(await inTime(world.browser, asking)).toBe(world.authority.secrets.at(-1));
+    expect(world.authority.refreshes).toHaveLength(1);
   });
 
   it('RF-4 E56 a staged answer is sealed, too, and survives a restart', async () => {
