@@ -24,7 +24,7 @@ import type { Living } from './living.js';
 import { createLoop } from './loop.js';
 import { deadlineOf, openStorage, type OpenedStorage } from './open-storage.js';
 import type { RenewalOptions } from './renewal.js';
-import { connect, type Connection } from './tabs.js';
+import { connect, hint, type Connection } from './tabs.js';
 
 /** Options of a store. */
 export interface CredentialStoreOptions {
@@ -351,7 +351,7 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
         await living?.flush();
         connection?.close();
         connection = undefined;
-        unlisten?.();
+        hint(() => unlisten?.());
         living?.close();
         loop.close();
         await within(platform, CLOSING_MS, 'The storage did not close.', (async () => storage.close())()).catch(() => undefined);

@@ -33,14 +33,14 @@ export function connect(
     hears: !!(unwatch ?? channel),
     announce: ({ id, generation, revision }) => hint(() => channel?.post({ id, generation, revision })),
     close: () => {
-      unwatch?.();
+      hint(() => unwatch?.());
       hint(() => channel?.close());
     },
   };
 }
 
-/** Messages are no more than hints: a channel that throws, as some extensions make it, costs no command. */
-function hint<T>(say: () => T): T | undefined {
+/** Messages are no more than hints: a channel that throws, as some extensions make it, costs no command; nor does an end to listening. */
+export function hint<T>(say: () => T): T | undefined {
   try {
     return say();
   } catch {

@@ -130,6 +130,21 @@ describe('close', () => {
     expect(disk.record(credential.id)).toMatchObject({ state: 'removed' });
   });
 
+  it.each(['watch', 'lifecycle'])('ends though the function that ends the listening to %s throws', async (name) => {
+    const { openTab, authority, disk } = createWorld();
+    const stop = (): void => {
+      throw new Error('no');
+    };
+    const isWatch = name === 'watch';
+    const { store, platform } = await openTab(
+      isWatch ? { storage: { ...disk.storage(), watch: () => stop } } : { platform: { lifecycle: () => stop } },
+    );
+    await store.store(authority.signIn());
+    await store.close();
+    expect(platform.held()).toEqual({ timers: 0, channels: 0, listeners: 0 });
+    expect(disk.calls.filter(({ method }) => method === 'close')).toHaveLength(1);
+  });
+
   it('does not wait for a request that a caller makes with a token', async () => {
     const { openTab, authority } = createWorld();
     const { store } = await openTab();
