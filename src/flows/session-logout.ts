@@ -6,6 +6,8 @@
  */
 import { assertNothingElse } from '../credential/options.js';
 import { isPlainObject } from '../credential/data.js';
+import { unverifiedClaims } from '../credential/unverified.js';
+import { CredentialError } from '../errors.js';
 import type { OAuth2Client } from '../oauth/client.js';
 import { endpointIn } from '../oauth/endpoint.js';
 import type { Platform } from '../platform/platform.js';
@@ -21,9 +23,9 @@ export interface SessionLogoutFlowOptions {
 
 /** Keeps what `resume` compares. */
 export interface LogoutStates {
-  put(state: string): void;
+  put(state: string): void | Promise<void>;
   /** True if this state was put and not taken yet. */
-  take(state: string): boolean;
+  take(state: string): boolean | Promise<boolean>;
 }
 
 /** Options of one logout. */
@@ -35,7 +37,15 @@ export interface SessionLogoutStartOptions {
 
 /** Signing out at the server, there and back. */
 export interface SessionLogoutFlow {
-  /** The address to send the user to. @throws {CredentialError} `endpoint_missing`, `storage_failed`, and what discovery throws */
+  /** Whose sessions it ends. */
+  readonly issuer: string;
+  readonly clientId: string;
+  /**
+   * The address to send the user to.
+   *
+   * @throws {CredentialError} `endpoint_missing`, `storage_failed`, and what discovery throws; `issuer_mismatch`: the ID token is of another
+   * server or client, and goes to nobody
+   */
   start(options?: SessionLogoutStartOptions): Promise<URL>;
   /** True if the address is the return from a logout that was begun here; anything else changes nothing. @throws {StorageError} `storage_failed` */
   resume(returnUrl: string | URL): Promise<boolean>;
@@ -52,9 +62,13 @@ export function createSessionLogoutFlow(client: OAuth2Client, { states, ...rest 
   const { platform, issuer, clientId, postLogoutRedirectUri } = client;
   const pending = (): LogoutStates => (states ??= defaultStates(platform));
   return {
+    issuer,
+    clientId,
     start: async ({ idToken, additionalParameters, ...others } = {}) => {
       assertNothingElse(others, 'start takes idToken and additionalParameters');
       const further = furtherParameters(additionalParameters, OWN_PARAMETERS);
+      if (idToken && !isMeantFor(client, unverifiedClaims(idToken)))
+        throw new CredentialError('issuer_mismatch', 'The ID token is of another server or client than the logout flow.', { issuer });
       const endpoint = endpointIn(await client.metadata(), 'end_session_endpoint', issuer);
       const url = new URL(endpoint);
       const parameters: Record<string, string> = {
@@ -81,6 +95,11 @@ export function createSessionLogoutFlow(client: OAuth2Client, { states, ...rest 
       return known;
     },
   };
+}
+
+/** What cannot be read, such as an encrypted token, is left to who gives it. */
+function isMeantFor({ issuer, clientId }: OAuth2Client, claims: Readonly<Record<string, unknown>> | null): boolean {
+  return !claims || (claims['iss'] === issuer && [claims['aud']].flat().includes(clientId));
 }
 
 /** They are not as the states of sign-ins, which must not get lost: a user whose return is not known is signed out all the same. */

@@ -5,13 +5,21 @@
  */
 import { assertNothingElse } from '../credential/options.js';
 import { isOpen } from '../credential/record.js';
-import { asCredentialError, type CredentialErrorCode } from '../errors.js';
+import type { TokenContext } from '../credential/token.js';
+import { asCredentialError, CredentialError, type CredentialErrorCode } from '../errors.js';
 import type { Loop } from './loop.js';
 import { DEADLINE_MS, deadlineOf, revoke, type RevocationContext, type RevokeResult } from './revocation.js';
 
 /** What ends the session of the server: `createSessionLogoutFlow(client)` of `rx-credentials/flows`, or something like it. */
 export interface SignOutFlow {
-  start(options: { readonly idToken?: string | undefined; readonly additionalParameters?: Readonly<Record<string, string>> }): Promise<URL>;
+  /** Whose sessions it ends: it is asked for no credential of another. Left out: of any. */
+  readonly issuer?: string | undefined;
+  /** The same for the client. */
+  readonly clientId?: string | undefined;
+  start(options: {
+    readonly idToken?: string | undefined;
+    readonly additionalParameters?: Readonly<Record<string, string | undefined>>;
+  }): Promise<URL>;
 }
 
 /** Options of `signOut`. */
@@ -19,14 +27,17 @@ export interface SignOutOptions {
   /** Ends the session of the server, too (OpenID Connect RP-Initiated Logout 1.0). Without it the server keeps its session. */
   readonly flow?: SignOutFlow | undefined;
   /** For the flow, such as `ui_locales`. */
-  readonly additionalParameters?: Readonly<Record<string, string>> | undefined;
+  readonly additionalParameters?: Readonly<Record<string, string | undefined>> | undefined;
 }
 
 /** What `signOut` did. */
 export interface SignOutResult extends RevokeResult {
   /** Where to send the user, whose session there ends; `null` without a flow, and where it failed. */
   readonly url: URL | null;
-  /** Why there is no address: `endpoint_missing` of a server without such sessions, `timeout` after 5 s, or what else the flow failed with. */
+  /**
+   * Why there is no address: `endpoint_missing` of a server without such sessions, `issuer_mismatch` of a flow of another server or client, which
+   * is not asked, `timeout` after 5 s, or what else the flow failed with.
+   */
   readonly urlFailure?: CredentialErrorCode;
 }
 
@@ -44,6 +55,7 @@ export async function signOut(context: SignOutContext, id: string, options: Sign
   const { ledger, loop, platform } = context;
   const generation = ledger.record(id)?.generation ?? 0;
   const begun = async (of: SignOutFlow): Promise<URL> => {
+    assertSame(of, ledger.record(id)?.context);
     const record = await ledger.openInTime(id, DEADLINE_MS).catch(() => undefined); // what cannot be opened is signed out, too
     const idToken = record && isOpen(record) ? record.secrets?.idToken : undefined;
     return of.start({ idToken, ...(additionalParameters && { additionalParameters }) });
@@ -67,4 +79,10 @@ export async function signOut(context: SignOutContext, id: string, options: Sign
   if (isOurs) loop.dispatch([{ type: 'signed_out', id, generation }], 'here');
   if (end.status === 'rejected') throw end.reason;
   return { ...revoked.value, ...end.value };
+}
+
+/** An ID token goes to nobody but the server that gave it. @throws {CredentialError} `issuer_mismatch` */
+function assertSame({ issuer, clientId }: SignOutFlow, origin: TokenContext | undefined): void {
+  if ((issuer ?? origin?.issuer) !== origin?.issuer || (clientId ?? origin?.clientId) !== origin?.clientId)
+    throw new CredentialError('issuer_mismatch', 'The logout flow is of another server or client than the credential.', { issuer });
 }

@@ -1,4 +1,4 @@
-import { createSessionLogoutFlow } from '../../src/flows/session-logout';
+import { createSessionLogoutFlow, type LogoutStates } from '../../src/flows/session-logout';
 import { createOAuth2Client } from '../../src/oauth/client';
 import { fakeServer, type FakeServerOptions } from '../support/fake-server';
 import { refusal } from '../support/oauth';
@@ -42,6 +42,24 @@ describe('start', () => {
     expect(url.searchParams.get('client_id')).toBe('spa');
     expect(url.searchParams.has('id_token_hint')).toBe(false);
     expect((await flow.start({ idToken: 'x'.repeat(4_096) })).searchParams.has('id_token_hint')).toBe(true);
+  });
+
+  it.each<[string, Record<string, unknown>, boolean]>([
+    ['of this server and client', {}, true],
+    ['for several audiences', { aud: ['api', 'spa'] }, true],
+    ['of another server', { iss: 'https://other.example.com' }, false],
+    ['of another client', { aud: 'other' }, false],
+    ['of nobody', { iss: undefined, aud: undefined }, false],
+  ])('RPL-1 the hint is an ID token %s, or it goes nowhere', async (_, claims, isSent) => {
+    const { flow, server } = setUp();
+    expect(flow).toMatchObject({ issuer: server.issuer, clientId: 'spa' });
+    const parts = [{ alg: 'ES256' }, { iss: server.issuer, aud: 'spa', sub: 'alice', ...claims }].map((part) =>
+      Buffer.from(JSON.stringify(part)).toString('base64url'),
+    );
+    const idToken = [...parts, 'c2ln'].join('.');
+    if (isSent) return expect((await flow.start({ idToken })).searchParams.get('id_token_hint')).toBe(idToken);
+    expect(await refusal(flow.start({ idToken }))).toMatchObject({ code: 'issuer_mismatch' });
+    expect(server.calls()).toEqual([]);
   });
 
   it('RPL-1 without a place to return to there is no state', async () => {
@@ -136,12 +154,16 @@ describe('resume', () => {
     expect(await flow.resume(`${RETURN}?state=${state}`)).toBe(false);
   });
 
-  it('uses the states it is given', async () => {
+  it.each<[string, (put: string[]) => LogoutStates]>([
+    ['', (put) => ({ put: (state) => void put.push(state), take: (state) => put.includes(state) })],
+    [', which may answer later', (put) => ({ put: async (state) => void put.push(state), take: async (state) => put.includes(state) })],
+  ])('uses the states it is given%s', async (_, statesOf) => {
     const { client } = setUp();
     const put: string[] = [];
-    const flow = createSessionLogoutFlow(client, { states: { put: (state) => put.push(state), take: (state) => put.includes(state) } });
+    const flow = createSessionLogoutFlow(client, { states: statesOf(put) });
     const state = (await flow.start()).searchParams.get('state');
     expect(put).toEqual([state]);
+    expect(await flow.resume(`${RETURN}?state=guessed`)).toBe(false);
     expect(await flow.resume(`${RETURN}?state=${state}`)).toBe(true);
   });
 

@@ -1,8 +1,9 @@
 import { CredentialError } from '../../src/errors.js';
 import { createSessionLogoutFlow } from '../../src/flows/session-logout.js';
+import type { AdditionalParameters } from '../../src/flows/parameters.js';
 import type { SignOutFlow, SignOutOptions } from '../../src/index.js';
 import { sealed, staticKeys } from '../../src/storage/sealed/index.js';
-import { offline } from '../support/fake-client.js';
+import { CLIENT_ID, ISSUER, offline } from '../support/fake-client.js';
 import { closeAll, codeOf, createWorld, inTime, settle } from '../support/fixture.js';
 
 afterEach(closeAll);
@@ -30,17 +31,18 @@ describe('signOut', () => {
     const token = authority.signIn();
     const credential = await store.store(token);
     const { generation } = credential.state;
+    const furthers: AdditionalParameters = { ui_locales: 'de', prompt: undefined };
     newEvents();
     const { flow, given } = aFlow();
     const seen: unknown[] = [];
     store.events$.subscribe(({ type }) => type === 'signed_out' && seen.push(store.snapshot().defaultId));
-    expect(await credential.signOut({ flow, additionalParameters: { ui_locales: 'de' } })).toEqual({
+    expect(await credential.signOut({ flow, additionalParameters: furthers })).toEqual({
       local: 'removed',
       refreshToken: { status: 'revoked' },
       accessToken: { status: 'revoked' },
       url: ENDED,
     });
-    expect(given).toEqual([{ idToken: token.idToken, additionalParameters: { ui_locales: 'de' } }]);
+    expect(given).toEqual([{ idToken: token.idToken, additionalParameters: furthers }]);
     expect(authority.liveRefreshTokens()).toEqual([]);
     expect(newEvents().slice(-3)).toEqual(['token_removed', 'default_changed', 'signed_out']);
     expect(events.at(-1)).toMatchObject({ type: 'signed_out', id: credential.id, generation, origin: 'here' });
@@ -104,6 +106,26 @@ describe('signOut', () => {
     const { flow, given } = aFlow();
     expect(await credential.signOut({ flow })).toMatchObject({ local: 'removed', url: ENDED });
     expect(given).toEqual([{ idToken: undefined }]);
+  });
+
+  it.each([
+    ['another server', { issuer: 'https://other.example.com' }],
+    ['another client', { issuer: ISSUER, clientId: 'other' }],
+  ])('ISS-3 does not ask the flow of %s, which would be shown the ID token', async (_, other) => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    const credential = await store.store(authority.signIn());
+    const { flow, given } = aFlow();
+    expect(await credential.signOut({ flow: { ...flow, ...other } })).toMatchObject({
+      local: 'removed',
+      refreshToken: { status: 'revoked' },
+      url: null,
+      urlFailure: 'issuer_mismatch',
+    });
+    expect(given).toEqual([]);
+    const next = await store.store(authority.signIn());
+    expect(await next.signOut({ flow: { ...flow, issuer: ISSUER, clientId: CLIENT_ID } })).toMatchObject({ url: ENDED });
+    expect(given).toHaveLength(1);
   });
 
   it('twice at a time is once', async () => {
