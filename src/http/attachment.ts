@@ -279,17 +279,19 @@ class Sending {
     if (former !== undefined || inVain.has(key, sent)) return null;
     this.#marks.renewedFor = sent;
     const renew = async (): Promise<string> => {
+      const atHand = user.credential.token?.accessToken; // of a sign-in meanwhile, perhaps: it did not come of this renewal
       const renewed = await this.#tokenOf(user, sent);
-      inVain.bring(renewed);
       if (renewed === sent) inVain.add(key, sent);
+      if (renewed === sent || renewed !== atHand) inVain.bring(renewed);
       return renewed;
     };
     if (!mayRetry) {
-      // For those who come after. Nobody tries it now, so who does is the one to tell that it is of no use.
+      // For those who come after. Nobody tries it now: whether it is of use is not known, unless this was the second in a row.
       refused.set(key, sent);
       const over = (): boolean => refused.get(key) === sent && refused.delete(key);
+      const isSecond = inVain.isBrought(sent);
       renew()
-        .then(() => inVain.add(key, sent))
+        .then(() => isSecond && inVain.add(key, sent))
         .then(over, over);
       return null;
     }

@@ -9,12 +9,13 @@ import { createRecent } from './recent.js';
 /** So many tokens are renewed for a resource that refuses them all: where other tabs renew, too, each would be another one. */
 const MAX_TOKENS = 3;
 
-/** What is known of them, for a minute. */
+/** What is known of them, for a minute. No token is held for it. */
 export interface InVain {
   /** The token was renewed, and what came of it was refused as well. */
   add(key: string, token: string): void;
   /** The token came of a renewal after a refusal. */
   bring(token: string): void;
+  isBrought(token: string): boolean;
   /** True if to renew the token, which was refused, will not help. One from elsewhere, such as a sign-in, has its own try. */
   has(key: string, token: string): boolean;
 }
@@ -23,12 +24,24 @@ export interface InVain {
 export function createInVain(platform: Pick<Platform, 'monotonicNow'>): InVain {
   const tokens = createRecent<ReadonlySet<string>>(platform);
   const brought = createRecent<true>(platform);
+  const isBrought = (token: string): boolean => brought.get(markOf(token)) === true;
   return {
-    add: (key, token) => tokens.set(key, new Set(tokens.get(key)).add(token)),
-    bring: (token) => brought.set(token, true),
+    add: (key, token) => tokens.set(key, new Set(tokens.get(key)).add(markOf(token))),
+    bring: (token) => brought.set(markOf(token), true),
+    isBrought,
     has: (key, token) => {
       const known = tokens.get(key);
-      return known !== undefined && (brought.get(token) ?? (known.size >= MAX_TOKENS && !known.has(token)));
+      return known !== undefined && (isBrought(token) || (known.size >= MAX_TOKENS && !known.has(markOf(token))));
     },
   };
+}
+
+/** What tells a token from others and is none (FNV-1a twice): who has signed out leaves no token here. */
+function markOf(token: string): string {
+  let [one, other] = [0x811c9dc5, 0x9747b28c];
+  for (let i = 0; i < token.length; i++) {
+    one = Math.imul(one ^ token.charCodeAt(i), 0x01000193);
+    other = Math.imul(other ^ token.charCodeAt(i), 0x85ebca6b);
+  }
+  return `${one} ${other}`;
 }

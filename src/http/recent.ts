@@ -29,11 +29,9 @@ export function createRecent<T>({ monotonicNow }: Pick<Platform, 'monotonicNow'>
     },
     set: (key, value, forMs = MINUTE_MS) => {
       kept.delete(key); // so that it is the youngest
-      kept.set(key, { value, until: monotonicNow() + forMs });
-      for (const oldest of kept.keys()) {
-        if (kept.size <= MAX_KEPT) break;
-        kept.delete(oldest);
-      }
+      const now = monotonicNow();
+      kept.set(key, { value, until: now + forMs });
+      for (const [oldest, { until }] of kept) if (until <= now || kept.size > MAX_KEPT) kept.delete(oldest);
     },
   };
 }

@@ -432,7 +432,19 @@ describe('6750-4 after a 401', () => {
       expect(await (await attached(policy, GET, { mayRetry: false })).retryOf(REFUSED)).toBeNull();
       await settle();
     }
-    expect(authority.refreshes).toHaveLength(1);
+    expect(authority.refreshes).toHaveLength(2);
+  });
+
+  it('after one that could not be sent again, a token that was taken and is refused later has its own renewal', async () => {
+    const { authority, policy } = await signedIn();
+    await (await attached(policy, GET, { mayRetry: false })).retryOf(REFUSED);
+    await settle();
+    const taken = await attached(policy);
+    const next = await (await attached(policy)).retryOf(REFUSED);
+    expect(next?.authorization).not.toBe(taken.authorization);
+    expect(await next?.retryOf(REFUSED)).toBeNull();
+    expect(await (await attached(policy)).retryOf(REFUSED)).toBeNull(); // of no use, as is known now
+    expect(authority.refreshes).toHaveLength(2);
   });
 
   it('a token endpoint that gives the same token again is asked once a minute', async () => {
@@ -512,6 +524,18 @@ describe('6750-4 after a 401', () => {
     const anew = await attached(policy);
     expect((await anew.retryOf(REFUSED))?.authorization).not.toBe(anew.authorization);
     expect(authority.refreshes).toHaveLength(2);
+  });
+
+  it('and so there is where the sign-in came while a request was under way', async () => {
+    const { authority, policy, store, credential } = await signedIn();
+    const former = await attached(policy);
+    await store.store(authority.signIn(), { replace: credential });
+    const retry = await former.retryOf(REFUSED);
+    expect(retry?.authorization).toBe(bearer(credential.token?.accessToken ?? ''));
+    expect(await retry?.retryOf(REFUSED)).toBeNull();
+    const anew = await attached(policy);
+    expect((await anew.retryOf(REFUSED))?.authorization).not.toBe(anew.authorization);
+    expect(authority.refreshes).toHaveLength(1);
   });
 
   it('401 for ever to a burst of 50 is one token request for each token', async () => {

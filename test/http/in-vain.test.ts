@@ -1,0 +1,29 @@
+import { createInVain } from '../../src/http/in-vain.js';
+import { createRecent } from '../../src/http/recent.js';
+
+afterEach(() => jest.restoreAllMocks());
+
+it('OBS-1 what is remembered of tokens in vain is none of them: who has signed out leaves none behind', () => {
+  const kept: unknown[] = [];
+  const [set, add] = [jest.spyOn(Map.prototype, 'set'), jest.spyOn(Set.prototype, 'add')];
+  const inVain = createInVain({ monotonicNow: () => 0 });
+  inVain.add('api', 'canary-1');
+  inVain.bring('canary-2');
+  kept.push(...set.mock.calls, ...add.mock.calls);
+  expect(kept.length).toBeGreaterThan(2);
+  expect(JSON.stringify(kept)).not.toContain('canary');
+  expect(['canary-1', 'canary-2', 'canary-3'].map((token) => inVain.has('api', token))).toEqual([false, true, false]);
+  expect(inVain.has('other', 'canary-2')).toBe(false);
+});
+
+it('what is over is let go of when something else is remembered', () => {
+  let now = 0;
+  const recent = createRecent<object>({ monotonicNow: () => now });
+  recent.set('a', {});
+  recent.set('b', {}, Infinity);
+  now = 60_000;
+  const remove = jest.spyOn(Map.prototype, 'delete');
+  recent.set('c', {});
+  expect(remove.mock.calls).toContainEqual(['a']);
+  expect([recent.get('a') ?? null, recent.get('b'), recent.get('c')]).toEqual([null, {}, {}]);
+});
