@@ -95,17 +95,19 @@ export function createRefreshLocks({ withLock, writing, platform }: RefreshLocks
         resolve({ value });
         abort.abort();
       };
-      pending.set(abort, { id, look });
       patience.onEnd((error) => {
         reject(error);
         abort.abort(); // nobody asks for it any more: a lock file would be looked at for ever
       });
+      if (abort.signal.aborted) return; // it ended while the page was frozen
+      pending.set(abort, { id, look });
       let isGranted = false;
       const locked = (): Promise<void> =>
         new Promise((free) => {
           isGranted = true;
           pending.delete(abort);
-          if (abort.signal.aborted || !patience.end()) return free(); // nobody waits for it any more
+          if (abort.signal.aborted) return free(); // nobody waits for it any more
+          patience.end();
           const hold: Hold = {
             isParked: false,
             isIdle: false,
@@ -170,15 +172,17 @@ export function createRefreshLocks({ withLock, writing, platform }: RefreshLocks
 
 /** How long a caller waits for the lock. */
 interface Patience {
+  /** Calls back when it comes to its end; at once if it has. */
   onEnd(giveUp: (error: CredentialError) => void): void;
-  /** The waiting is over; false if it was given up before. */
-  end(): boolean;
+  /** The waiting is over. */
+  end(): void;
   hurry(): void;
 }
 
 function startPatience(platform: Pick<Platform, 'setTimer'>): Patience {
   let left = PATIENCE_STEPS;
   let isOver = false;
+  let ended: CredentialError | undefined;
   let giveUp = (_: CredentialError): void => undefined;
   let cancel = (): void => undefined;
   const arm = (ms: number): void => {
@@ -186,19 +190,21 @@ function startPatience(platform: Pick<Platform, 'setTimer'>): Patience {
     cancel = platform.setTimer(() => {
       if (--left > 0) return arm(PATIENCE_STEP_MS);
       const what = 'Another tab or process has been renewing the token for too long; try again.';
-      giveUp(new CredentialError('timeout', what, { class: 'transient' }));
+      giveUp((ended = new CredentialError('timeout', what, { class: 'transient' })));
     }, ms);
   };
   arm(PATIENCE_STEP_MS);
   return {
-    onEnd: (next) => void (giveUp = next),
+    onEnd: (next) => {
+      giveUp = next;
+      if (ended) next(ended);
+    },
     end: () => {
       isOver = true;
       cancel();
-      return left > 0;
     },
     hurry: () => {
-      if (isOver || left === 0) return;
+      if (isOver || ended) return;
       left = 1;
       arm(LAST_PATIENCE_MS);
     },

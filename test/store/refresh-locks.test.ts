@@ -465,6 +465,50 @@ describe('RF-11 between freezing and waking', () => {
   });
 });
 
+describe('E9 RF-11 patience that ends while the page is frozen', () => {
+  it.each(['resumed', 'a timer'] as const)('is over, whatever wakes the page: %s', async (how) => {
+    const world = createWorld();
+    const { authority, browser } = world;
+    const [a, b] = await tabsWith(world, 2);
+    authority.hold();
+    const holding = a.credential.refresh();
+    await settle();
+    const waiting = codeOf(b.credential.refresh());
+    await browser.advance(119_500);
+    b.platform.emit('frozen');
+    await browser.advance(700); // its last second was in here
+    if (how === 'resumed') b.platform.emit('resumed');
+    else await browser.advance(1_000);
+    expect(await inTime(browser, waiting)).toBe('timeout');
+    authority.refreshes[0]?.answer();
+    await holding;
+    authority.release();
+    await b.credential.refresh(); // its turn was given back
+    expect(authority.refreshes).toHaveLength(2);
+    expect(browser.heldLocks.size).toBe(0);
+  });
+
+  it('nor does it keep a store from closing', async () => {
+    const world = createWorld();
+    const { authority, browser } = world;
+    const [a, b] = await tabsWith(world, 2);
+    authority.hold();
+    const holding = a.credential.refresh();
+    await settle();
+    const waiting = codeOf(b.credential.refresh());
+    await settle();
+    const closing = b.store.close();
+    await browser.advance(4_500);
+    b.platform.emit('frozen');
+    await browser.advance(2_000);
+    await inTime(browser, closing);
+    expect(await inTime(browser, waiting)).toBe('timeout');
+    authority.refreshes[0]?.answer();
+    await holding;
+    expect(browser.heldLocks.size).toBe(0);
+  });
+});
+
 it.each<[string, (credential: Credential, store: CredentialStore) => Promise<unknown>]>([
   ['removed', (credential) => credential.remove()],
   ['revoked', (credential) => credential.revoke()],
