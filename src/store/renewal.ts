@@ -16,7 +16,7 @@ import type { Loop } from './loop.js';
 
 /** However short tokens live: none is renewed unasked more often than this, in milliseconds. */
 const MIN_INTERVAL_MS = 5_000;
-/** What fails before anything has begun rests twice as long each time, up to this, in milliseconds. */
+/** What fails before anything has begun, or brings a token that is due already, rests twice as long each time, up to this, in milliseconds. */
 const MAX_REST_MS = 300_000;
 /** So many are renewed ahead at a time; the others are looked at a second later. */
 const MAX_AT_ONCE = 4;
@@ -77,7 +77,7 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf 
   const failures = new Map<string, Failure>();
   const running = new Set<string>();
   const leads = new Map<string, { readonly generation: number; readonly fraction: number }>();
-  /** What failed before anything has begun: how often, and the monotonic instant until when it rests. */
+  /** How often in a row it came to nothing, and the monotonic instant until when it rests. */
   const resting = new Map<string, { readonly times: number; readonly until: number }>();
   let notBefore = -Infinity;
   let failureCount = 0;
@@ -112,12 +112,14 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf 
     const turnMs = running.size < MAX_AT_ONCE ? 0 : NEXT_BATCH_MS;
     return Math.max(remainingMs - renewalLeadMs(credential, fractionOf(credential)), restMs, waitMs, turnMs);
   };
-  /** Else it would be due again at once: no failure was counted that says when. */
+  /** Else it would be due again at once: no failure was counted that says when, or what was given is as old as what was there. */
   const rest = (id: string): void => {
     const now = platform.monotonicNow();
-    if ((failures.get(keyOf(id, undefined))?.retryAt ?? now) > now) return;
-    const times = resting.get(id)?.times ?? 0;
-    resting.set(id, { times: times + 1, until: now + Math.min(MIN_INTERVAL_MS * 2 ** times, MAX_REST_MS) });
+    const credential = loop.stateOf(id);
+    if (!credential || (failures.get(keyOf(id, undefined))?.retryAt ?? now) > now) return;
+    const isDue = ledger.remainingMs(id) <= renewalLeadMs(credential, 0);
+    const times = isDue ? (resting.get(id)?.times ?? 0) : 0;
+    resting.set(id, { times: isDue ? times + 1 : 0, until: now + Math.min(MIN_INTERVAL_MS * 2 ** times, MAX_REST_MS) });
   };
   const refusalBy = (id: string, target: Target | undefined, counts: (failure: Failure) => boolean): CredentialError | undefined => {
     const now = platform.monotonicNow();
@@ -134,16 +136,12 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf 
       for (const credential of due.slice(0, MAX_AT_ONCE - running.size)) {
         const { id } = credential;
         running.add(id);
+        const wasUsed = used.delete(id); // until it is used again, if only by who hears of the new token
         void renew(id, renewalLeadMs(credential, fractionOf(credential)))
-          .then(
-            () => {
-              used.delete(id); // until it is used again
-              resting.delete(id);
-            },
-            () => rest(id), // an event has said why, or whoever asks hears it
-          )
+          .catch(() => void (wasUsed && loop.stateOf(id) && used.add(id))) // an event has said why, or whoever asks hears it
           .finally(() => {
             running.delete(id);
+            rest(id);
             done(id);
           });
       }
@@ -157,7 +155,7 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf 
       const delayMs = error.retryAfterMs ?? backoffMs(attempts, randomFraction(platform));
       failures.set(key, { attempts, error, order: ++failureCount, retryAt: platform.monotonicNow() + delayMs });
       const credential = loop.stateOf(id);
-      const triesAgain = isAhead && isPassing(error) && credential && (credential.isDefault || used.has(id));
+      const triesAgain = isAhead && isPassing(error) && credential && (credential.isDefault || used.has(id) || running.has(id));
       return { attempts, nextTryAt: triesAgain ? platform.now() + delayMs : null };
     },
     succeeded: (id, target) => {

@@ -1,5 +1,6 @@
 // Renewal ahead of expiry: what is renewed unasked, when, how often; what happens after a failure; what waking does.
 import { CredentialError } from '../../src/errors.js';
+import type { Token } from '../../src/credential/token.js';
 import type { Platform } from '../../src/platform/platform.js';
 import { ISSUER, offline, refusal, type Answer } from '../support/fake-client.js';
 import { closeAll, codeOf, createWorld, inTime, settle, type TabOptions } from '../support/fixture.js';
@@ -83,6 +84,20 @@ describe('renewal ahead of expiry', () => {
     await browser.advance(HOUR_MS);
     expect(used?.status.token).toBe('valid');
     expect(authority.reuses()).toBe(0);
+  });
+
+  it('counts what is used by who hears of the new token as used', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const { store } = await openTab(AHEAD);
+    await store.store(authority.signIn());
+    const used = await store.store(authority.signIn({ sub: 'bob' }));
+    store.events$.subscribe((event) => {
+      if (event.type === 'token_replaced' && event.id === used.id) void used.accessToken();
+    });
+    await used.accessToken();
+    await browser.advance(5 * HOUR_MS);
+    expect(used.status.token).toBe('valid');
+    expect(authority.refreshes).toHaveLength(10);
   });
 
   it.each<readonly [string, TabOptions, number]>([
@@ -179,7 +194,33 @@ describe('E43 tokens that live but a moment', () => {
     authority.next(...times(200, { expires_in: 0 }));
     await store.store(authority.signIn({ lifetimeS: 0 }));
     await browser.advance(10 * MINUTE_MS);
-    expect(authority.refreshes.length).toBeLessThanOrEqual(120);
+    expect(authority.refreshes.length).toBeLessThanOrEqual(8); // each time twice as long after the last
+    await browser.advance(HOUR_MS);
+    expect(authority.refreshes.length).toBeLessThanOrEqual(20);
+  });
+
+  it('that a function takes from a cache rest twice as long each time, until one gains time', async () => {
+    const { openTab, authority, browser, disk } = createWorld();
+    let cached = authority.signIn({ refreshable: false });
+    const asked: number[] = [];
+    const renew = (): Promise<Token> => {
+      asked.push(browser.now());
+      return Promise.resolve(cached);
+    };
+    const { store } = await openTab({ ...AHEAD, clients: (platform) => authority.client(platform, { renew }) });
+    const credential = await store.store(cached);
+    await browser.advance(HOUR_MS - MINUTE_MS);
+    const before = disk.calls.length;
+    await browser.advance(MINUTE_MS - 1);
+    expect(asked).toHaveLength(4);
+    asked.slice(1).forEach((at, index) => expect(at - (asked[index] ?? 0)).toBe(5_000 * 2 ** index));
+    expect(disk.calls.length - before).toBeLessThan(25);
+    cached = authority.signIn({ refreshable: false });
+    await browser.advance(HOUR_MS - 10_000);
+    expect(credential.status.token).toBe('expiring');
+    const later = asked.slice(5);
+    expect(later.length).toBeGreaterThan(1); // due again an hour later
+    expect((later[1] ?? 0) - (later[0] ?? 0)).toBe(5_000);
   });
 
   it('are renewed all the same by who asks for them', async () => {
