@@ -5,6 +5,7 @@
  * @module
  */
 import { distinctUntilChanged, map, type Observable } from 'rxjs';
+import type { Change } from '../credential/draft.js';
 import { compileQuery, normalizeTags, type CredentialQuery } from '../credential/query.js';
 import { isLastCount, STORE_RECORD_ID, type CredentialRecord, type OpenRecord } from '../credential/record.js';
 import { fold } from '../credential/reducer.js';
@@ -111,6 +112,13 @@ function isEnding(after: CredentialState | undefined): boolean {
   return !after || after.status.activity === 'revoking';
 }
 
+/** False where an answer brought no more than another refresh token: it was refused. */
+function isRenewed(before: CredentialState, after: CredentialState): boolean {
+  if (after.generation === before.generation) return false;
+  const isForUser = before.status.token === 'needs_sign_in' || before.status.token === 'needs_interaction';
+  return isForUser || after.issuedAt !== before.issuedAt || after.expiresAt !== before.expiresAt;
+}
+
 /** Brings a store to life. */
 export function createLiving(context: LivingContext): Living {
   const { ledger, loop, platform, clientOf } = context;
@@ -211,23 +219,22 @@ export function createLiving(context: LivingContext): Living {
     retryDelayMs = writing.isWaiting() ? Math.min(retryDelayMs * 2, LAST_RETRY_MS) : FIRST_RETRY_MS;
     if (writing.isWaiting()) clock.within(retryDelayMs);
   };
+  const changed = ({ before, after }: Change): void => {
+    lookup.update(before, after);
+    if (!before) return;
+    if (isEnding(after)) letLeave(before.id);
+    if (after && isRenewed(before, after)) renewal.succeeded(after.id);
+    if (after) return;
+    context.onGone(before);
+    renewal.forget(before.id);
+  };
   const folding: Folding = {
     stateOf: (id) => lookup.get(id),
     fold: (state, actions) => {
       const folded = fold(state, actions, (id) => lookup.get(id));
-      for (const { before, after } of folded.changes) {
-        lookup.update(before, after);
-        if (before && isEnding(after)) letLeave(before.id);
-        if (before && !after) {
-          context.onGone(before);
-          renewal.forget(before.id);
-        }
-      }
+      folded.changes.forEach(changed);
       for (const action of actions) {
-        if (action.type === 'token_replaced') {
-          renewal.succeeded(action.id);
-          look(action.id);
-        }
+        if (action.type === 'token_replaced') look(action.id);
         if ('credential' in action || action.type === 'refresh_failed') clock.consider(lookup.get(action.id));
         if (action.type === 'not_durable') clock.within(retryDelayMs);
         // The default's token is at hand, as after a start; what cannot be opened tells of itself.

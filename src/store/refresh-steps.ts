@@ -95,7 +95,7 @@ export interface RefreshContext {
 export type Unwritten = Map<string, { readonly sent: string | undefined; readonly answer: StagedAnswer }>;
 /** What a refresh gave. */
 export type Renewed = Token | ChildToken;
-/** How a refresh ended; `begun` is the generation it had set out to renew, if it came to that. */
+/** How a refresh ended; `begun` is the generation that it could not renew, if it came to that. */
 export type RefreshEnd =
   | { readonly ending: 'served'; readonly renewed: Renewed }
   | { readonly ending: 'again' }
@@ -159,10 +159,11 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
     begun = record.generation;
     begunWith = record.secrets?.accessToken;
   };
-  /** True where a sign-in has put another token in the place of that: what failed says nothing of it. */
-  const isReplaced = (): boolean => {
+  /** What a failure is told of: also what holds a refresh token that its answer brought. Of what a sign-in has put in its place it says nothing. */
+  const failedAt = (): number | undefined => {
     const now = ledger.record(id);
-    return now?.state === 'active' && now.generation !== begun && isOpen(now) && now.secrets?.accessToken !== begunWith;
+    if (begun === undefined || now?.state !== 'active' || !isOpen(now) || now.generation === begun) return begun;
+    return now.secrets?.accessToken === begunWith ? now.generation : undefined;
   };
   /** Changes the record if it still holds what was sent, or says that this refresh is under way: then only a parked one wrote in between. */
   const change = (what: (current: OpenRecord) => RecordDraft | null, me?: string): Promise<CredentialRecord | null> =>
@@ -339,7 +340,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
   return {
     renewed: () => renewed,
     failure: () => failure,
-    begun: () => (isReplaced() ? undefined : begun),
+    begun: failedAt,
     steps: {
       read,
       prepare: async () => {

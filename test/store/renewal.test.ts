@@ -339,6 +339,23 @@ describe('E11 after a failure', () => {
     expect([a, b].map(({ status }) => status.token)).toEqual(['needs_sign_in', 'valid']);
   });
 
+  it('E6 E56 an answer that is refused is a failure like any other, though its refresh token is kept', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const [{ store, events }, other] = [await openTab({ ...AHEAD, platform: rigged(0.5) }), await openTab()];
+    const credential = await store.store(authority.signIn());
+    authority.next(...times(8, { access_token: 5 }));
+    await browser.advance(HOUR_MS - 10_000);
+    const failures = events.flatMap((event) => (event.type === 'refresh_failed' ? [event] : []));
+    expect(failures.map(({ attempts }) => attempts)).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(failures.map(({ generation }) => generation)).toEqual([2, 3, 4, 5, 6, 7]);
+    expect(credential.state).toMatchObject({ generation: 7, refreshFailure: { code: 'response_invalid', attempts: 6 } });
+    await browser.advance(4 * MINUTE_MS);
+    expect(authority.refreshes).toHaveLength(9);
+    expect(credential.state).toMatchObject({ status: { token: 'valid' }, refreshFailure: null });
+    expect(other.events.filter(({ type }) => type === 'refresh_failed')).toEqual([]);
+    expect(authority.reuses()).toBe(0);
+  });
+
   it('Retry-After is waited for as long as it says', async () => {
     const { openTab, authority, browser } = createWorld();
     const { store } = await openTab(AHEAD);
