@@ -1,7 +1,8 @@
 /**
  * One bounded timer for all credentials of a store: it wakes at the next change of a status, at the latest after 30 s, and compares
  * with both clocks. A long timer would fire at once or oversleep (E41, E70); a clock that was set, or a machine that slept, is
- * noticed by the one clock or the other (TM-2).
+ * noticed by the one clock or the other (TM-2). It goes on as long as there is a credential: whatever time does to that, a sign-out
+ * elsewhere is missed by who sleeps (E45).
  *
  * @module
  */
@@ -9,7 +10,7 @@ import type { StorageFact } from '../credential/actions.js';
 import { defaultGraceMs } from '../credential/expiry.js';
 import type { CredentialState } from '../credential/state.js';
 import type { Platform } from '../platform/platform.js';
-import type { Entry, Ledger } from './ledger.js';
+import type { Ledger } from './ledger.js';
 import type { Loop } from './loop.js';
 
 const MAX_SLEEP_MS = 30_000;
@@ -24,8 +25,12 @@ export interface Clock {
   within(delayMs: number): void;
   /** Compares every credential with the time now, as after a sleep. */
   check(): void;
-  /** Epoch milliseconds after which the timer should have fired long ago. */
+  /** Fires after this many milliseconds, and not before. */
+  pause(delayMs: number): void;
+  /** Epoch milliseconds after which the timer should have fired long ago; `Infinity` without a timer. */
   overdueAt(): number;
+  /** True if it should have by either clock: the program slept. */
+  isOverdue(): boolean;
   close(): void;
 }
 
@@ -34,33 +39,40 @@ export interface ClockContext {
   readonly platform: Pick<Platform, 'now' | 'monotonicNow' | 'setTimer'>;
   readonly loop: Loop;
   readonly ledger: Pick<Ledger, 'remainingMs' | 'entry'>;
+  /** Called when the timer fires; `check` is what there is to do. */
+  readonly onTimer: () => void;
   /** Called at each waking, after statuses were compared. */
   readonly onWake: () => void;
+  /** Hears that `overdueAt` may answer otherwise now. */
+  readonly onArmed: () => void;
   /** Milliseconds until something else is to be done with a credential. */
   readonly dueInMs: (credential: CredentialState) => number;
 }
 
-/** The clock of one store; asleep until a credential with a known lifetime comes. */
-export function createClock({ platform, loop, ledger, onWake, dueInMs }: ClockContext): Clock {
+/** The clock of one store; asleep until a credential comes. */
+export function createClock({ platform, loop, ledger, onTimer, onWake, onArmed, dueInMs }: ClockContext): Clock {
   let wakesAt = Infinity; // monotonic
   let setAt = Infinity; // wall
   let cancel: (() => void) | undefined;
   let closed = false;
 
   const within = (delayMs: number): void => {
-    const at = platform.monotonicNow() + delayMs;
+    const ms = Math.min(Math.max(delayMs, 0), MAX_SLEEP_MS);
+    const at = platform.monotonicNow() + ms;
     if (closed || delayMs === Infinity || at >= wakesAt) return;
     cancel?.();
     wakesAt = at;
     setAt = platform.now();
-    cancel = platform.setTimer(wake, Math.min(Math.max(delayMs, 0), MAX_SLEEP_MS));
+    cancel = platform.setTimer(onTimer, ms);
+    onArmed();
   };
   const sleep = (): void => {
     cancel?.();
     cancel = undefined;
     wakesAt = setAt = Infinity;
   };
-  const untilNext = (credential: CredentialState): number => Math.min(untilChange(credential, ledger, platform), dueInMs(credential));
+  const untilNext = (credential: CredentialState): number =>
+    Math.min(untilChange(credential, ledger), dueInMs(credential), MAX_SLEEP_MS);
   const arm = (): void => {
     let soonest = Infinity;
     for (const credential of loop.snapshot().credentials) soonest = Math.min(soonest, untilNext(credential));
@@ -92,7 +104,12 @@ export function createClock({ platform, loop, ledger, onWake, dueInMs }: ClockCo
     check: () => {
       if (!closed) wake();
     },
+    pause: (delayMs) => {
+      sleep();
+      within(delayMs);
+    },
     overdueAt: () => setAt + OVERDUE_MS,
+    isOverdue: () => platform.now() > setAt + OVERDUE_MS || platform.monotonicNow() > wakesAt + OVERDUE_MS,
     close: () => {
       closed = true;
       sleep();
@@ -101,11 +118,11 @@ export function createClock({ platform, loop, ledger, onWake, dueInMs }: ClockCo
 }
 
 /** Milliseconds until a status changes; `Infinity` if time will not change it. */
-function untilChange(credential: CredentialState, ledger: ClockContext['ledger'], platform: ClockContext['platform']): number {
+function untilChange(credential: CredentialState, ledger: ClockContext['ledger']): number {
   if (credential.status.token === 'needs_sign_in') return Infinity;
   const remainingMs = ledger.remainingMs(credential.id);
   if (changeOf(credential, remainingMs)) return 0; // since it was last compared
-  if (remainingMs <= 0) return isInDispute(ledger.entry(credential.id), platform) ? MAX_SLEEP_MS : Infinity;
+  if (remainingMs <= 0) return Infinity; // should one of the clocks be set right, the next waking tells
   const graceMs = defaultGraceMs(credential);
   return remainingMs > graceMs ? remainingMs - graceMs : remainingMs;
 }
@@ -117,10 +134,4 @@ function changeOf(credential: CredentialState, remainingMs: number): StorageFact
   const token = remainingMs <= 0 ? 'expired' : remainingMs <= defaultGraceMs(credential) ? 'expiring' : 'valid';
   if (token === status.token) return null;
   return token === 'expired' ? { type: 'expired', id, generation } : { type: 'expiring', id, generation, token };
-}
-
-/** True if one clock says that the token has expired and the other does not yet: one of them may be set right. */
-function isInDispute(entry: Entry | undefined, { now, monotonicNow }: ClockContext['platform']): boolean {
-  if (!entry || entry.record.expiresAt === null) return false;
-  return entry.record.expiresAt <= now() !== entry.monotonicExpiresAt <= monotonicNow();
 }

@@ -30,6 +30,7 @@ import { createMembership, type Membership } from './membership.js';
 import { createStoreLocks } from './store-locks.js';
 import { createQuestions, type Questions } from './questions.js';
 import { createRefresher, type RefreshRequest, type Renewed } from './refresh.js';
+import { STILL_RUNS_MS } from './refresh-locks.js';
 import { createRenewal } from './renewal.js';
 import { resumeRevocations, revoke, type RevokeResult, type RevokeTarget } from './revocation.js';
 import { signOut, type SignOutOptions, type SignOutResult } from './sign-out.js';
@@ -196,7 +197,15 @@ export function createLiving(context: LivingContext): Living {
     sweepsAt = platform.monotonicNow() + SWEEP_MS;
     void context.running(membership.sweep()).catch(() => undefined); // what fails is tried again later
   };
-  const clock = createClock({ platform, loop, ledger, onWake, dueInMs: (credential) => renewal.dueInMs(credential) });
+  const clock = createClock({
+    platform,
+    loop,
+    ledger,
+    onTimer: () => (frozen || clock.isOverdue() ? wake() : clock.check()), // whether or not anybody says so: it slept, or was not frozen after all
+    onWake,
+    onArmed: () => trustMemory(),
+    dueInMs: (credential) => renewal.dueInMs(credential),
+  });
   /** What is in memory may be used as long as the clock ticks and nothing is being caught up with. */
   const trustMemory = (): void => {
     if (!closed) trust.until = catchingUp.isBehind() || frozen || context.isClosing() ? -Infinity : clock.overdueAt();
@@ -249,6 +258,15 @@ export function createLiving(context: LivingContext): Living {
     lookup.reset(state.credentials);
     return folding;
   });
+  /** The program runs, and may have slept. */
+  const wake = (): void => {
+    refresher.resume();
+    renewal.wake();
+    const slept = frozen || clock.isOverdue();
+    frozen = false;
+    catchingUp.all(slept); // before anybody hears anything: who does may ask
+    clock.check();
+  };
   clock.check();
   trustMemory();
 
@@ -306,21 +324,14 @@ export function createLiving(context: LivingContext): Living {
     freeze: () => {
       frozen = true;
       refresher.freeze();
-      trustMemory();
+      clock.pause(STILL_RUNS_MS);
     },
-    wake: () => {
-      refresher.resume();
-      renewal.wake();
-      const slept = frozen || platform.now() > clock.overdueAt();
-      frozen = false;
-      clock.check();
-      catchingUp.all(slept);
-    },
+    wake,
     caughtUp: () => {
       const slept = frozen;
       frozen = false;
       if (slept) catchingUp.all(slept); // asked something, so it runs again
-      if (!closed && platform.now() > clock.overdueAt()) catchingUp.all(false);
+      if (!closed && clock.isOverdue()) catchingUp.all(false);
       return catchingUp.caughtUp();
     },
     hurry: () => refresher.hurry(),

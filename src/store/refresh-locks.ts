@@ -15,7 +15,7 @@ const PATIENCE_STEPS = 12;
 /** Who waits when the store is closed waits this much longer, in milliseconds. */
 const LAST_PATIENCE_MS = 5_000;
 /** A frozen page runs no timer. If one fires after this long, in milliseconds, the page runs and nobody has said so. */
-const STILL_RUNS_MS = 1_000;
+export const STILL_RUNS_MS = 1_000;
 
 /** What the locks need of the store around them. */
 export interface RefreshLocksContext {

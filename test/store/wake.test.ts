@@ -57,6 +57,75 @@ describe('a tab that was frozen for an hour', () => {
     expect(await b.store.allIDs()).toHaveLength(1);
   });
 
+  it.each([
+    ['has a lifetime', 24 * 3600],
+    ['has none that is known', null],
+  ])('E45 nor one that slept just after its clock had woken, where the token %s', async (_, lifetimeS) => {
+    const world = createWorld();
+    const [a, b] = [await world.openTab(), await world.openTab()];
+    const mine = await a.store.store(world.authority.signIn({ lifetimeS }));
+    await a.store.store(world.authority.signIn({ sub: 'bob', lifetimeS: 600, refreshable: false }));
+    const theirs = (await b.store.with(mine.id))!;
+    b.newEvents();
+    await world.browser.advance(575_000);
+    expect(b.newEvents()).toEqual(['expiring']); // of the other one, in a waking
+    await theirs.accessToken();
+    world.browser.setDelivery(0);
+    world.browser.sleep(2 * HOUR_MS);
+    await mine.remove();
+    await expect(theirs.accessToken()).rejects.toMatchObject({ code: 'credential_removed' });
+  });
+
+  it.each(['wall', 'monotonic'] as const)('E45 its timer notices, too, by the %s clock: nobody has to ask', async (clock) => {
+    const { browser, a, b, mine } = await withFrozenTab();
+    browser.sleep(HOUR_MS);
+    if (clock === 'monotonic') browser.setClock(browser.now() - HOUR_MS);
+    await mine.remove();
+    expect(a.store.snapshot().ids).not.toContain(mine.id);
+    await browser.advance(1_000);
+    expect(b.store.snapshot().ids).not.toContain(mine.id);
+  });
+
+  it('E45 gives nobody a token before it has read, not even who hears of the waking', async () => {
+    const { browser, authority, a, b, mine, theirs } = await withFrozenTab();
+    browser.setDelivery(1);
+    const other = await a.store.store(authority.signIn({ sub: 'carol', lifetimeS: 600, refreshable: false }));
+    await settle();
+    browser.setDelivery(0);
+    let heard: Promise<unknown> | undefined;
+    b.store.events$.subscribe((event) => {
+      if (event.type === 'expired' && event.id === other.id) heard = theirs.accessToken().catch((error: unknown) => error);
+    });
+    browser.sleep(HOUR_MS);
+    await mine.remove();
+    await browser.advance(1_000);
+    expect(await heard).toMatchObject({ code: 'credential_removed' });
+  });
+
+  it('E45 that only seemed to be: the page runs on, and its timer fires', async () => {
+    const { browser, disk, b, mine } = await withFrozenTab();
+    b.platform.emit('frozen');
+    const before = disk.calls.length;
+    await mine.setTags(['new']);
+    await browser.advance(999);
+    expect(disk.calls.slice(before).map(({ method }) => method)).toEqual(['write']);
+    await mine.remove();
+    await browser.advance(1);
+    expect(b.store.snapshot().ids).not.toContain(mine.id);
+    expect(await b.store.allIDs()).toHaveLength(1);
+  });
+
+  it('hands the token at hand on without asking, however long nothing changes', async () => {
+    const { browser, b, theirs } = await withFrozenTab();
+    await browser.advance(2 * HOUR_MS);
+    await theirs.accessToken();
+    const [first, second] = [theirs.accessToken(), theirs.accessToken()];
+    expect(second).toBe(first);
+    expect(b.store.snapshot().credentials).toHaveLength(2);
+    await browser.advance(100_000);
+    expect(theirs.accessToken()).toBe(first);
+  });
+
   it('answers from what it knows when storage cannot be read on the thaw', async () => {
     const { disk, b, theirs } = await withFrozenTab();
     const mend = disk.fail(({ method }) => method === 'readAll');
