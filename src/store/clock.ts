@@ -71,8 +71,7 @@ export function createClock({ platform, loop, ledger, onTimer, onWake, onArmed, 
     cancel = undefined;
     wakesAt = setAt = Infinity;
   };
-  const untilNext = (credential: CredentialState): number =>
-    Math.min(untilChange(credential, ledger), dueInMs(credential), MAX_SLEEP_MS);
+  const untilNext = (credential: CredentialState): number => Math.min(untilChange(credential, ledger), dueInMs(credential), MAX_SLEEP_MS);
   const arm = (): void => {
     let soonest = Infinity;
     for (const credential of loop.snapshot().credentials) soonest = Math.min(soonest, untilNext(credential));
