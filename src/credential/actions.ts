@@ -54,7 +54,7 @@ export type StorageFact =
   | ({ readonly type: 'signed_out' } & OfCredential)
   | { readonly type: 'default_changed'; readonly id: string | null }
   | { readonly type: 'cleared' }
-  | ({ readonly type: 'refresh_started' | 'expired' } & OfCredential)
+  | ({ readonly type: 'refresh_started' | 'refresh_ended' | 'expired' } & OfCredential)
   // Near its end, or `valid` again: the clock was ahead and has been set right.
   | ({ readonly type: 'expiring'; readonly token?: 'valid' | 'expiring' } & OfCredential)
   | ({ readonly type: 'refresh_failed'; readonly target?: Target } & RefreshFailure & OfCredential)
@@ -81,7 +81,8 @@ export type CredentialEvent =
   | EventOf<'token_added' | 'token_replaced' | 'metadata_updated' | 'token_removed', OfCredential>
   // By `signOut` here; the credential was removed before, which other tabs hear of.
   | EventOf<'signed_out', OfCredential>
-  | EventOf<'refresh_started' | 'expired', OfCredential>
+  // Ended: there was nothing to renew after all, such as where a clock that was ahead has been set right.
+  | EventOf<'refresh_started' | 'refresh_ended' | 'expired', OfCredential>
   | EventOf<'expiring', OfCredential & { readonly token?: 'valid' | 'expiring' }>
   // With a target only that could not be had: less scope or another resource. The credential itself is as it was.
   | EventOf<'refresh_failed', OfCredential & RefreshFailure & { readonly target?: Target }>

@@ -52,6 +52,8 @@ function apply(draft: Draft, action: StorageAction): void {
       return draft.reset([], null);
     case 'refresh_started':
       return setStatus(draft, action, ({ token, activity }) => ({ token, activity: activity === 'revoking' ? activity : 'refreshing' }));
+    case 'refresh_ended':
+      return setStatus(draft, action, ({ token, activity }) => ({ token, activity: idleAfter(activity) }));
     case 'refresh_failed': {
       const { code, class: errorClass, attempts, nextTryAt } = action;
       const failure = Object.freeze({ code, class: errorClass, attempts, nextTryAt });

@@ -77,6 +77,11 @@ export function createRefresher(context: RefresherContext): Refresher {
     }
     return { error: told };
   };
+  /** Whatever came of a flight, nothing is under way after it: not all that it comes to is a fact of its own. */
+  const land = (id: string): void => {
+    const state = loop.stateOf(id);
+    if (state?.status.activity === 'refreshing') loop.dispatch([{ type: 'refresh_ended', id, generation: state.generation }], 'here');
+  };
   /** What somebody else has renewed while the lock was waited for. */
   const servedEarly = (id: string, seen: Seen, request: RefreshRequest): RefreshEnd | undefined => {
     const token = ledger.token(id);
@@ -98,6 +103,8 @@ export function createRefresher(context: RefresherContext): Refresher {
       } catch (thrown) {
         const error = asCredentialError(thrown, 'lock_unavailable', 'The lock for the refresh could not be had.');
         return settle(id, request, { ending: 'failed', error, begun: undefined });
+      } finally {
+        land(id);
       }
     });
   };

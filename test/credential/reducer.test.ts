@@ -155,6 +155,17 @@ describe('the state after each action', () => {
     expect(statusOf(state)).toEqual({ token: 'valid', activity: 'idle' });
   });
 
+  it('refresh_ended ends refreshing, and nothing else', () => {
+    const started = fold([restored([facts()]), act({ type: 'refresh_started', id: 'one', generation: 1 })]);
+    expect(statusOf(reduce(started, act({ type: 'refresh_ended', id: 'one', generation: 1 })))).toEqual({
+      token: 'valid',
+      activity: 'idle',
+    });
+    expect(reduce(started, act({ type: 'refresh_ended', id: 'one', generation: 2 }))).toBe(started);
+    const revoking = fold([restored([facts()]), put('metadata_updated', { recordState: 'revoking' })]);
+    expect(reduce(revoking, act({ type: 'refresh_ended', id: 'one', generation: 1 }))).toBe(revoking);
+  });
+
   it('E11 refresh_failed says why, how often and when it is tried again, each time anew, until the token is renewed', () => {
     const failed = reduce(two, act({ type: 'refresh_failed', id: 'one', generation: 3, ...failure() }));
     expect(credentialState(failed, 'one')?.refreshFailure).toEqual(failure());
@@ -361,7 +372,7 @@ describe('replaying', () => {
     fc.option(id).map((one): StorageFact => ({ type: 'default_changed', id: one })),
     fc.constant<StorageFact>({ type: 'cleared' }),
     fc
-      .tuple(fc.constantFrom('refresh_started' as const, 'expiring' as const, 'expired' as const), of)
+      .tuple(fc.constantFrom('refresh_started' as const, 'refresh_ended' as const, 'expiring' as const, 'expired' as const), of)
       .map(([type, one]): StorageFact => ({ type, ...one })),
     of.map((one): StorageFact => ({ type: 'interaction_required', ...one, code: 'oauth_error', class: 'needs_user' })),
     fc

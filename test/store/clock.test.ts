@@ -161,6 +161,27 @@ describe('the clock', () => {
     expect(credential.status.token).toBe('valid');
   });
 
+  it('a refresh that is needed no more once the clock is set right has ended: nothing is under way', async () => {
+    const { openTab, authority, browser, disk } = createWorld();
+    const { store, newEvents } = await openTab();
+    const credential = await store.store(authority.signIn());
+    const right = browser.now();
+    browser.setClock(right + 2 * HOUR_MS);
+    authority.next(offline(), offline(), offline());
+    newEvents();
+    const asking = credential.accessToken();
+    await settle();
+    expect(credential.status).toEqual({ token: 'expired', activity: 'refreshing' });
+    browser.setClock(right); // in the pause before the second send
+    expect(await inTime(browser, asking)).toBe(credential.token?.accessToken);
+    expect(credential.status.activity).toBe('idle');
+    expect(newEvents().filter((type) => type.startsWith('refresh'))).toEqual(['refresh_started', 'refresh_ended']);
+    await browser.advance(30_000);
+    expect(credential.status).toEqual({ token: 'valid', activity: 'idle' });
+    expect(authority.refreshes).toHaveLength(1);
+    expect(disk.record(credential.id)).toHaveProperty('intent'); // nobody knows what came of it
+  });
+
   it('E40 grants no time after expiry: an expired token is not returned when the renewal fails', async () => {
     const { openTab, authority, browser } = createWorld();
     const { store } = await openTab();

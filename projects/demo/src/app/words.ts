@@ -84,6 +84,8 @@ export function eventInWords(event: CredentialEvent): string {
       return 'The user was signed out';
     case 'refresh_started':
       return 'A refresh was sent';
+    case 'refresh_ended':
+      return 'A refresh was not needed after all';
     case 'expiring':
       return 'An access token is about to expire';
     case 'expired':
