@@ -27,7 +27,7 @@ export async function withdrawAccessTokens({ ledger, writing, clientOf }: AtRest
   for (const { id, value } of await ledger.readAll()) {
     const stored = parseRecord(value, id);
     if ('corrupt' in stored || !isWhole(stored)) continue;
-    await writing.updateOpen(id, anew).catch(() => undefined);
+    await writing.updateOpen(stored, anew).catch(() => undefined);
   }
 }
 

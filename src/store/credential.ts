@@ -12,7 +12,7 @@ import type { CredentialState, CredentialStatus, TokenMetadata } from '../creden
 import type { IdTokenClaims, Token } from '../credential/token.js';
 import { CredentialError } from '../errors.js';
 import type { Introspection, OAuth2Client, UserInfo } from '../oauth/client.js';
-import type { Entry, Ledger, Live } from './ledger.js';
+import type { Holding, Ledger, Live } from './ledger.js';
 import type { Living } from './living.js';
 import type { Loop } from './loop.js';
 import type { TokenTypeHint } from './questions.js';
@@ -138,7 +138,7 @@ const INSPECT = Symbol.for('nodejs.util.inspect.custom');
 
 /** Makes handles. */
 export interface CredentialFactory {
-  create(entry: Entry): Credential;
+  create(holding: Holding): Credential;
   /** Tells a handle the last state of its credential, which is gone. */
   retire(handle: Credential, last: CredentialState): void;
 }
@@ -157,26 +157,24 @@ export function createCredentialFactory(context: CredentialContext): CredentialF
   /** What a handle of a removed credential still says. */
   const lastStates = new WeakMap<object, CredentialState>();
 
-  /** A class for its private field: the way from a handle to its entry must cost next to nothing. */
+  /** A class for its private field: the way from a handle to what is at hand must cost next to nothing. */
   class Handle implements Credential {
-    readonly #entry: Entry;
+    readonly #own: Holding;
     declare readonly id: string;
 
-    constructor(entry: Entry) {
-      this.#entry = entry;
-      Object.defineProperty(this, 'id', { value: entry.id, enumerable: true });
+    constructor(own: Holding) {
+      this.#own = own;
+      Object.defineProperty(this, 'id', { value: own.id, enumerable: true });
       Object.freeze(this);
     }
-    /** Another credential may be stored under the id of one that is gone. */
-    get #own(): string {
-      if (lastStates.has(this) && loop.stateOf(this.id)) throw gone();
-      return this.id;
+    get #state(): CredentialState | undefined {
+      return lastStates.has(this) ? undefined : loop.stateOf(this.id);
     }
     get token(): Token | null {
-      return lastStates.has(this) ? null : (ledger.token(this.id) ?? null);
+      return tokenAtHand(ledger, this.#own) ?? null;
     }
     get state(): CredentialState {
-      const state = lastStates.get(this) ?? loop.stateOf(this.id);
+      const state = lastStates.get(this) ?? this.#state;
       if (!state) throw gone();
       return state;
     }
@@ -194,10 +192,14 @@ export function createCredentialFactory(context: CredentialContext): CredentialF
       return { id, tokenType, scope, issuedAt, expiresAt, claims, context: origin, tags };
     }
     get token$(): Observable<Token | null> {
-      return tokenStream(context, this.id);
+      return tokenStream(context, this.id, this.#own);
     }
     get state$(): Observable<CredentialState> {
-      return stateStream(context, this.id);
+      return loop.ready$.pipe(
+        map(() => this.#state),
+        takeWhile((state) => state !== undefined),
+        distinctUntilChanged(),
+      );
     }
     get status$(): Observable<CredentialStatus> {
       return this.state$.pipe(
@@ -206,14 +208,14 @@ export function createCredentialFactory(context: CredentialContext): CredentialF
       );
     }
     accessToken(options?: AccessTokenOptions): Promise<string> {
-      const { live } = this.#entry;
+      const { live } = this.#own;
       if (live !== undefined && options === undefined) {
         const instant = now();
         if (instant < live.until && instant < trust.until && isWithinLife(live, instant)) return live.accessToken;
       }
       if (lastStates.has(this)) return Promise.reject(gone());
-      if (!options) return shared(context, this.#entry);
-      return abortable(() => usableAccessToken(context, this.#entry, options), options.signal);
+      if (!options) return shared(context, this.#own);
+      return abortable(() => usableAccessToken(context, this.#own, options), options.signal);
     }
     async refresh(): Promise<Token> {
       return command((living) => living.refresh(this.#own, { minValidityMs: null }));
@@ -271,85 +273,83 @@ export function createCredentialFactory(context: CredentialContext): CredentialF
     }
   }
   return {
-    create: (entry) => new Handle(entry),
+    create: (holding) => new Handle(holding),
     retire: (handle, last) => void lastStates.set(handle, last),
   };
 }
 
 /** The token of a credential as a stream; `null` when it is absent, removed or needs sign-in. What is sealed is opened first. */
-export function tokenStream({ ledger, loop }: Pick<CredentialContext, 'ledger' | 'loop'>, id: string): Observable<Token | null> {
-  const opened = async (): Promise<Token | null> => {
+export function tokenStream({ ledger, loop }: CredentialContext, id: string, handle?: Holding): Observable<Token | null> {
+  const opened = async (own: Holding): Promise<Token | null> => {
     await ledger.open(id).catch(() => undefined); // an event says so, and the status
-    return ledger.token(id) ?? null;
+    return tokenAtHand(ledger, own) ?? null;
   };
   return loop.ready$.pipe(
     switchMap(() => {
-      const token = ledger.token(id);
-      return token === undefined ? opened() : [token];
+      const own = handle ?? ledger.entry(id)?.holding;
+      const token = own && tokenAtHand(ledger, own);
+      return own && token === undefined ? opened(own) : [token ?? null];
     }),
     distinctUntilChanged(),
   );
 }
 
-function stateStream({ loop }: CredentialContext, id: string): Observable<CredentialState> {
-  return loop.ready$.pipe(
-    map(() => loop.stateOf(id)),
-    takeWhile((state) => state !== undefined),
-    distinctUntilChanged(),
-  );
+/** As `ledger.token`, but none of another credential that is stored under the id by now. */
+function tokenAtHand(ledger: Ledger, own: Holding): Token | null | undefined {
+  return ledger.entry(own.id)?.holding === own ? ledger.token(own.id) : null;
 }
 
 /** One way to the token for all who ask at once without conditions: a thousand callers walk it together. */
-function shared(context: CredentialContext, entry: Entry): Promise<string> {
-  if (entry.asking && !context.isClosing()) return entry.asking;
-  const asking = usableAccessToken(context, entry, {});
-  const clear = (): void => void (entry.asking === asking && (entry.asking = undefined));
+function shared(context: CredentialContext, own: Holding): Promise<string> {
+  if (own.asking && !context.isClosing()) return own.asking;
+  const asking = usableAccessToken(context, own, {});
+  const clear = (): void => void (own.asking === asking && (own.asking = undefined));
   asking.then(clear, clear);
-  return (entry.asking = asking);
+  return (own.asking = asking);
 }
 
 /** The access token after whatever opening and renewal it needs; what is good is at hand for the next reader. */
-async function usableAccessToken(context: CredentialContext, entry: Entry, options: AccessTokenOptions): Promise<string> {
+async function usableAccessToken(context: CredentialContext, own: Holding, options: AccessTokenOptions): Promise<string> {
   const { minValidityMs, forceRefresh, scope, resource, refused, signal: _signal, ...rest } = options;
   assertNothingElse(rest, 'accessToken takes AccessTokenOptions');
   assertDuration(minValidityMs, 'minValidityMs');
   await context.open();
-  if (scope !== undefined || resource !== undefined || refused !== undefined)
-    return (await context.living()).accessTokenFor(entry.id, options); // no command: `close` waits for no key
+  if (scope !== undefined || resource !== undefined || refused !== undefined) return (await context.living()).accessTokenFor(own, options); // no command: `close` waits for no key
   const token = forceRefresh
-    ? await context.command((living) => living.refresh(entry.id, { minValidityMs: null }))
-    : await currentToken(context, entry.id, minValidityMs);
+    ? await context.command((living) => living.refresh(own, { minValidityMs: null }))
+    : await currentToken(context, own, minValidityMs);
   const { ledger, now, monotonicNow } = context;
-  const aheadMs = ledger.remainingMs(entry.id) - defaultGraceMs(token);
-  if (aheadMs > 0 && ledger.token(entry.id) === token) {
+  const aheadMs = ledger.remainingMs(own.id) - defaultGraceMs(token);
+  if (aheadMs > 0 && tokenAtHand(ledger, own) === token) {
     const accessToken = Promise.resolve(token.accessToken);
-    // Of the entry that is kept up to date: the handle's own may be that of a credential long gone, of the same id.
-    const current = ledger.entry(entry.id);
-    if (current) current.live = { accessToken, until: now() + aheadMs, monotonicUntil: monotonicNow() + aheadMs, comparedAt: -Infinity };
+    own.live = { accessToken, until: now() + aheadMs, monotonicUntil: monotonicNow() + aheadMs, comparedAt: -Infinity };
   }
   return token.accessToken;
 }
 
 /** The token if it is good for long enough, else a new one, else the old one as long as it lives. */
-export async function currentToken(context: CredentialContext, id: string, graceMs?: number): Promise<Token> {
+export async function currentToken(context: CredentialContext, own: Holding, graceMs?: number): Promise<Token> {
   const { ledger, used } = context;
-  const record = await usableRecord(context, id);
+  const { id } = own;
+  const record = await usableRecord(context, own);
   clientFor(context, id);
   used.add(id);
   const token = ledger.token(id);
   const minValidityMs = graceMs ?? defaultGraceMs(record);
   if (token && ledger.remainingMs(id) > minValidityMs) return token;
   return context.command((living) =>
-    graceMs === undefined ? living.renewedOrHeld(id, minValidityMs) : living.refresh(id, { minValidityMs }),
+    graceMs === undefined ? living.renewedOrHeld(own, minValidityMs) : living.refresh(own, { minValidityMs }),
   );
 }
 
 /** An active record with its secrets. @throws {CredentialError} `needs_sign_in`, `credential_removed` */
-export async function usableRecord({ ledger }: CredentialContext, id: string): Promise<CredentialRecord> {
+export async function usableRecord({ ledger }: CredentialContext, own: Holding): Promise<CredentialRecord> {
+  const { id } = own;
   const record = await ledger.open(id).catch((error: unknown) => {
     if (ledger.record(id)?.reason !== 'unreadable') throw error;
     return ledger.record(id); // an event has said why; from now on the answer is the same
   });
+  if (ledger.entry(id)?.holding !== own) throw gone(); // another one may have come while this waited
   if (record?.state === 'needs_sign_in') {
     // Why an event has said: key_lost, seal_broken
     const why = record.reason === 'unreadable' && ledger.book.quarantined.get(id);

@@ -96,7 +96,7 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
   const { book, keep, quarantine, settled, read, unsealed } = ledger;
   const turns = inProcessLocks();
   let claimsChanged = false;
-  const ranks = new Map<string, number>(); // by id: claims in the order in which they were learned of
+  const ranks = new WeakMap<Entry, number>(); // claims in the order in which they were learned of
   let learned = 0;
   const strange = new Set<string>(); // ids under which a record of an earlier epoch was found
 
@@ -106,7 +106,7 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
    */
   const claimants = (): readonly CredentialRecord[] => {
     const entries = [...book.claimants].map((id) => ledger.entry(id)).filter((entry) => entry !== undefined);
-    const rankOf = ({ id }: Entry): number => ranks.get(id) ?? 0;
+    const rankOf = (entry: Entry): number => ranks.get(entry) ?? 0;
     const isLater = (one: Entry, than: Entry): boolean =>
       one.record.state !== 'removed' && one.record.storedAt > than.record.changedAt && rankOf(one) > rankOf(than);
     return entries.filter((entry) => !isPhantom(entry) || !entries.some((one) => isLater(one, entry))).map(({ record }) => record);
@@ -134,7 +134,8 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
   const noteClaim = (before: CredentialRecord | undefined, after: CredentialRecord): void => {
     if (!isClaimChange(before, after)) return;
     claimsChanged = true;
-    if (after.state !== 'removed') ranks.set(after.id, ++learned);
+    const entry = ledger.entry(after.id);
+    if (entry && after.state !== 'removed') ranks.set(entry, ++learned);
   };
   const learn: Following['learn'] = (after, storedRevision) => {
     const { id, generation, state } = after;

@@ -42,9 +42,24 @@ export interface Live {
   comparedAt: number;
 }
 
+/** A credential that a command means: that one, or whoever has the id. */
+export interface Meant {
+  readonly id: string;
+  /** Tells the credentials of one id apart. */
+  readonly storedAt?: number | undefined;
+}
+
+/** What a handle reads. A credential stored later under the same id has its own: no handle gives the token of another user. */
+export interface Holding extends Meant {
+  live: Live | undefined;
+  /** What all who ask for the access token without conditions wait for. */
+  asking: Promise<string> | undefined;
+}
+
 /** What is known of one id; the same object as long as the store lives. */
 export interface Entry {
   readonly id: string;
+  holding: Holding;
   /** As last read or written; the secrets in the clear once they were opened. */
   record: CredentialRecord;
   /** The revision in storage, 0 where there is none: behind the record's while a write waits (RF-15). */
@@ -56,9 +71,6 @@ export interface Entry {
   /** Monotonic instant of the expiry (TM-2). */
   monotonicExpiresAt: number;
   opening: Promise<OpenRecord> | undefined;
-  live: Live | undefined;
-  /** What all who ask for the access token without conditions wait for. */
-  asking: Promise<string> | undefined;
 }
 
 /** What a record that waits to be written was made of. */
@@ -150,21 +162,24 @@ export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerC
   };
 
   const keep = (record: CredentialRecord, storedRevision: number): Entry => {
-    const { id, state, issuedAt, expiresAt, secrets } = record;
+    const { id, storedAt, state, issuedAt, expiresAt, secrets } = record;
     const before = known.get(id);
     if (record.defaultClaim > 0) book.claimants.add(id);
     const sameToken = before?.record.issuedAt === issuedAt && before.record.expiresAt === expiresAt;
     const sameSecrets = sameToken && before.record.state === state && holdsTheSame(before.record.secrets, secrets);
-    const entry = before ?? ({ id, unreadable: undefined, asking: undefined } as Entry);
+    const isSame = before?.record.storedAt === storedAt && (before.record.state !== 'removed' || state === 'removed');
+    const holding = isSame ? before.holding : { id, storedAt, live: undefined, asking: undefined };
+    if (before) before.holding.live = undefined;
+    if (!sameSecrets) holding.asking = undefined;
+    const entry = before ?? ({ id, unreadable: undefined } as Entry);
     known.set(id, entry);
     return Object.assign(entry, {
+      holding,
       record,
       storedRevision,
       token: sameSecrets ? before.token : undefined,
       monotonicExpiresAt: sameToken ? before.monotonicExpiresAt : monotonicOf(record, platform),
       opening: undefined,
-      live: undefined,
-      ...(!sameSecrets && { asking: undefined }),
     });
   };
   /** Reported once per reason; what was known of the credential stays in use, and the record stays where it is. */

@@ -23,7 +23,7 @@ import { createClock } from './clock.js';
 import { gone, type AccessTokenOptions, type Credential, type CredentialContext } from './credential.js';
 import { tombstoneOf } from './drafts.js';
 import { createFollowing } from './following.js';
-import type { Ledger } from './ledger.js';
+import type { Holding, Ledger, Meant } from './ledger.js';
 import { createLookup } from './lookup.js';
 import type { Folding, Loop } from './loop.js';
 import { createMembership, type Membership } from './membership.js';
@@ -34,25 +34,24 @@ import { STILL_RUNS_MS } from './refresh-locks.js';
 import { createRenewal } from './renewal.js';
 import { resumeRevocations, revoke, type RevokeResult, type RevokeTarget } from './revocation.js';
 import { signOut, type SignOutOptions, type SignOutResult } from './sign-out.js';
-import { accessTokenFor, renewedOrHeld, type ValidTokenContext } from './valid-token.js';
+import { accessTokenFor, renewedOrHeld, sameAsNow, type ValidTokenContext } from './valid-token.js';
 import { createWriting } from './writing.js';
 
 /** How often tombstones that are due are looked for; the first time at the start. */
 const SWEEP_MS = 6 * 60 * 60_000;
 
 /** What a store does once it lives. */
-export interface Living extends Pick<Membership, 'setDefault' | 'clear'>, Questions {
+export interface Living extends Pick<Membership, 'setDefault' | 'clear' | 'store'>, Questions {
   /** The token after a renewal, if one was needed. @throws {CredentialError} why there is none */
-  refresh(id: string, request: RefreshRequest): Promise<Token>;
+  refresh(own: Holding, request: RefreshRequest): Promise<Token>;
   /** The same, but the token at hand if that lives on and the renewal takes long or fails. */
-  renewedOrHeld(id: string, minValidityMs: number): Promise<Token>;
+  renewedOrHeld(own: Holding, minValidityMs: number): Promise<Token>;
   /** An access token for less scope or another resource. No command: the record may take long to open. @throws {CredentialError} */
-  accessTokenFor(id: string, options: AccessTokenOptions): Promise<string>;
-  store(token: Token, tags: readonly string[] | undefined, replace: string | undefined): Promise<string>;
-  revoke(id: string, target: RevokeTarget): Promise<RevokeResult>;
-  remove(id: string): Promise<void>;
-  setTags(id: string, tags: readonly string[]): Promise<void>;
-  signOut(id: string, options: SignOutOptions): Promise<SignOutResult>;
+  accessTokenFor(own: Holding, options: AccessTokenOptions): Promise<string>;
+  revoke(own: Holding, target: RevokeTarget): Promise<RevokeResult>;
+  remove(own: Holding): Promise<void>;
+  setTags(own: Holding, tags: readonly string[]): Promise<void>;
+  signOut(own: Holding, options: SignOutOptions): Promise<SignOutResult>;
   authorize(credential: Credential, input: string | URL | Request, init: RequestInit | undefined): Promise<Request>;
   /** Ids of all that match, in order of storing. */
   find(query: CredentialQuery): readonly string[];
@@ -140,27 +139,33 @@ export function createLiving(context: LivingContext): Living {
   let sweepsAt = platform.monotonicNow() + SWEEP_MS;
   let frozen = false; // a page that is frozen in the middle of a reading keeps others from writing
 
+  /** The credential that is meant, unless another has its id by now. */
+  const known = (own: Holding): Meant => {
+    const entry = ledger.entry(own.id);
+    if (entry && entry.holding !== own) throw gone();
+    return own;
+  };
   const waiters = new Map<string, Set<Waiter>>();
   /**
    * What a refresh gives, for who waits for it as long as the credential is there, and has no token that serves meanwhile: a user may sign in
    * while a request hangs. The refresh goes on by itself: what comes too late is revoked.
    */
-  const whileWaiting = (id: string, request: RefreshRequest, refreshing: Promise<Renewed>): Promise<Renewed> => {
+  const whileWaiting = (own: Holding, request: RefreshRequest, refreshing: Promise<Renewed>): Promise<Renewed> => {
     void context.running(refreshing).catch(() => undefined);
-    const { sub } = ledger.record(id)?.claims ?? {};
+    const { id } = own;
+    const isTheirs = sameAsNow(ledger, own);
     return new Promise((resolve, reject) => {
       const waiter: Waiter = {
         leave: () => reject(gone()),
         look: () => {
           const token = ledger.token(id);
-          const isOther = sub !== undefined && token?.claims?.sub !== sub;
-          if (token && !isOther && isServedBy(token, ledger.remainingMs(id), request)) resolve(token);
+          if (token && isTheirs() && isServedBy(token, ledger.remainingMs(id), request)) resolve(token);
         },
       };
       const all = waiters.get(id) ?? new Set();
       waiters.set(id, all.add(waiter));
       const stay = (): void => void (all.delete(waiter) && all.size === 0 && waiters.delete(id));
-      refreshing.then(resolve, reject).finally(stay);
+      refreshing.then((one) => (isTheirs() ? resolve(one) : reject(gone())), reject).finally(stay);
     });
   };
   const letLeave = (id: string): void => {
@@ -176,17 +181,19 @@ export function createLiving(context: LivingContext): Living {
     );
   };
   /** One that was answered with an error a moment ago is not asked again at once, unless another tab has the token by now. */
-  const renewed = async (id: string, request: RefreshRequest): Promise<Renewed> => {
+  const renewed = async (own: Holding, request: RefreshRequest): Promise<Renewed> => {
+    const { id } = known(own);
     const { minValidityMs, target, refused } = request;
+    const isTheirs = sameAsNow(ledger, own);
     const refusal = renewal.refusal(id, minValidityMs === null && refused === undefined, target);
-    if (!refusal) return whileWaiting(id, request, refresher.refresh(id, request));
+    if (!refusal) return whileWaiting(own, request, refresher.refresh(id, request));
     await following.reread(id).catch(() => undefined);
     const token = ledger.token(id);
     const leastMs = minValidityMs ?? (refused === undefined ? Infinity : 0);
-    if (target || !token || token.accessToken === refused || ledger.remainingMs(id) <= leastMs) throw refusal;
+    if (target || !token || !isTheirs() || token.accessToken === refused || ledger.remainingMs(id) <= leastMs) throw refusal;
     return token;
   };
-  const renewedByCommand: typeof renewed = (id, request) => context.credentials.command(() => renewed(id, request));
+  const renewedByCommand: typeof renewed = (own, request) => context.credentials.command(() => renewed(own, request));
   const validToken: ValidTokenContext = { credentials: context.credentials, platform, renew: renewed };
   const onWake = (): void => {
     void retry();
@@ -277,24 +284,25 @@ export function createLiving(context: LivingContext): Living {
       const judged = withFields(token, {}); // it may be something that looks like one
       return membership.store(judged, tags && normalizeTags(tags), replace);
     },
-    refresh: async (id, request) => (await renewed(id, request)) as Token,
-    renewedOrHeld: (id, minValidityMs) => renewedOrHeld(validToken, id, minValidityMs),
-    accessTokenFor: (id, options) => accessTokenFor({ ...validToken, renew: renewedByCommand }, id, options),
-    revoke: async (id, target) => {
+    refresh: async (own, request) => (await renewed(own, request)) as Token,
+    renewedOrHeld: (own, minValidityMs) => renewedOrHeld(validToken, own, minValidityMs),
+    accessTokenFor: (own, options) => accessTokenFor({ ...validToken, renew: renewedByCommand }, own, options),
+    revoke: async (own, target) => {
       if (!['all', 'access', 'refresh'].includes(target)) throw new TypeError('target must be "all", "access" or "refresh"');
-      return revoke(parts, id, target);
+      return revoke(parts, known(own), target);
     },
-    remove: async (id) => {
-      await writing.update(id, (record) => (record.state === 'removed' ? null : tombstoneOf(record)), { keep: true });
+    remove: async (own) => {
+      const { id } = known(own);
+      if (!(await writing.update(own, (record) => (record.state === 'removed' ? null : tombstoneOf(record)), { keep: true }))) known(own);
       // Of what was never written nothing is there; its tombstone waits for a write that was given up, and may come yet
       if (writing.isWaiting(id) && (ledger.entry(id)?.storedRevision ?? 0) > 0)
         throw new StorageError('storage_failed', 'The credential is forgotten here, but storage still holds it; removing is tried again.');
     },
-    setTags: async (id, list) => {
+    setTags: async (own, list) => {
       const tags = normalizeTags(list);
-      if (!(await writing.update(id, (record) => (record.state === 'removed' ? null : { ...record, tags })))) throw gone();
+      if (!(await writing.update(known(own), (record) => (record.state === 'removed' ? null : { ...record, tags })))) throw gone();
     },
-    signOut: (id, options) => signOut(parts, id, options),
+    signOut: async (own, options) => signOut(parts, known(own), options),
     ...createQuestions(context.credentials),
     authorize,
     find,

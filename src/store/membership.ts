@@ -16,7 +16,7 @@ import type { CredentialStorage } from '../storage/storage.js';
 import { gone } from './credential.js';
 import { newDraft, replacementOf, tombstoneOf } from './drafts.js';
 import type { Following } from './following.js';
-import type { Ledger } from './ledger.js';
+import type { Ledger, Meant } from './ledger.js';
 import type { StoreLocks } from './store-locks.js';
 import type { RecordDraft, Writing } from './writing.js';
 import type { Loop } from './loop.js';
@@ -47,8 +47,8 @@ export interface MembershipContext {
 /** Commands that concern the store as a whole. */
 export interface Membership {
   /** Keeps a token; resolves with the id it is stored under. */
-  store(token: Token, tags: readonly string[] | undefined, replace: string | undefined): Promise<string>;
-  setDefault(id: string | null): Promise<void>;
+  store(token: Token, tags: readonly string[] | undefined, replace: Meant | undefined): Promise<string>;
+  setDefault(meant: Meant | null): Promise<void>;
   clear(): Promise<void>;
   /** Removes tombstones older than a day, and what a clear that was cut short left behind. */
   sweep(): Promise<void>;
@@ -69,15 +69,16 @@ export function createMembership(context: MembershipContext): Membership {
       const decide = async (): Promise<string> => {
         hasBegun = true;
         await rereadWhatMatters(token);
-        const id = replace ?? waitingFor(token, tags)?.id;
-        if (id === undefined) return add(token, tags ?? []);
+        const meant = replace ?? waitingFor(token, tags);
+        if (meant === undefined) return add(token, tags ?? []);
+        const { id } = meant;
         const kept = id === token.id ? token : withFields(token, { id });
         const mayReplace = (current: CredentialRecord): boolean =>
           replace === undefined ? isWaiting(current) : current.state !== 'removed' && current.state !== 'revoking';
         // Its own claim is enough if it is the default. Another one that is of no use gives way (D-013).
         const claim = loop.snapshot().defaultId !== id && isNeeded() ? { defaultClaim: await reserveClaim() } : {};
         const taken = (current: CredentialRecord): RecordDraft => ({ ...replacementOf(current, kept, tags), ...claim });
-        const written = await writing.update(id, (current) => (mayReplace(current) ? taken(current) : null), { keep: true });
+        const written = await writing.update(meant, (current) => (mayReplace(current) ? taken(current) : null), { keep: true });
         if (written) return id;
         if (replace === undefined) return add(token, tags ?? []); // the one that waited was removed, or its user is back already
         throw gone();
@@ -87,15 +88,17 @@ export function createMembership(context: MembershipContext): Membership {
         return decide(); // without the lock of a storage that is broken: two defaults can be told apart, a spent code is not had again
       });
     },
-    setDefault: (id) =>
+    setDefault: (meant) =>
       alone(async () => {
+        const { id, storedAt } = meant ?? { id: null };
+        if (id !== null && storedAt !== undefined && ledger.record(id)?.storedAt !== storedAt) throw gone(); // another has its id by now
         await following.reread(STORE_RECORD_ID); // what is believed to be the default may be so no longer
         if (loop.snapshot().defaultId === id && claimOf(id) >= ledger.book.store.topClaim && !(id === null && isLost())) return;
-        if (id === null)
+        if (meant === null)
           return void (await writing.updateStore((current) => ({ ...current, ...claimed(), nullClaim: claimed().topClaim })));
         const defaultClaim = await reserveClaim();
         const isGoing = ({ state }: CredentialRecord): boolean => state === 'removed' || state === 'revoking';
-        if (!(await writing.update(id, (current) => (isGoing(current) ? null : { ...current, defaultClaim })))) throw gone();
+        if (!(await writing.update(meant, (current) => (isGoing(current) ? null : { ...current, defaultClaim })))) throw gone();
       }),
     clear: () =>
       locks.aloneInTime('members', CLEARING_MS, async () => {
@@ -136,8 +139,8 @@ export function createMembership(context: MembershipContext): Membership {
       await writing.sweep(() => true, true);
     } catch {
       const known = [...ledger.entries()].filter(({ record }) => record.state !== 'removed');
-      const ended = known.map(({ id }) =>
-        writing.update(id, (current) => (current.state === 'removed' ? null : tombstoneOf(current)), { keep: true }),
+      const ended = known.map(({ record }) =>
+        writing.update(record, (current) => (current.state === 'removed' ? null : tombstoneOf(current)), { keep: true }),
       );
       await Promise.all(ended);
       throw new StorageError(
@@ -199,7 +202,7 @@ export function createMembership(context: MembershipContext): Membership {
     for (const id of [...ledger.book.claimants]) {
       const entry = ledger.entry(id);
       if (!entry?.record.defaultClaim) continue;
-      if (entry.storedRevision > 0) await writing.update(id, (current) => ({ ...current, defaultClaim: 0 }));
+      if (entry.storedRevision > 0) await writing.update(entry.record, (current) => ({ ...current, defaultClaim: 0 }));
       else if (entry.record.state === 'removed' && !writing.isWaiting(id)) ledger.drop(id);
     }
     await writing.updateStore((current) => ({ ...current, nullClaim: 0, topClaim: 0 }));
@@ -287,7 +290,7 @@ export function createMembership(context: MembershipContext): Membership {
     });
     const written = isTombstone(token.id)
       ? await writing.update(
-          token.id,
+          token,
           (current) => (current.state === 'removed' ? { ...draft, generation: nextCount(current.generation) } : null),
           { keep: true },
         )

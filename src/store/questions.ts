@@ -5,7 +5,8 @@
  */
 import { CredentialError } from '../errors.js';
 import type { Introspection, UserInfo } from '../oauth/client.js';
-import { clientFor, currentToken, usableRecord, type CredentialContext } from './credential.js';
+import { clientFor, currentToken, gone, usableRecord, type CredentialContext } from './credential.js';
+import type { Holding } from './ledger.js';
 
 /** Which token to ask about (RFC 7009 §2.1). */
 export type TokenTypeHint = 'access_token' | 'refresh_token';
@@ -16,32 +17,34 @@ const IN_VAIN_MS = 60_000;
 /** The questions of one store. */
 export interface Questions {
   /** The user's claims; with the next token, where the server refuses the one at hand. */
-  userInfo(id: string): Promise<UserInfo>;
+  userInfo(own: Holding): Promise<UserInfo>;
   /** What the server says of a token as it is at hand: nothing is renewed for it. */
-  introspect(id: string, hint: TokenTypeHint): Promise<Introspection>;
+  introspect(own: Holding, hint: TokenTypeHint): Promise<Introspection>;
 }
 
 /** Asks for one store. */
 export function createQuestions(context: CredentialContext): Questions {
-  const restsUntil = new Map<string, number>();
+  const restsUntil = new WeakMap<Holding, number>();
   return {
-    userInfo: async (id) => {
-      const token = await currentToken(context, id);
+    userInfo: async (own) => {
+      const { id } = own;
+      const token = await currentToken(context, own);
       const client = clientFor(context, id);
       try {
         return await client.userInfo(token);
       } catch (error) {
-        const rests = (restsUntil.get(id) ?? -Infinity) > context.monotonicNow();
+        const rests = (restsUntil.get(own) ?? -Infinity) > context.monotonicNow();
         if (!isRefusal(error) || rests || context.loop.stateOf(id)?.isRenewable === false) throw error;
         // As a command: the store may have been closed meanwhile.
-        const next = await context.command((all) => all.refresh(id, { minValidityMs: null, refused: token.accessToken }));
+        const next = await context.command((all) => all.refresh(own, { minValidityMs: null, refused: token.accessToken }));
+        if (next.claims?.sub !== token.claims?.sub) throw gone(); // another user has taken the place meanwhile
         return client.userInfo(next).catch((again: unknown) => {
-          if (isRefusal(again)) restsUntil.set(id, context.monotonicNow() + IN_VAIN_MS);
+          if (isRefusal(again)) restsUntil.set(own, context.monotonicNow() + IN_VAIN_MS);
           throw again;
         });
       }
     },
-    introspect: (id, hint) => introspect(context, id, hint),
+    introspect: (own, hint) => introspect(context, own, hint),
   };
 }
 
@@ -49,12 +52,12 @@ function isRefusal(error: unknown): boolean {
   return error instanceof CredentialError && error.status === 401;
 }
 
-async function introspect(context: CredentialContext, id: string, hint: TokenTypeHint): Promise<Introspection> {
+async function introspect(context: CredentialContext, own: Holding, hint: TokenTypeHint): Promise<Introspection> {
   if (hint !== 'access_token' && hint !== 'refresh_token') throw new TypeError('introspect takes "access_token" or "refresh_token"');
-  const { context: origin } = await usableRecord(context, id);
-  const client = clientFor(context, id);
-  const token = context.ledger.token(id);
-  if (hint === 'access_token') return client.introspect(token?.accessToken ?? (await currentToken(context, id)).accessToken, hint);
+  const { context: origin } = await usableRecord(context, own);
+  const client = clientFor(context, own.id);
+  const token = context.ledger.token(own.id);
+  if (hint === 'access_token') return client.introspect(token?.accessToken ?? (await currentToken(context, own)).accessToken, hint);
   const refreshToken = token?.refreshToken;
   if (refreshToken === undefined)
     throw new CredentialError('no_refresh_token', 'There is no refresh token to ask about.', { issuer: origin.issuer });

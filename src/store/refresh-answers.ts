@@ -237,7 +237,7 @@ export async function salvage(
   if (isAttack) attacked.add(grant.id);
   const rotated = refreshTokenIn(text);
   const written = await writing.updateOpen(
-    grant.id,
+    { id: grant.id },
     (current) => {
       if (!holds(current, grant)) return null;
       if (isAttack) return tombstoneOf(current);

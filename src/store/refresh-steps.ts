@@ -167,7 +167,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
   };
   /** Changes the record if it still holds what was sent, or says that this refresh is under way: then only a parked one wrote in between. */
   const change = (what: (current: OpenRecord) => RecordDraft | null, me?: string): Promise<CredentialRecord | null> =>
-    writing.updateOpen(id, (current) => (holds(current, grant) || isOf(current, me) ? what(current) : null), { keep: true });
+    writing.updateOpen({ id }, (current) => (holds(current, grant) || isOf(current, me) ? what(current) : null), { keep: true });
   const wait = (ms: number): Promise<'waited'> => new Promise((resolve) => platform.setTimer(() => resolve('waited'), ms, true));
   /** The token or child that is at hand. */
   const held = (): Renewed | undefined => (target ? childFor(record.secrets, target) : (ledger.token(id) ?? undefined));
@@ -241,7 +241,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
     const since = before?.since ?? startedAt;
     try {
       const written = await writing.updateOpen(
-        id,
+        { id },
         (current) =>
           holds(current, grant) && current.generation === generation && current.intent?.holder === before?.holder
             ? { ...current, intent: { holder: me, attempt, generation, startedAt, since } }
@@ -280,7 +280,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
     }
   };
   const retract = (me: string): Promise<unknown> =>
-    writing.updateOpen(id, (current) => (isOf(current, me) ? closed(current) : null), { isQuiet: true }).catch(() => null);
+    writing.updateOpen({ id }, (current) => (isOf(current, me) ? closed(current) : null), { isQuiet: true }).catch(() => null);
   const judge: Episode['steps']['judge'] = async ({ me }) => {
     if (answer === undefined) throw new TypeError('no answer');
     try {

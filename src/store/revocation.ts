@@ -12,7 +12,7 @@ import { accessTokenIn, refreshTokenIn } from '../oauth/token-response.js';
 import type { Platform } from '../platform/platform.js';
 import { tombstoneOf } from './drafts.js';
 import type { Following } from './following.js';
-import type { Ledger } from './ledger.js';
+import type { Ledger, Meant } from './ledger.js';
 import type { StoreLocks } from './store-locks.js';
 import type { RecordDraft, Writing } from './writing.js';
 
@@ -49,12 +49,13 @@ export interface RevocationContext {
 export type RevokeTarget = 'all' | 'access' | 'refresh';
 
 /** Revokes, and removes the credential unless something usable is left of it. */
-export async function revoke(context: RevocationContext, id: string, target: RevokeTarget): Promise<RevokeResult> {
+export async function revoke(context: RevocationContext, meant: Meant, target: RevokeTarget): Promise<RevokeResult> {
+  const { id } = meant;
   if (target !== 'all') await context.writing.reread(id).catch(() => undefined); // a renewal or a sign-in elsewhere, and nobody has told of it yet
-  const { marked, kept } = await decided(context, id, target);
+  const { marked, kept } = await decided(context, meant, target);
   if (kept) return target === 'access' ? revokeAccessTokens(context, kept) : NOTHING_TO_REVOKE;
   if (!marked) throw new CredentialError('credential_removed', 'The credential is gone already.');
-  const key = JSON.stringify([id, target]);
+  const key = JSON.stringify([id, marked.storedAt, target]);
   const running = context.revoking.get(key);
   if (running) return running.then(() => REVOKED_BY_OTHERS);
   const begun = finish(context, marked, target).finally(() => context.revoking.delete(key));
@@ -71,7 +72,8 @@ interface Decision {
 }
 
 /** Decides by the record that is written over, and by no earlier one: another tab may have renewed it, or signed in in its place. */
-async function decided({ ledger, writing }: RevocationContext, id: string, target: RevokeTarget): Promise<Decision> {
+async function decided({ ledger, writing }: RevocationContext, meant: Meant, target: RevokeTarget): Promise<Decision> {
+  const { id } = meant;
   for (;;) {
     if (target !== 'all' && ledger.record(id)?.state === 'active') {
       const opening = ledger.openInTime(id, target === 'refresh' ? DEADLINE_MS : undefined);
@@ -86,7 +88,7 @@ async function decided({ ledger, writing }: RevocationContext, id: string, targe
       if (!last.kept) return { ...current, state: 'revoking' };
       return target === 'access' ? agedOf(last.kept) : null;
     };
-    const marked = await writing.update(id, change, { keep: true });
+    const marked = await writing.update(meant, change, { keep: true });
     if (!last.isNew) return { marked, kept: last.kept };
   }
 }
@@ -122,10 +124,10 @@ async function finish(
       const current = ledger.record(id);
       if (isResumed && current?.state === 'removed' && current.revision > 0) return REVOKED_BY_OTHERS;
       // Who removes or clears asks no server: what was marked lives on. Revoked by another tab, it is harmless to ask again (7009-3).
-      const isMarked = current?.state === 'revoking';
+      const isMarked = current?.state === 'revoking' && current.storedAt === marked.storedAt;
       const opening = isMarked ? ledger.openInTime(id, deadline.leftMs()) : ledger.unsealed(marked, deadline.leftMs());
       const remote = await revokeRemotely(context, await opening.catch(() => undefined), { marked, target, deadline });
-      if (isMarked) await writing.update(id, (latest) => (latest.state === 'revoking' ? tombstoneOf(latest) : null), { keep: true });
+      if (isMarked) await writing.update(marked, (latest) => (latest.state === 'revoking' ? tombstoneOf(latest) : null), { keep: true });
       return { local: 'removed', ...remote };
     });
   } finally {

@@ -7,6 +7,7 @@ import { assertNothingElse } from '../credential/options.js';
 import { isOpen } from '../credential/record.js';
 import type { TokenContext } from '../credential/token.js';
 import { asCredentialError, CredentialError, type CredentialErrorCode } from '../errors.js';
+import type { Meant } from './ledger.js';
 import type { Loop } from './loop.js';
 import { DEADLINE_MS, deadlineOf, revoke, type RevocationContext, type RevokeResult } from './revocation.js';
 
@@ -47,17 +48,18 @@ export interface SignOutContext extends RevocationContext {
 }
 
 /** Revokes and removes, whatever the server answers. */
-export async function signOut(context: SignOutContext, id: string, options: SignOutOptions): Promise<SignOutResult> {
+export async function signOut(context: SignOutContext, meant: Meant, options: SignOutOptions): Promise<SignOutResult> {
   const { flow, additionalParameters, ...rest } = options;
   assertNothingElse(rest, 'signOut takes flow and additionalParameters');
   if (flow !== undefined && typeof (flow as Partial<SignOutFlow> | null)?.start !== 'function')
     throw new TypeError('flow must be a logout flow: createSessionLogoutFlow(client)');
   const { ledger, loop, platform } = context;
+  const { id } = meant;
   const generation = ledger.record(id)?.generation ?? 0;
   const begun = async (of: SignOutFlow): Promise<URL> => {
     assertSame(of, ledger.record(id)?.context);
     const record = await ledger.openInTime(id, DEADLINE_MS).catch(() => undefined); // what cannot be opened is signed out, too
-    const idToken = record && isOpen(record) ? record.secrets?.idToken : undefined;
+    const idToken = record && isOpen(record) && record.storedAt === meant.storedAt ? record.secrets?.idToken : undefined;
     return of.start({ idToken, ...(additionalParameters && { additionalParameters }) });
   };
   const started = async (): Promise<Pick<SignOutResult, 'url' | 'urlFailure'>> => {
@@ -73,7 +75,7 @@ export async function signOut(context: SignOutContext, id: string, options: Sign
       deadline.cancel();
     }
   };
-  const [end, revoked] = await Promise.allSettled([started(), revoke(context, id, 'all')]);
+  const [end, revoked] = await Promise.allSettled([started(), revoke(context, meant, 'all')]);
   if (revoked.status === 'rejected') throw revoked.reason;
   const isOurs = revoked.value.refreshToken.status !== 'not_asked'; // else another call has said so
   if (isOurs) loop.dispatch([{ type: 'signed_out', id, generation }], 'here');

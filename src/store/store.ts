@@ -19,7 +19,7 @@ import { memoryStorage } from '../storage/memory/index.js';
 import type { CredentialStorage, StorageCapabilities } from '../storage/storage.js';
 import { createClients, type ClientName } from './clients.js';
 import { createCredentialFactory, gone, tokenStream, type Credential, type CredentialContext } from './credential.js';
-import { createLedger } from './ledger.js';
+import { createLedger, type Meant } from './ledger.js';
 import type { Living } from './living.js';
 import { createLoop } from './loop.js';
 import { deadlineOf, openStorage, type OpenedStorage } from './open-storage.js';
@@ -233,9 +233,9 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
   const handleOf = (id: string): Credential | null => {
     const known = handles.get(id);
     if (known) return known;
-    const entry = loop.stateOf(id) && ledger.entry(id);
-    if (!entry) return null;
-    const handle = factory.create(entry);
+    const entry = ledger.entry(id);
+    if (!entry || entry.record.storedAt !== loop.stateOf(id)?.storedAt) return null; // else one that is about to go
+    const handle = factory.create(entry.holding);
     handles.set(id, handle);
     return handle;
   };
@@ -307,9 +307,8 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
     client: (name) => clients.named(name),
     store: async (token, { tags, replace, ...rest } = {}) => {
       assertNothingElse(rest, 'store takes tags and replace');
-      const place = idOf(replace);
-      if (replace !== undefined && typeof place !== 'string') throw new TypeError('replace must be a credential or its id');
-      const id = await command((all) => all.store(token, tags, place as string | undefined));
+      const place = replace === undefined ? undefined : meantBy(replace, 'replace must be a credential or its id');
+      const id = await command((all) => all.store(token, tags, place));
       const handle = handleOf(id);
       if (!handle) throw gone(); // removed elsewhere as soon as it was written
       return handle;
@@ -329,9 +328,8 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
       return defaultId === null ? null : handleOf(defaultId);
     },
     setDefault: async (credential) => {
-      const id = credential && idOf(credential);
-      if (id !== null && typeof id !== 'string') throw new TypeError('setDefault takes a credential, its id, or null');
-      await command((all) => all.setDefault(id));
+      const meant = credential === null ? null : meantBy(credential, 'setDefault takes a credential, its id, or null');
+      await command((all) => all.setDefault(meant));
     },
     allIDs: async () => {
       await open();
@@ -380,9 +378,11 @@ function assertOptions(options: CredentialStoreOptions): void {
   if (storage?.needsSealing) throw new TypeError('This storage must not hold tokens in the clear: pass sealed(storage, …) instead');
 }
 
-/** The id that is meant by a credential, or by its id; no text: by neither. */
-function idOf(value: unknown): unknown {
-  return isPlainObject(value) ? value['id'] : value;
+/** What is meant by a credential, which is no other one of its id, or by an id. @throws {TypeError} by neither */
+function meantBy(value: Partial<Credential> | string, otherwise: string): Meant {
+  const { id, state } = isPlainObject(value) ? value : { id: value };
+  if (typeof id !== 'string') throw new TypeError(otherwise);
+  return { id, storedAt: state?.storedAt };
 }
 
 function isStorage(value: unknown): boolean {

@@ -9,6 +9,7 @@ import { defaultGraceMs } from '../credential/expiry.js';
 import { isOpen, type ChildToken, type Target } from '../credential/record.js';
 import type { Token } from '../credential/token.js';
 import type { Platform } from '../platform/platform.js';
+import type { Holding, Ledger } from './ledger.js';
 import { currentToken, usableRecord, type AccessTokenOptions, type CredentialContext } from './credential.js';
 import type { RefreshRequest, Renewed } from './refresh.js';
 
@@ -20,19 +21,21 @@ export interface ValidTokenContext {
   readonly credentials: CredentialContext;
   readonly platform: Pick<Platform, 'now' | 'setTimer'>;
   /** For `accessTokenFor` a command of its own. */
-  readonly renew: (id: string, request: RefreshRequest) => Promise<Renewed>;
+  readonly renew: (own: Holding, request: RefreshRequest) => Promise<Renewed>;
 }
 
 /** A renewed token, or the one at hand if it lives on and the renewal takes too long or fails. */
 export function renewedOrHeld(
   { credentials: { ledger, clientOf }, platform, renew }: ValidTokenContext,
-  id: string,
+  own: Holding,
   minValidityMs: number,
 ): Promise<Token> {
-  const held = (): Token | undefined => (ledger.remainingMs(id) > 0 ? (ledger.token(id) ?? undefined) : undefined);
+  const { id } = own;
+  const isTheirs = sameAsNow(ledger, own);
+  const held = (): Token | undefined => (isTheirs() && ledger.remainingMs(id) > 0 ? (ledger.token(id) ?? undefined) : undefined);
   const token = held();
   if (token && token.refreshToken === undefined && !clientOf(id)?.renew) return Promise.resolve(token); // nothing could bring another one
-  return orHeld(platform, renew(id, { minValidityMs }) as Promise<Token>, held, ledger.remainingMs(id));
+  return orHeld(platform, renew(own, { minValidityMs }) as Promise<Token>, held, ledger.remainingMs(id));
 }
 
 /**
@@ -41,29 +44,30 @@ export function renewedOrHeld(
  * @throws {TypeError} a scope or resource that cannot be sent
  * @throws {CredentialError} `scope_not_granted`, or why there is none
  */
-export async function accessTokenFor(context: ValidTokenContext, id: string, options: AccessTokenOptions): Promise<string> {
+export async function accessTokenFor(context: ValidTokenContext, own: Holding, options: AccessTokenOptions): Promise<string> {
   const { credentials, renew } = context;
   const { minValidityMs, forceRefresh, refused } = options;
-  const target = targetFor(await usableRecord(credentials, id), options);
-  if (target) return (await childToken(context, id, target, options)).accessToken;
-  if (forceRefresh) return (await renew(id, { minValidityMs: null })).accessToken;
-  const { accessToken } = await currentToken(credentials, id, minValidityMs);
-  return accessToken === refused ? (await renew(id, { minValidityMs: null, refused })).accessToken : accessToken;
+  const target = targetFor(await usableRecord(credentials, own), options);
+  if (target) return (await childToken(context, own, target, options)).accessToken;
+  if (forceRefresh) return (await renew(own, { minValidityMs: null })).accessToken;
+  const { accessToken } = await currentToken(credentials, own, minValidityMs);
+  return accessToken === refused ? (await renew(own, { minValidityMs: null, refused })).accessToken : accessToken;
 }
 
 async function childToken(
   { credentials, platform, renew }: ValidTokenContext,
-  id: string,
+  own: Holding,
   target: Target,
   { minValidityMs, forceRefresh = false, refused }: AccessTokenOptions,
 ): Promise<ChildToken> {
   const remainingMs = (child: ChildToken): number => childRemainingMs(child, platform.now());
+  const isTheirs = sameAsNow(credentials.ledger, own);
   const held = (): ChildToken | undefined => {
-    const current = credentials.ledger.record(id);
-    const child = current?.state === 'active' && isOpen(current) ? childFor(current.secrets, target) : undefined;
+    const current = credentials.ledger.record(own.id);
+    const child = isTheirs() && current?.state === 'active' && isOpen(current) ? childFor(current.secrets, target) : undefined;
     return child && remainingMs(child) > 0 ? child : undefined;
   };
-  const renewed = (request: RefreshRequest): Promise<ChildToken> => renew(id, { ...request, target }) as Promise<ChildToken>;
+  const renewed = (request: RefreshRequest): Promise<ChildToken> => renew(own, { ...request, target }) as Promise<ChildToken>;
   const child = held();
   if (!child) return renewed({ minValidityMs: forceRefresh ? null : (minValidityMs ?? 0) });
   if (forceRefresh) return renewed({ minValidityMs: null });
@@ -72,6 +76,15 @@ async function childToken(
   if (remainingMs(child) > graceMs) return child;
   const renewing = renewed({ minValidityMs: graceMs });
   return minValidityMs === undefined ? orHeld(platform, renewing, held, remainingMs(child)) : renewing;
+}
+
+/** Says later whether a credential is still that of the user whose it is now: what is asked for one serves no other (D-051). */
+export function sameAsNow(ledger: Ledger, own: Holding): () => boolean {
+  const sub = ledger.record(own.id)?.claims?.sub;
+  return () => {
+    const now = ledger.entry(own.id);
+    return now?.holding === own && (sub === undefined || now.record.claims?.sub === sub);
+  };
 }
 
 /** What is renewed, or what is held if that takes too long or fails; the renewal goes on. */

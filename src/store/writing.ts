@@ -21,7 +21,7 @@ import { revisionOf } from '../storage/storage.js';
 import { judged } from './drafts.js';
 import { storedForm, withHeld } from './held.js';
 import type { Following } from './following.js';
-import { holdsTheSame, type Base, type Entry, type Ledger } from './ledger.js';
+import { holdsTheSame, type Base, type Entry, type Ledger, type Meant } from './ledger.js';
 
 const MAX_TRIES = 20;
 
@@ -42,11 +42,16 @@ export interface Writing {
   insert(draft: RecordDraft): Promise<boolean>;
   /**
    * Writes what `change` makes of the record, which is read again and changed anew if someone else wrote first.
-   * `null` from `change` gives up. Resolves with the record written, once the write has committed.
+   * `null` from `change` gives up, and so does finding another credential under the id than the one that was meant, or was there when this
+   * was asked for. Resolves with the record written, once the write has committed.
    */
-  update(id: string, change: (current: CredentialRecord) => RecordDraft | null, options?: ChangeOptions): Promise<CredentialRecord | null>;
+  update(
+    meant: Meant,
+    change: (current: CredentialRecord) => RecordDraft | null,
+    options?: ChangeOptions,
+  ): Promise<CredentialRecord | null>;
   /** The same with the secrets in the clear. */
-  updateOpen(id: string, change: (current: OpenRecord) => RecordDraft | null, options?: ChangeOptions): Promise<CredentialRecord | null>;
+  updateOpen(meant: Meant, change: (current: OpenRecord) => RecordDraft | null, options?: ChangeOptions): Promise<CredentialRecord | null>;
   /** The same for the store's own record. */
   updateStore(change: (current: StoreRecord) => Omit<StoreRecord, 'revision'>): Promise<StoreRecord>;
   /**
@@ -151,17 +156,19 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
   const removed = (id: string, over: number): Promise<boolean> => write((storage) => storage.remove(id, over)).catch(() => false);
 
   const changing = async <R extends CredentialRecord>(
-    id: string,
+    { id, storedAt = ledger.record(id)?.storedAt }: Meant,
     isReady: (record: CredentialRecord) => record is R,
     change: (current: R) => RecordDraft | null,
     options: ChangeOptions = {},
   ): Promise<CredentialRecord | null> =>
     turns.withLock(id, async () => {
+      if (id === STORE_RECORD_ID) return null; // no credential
       let unread: StorageError | undefined;
       for (let tries = 0; tries < MAX_TRIES; tries++) {
         const entry = ledger.entry(id) ?? (await rereadNow(id, 'elsewhere'));
         if (!entry) return null;
         while (!isReady(entry.record)) await ledger.openInTime(id);
+        if (storedAt !== undefined && entry.record.storedAt !== storedAt) return null;
         // From here to the call of the storage nothing is waited for: a reload may find another revision at any time, and what was made of
         // the one before must not be written over that.
         const draft = change(entry.record);
@@ -299,8 +306,8 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
         await rereadNow(draft.id, 'elsewhere');
         return false;
       }),
-    update: (id, change, options) => changing(id, isAny, change, options),
-    updateOpen: (id, change, options) => changing(id, isOpen, change, options),
+    update: (meant, change, options) => changing(meant, isAny, change, options),
+    updateOpen: (meant, change, options) => changing(meant, isOpen, change, options),
     updateStore,
     sweep: async (isDue, isTold = false) => {
       const { epoch } = ledger.book.store;

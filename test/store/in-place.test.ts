@@ -53,6 +53,37 @@ describe('a sign-in that takes the place of a token whose refresh hangs', () => 
     expect(await codeOf(waiting)).toBe('credential_removed');
   });
 
+  it.each(['hangs', 'fails'])(
+    'E63 gives who has a token that still lives, and waits for the next, none of another user: it %s',
+    async (how) => {
+      const { openTab, authority, browser } = createWorld();
+      const { store } = await openTab();
+      const credential = await store.store(authority.signIn({ sub: 'alice' }));
+      await browser.advance(3_590_000);
+      authority.hold();
+      const asked = codeOf(credential.accessToken());
+      await settle();
+      const bob = await store.store(authority.signIn({ sub: 'bob' }), { replace: credential });
+      if (how === 'fails') authority.refreshes[0]?.answer(new CredentialError('server_unavailable', 'later', { status: 503 }));
+      else await browser.advance(3_000);
+      authority.refreshes[0]?.answer();
+      expect(await asked).toBe(how === 'fails' ? 'server_unavailable' : 'credential_removed');
+      expect(await credential.accessToken()).toBe(bob.token?.accessToken);
+    },
+  );
+
+  it('E63 signed in elsewhere and not heard of: what is renewed then is not given to who asked for the former user', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const [a, b] = [await openTab(), await openTab()];
+    const credential = await a.store.store(authority.signIn({ sub: 'alice' }));
+    await settle();
+    const stale = (await b.store.with(credential.id))!;
+    browser.setDelivery(0);
+    await a.store.store(authority.signIn({ sub: 'bob' }), { replace: credential });
+    expect(await codeOf(stale.refresh())).toBe('credential_removed');
+    expect(stale.claims?.sub).toBe('bob');
+  });
+
   it.each(['503', 'interaction'] as const)('is not blamed for what came of the former token late: %s', async (what) => {
     const { store, authority, browser, credential } = await hanging();
     const events: string[] = [];

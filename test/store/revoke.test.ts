@@ -90,6 +90,7 @@ describe('revoke', () => {
       accessToken: { status: 'failed', code: 'timeout' },
     });
     expect([await a.store.allIDs(), await b.store.allIDs()]).toEqual([[], []]);
+    await browser.advance(30_000); // the clock looks once more
     expect(a.platform.held().timers).toBe(0);
   });
 
@@ -112,6 +113,7 @@ describe('revoke', () => {
       accessToken: { status: 'failed', code: 'server_unavailable' },
     });
     expect(asked).toBe(3);
+    await browser.advance(30_000); // the clock looks once more
     expect(platform.held().timers).toBe(0);
   });
 

@@ -1,4 +1,6 @@
-import { closeAll, codeOf, collect, createWorld, settle } from '../support/fixture.js';
+import { createFetch } from '../../src/http/fetch.js';
+import type { Credential } from '../../src/store/credential.js';
+import { closeAll, codeOf, collect, createWorld, inTime, settle } from '../support/fixture.js';
 
 afterEach(closeAll);
 
@@ -47,4 +49,146 @@ it('E45 in the tab that does it, too, the handle of what is gone touches nothing
   expect(await codeOf(alice.accessToken())).toBe('credential_removed');
   expect(await codeOf(alice.revoke())).toBe('credential_removed');
   expect(await bob.accessToken()).toBe(bob.token?.accessToken);
+});
+
+/** Of two tabs that know Alice's credential the first removes it and stores Bob's under its id; the second has not heard of it. */
+async function unheard() {
+  const world = createWorld();
+  const [here, stale] = [await world.openTab(), await world.openTab()];
+  const own = await here.store.store(world.authority.signIn({ id: 'main', sub: 'alice' }));
+  await settle();
+  const alice = (await stale.store.with('main'))!;
+  world.browser.setDelivery(0);
+  return {
+    ...world,
+    here,
+    stale,
+    alice,
+    swap: async () => {
+      await own.remove();
+      return here.store.store(world.authority.signIn({ id: 'main', sub: 'bob' }));
+    },
+  };
+}
+
+describe('the handle of a credential that is gone, while another of its id is in use', () => {
+  /** Alice's handle, whose token was asked for, and Bob's, whose token is at hand. */
+  const both = async () => {
+    const world = createWorld();
+    const { store } = await world.openTab();
+    const alice = await store.store(world.authority.signIn({ id: 'main', sub: 'alice' }));
+    await alice.accessToken();
+    const [tokens, states, statuses] = [collect(alice.token$), collect(alice.state$), collect(alice.status$)];
+    await alice.remove();
+    const bob = await store.store(world.authority.signIn({ id: 'main', sub: 'bob' }));
+    await bob.accessToken();
+    return { ...world, store, alice, bob, streams: { tokens, states, statuses } };
+  };
+
+  it('E45 E63 gives no token of the other', async () => {
+    const { alice, bob } = await both();
+    expect(alice.token).toBeNull();
+    for (const options of [undefined, { minValidityMs: 0 }, { forceRefresh: true }, { scope: 'openid' }, { refused: 'x' }])
+      expect(await codeOf(alice.accessToken(options))).toBe('credential_removed');
+    expect(await codeOf(alice.authorize('https://api.example.com/'))).toBe('credential_removed');
+    expect(await codeOf(alice.introspect('access_token'))).toBe('credential_removed');
+    expect(await bob.accessToken()).toBe(bob.token?.accessToken);
+  });
+
+  it('shows none of the other in its streams: they end, or say null from then on', async () => {
+    const { alice, streams } = await both();
+    const { tokens, states, statuses } = streams;
+    expect(tokens.values.map((token) => token?.claims?.sub)).toEqual(['alice', undefined]);
+    expect(new Set(states.values.map(({ claims }) => claims?.sub))).toEqual(new Set(['alice']));
+    expect([states.completed(), statuses.completed()]).toEqual([true, true]);
+    const [late, lateStates] = [collect(alice.token$), collect(alice.state$)];
+    await settle();
+    expect([late.values, lateStates.values, lateStates.completed()]).toEqual([[null], [], true]);
+  });
+
+  it('is no credential to make the default, or to take the place of', async () => {
+    const { store, alice, bob, authority } = await both();
+    const other = await store.store(authority.signIn({ sub: 'carol' }));
+    await store.setDefault(other);
+    expect(await codeOf(store.setDefault(alice))).toBe('credential_removed');
+    expect(await store.getDefault()).toBe(other);
+    await store.setDefault(bob);
+    expect(await codeOf(store.setDefault(alice))).toBe('credential_removed');
+    expect(await codeOf(store.store(authority.signIn({ sub: 'dave' }), { replace: alice }))).toBe('credential_removed');
+    expect(bob.claims?.sub).toBe('bob');
+  });
+
+  it('HT-1 sends no request with the token of the other', async () => {
+    const { store, alice } = await both();
+    const sent: (string | null)[] = [];
+    const fetch = createFetch(store, {
+      resources: [{ url: 'https://api.example.com/', credential: () => alice }],
+      fetch: (input, init) => {
+        sent.push(new Request(input, init).headers.get('authorization'));
+        return Promise.resolve(new Response());
+      },
+    });
+    expect(await codeOf(fetch('https://api.example.com/'))).toBe('credential_removed');
+    expect(sent).toEqual([]);
+  });
+});
+
+describe('a tab that reads again that another is stored under the id', () => {
+  it.each([
+    ['accessToken()', (alice: Credential) => alice.accessToken()],
+    ['accessToken({ minValidityMs })', (alice: Credential) => alice.accessToken({ minValidityMs: 0 })],
+    ['accessToken({ forceRefresh })', (alice: Credential) => alice.accessToken({ forceRefresh: true })],
+    ['accessToken({ scope })', (alice: Credential) => alice.accessToken({ scope: 'openid' })],
+    ['accessToken({ refused })', (alice: Credential) => alice.accessToken({ refused: 'x' })],
+    ['refresh()', (alice: Credential) => alice.refresh()],
+    ['refreshIfNeeded()', (alice: Credential) => alice.refreshIfNeeded(Infinity)],
+    ['userInfo()', (alice: Credential) => alice.userInfo()],
+    ['introspect()', (alice: Credential) => alice.introspect('refresh_token')],
+    ['setTags()', (alice: Credential) => alice.setTags(['of alice'])],
+    ['remove()', (alice: Credential) => alice.remove()],
+    ['revoke()', (alice: Credential) => alice.revoke()],
+  ])('E45 says so to who waits for it with %s', async (_, ask) => {
+    const { disk, stale, alice, swap, authority } = await unheard();
+    await swap();
+    const written = disk.record('main');
+    const gate = disk.hold(({ method }) => method === 'readAll');
+    stale.platform.emit('visible');
+    await gate.reached;
+    const asked = codeOf(ask(alice));
+    gate.open();
+    expect(await asked).toBe('credential_removed');
+    expect([disk.record('main'), authority.refreshes, authority.revocations]).toEqual([written, [], []]);
+  });
+});
+
+describe('a command of a tab that has not heard that another is stored under the id', () => {
+  it.each([
+    ['remove()', (alice: Credential) => alice.remove()],
+    ['revoke()', (alice: Credential) => alice.revoke()],
+    ["revoke('access')", (alice: Credential) => alice.revoke('access')],
+    ["revoke('refresh')", (alice: Credential) => alice.revoke('refresh')],
+    ['signOut()', (alice: Credential) => alice.signOut()],
+    ['setTags()', (alice: Credential) => alice.setTags(['of alice'])],
+    ['setDefault()', (alice: Credential, { stale }: Awaited<ReturnType<typeof unheard>>) => stale.store.setDefault(alice)],
+    [
+      'store(…, { replace })',
+      (alice: Credential, { stale, authority }: Awaited<ReturnType<typeof unheard>>) =>
+        stale.store.store(authority.signIn({ sub: 'carol' }), { replace: alice }),
+    ],
+    ['refresh()', (alice: Credential) => alice.refresh()],
+  ])('E45 RF-5 does nothing to that one: %s', async (what, ask) => {
+    const world = await unheard();
+    const bob = await world.swap();
+    const other = await world.here.store.store(world.authority.signIn({ sub: 'dave' }));
+    await world.here.store.setDefault(other);
+    const asked = inTime(world.browser, codeOf(ask(world.alice, world).then(() => Promise.reject(new Error('done')))));
+    expect(await asked).toBe('credential_removed');
+    expect(world.disk.record('main')).toMatchObject({ state: 'active', claims: { sub: 'bob' }, tags: [] });
+    const { accessToken, refreshToken } = bob.token!;
+    expect(world.authority.liveRefreshTokens()).toContain(what === 'refresh()' ? bob.token?.refreshToken : refreshToken);
+    expect(world.authority.revocations.map(({ token }) => token)).not.toContain(accessToken);
+    world.here.platform.emit('visible');
+    await settle();
+    expect(await world.here.store.getDefault()).toBe(other);
+  });
 });
