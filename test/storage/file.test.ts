@@ -563,6 +563,16 @@ describe('faults of the file system', () => {
     expect(new Set(synced)).toEqual(new Set([folder, dirname(folder), dirname(dirname(folder))]));
   });
 
+  it('RF-6 a folder around that may be written and not listed, as a drop box, cannot be synced, and is no reason not to start', async () => {
+    const folder = join(newFolder(), 'a');
+    const files = hooked((call, path) => {
+      if (call === 'open' && path === dirname(dirname(folder))) throw systemError('EACCES');
+    });
+    const storage = createFileStorage({ folder, namespace: 'rx-credentials', platform: defaultPlatform() }, { files });
+    await storage.open();
+    expect(await storage.write(record('one', 1), 'absent')).toBe(true);
+  });
+
   it.each([
     ['open', 'EPERM'],
     ['open', 'EISDIR'],
@@ -632,6 +642,26 @@ describe('faults of the file system', () => {
     await storage.open();
     expect(await storage.readAll()).toEqual([]);
     expect(await storage.write(record('two', 1), 'absent')).toBe(true);
+  });
+
+  it('RF-15 a folder that was removed is made anew by the next opening, also of a storage that is still open', async () => {
+    const folder = newFolder();
+    const storage = await opened(folder);
+    await storage.write(record('one', 1), 'absent');
+    rmSync(folder, { recursive: true });
+    await storage.open();
+    expect(await storage.readAll()).toEqual([]);
+    expect(await storage.write(record('two', 1), 'absent')).toBe(true);
+  });
+
+  it('CLI-2 opening a storage that is still open looks at the folder again', async () => {
+    const folder = newFolder();
+    const storage = await opened(folder);
+    await storage.write(record('one', 1), 'absent');
+    chmodSync(recordsIn(folder), 0o755);
+    type((await refusal(storage.open())).message);
+    await storage.open();
+    expect(await storage.read('one')).toEqual(record('one', 1));
   });
 
   it('RF-15 a folder of locks that is gone alone is made anew: no record is in it', async () => {

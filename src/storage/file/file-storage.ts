@@ -12,7 +12,7 @@ import { checkPlace, findPlace, makePlace, type Place } from './folder.js';
 import { folderLocks, type FolderLocks, type LockTiming } from './locks.js';
 import { nameOf } from './names.js';
 import { recordFiles, type Change, type RecordFiles } from './records.js';
-import { codeOf, failed, identify, nodeFiles, type Files } from './system.js';
+import { codeOf, failed, identify, nodeFiles, unless, type Files } from './system.js';
 import { watchFolder } from './watch.js';
 
 /** What a file storage is made of; `fileStorage` fills in the defaults. */
@@ -52,7 +52,7 @@ export function createFileStorage(
   let opened: Promise<Opened> | undefined;
   let unwatch: (() => void) | undefined;
   let closing = new AbortController();
-  let users = 0; // stores that have it open
+  let users = 0; // openings: several stores may have it open, and the last to close it ends it
 
   const open = async (makes: boolean): Promise<Opened> => {
     const place = await (makes || !isKnown ? makePlace : findPlace)(files, (root ??= resolve(folder)), namespace);
@@ -76,6 +76,17 @@ export function createFileStorage(
       if (opened === mine && codeOf(error) === 'ENOENT') opened = undefined;
       throw failed(error, folder);
     }
+  };
+  /** Who opens it again while it is open finds out, too, whether the folder can be used, and has one made in the place of one that is gone. */
+  const lookAgain = async (): Promise<void> => {
+    const known = opened;
+    const parts = await known?.catch(() => undefined);
+    if (!parts) return;
+    const looking = checkPlace(files, root ?? '', parts.place).then(() => true);
+    const isThere = await unless(looking, 'ENOENT').catch((error: unknown) => {
+      throw failed(error, folder);
+    });
+    if (!isThere && opened === known) opened = undefined;
   };
   const watchIfAsked = ({ place, records }: Opened): void => {
     if (listeners.size === 0) return;
@@ -105,6 +116,7 @@ export function createFileStorage(
     namespace,
     open: async () => {
       users++;
+      await lookAgain();
       await using(() => Promise.resolve(), true);
       return { coherent: true, durability: 'strict', reach: 'machine' };
     },

@@ -25,7 +25,9 @@ export interface Place {
 export async function makePlace(files: Files, root: string, namespace: string): Promise<Place> {
   const { records } = placeOf(root, namespace);
   const first = await files.mkdir(root, { recursive: true, mode: 0o700 });
-  if (first !== undefined) for (let path = root; path.length >= first.length; path = dirname(path)) await syncFolder(files, dirname(path));
+  // One that may be written and not listed (a drop box) cannot be opened either: its name in there is as safe as the system makes it
+  for (let path = root; first !== undefined && path.length >= first.length; path = dirname(path))
+    await unless(syncFolder(files, dirname(path)), 'EACCES');
   await check(files, root, 0o022);
   await unless(files.mkdir(records, { mode: 0o700 }), 'EEXIST');
   await check(files, records, 0o077);
