@@ -292,7 +292,7 @@ function assertAnswerable(metadata: AuthorizationServer, { issuer, redirectUrisO
   const isShared = redirectUrisOfOthers.some((other) => new URL(other).href === new URL(redirectUri).href);
   if (isShared && metadata.authorization_response_iss_parameter_supported !== true)
     throw unsupported(
-      'Several servers share this redirectUri, and this one does not say who it is (RFC 9700 §4.4). Use a redirect URI per authorization server.',
+      'Several servers share this redirectUri, or may, and this one does not say who it is (RFC 9700 §4.4). Use a redirect URI per authorization server.',
     );
 }
 
@@ -302,7 +302,9 @@ function assertAnswerable(metadata: AuthorizationServer, { issuer, redirectUrisO
  * @throws {ProtocolError} `issuer_mismatch`
  */
 function assertOurs(callback: URL, { issuer, redirectUrisOfOthers = [] }: OAuth2Client, redirectUri: string): void {
-  if (isAt(callback, redirectUri) || !redirectUrisOfOthers.some((other) => isAt(callback, other))) return;
+  // An address with a query is also one without: it is ours only if it would be theirs in any case
+  const isOurs = (other: string): boolean => isAt(callback, redirectUri) && isAt(new URL(redirectUri), other);
+  if (redirectUrisOfOthers.every((other) => !isAt(callback, other) || isOurs(other))) return;
   throw new ProtocolError('issuer_mismatch', 'The callback came to the redirect URI of another server (RFC 9700 §4.4.2.2).', { issuer });
 }
 

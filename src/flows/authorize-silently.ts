@@ -6,6 +6,7 @@
 import { withFields } from '../credential/create-token.js';
 import type { Token } from '../credential/token.js';
 import { CredentialError, isCredentialError, ProtocolError, type CredentialErrorDetails } from '../errors.js';
+import { clientWith } from '../oauth/client-with.js';
 import type { Grant, OAuth2Client } from '../oauth/client.js';
 import { OAuthResponseError } from '../oauth/oauth-response-error.js';
 import { asPassing } from '../oauth/passing.js';
@@ -85,17 +86,14 @@ function requestFor(
   return { scope, ...(acrValues !== undefined && { acrValues }), additionalParameters };
 }
 
-/** The client with another redirect URI. It may be of a class, whose methods no copy has, and which may keep its own to itself. */
+/**
+ * The client with another redirect URI. Where there are several servers, one that the client has not told of may be that of another server, too
+ * (RFC 9700 §4.4).
+ */
 function redirectedTo(client: OAuth2Client, address: string): OAuth2Client {
-  const redirectUrisOfOthers = address === client.redirectUri ? client.redirectUrisOfOthers : undefined; // of another one they know nothing
-  const members: Partial<OAuth2Client> = {
-    redirectUri: address,
-    redirectUrisOfOthers,
-    metadata: () => client.metadata(),
-    isPrepared: () => client.isPrepared(),
-    exchangeCode: (exchange) => client.exchangeCode(exchange),
-  };
-  return Object.create(client, Object.getOwnPropertyDescriptors(members)) as OAuth2Client;
+  const { redirectUri, renew, redirectUrisOfOthers: others } = client;
+  const isTold = address === redirectUri || address === renew?.redirectUri;
+  return clientWith(client, { redirectUri: address, redirectUrisOfOthers: isTold ? others : others && [...others, address] });
 }
 
 /** Where the frame is to end, and what loads it. */

@@ -12,7 +12,7 @@ import { furtherParameters, OF_AUTHORIZATION, type AdditionalParameters } from '
 export interface SilentAuthorizationOptions {
   /**
    * Where the frame ends: an address of the page's own origin that the server knows of. What is there needs no script, and runs none.
-   * Default: the client's `redirectUri`.
+   * Default: the client's `redirectUri`. In a store of several servers each needs one of its own (RFC 9700 §4.4).
    */
   readonly redirectUri?: string | undefined;
   /** How long the frame may take, in milliseconds. Default 10 000, at most 60 000: all tabs wait for it. */
@@ -37,7 +37,7 @@ const MAX_TIMEOUT_MS = 60_000;
  * `consent_required`, `account_selection_required`: OIDC Core §3.1.2.6), which a store turns into `needs_interaction`. Other rejections:
  * `timeout` and `renewal_failed` (both transient: the frame came to no end, or to a page that is no answer), `callback_invalid` and
  * `issuer_mismatch` (RFC 9207), `token_substitution` (another user is signed in at the server now; the credential is kept),
- * `unsupported` (no page, no redirect URI of the page's origin, no `openid`), and what the code exchange throws, where an unknown outcome
+ * `unsupported` (no page, no redirect URI of the page's origin, no `openid`, a redirect URI that may be another server's, too), and what the code exchange throws, where an unknown outcome
  * is a transient one.
  *
  * @throws {TypeError} an option is wrong
@@ -53,8 +53,9 @@ export function silentAuthorization({
   if (!(typeof timeoutMs === 'number' && timeoutMs >= 1 && timeoutMs <= MAX_TIMEOUT_MS))
     throw new TypeError(`timeoutMs must be a number of milliseconds from 1 to ${MAX_TIMEOUT_MS}`);
   const added = furtherParameters(additionalParameters, OWN_PARAMETERS);
-  return async (grant, client) => {
+  const renew: RenewFunction = async (grant, client) => {
     const { authorizeSilently } = await import('./authorize-silently.js');
     return authorizeSilently(grant, client, { redirectUri: redirectUri ?? client.redirectUri, timeoutMs, added });
   };
+  return Object.assign(renew, redirectUri !== undefined && { redirectUri });
 }

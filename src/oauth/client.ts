@@ -73,7 +73,14 @@ export interface OAuth2ClientOptions {
  * A way to renew a token, asked with the client that it is a part of. Errors that are no `CredentialError` are taken for passing ones
  * (`renewal_failed`).
  */
-export type RenewFunction = (grant: Grant, client: OAuth2Client) => Promise<Token>;
+export interface RenewFunction {
+  (grant: Grant, client: OAuth2Client): Promise<Token>;
+  /**
+   * Where the server sends its answers to, if not to the `redirectUri` of the client; `silentAuthorization` says it of itself. Where a store has
+   * several servers, an address that nobody has said is taken for a shared one.
+   */
+  readonly redirectUri?: string | undefined;
+}
 
 /** What a code exchange needs from the flow that sent the user away. */
 export interface CodeExchange {
@@ -109,7 +116,7 @@ export interface OAuth2Client {
   readonly scope: string;
   readonly redirectUri: string | undefined;
   readonly postLogoutRedirectUri: string | undefined;
-  /** Where other authorization servers send users back to: flows take no answer of theirs (RFC 9700 §4.4). A store that has several says so. */
+  /** Where other authorization servers send users and frames back to: flows take no answer of theirs (RFC 9700 §4.4). A store that has several says so. */
   readonly redirectUrisOfOthers?: readonly string[] | undefined;
   readonly reuseLeewayMs?: number | undefined;
   readonly onUnknownOutcome?: OnUnknownOutcome | undefined;
@@ -266,4 +273,5 @@ function assertRenewal({ reuseLeewayMs = 0, onUnknownOutcome = 'retry', renew }:
   if (!ON_UNKNOWN_OUTCOME.includes(onUnknownOutcome))
     throw new TypeError('onUnknownOutcome must be "retry", "defer-until-expiry" or "reauthenticate"');
   if (renew !== undefined && typeof renew !== 'function') throw new TypeError('renew must be a function');
+  if (renew?.redirectUri !== undefined && !isRedirectUri(renew.redirectUri)) throw new TypeError('renew.redirectUri must be a URL');
 }

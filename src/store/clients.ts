@@ -6,6 +6,7 @@
  */
 import type { CredentialRecord } from '../credential/record.js';
 import { CredentialError } from '../errors.js';
+import { clientWith } from '../oauth/client-with.js';
 import type { OAuth2Client, OAuth2ClientOptions } from '../oauth/client.js';
 import type { Platform } from '../platform/platform.js';
 
@@ -27,11 +28,12 @@ export function createClients(
   platform: Platform,
   create: (options: OAuth2ClientOptions) => OAuth2Client,
 ): Clients {
-  const clients = [configured].flat().map((client) => (isClient(client) ? client : create({ platform, ...client })));
+  const given = [configured].flat();
+  const own = given.map((client) => (isClient(client) ? client : create({ ...client, platform: client.platform ?? platform })));
+  const clients = own.map((client) => withOthers(client, own)); // flows and the store ask the same: a renewal may be a flow, too
   if (clients.length === 0) throw new TypeError('clients must name at least one client');
   const names = new Set(clients.map(({ issuer, clientId }) => JSON.stringify([issuer, clientId])));
   if (names.size < clients.length) throw new TypeError('clients must not name the same issuer and clientId twice');
-  const ofFlows = new Map(clients.map((client) => [client, withOthers(client, clients)])); // one for each, for life
   return {
     named: ({ issuer, clientId } = {}) => {
       const found = clients.filter(
@@ -40,24 +42,18 @@ export function createClients(
       const [first, second] = found;
       if (!first) throw new CredentialError('client_unknown', 'No client of this issuer and client id is configured.');
       if (second) throw new CredentialError('client_ambiguous', 'Several clients are configured; name the issuer and client id.');
-      return ofFlows.get(first) ?? first;
+      return first;
     },
     ofRecord: ({ context }) => clients.find((client) => client.issuer === context.issuer && client.clientId === context.clientId),
   };
 }
 
-/** For flows: the client, which knows where other authorization servers send users back to (ISS-3). It may be of a class with members of its own. */
+/** The client, which knows where other authorization servers send users and frames back to (ISS-3). */
 function withOthers(client: OAuth2Client, all: readonly OAuth2Client[]): OAuth2Client {
-  const uris = all.filter(({ issuer }) => issuer !== client.issuer).map(({ redirectUri }) => redirectUri);
-  const redirectUrisOfOthers = uris.filter((uri) => uri !== undefined);
-  if (client.redirectUri === undefined || redirectUrisOfOthers.length === 0) return client;
-  return new Proxy(client, {
-    get: (_, name) => {
-      if (name === 'redirectUrisOfOthers') return redirectUrisOfOthers;
-      const member: unknown = Reflect.get(client, name);
-      return typeof member === 'function' ? (member.bind(client) as unknown) : member;
-    },
-  });
+  const others = all.filter(({ issuer }) => issuer !== client.issuer);
+  if (others.length === 0) return client;
+  const uris = others.flatMap(({ redirectUri, renew }) => [redirectUri, renew?.redirectUri]);
+  return clientWith(client, { redirectUrisOfOthers: uris.filter((uri) => uri !== undefined) });
 }
 
 function isClient(value: OAuth2ClientOptions | OAuth2Client): value is OAuth2Client {

@@ -2,13 +2,21 @@ import { createHash } from 'node:crypto';
 import { createAuthorizationCodeFlow } from '../../src/flows/authorization-code';
 import { silentAuthorization, type SilentAuthorizationOptions } from '../../src/flows/silent-authorization';
 import { sessionTransactions } from '../../src/flows/transactions';
-import { createOAuth2Client, type CodeExchange, type Grant, type OAuth2Client, type OAuth2ClientOptions } from '../../src/oauth/client';
+import {
+  createOAuth2Client,
+  type CodeExchange,
+  type Grant,
+  type OAuth2Client,
+  type OAuth2ClientOptions,
+  type RenewFunction,
+} from '../../src/oauth/client';
 import type { Page, Platform } from '../../src/platform/platform';
 import type { Token } from '../../src/credential/token';
+import { createCredentialStore } from '../../src/store/store';
 import { closeAll, codeOf, createWorld, settle } from '../support/fixture';
 import { fakeServer, json, keyPair, type Answer, type FakeServer, type FakeServerOptions } from '../support/fake-server';
 import { REDIRECT_URI, refusal } from '../support/oauth';
-import { CLAIMS } from '../support/tokens';
+import { aToken, CLAIMS } from '../support/tokens';
 import { fakePage, START_MS, unitPlatform, type UnitPlatform } from '../support/unit-platform';
 
 beforeAll(() => keyPair('RS256'), 30_000); // RSA keys are slow to make
@@ -185,10 +193,10 @@ describe('the request of a silent authorization', () => {
     class Mine implements Partial<OAuth2Client> {
       readonly #inner = inner;
       get issuer() {
-        return inner.issuer;
+        return this.#inner.issuer;
       }
       get redirectUri() {
-        return REDIRECT_URI;
+        return this.#inner.redirectUri;
       }
       readonly clientId = 'spa';
       readonly scope = inner.scope;
@@ -452,6 +460,59 @@ describe('where it cannot be', () => {
   ])('options that are wrong are refused at once: %j', (options, name) => {
     expect(() => silentAuthorization(options)).toThrow(TypeError);
     expect(() => silentAuthorization(options)).toThrow(name);
+  });
+});
+
+describe('ISS-3 a store of two servers, one of which renews so', () => {
+  const SILENT = 'https://app.example.com/silent.html';
+  const OTHER = { issuer: 'https://other.example.com', clientId: 'spa', redirectUri: 'https://app.example.com/other' };
+  const silent = (redirectUri?: string): RenewFunction => silentAuthorization({ redirectUri });
+  const wrapped: RenewFunction = (grant, client) => silent(SILENT)(grant, client);
+  const ISS = { authorization_response_iss_parameter_supported: true };
+
+  interface Case {
+    readonly renew: RenewFunction;
+    readonly other?: Partial<OAuth2ClientOptions>;
+    readonly metadata?: Record<string, unknown>;
+  }
+  it.each<[string, Case, string]>([
+    ['both share the address of the frame', { renew: silent(SILENT), other: { renew: silent(SILENT) } }, 'unsupported'],
+    ['both share their redirect URI', { renew: silent(), other: { redirectUri: REDIRECT_URI } }, 'unsupported'],
+    ['users come back there from the other one', { renew: silent(SILENT), other: { redirectUri: SILENT } }, 'unsupported'],
+    ['nobody has said that the frame ends there', { renew: wrapped }, 'unsupported'],
+    ['both share an address, but say who they are', { renew: silent(SILENT), other: { renew: silent(SILENT) }, metadata: ISS }, 'renewed'],
+    ['each has its own', { renew: silent(SILENT), other: { renew: silent(`${SILENT}?as=other`) } }, 'renewed'],
+    ['each has its redirect URI', { renew: silent() }, 'renewed'],
+    ['a function says where its frame ends', { renew: Object.assign(wrapped.bind(null), { redirectUri: SILENT }) }, 'renewed'],
+  ])('sends no code that may be of the other one: %s', async (_, { renew, other, metadata = {} }, outcome) => {
+    const server = fakeServer({ metadata });
+    const { loadFrame, urls, next } = frames(renew.redirectUri);
+    const page = { ...fakePage('https://app.example.com/'), loadFrame };
+    const platform = unitPlatform({ fetch: server.fetch, page });
+    const mine = { issuer: server.issuer, clientId: 'spa', redirectUri: REDIRECT_URI, renew };
+    const store = createCredentialStore({ clients: [mine, { ...OTHER, ...other }], platform });
+    const credential = await store.store(aToken());
+    if (metadata === ISS) next({ iss: server.issuer });
+    if (outcome === 'renewed') server.plan('token', tokenAnswer(server, urls));
+    const refreshed = await credential.refresh().then(
+      () => 'renewed',
+      (error: unknown) => (error as { code?: unknown }).code,
+    );
+    expect([refreshed, urls.length]).toEqual([outcome, outcome === 'renewed' ? 1 : 0]);
+    await store.close();
+  });
+
+  it('takes no answer that came to where frames of the other one end', async () => {
+    const server = fakeServer();
+    const { loadFrame, urls, next } = frames();
+    const platform = unitPlatform({ fetch: server.fetch, page: { ...fakePage('https://app.example.com/'), loadFrame } });
+    const mine = { issuer: server.issuer, clientId: 'spa', renew: silent(SILENT) };
+    const store = createCredentialStore({ clients: [mine, { ...OTHER, renew: silent(`${SILENT}?as=other`) }], platform });
+    const credential = await store.store(aToken());
+    next(() => Promise.resolve(`${SILENT}?as=other&code=theirs&state=${urls[0].searchParams.get('state')}`));
+    expect(await codeOf(credential.refresh())).toBe('issuer_mismatch');
+    expect(server.calls('token')).toEqual([]);
+    await store.close();
   });
 });
 

@@ -293,7 +293,7 @@ it('who asks again after close joins nobody', async () => {
   void closing;
 });
 
-it('ISS-3 a client of a class renews its tokens, also where several servers have redirect URIs', async () => {
+it('ISS-3 a client of a class renews its tokens, also a frozen one where several servers have redirect URIs', async () => {
   const { openTab, authority } = createWorld();
   class Client {
     readonly #inner: OAuth2Client;
@@ -319,7 +319,9 @@ it('ISS-3 a client of a class renews its tokens, also where several servers have
     }
   }
   const other = { issuer: 'https://other.example.com', clientId: 'spa', redirectUri: 'https://app.example.com/other' };
-  const { store } = await openTab({ clients: (platform) => [new Client(authority.client(platform)) as unknown as OAuth2Client, other] });
+  const { store } = await openTab({
+    clients: (platform) => [Object.freeze(new Client(authority.client(platform))) as unknown as OAuth2Client, other],
+  });
   const credential = await store.store(authority.signIn());
   const before = await credential.accessToken();
   expect((await credential.refresh()).accessToken).not.toBe(before);
@@ -327,5 +329,5 @@ it('ISS-3 a client of a class renews its tokens, also where several servers have
   expect(store.client({ issuer, clientId }).redirectUrisOfOthers).toEqual([other.redirectUri]);
   expect(await store.client({ issuer, clientId }).metadata()).toEqual({ issuer }); // by its private member
   expect(store.client({ issuer, clientId })).toBe(store.client({ issuer, clientId }));
-  expect(typeof store.client({ issuer, clientId }).metadata).toBe('function');
+  expect(store.client({ issuer, clientId }).isPrepared()).toBe(true); // a member of its own, which cannot be replaced
 });

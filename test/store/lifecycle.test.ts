@@ -243,6 +243,15 @@ describe('createCredentialStore', () => {
     expect(() => createCredentialStore({ clients: [client, client] })).toThrow(TypeError);
   });
 
+  it('lends its platform to clients that have none, also where they say so', async () => {
+    const { browser } = createWorld();
+    const platform = browser.openTab();
+    const clients = { issuer: 'https://id.example.com', clientId: 'spa', platform: undefined };
+    const store = createCredentialStore({ clients, platform });
+    expect(store.client().platform).toBe(platform);
+    await store.close();
+  });
+
   it('gives the client that flows take, by name where there are several', async () => {
     const { authority, browser } = createWorld();
     const client = authority.client(browser.openTab());
