@@ -31,55 +31,62 @@ export function isLive({ startedAt }: Begun, platform: Clock): boolean {
   return Math.abs(platform.now() - startedAt) <= LIFETIME_MS;
 }
 
-export function inMemory<T extends Begun>(platform: Clock): Pending<T> {
-  const pending = new Map<string, T>();
-  const sweep = (): void => {
-    for (const [state, one] of pending) if (!isLive(one, platform)) pending.delete(state);
-  };
-  return {
-    put: (one) => {
-      sweep();
-      const oldest = pending.keys().next();
-      if (pending.size >= MAX_PENDING && !oldest.done) pending.delete(oldest.value);
-      pending.set(one.state, one);
-    },
-    take: (state) => {
-      sweep();
-      const one = pending.get(state);
-      pending.delete(state);
-      return one ?? null;
-    },
-  };
+/** Where it lies, by `state`. */
+interface Shelf<T> {
+  readonly states: () => readonly string[];
+  readonly get: (state: string) => T | null | undefined;
+  readonly set: (state: string, one: T) => void;
+  readonly drop: (state: string) => void;
 }
 
-/** In web storage, under keys with a prefix. What was given up goes when the next one begins, comes back, or this is made. */
+export function inMemory<T extends Begun>(platform: Clock): Pending<T> {
+  const all = new Map<string, T>();
+  return pendingOn(
+    {
+      states: () => [...all.keys()],
+      get: (state) => all.get(state),
+      set: (state, one) => all.set(state, one),
+      drop: (state) => all.delete(state),
+    },
+    platform,
+  );
+}
+
+/** In web storage, under keys with a prefix. */
 export function inItems<T extends Begun>(items: Storage, platform: Clock, prefix: string, parse: (value: unknown) => T | null): Pending<T> {
-  const read = (key: string): T | null => {
-    const one = parse(parseJson(items.getItem(key) ?? ''));
-    return one && isLive(one, platform) ? one : null;
-  };
-  const keys = (): readonly string[] =>
-    Array.from({ length: items.length }, (_, i) => items.key(i) ?? '').filter((key) => key.startsWith(prefix));
+  const keys = (): readonly string[] => Array.from({ length: items.length }, (_, i) => items.key(i) ?? '');
+  return pendingOn(
+    {
+      states: () => keys().flatMap((key) => (key.startsWith(prefix) ? key.slice(prefix.length) : [])),
+      get: (state) => parse(parseJson(items.getItem(prefix + state) ?? '')),
+      set: (state, one) => items.setItem(prefix + state, JSON.stringify(one)),
+      drop: (state) => items.removeItem(prefix + state),
+    },
+    platform,
+  );
+}
+
+/** What was given up goes when the next one begins, comes back, or this is made. */
+function pendingOn<T extends Begun>({ states, get, set, drop }: Shelf<T>, platform: Clock): Pending<T> {
   /** What can still come back. Anything else goes: a verifier lives for ten minutes (7636-3). */
-  const swept = (): { readonly key: string; readonly startedAt: number }[] =>
-    keys().flatMap((key) => {
-      const found = read(key);
-      if (!found) items.removeItem(key);
-      return found ? [{ key, startedAt: found.startedAt }] : [];
+  const swept = (): readonly { readonly state: string; readonly one: T }[] =>
+    states().flatMap((state) => {
+      const one = get(state);
+      if (one && isLive(one, platform)) return [{ state, one }];
+      drop(state);
+      return [];
     });
   swept();
   return {
     put: (one) => {
-      const live = swept();
-      live.sort((a, b) => a.startedAt - b.startedAt);
-      for (const { key } of live.slice(0, Math.max(0, live.length - MAX_PENDING + 1))) items.removeItem(key);
-      items.setItem(prefix + one.state, JSON.stringify(one));
+      const live = [...swept()].sort((a, b) => a.one.startedAt - b.one.startedAt);
+      for (const { state } of live.slice(0, Math.max(0, live.length - MAX_PENDING + 1))) drop(state);
+      set(one.state, one);
     },
-    take: (state) => {
-      swept();
-      const one = read(prefix + state);
-      items.removeItem(prefix + state);
-      return one;
+    take: (asked) => {
+      const found = swept().find(({ state }) => state === asked);
+      drop(asked);
+      return found?.one ?? null;
     },
   };
 }
