@@ -6,8 +6,12 @@ import {
   type CredentialStore,
   type CredentialStoreOptions,
 } from '../../src/index.js';
+import { createOAuth2Client } from '../../src/oauth/client.js';
 import { offline } from '../support/fake-client.js';
+import { fakeServer } from '../support/fake-server.js';
 import { closeAll, codeOf, collect, createWorld, inTime, settle } from '../support/fixture.js';
+import { aToken } from '../support/tokens.js';
+import { settled, START_MS, unitPlatform } from '../support/unit-platform.js';
 
 afterEach(closeAll);
 
@@ -303,6 +307,31 @@ describe('wrong use is said at once, in words', () => {
     expect((await (await world.openTab()).store.with(token.id))?.token?.isEqual(token)).toBe(true);
     expect(await codeOf(store.store(world.authority.signIn()))).toBe('store_closed');
   });
+});
+
+it('E10 RF-10 where a fetch heeds no signal, who waits hears of it and close() ends', async () => {
+  const server = fakeServer();
+  const sent: unknown[] = [];
+  const platform = unitPlatform({
+    fetch: (input, init) => {
+      if (input !== `${server.issuer}/token`) return server.fetch(input, init);
+      sent.push(init);
+      return new Promise(() => undefined);
+    },
+  });
+  const client = createOAuth2Client({ issuer: server.issuer, clientId: 'spa', platform });
+  const store = createCredentialStore({ clients: client, platform, renewal: { ahead: false } });
+  const credential = await store.store(aToken({ expiresAt: START_MS - 1, issuedAt: START_MS - 2 }));
+  const asked = codeOf(credential.accessToken());
+  let hasClosed = false;
+  for (let s = 0; s < 120 && !hasClosed; s++) {
+    await settled();
+    if (sent.length === 1) void store.close().then(() => (hasClosed = true));
+    platform.advance(1_000);
+  }
+  expect(hasClosed).toBe(true);
+  expect(await asked).toMatch(/timeout|store_closed/);
+  expect(platform.timers()).toEqual([]);
 });
 
 it.each<[string, object]>([
