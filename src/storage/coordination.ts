@@ -11,7 +11,7 @@ import { randomText } from '../platform/random.js';
 import { database } from './database.js';
 import { exclusively, requireLocks } from './deadline.js';
 import { parsed, type Items } from './key-value/items.js';
-import { conditionHolds, type CredentialStorage, type StoredEntry, type StoredRecord } from './storage.js';
+import { conditionHolds, type CredentialStorage, type StorageCapabilities, type StoredEntry, type StoredRecord } from './storage.js';
 
 /** A record as it lies in an item. */
 export interface Copy {
@@ -70,18 +70,17 @@ interface Found {
   readonly is: 'current' | 'gone' | 'behind';
 }
 
-/**
- * Pauses between looks at an item that is behind, about two seconds in all; mostly the first looks suffice. Looks are counted, not time: a
- * tab that was frozen meanwhile has not waited. The first ones pause no longer than a look takes, since timers of hidden tabs are slow.
- */
-const PAUSES_MS: readonly number[] = [0, 0, 0, 0, 0, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000];
+/** Looks at an item that is behind: so many at once, which mostly suffice, then with pauses that double. */
+const LOOKS_AT_ONCE = 5;
+/** Milliseconds of pauses in all. */
+const PATIENCE_MS = 2_000;
 
 /**
  * An item that ends by itself is missing whenever a browser starts anew; what was written a minute ago is on its way no longer. The first
- * looks, a quarter of a second in all, are for a tab that was frozen and has just thawed.
+ * looks are for a tab that was frozen and has just thawed.
  */
 const OLD_MS = 60_000;
-const PAUSES_OF_OLD_MS = PAUSES_MS.slice(0, 12);
+const PATIENCE_FOR_OLD_MS = 250;
 
 /**
  * Removed records leave an entry for a day. Those of sessions stay as long as the session, since a twin that was frozen has its own copy
@@ -98,8 +97,9 @@ export function coordinated({ namespace, area, items, fleeting, session, platfor
   const prefix = (): string => (session ? `${session().id}:` : '');
   let closed = false;
   /** What was under way when the storage was closed lets go of what it has opened again. */
+  const leaving = <T>(work: Promise<T>): Promise<T> => work.finally(() => closed && entries.close());
   const alone = <T>(id: string, run: () => Promise<T>): Promise<T> =>
-    exclusively(platform, fleeting?.lock ?? `${namespace}:write:${id}`, run).finally(() => closed && entries.close());
+    leaving(exclusively(platform, fleeting?.lock ?? `${namespace}:write:${id}`, run));
 
   const look = async (id: string): Promise<Found> => {
     const key = prefix() + id;
@@ -117,9 +117,18 @@ export function coordinated({ namespace, area, items, fleeting, session, platfor
       return true;
     });
   };
-  const pausesFor = ({ entry }: Found): readonly number[] => {
-    if (session) return [];
-    return fleeting && entry && entry.at < platform.now() - OLD_MS ? PAUSES_OF_OLD_MS : PAUSES_MS;
+  const patienceFor = ({ entry }: Found): number => {
+    if (session) return 0;
+    return fleeting && entry && entry.at < platform.now() - OLD_MS ? PATIENCE_FOR_OLD_MS : PATIENCE_MS;
+  };
+  /**
+   * Resolves with the milliseconds that it counts for: what it took, since timers of a hidden tab are slow while others wait for its lock, but
+   * `mostMs` at most, since a tab that was frozen meanwhile has not waited.
+   */
+  const pause = async (ms: number, mostMs: number): Promise<number> => {
+    const begin = platform.monotonicNow();
+    await new Promise<void>((resolve) => void platform.setTimer(resolve, Math.min(ms, mostMs)));
+    return Math.min(Math.max(ms, platform.monotonicNow() - begin), mostMs);
   };
   /** What a record is, under its lock: nobody writes meanwhile, so an item that stays behind was cleared or lost. */
   const current = async (id: string): Promise<Found> => {
@@ -129,10 +138,11 @@ export function coordinated({ namespace, area, items, fleeting, session, platfor
       if (copy) await items.set(id, JSON.stringify(copy), false).catch(() => undefined); // no room here: it is still in the entry
       seen = found(copy ?? seen.copy, seen.entry);
     }
-    for (const pauseMs of pausesFor(seen)) {
-      // A removal that has not arrived here may not have arrived anywhere, and would take what is written now
-      if (seen.is !== 'behind' && !(seen.is === 'gone' && seen.copy)) break;
-      if (pauseMs) await new Promise<void>((resolve) => void platform.setTimer(resolve, pauseMs));
+    // A removal that has not arrived here may not have arrived anywhere, and would take what is written now
+    const isAwaited = ({ is, copy }: Found): boolean => is === 'behind' || (is === 'gone' && copy !== undefined);
+    const patienceMs = patienceFor(seen);
+    for (let looks = 1, leftMs = patienceMs; leftMs > 0 && isAwaited(seen); looks++) {
+      if (looks > LOOKS_AT_ONCE) leftMs -= await pause(Math.min(2 ** (looks - LOOKS_AT_ONCE), leftMs), patienceMs / 2);
       seen = await look(id);
     }
     if (seen.is !== 'behind') return seen;
@@ -198,26 +208,31 @@ export function coordinated({ namespace, area, items, fleeting, session, platfor
     });
   };
 
+  const opening = async (): Promise<StorageCapabilities> => {
+    requireLocks(platform);
+    await items.get(''); // throws where items are blocked
+    prefix(); // and this, where there is no room for a new session
+    await entries.open();
+    await sweep().catch(() => undefined); // the next start sweeps again
+    return { coherent: true, durability: 'relaxed', reach: 'origin' };
+  };
+  const readAll = async (): Promise<readonly StoredEntry[]> => {
+    const all = [...(await lookAtAll())];
+    const isOneWait = fleeting && all.some(([, { is }]) => is === 'behind');
+    const values = isOneWait
+      ? await alone('', () => Promise.all(all.map(([id]) => current(id))))
+      : await Promise.all(all.map(([id, seen]) => settled(id, seen)));
+    return all.map(([id], i): StoredEntry => ({ id, value: valueOf(values[i]) })).filter(({ value }) => value !== undefined);
+  };
+
   return {
     namespace,
-    open: async () => {
+    open: () => {
       closed = false;
-      requireLocks(platform);
-      await items.get(''); // throws where items are blocked
-      prefix(); // and this, where there is no room for a new session
-      await entries.open();
-      await sweep().catch(() => undefined); // the next start sweeps again
-      return { coherent: true, durability: 'relaxed', reach: 'origin' };
+      return leaving(opening());
     },
-    read: async (id) => valueOf(await settled(id, await look(id))),
-    readAll: async () => {
-      const all = [...(await lookAtAll())];
-      const isOneWait = fleeting && all.some(([, { is }]) => is === 'behind');
-      const values = isOneWait
-        ? await alone('', () => Promise.all(all.map(([id]) => current(id))))
-        : await Promise.all(all.map(([id, seen]) => settled(id, seen)));
-      return all.map(([id], i): StoredEntry => ({ id, value: valueOf(values[i]) })).filter(({ value }) => value !== undefined);
-    },
+    read: (id) => leaving(look(id).then((seen) => settled(id, seen))).then(valueOf),
+    readAll: () => leaving(readAll()),
     write: (record, condition) =>
       alone(record.id, async () => {
         const seen = await current(record.id);

@@ -27,6 +27,10 @@ export function late(
     write: async (record, condition) => (await loaded()).write(record, condition),
     remove: async (id, condition) => (await loaded()).remove(id, condition),
     sweep: async () => (await loaded()).sweep?.(),
-    close: async () => loading?.then((storage) => storage.close()),
+    close: async () =>
+      loading?.then(
+        (storage) => storage.close(),
+        () => undefined, // nothing was loaded
+      ),
   };
 }

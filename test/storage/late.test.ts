@@ -29,6 +29,13 @@ describe('a storage whose code is loaded late', () => {
     expect(await storage.open()).toMatchObject({ reach: 'process' });
   });
 
+  it('E38 is closed, whatever becomes of the code that is on its way', async () => {
+    const storage = late('app', () => Promise.reject(new TypeError('offline')));
+    const opening = storage.open().catch(() => undefined);
+    await storage.close();
+    await opening;
+  });
+
   it('E38 an error of the storage itself stays what it is', async () => {
     const storage = late('app', () => Promise.reject(new StorageError('lock_unavailable', 'No locks.')));
     expect(await storage.open().catch((reason: unknown) => reason)).toMatchObject({ code: 'lock_unavailable' });

@@ -49,8 +49,9 @@ export function pageStorage({ namespace, tin, durability, platform }: PageStorag
   return {
     ...storage,
     open: async () => {
+      const capabilities = await storage.open(); // first: a close that comes meanwhile must find it open
       await exclusively(platform, lock, () => answer(() => probe(tin)));
-      return { ...(await storage.open()), durability, capacity: CAPACITY };
+      return { ...capabilities, durability, capacity: CAPACITY };
     },
     write: async (record, condition) => {
       await sweepAll(); // what a tab that ended has left takes no room from others
