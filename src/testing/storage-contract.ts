@@ -17,8 +17,8 @@ export interface ContractCase {
 }
 
 /**
- * The cases every storage must pass. They measure no time, but one writes a thousand records: give slow media a generous timeout. Where
- * `open` names a `capacity`, amounts shrink to fit.
+ * The cases every storage must pass. One writes a thousand records: give slow media a generous timeout. Where `open` names a `capacity`,
+ * amounts shrink to fit. No time is measured but one: a watcher is told within a second, by the clock of the runtime.
  */
 export function storageContract(underTest: StorageUnderTest): readonly ContractCase[] {
   const cases = [...RECORD_CASES, ...(underTest.plant ? PLANT_CASES : []), ...RACE_CASES, ...LIFE_CASES];

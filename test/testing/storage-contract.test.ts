@@ -35,6 +35,17 @@ describe('the storage contract', () => {
     }
   });
 
+  it('comes to an end where the clock stands still, as one that is faked does', async () => {
+    const now = jest.spyOn(performance, 'now').mockReturnValue(0);
+    try {
+      const deaf = storageContract(breakable({ methods: () => ({ watch: () => () => undefined }) }));
+      const [first] = deaf.filter(({ title }) => title.startsWith('a watcher, where it has one, is told'));
+      await expect(first?.run()).rejects.toThrow('watcher told of one');
+    } finally {
+      now.mockRestore();
+    }
+  });
+
   it('has titles that differ, and leaves out what needs `plant` where there is none', () => {
     const { create, plant } = breakable();
     const titles = storageContract({ create, plant }).map(({ title }) => title);
