@@ -1,6 +1,6 @@
-import { Component } from '@angular/core';
+import { Component, inject } from '@angular/core';
 import { TestBed } from '@angular/core/testing';
-import { provideRouter, Router } from '@angular/router';
+import { provideRouter, RedirectCommand, Router, type UrlTree } from '@angular/router';
 import { RouterTestingHarness } from '@angular/router/testing';
 import {
   completeSignIn,
@@ -186,6 +186,23 @@ describe('completeSignIn', () => {
     application({ options: { failure: failure as string } });
     await RouterTestingHarness.create('/callback?code=abc&state=unknown');
     expect(TestBed.inject(Router).url).toBe(url);
+  });
+
+  it.each<[string, () => UrlTree | RedirectCommand | string]>([
+    ['a path', () => '/'],
+    ['a UrlTree', () => inject(Router).parseUrl('/')],
+    ['a RedirectCommand', () => new RedirectCommand(inject(Router).parseUrl('/'), { state: { own: 1 }, info: 'own' })],
+  ])('the reason goes along, and no history entry has the address of the callback, where the function gives %s', async (what, failure) => {
+    application({ options: { failure } });
+    const ends: unknown[] = [];
+    const router = TestBed.inject(Router);
+    router.events.subscribe(() => {
+      const { extras } = router.getCurrentNavigation() ?? {};
+      if (extras?.state) ends.push([extras.replaceUrl, extras.state['own'], extras.info]);
+    });
+    const harness = await RouterTestingHarness.create('/callback?code=abc&state=unknown');
+    expect(harness.routeNativeElement?.textContent).toContain('callback_state_unknown');
+    expect(ends[0]).toEqual([true, ...(what === 'a RedirectCommand' ? [1, 'own'] : [undefined, undefined])]);
   });
 
   it('E51 says nothing of an error that is not ours', async () => {

@@ -13,7 +13,7 @@ export type Destination = string | UrlTree | RedirectCommand;
 /** A destination, or a function that finds one and runs in an injection context. */
 export type DestinationOf<T> = string | ((argument: T) => Destination);
 
-/** Makes redirects for the router. Paths are gone to in the manner that is given. */
+/** Makes redirects for the router, in the manner that is given; what a `RedirectCommand` says of its own goes first. */
 export type Redirect = <T>(to: DestinationOf<T>, argument: T, manner?: NavigationBehaviorOptions) => UrlTree | RedirectCommand;
 
 /** For guards, which have no injection context any more once they have waited. */
@@ -22,8 +22,15 @@ export function injectRedirect(): Redirect {
   const injector = inject(EnvironmentInjector);
   return (to, argument, manner) => {
     const destination = typeof to === 'string' ? to : runInInjectionContext(injector, () => to(argument));
-    return typeof destination === 'string' ? new RedirectCommand(router.parseUrl(destination), manner) : destination;
+    if (destination instanceof RedirectCommand) return manner ? inManner(destination, manner) : destination;
+    if (typeof destination !== 'string' && !manner) return destination;
+    return new RedirectCommand(typeof destination === 'string' ? router.parseUrl(destination) : destination, manner);
   };
+}
+
+function inManner({ redirectTo, navigationBehaviorOptions: own }: RedirectCommand, manner: NavigationBehaviorOptions): RedirectCommand {
+  const state = manner.state && { ...manner.state, ...own?.state };
+  return new RedirectCommand(redirectTo, { ...manner, ...own, ...(state && { state }) });
 }
 
 /** The address that is being navigated to, as a path of the application. */
