@@ -18,7 +18,7 @@ import { createAttachmentPolicy, type Attachment, type AttachmentOptions, type R
 import { isReplayable, letGo } from './bodies.js';
 import type { StoreOfCredentials } from './choice.js';
 import { isCredentialHeader, MAX_HOPS } from './redirects.js';
-import { anchored, createResourceMatcher } from './resources.js';
+import { anchored, createResourceMatcher, type ResourceRequest } from './resources.js';
 
 /** A request interceptor. */
 export type CredentialsInterceptor = (config: InternalAxiosRequestConfig) => InternalAxiosRequestConfig;
@@ -53,8 +53,9 @@ export function credentialsInterceptor(store: StoreOfCredentials, options: Attac
   const match = createResourceMatcher(options.resources, options.baseUrl);
   /** The adapters that are made here: a request that is sent again by its `config` is not wrapped twice. */
   const ours = new WeakSet<AxiosAdapter>();
-  const finalUrls = createFinalUrls();
   const plain = new Axios({}); // `axios.getUri` would add what is set in `axios.defaults`, which is no part of the request
+
+  const finalUrls = (finalUrlsOfAll ??= createFinalUrls());
 
   const sendWith = async (given: Config['adapter'], config: Config): Promise<AxiosResponse> => {
     let bare = changed(config, { adapter: given });
@@ -67,8 +68,10 @@ export function credentialsInterceptor(store: StoreOfCredentials, options: Attac
       if (url !== text) bare = changed(bare, { url, baseURL: undefined });
     }
     if (!resource || bare.auth || bare.headers.has('Authorization')) return send(bare);
-    const signal = signalOf(bare);
     const leaves: LeavesResource = (url, method) => match({ url, method }) !== resource;
+    return whileWanted(bare, (signal) => exchange(send, bare, { request, signal, leaves }));
+  };
+  const exchange = async (send: AxiosAdapter, bare: Config, { request, signal, leaves }: Exchange): Promise<AxiosResponse> => {
     const own = { mayRetry: isReplayable(bare.data), signal };
     let attachment: Attachment | null = await orCanceled(signal, bare, policy.attach(request, own));
     if (!attachment) return send(bare);
@@ -148,6 +151,12 @@ interface Watch {
   readonly finalUrls: FinalUrls;
 }
 
+/** One request, with its tries. */
+interface Exchange extends Pick<Watch, 'leaves'> {
+  readonly request: ResourceRequest;
+  readonly signal: AbortSignal | undefined;
+}
+
 /** Where requests over `fetch` ended up: axios has the `Request` only, which says where it began. */
 interface FinalUrls {
   /** The `env` of a request with a `fetch` that is watched; axios before 1.12 takes no notice of it. */
@@ -155,9 +164,12 @@ interface FinalUrls {
   of(request: object): Tried['from'] | undefined;
 }
 
+/** Of all interceptors: axios keeps what it makes for each `fetch`, for ever. */
+let finalUrlsOfAll: FinalUrls | undefined;
+
 function createFinalUrls(): FinalUrls {
   const urls = new WeakMap<object, Tried['from']>();
-  const watchers = new WeakMap<typeof fetch, typeof fetch>(); // axios keeps what it makes for each `fetch`
+  const watchers = new WeakMap<typeof fetch, typeof fetch>();
   const { fetch: usual } = defaultPlatform();
   const watcherOf = (send: typeof fetch): typeof fetch => {
     const known = watchers.get(send);
@@ -191,11 +203,15 @@ function answerOf({ status, headers }: AxiosResponse): ResourceAnswer {
   };
 }
 
-/** Of a request that is left by either of two, the one that is left first. */
-function signalOf({ signal, cancelToken }: Config): AbortSignal | undefined {
+/** With the signal of a request: of one that is left by either of two, that of the one that is left first. Afterwards nobody listens any more. */
+async function whileWanted<T>({ signal, cancelToken }: Config, run: (signal: AbortSignal | undefined) => Promise<T>): Promise<T> {
   const theirs = signal as AbortSignal | undefined;
-  const token = cancelToken?.toAbortSignal();
-  return theirs && token && 'any' in AbortSignal ? AbortSignal.any([theirs, token]) : (theirs ?? token);
+  const token = cancelToken?.toAbortSignal() as (AbortSignal & { readonly unsubscribe?: () => void }) | undefined;
+  try {
+    return await run(theirs && token && 'any' in AbortSignal ? AbortSignal.any([theirs, token]) : (theirs ?? token));
+  } finally {
+    token?.unsubscribe?.();
+  }
 }
 
 /** What the caller ended is axios's own error. */

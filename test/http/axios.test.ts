@@ -153,6 +153,24 @@ describe('what the caller sees', () => {
   });
 });
 
+it('leaves no listener at a CancelToken', async () => {
+  const { instance } = await setUp([401, 200]);
+  const { token } = axios.CancelToken.source();
+  for (let i = 0; i < 3; i++) await instance.get(API, { cancelToken: token });
+  expect((token as { readonly _listeners?: readonly unknown[] })._listeners ?? []).toEqual([]);
+});
+
+it('gives axios, which keeps what it makes for each `fetch`, one for all interceptors', async () => {
+  const env = { fetch: async () => new Response('ok') };
+  const [one, two] = [await setUp(), await setUp()];
+  expect((await one.instance.get<unknown>(API, { adapter: 'fetch', env })).data).toBe('ok');
+  const set = jest.spyOn(Map.prototype, 'set');
+  expect((await two.instance.get<unknown>(API, { adapter: 'fetch', env })).data).toBe('ok');
+  const made = set.mock.calls.filter(([key]) => typeof key === 'function');
+  set.mockRestore();
+  expect(made).toEqual([]);
+});
+
 describe('6750-4 bodies', () => {
   it.each<[string, () => unknown, number]>([
     ['an object', () => ({ a: 1 }), 2],
