@@ -4,6 +4,7 @@
  * @module
  */
 import { SchematicsException } from '@angular-devkit/schematics';
+import { complaintOf } from './rules.js';
 
 /** Options of the command, with the defaults of the schema. */
 export interface NgAddOptions {
@@ -20,18 +21,8 @@ export interface NgAddOptions {
   readonly redirectUri: string;
 }
 
-/** @throws {SchematicsException} an option that the store would refuse when the application starts */
+/** @throws {SchematicsException} an option that the application would refuse when it starts */
 export function checkOptions(options: NgAddOptions): void {
-  for (const name of ['issuer', 'apiUrl', 'redirectUri'] as const) {
-    if (!isWebAddress(options[name])) throw new SchematicsException(`--${kebab(name)} is no absolute http(s) URL. Nothing was changed.`);
-  }
-  if (options.clientId.trim() === '') throw new SchematicsException('--client-id is empty. Nothing was changed.');
-}
-
-function isWebAddress(text: string): boolean {
-  return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
-}
-
-function kebab(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  const complaint = complaintOf(options);
+  if (complaint !== undefined) throw new SchematicsException(`${complaint}. Nothing was changed.`);
 }
