@@ -33,12 +33,18 @@ export interface StoreSetup {
   readonly platform: Platform;
 }
 
+/** Why a factory of a store failed, if it did. */
+export interface StoreFailure {
+  cause?: unknown;
+}
+
 /** The tokens of one store. */
 export interface StoreTokens {
   readonly store: InjectionToken<CredentialStoreType>;
   readonly setup: InjectionToken<StoreSetup>;
   readonly policy: InjectionToken<AttachmentPolicy>;
   readonly flows: InjectionToken<SignInFlows>;
+  readonly failure: InjectionToken<StoreFailure>;
 }
 
 const tokens = new Map<string, StoreTokens>();
@@ -48,7 +54,13 @@ export function tokensOf(name = ''): StoreTokens {
   const known = tokens.get(name);
   if (known) return known;
   const part = (): InjectionToken<never> => new InjectionToken(`rx-credentials CredentialStore "${name}": provideCredentials(…)`);
-  const made: StoreTokens = { store: name === '' ? CredentialStore : part(), setup: part(), policy: part(), flows: part() };
+  const made: StoreTokens = {
+    store: name === '' ? CredentialStore : part(),
+    setup: part(),
+    policy: part(),
+    flows: part(),
+    failure: part(),
+  };
   tokens.set(name, made);
   return made;
 }
