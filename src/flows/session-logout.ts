@@ -6,8 +6,6 @@
  */
 import { assertNothingElse } from '../credential/options.js';
 import { isPlainObject } from '../credential/data.js';
-import { unverifiedClaims } from '../credential/unverified.js';
-import { CredentialError } from '../errors.js';
 import type { OAuth2Client } from '../oauth/client.js';
 import { endpointIn } from '../oauth/endpoint.js';
 import type { Platform } from '../platform/platform.js';
@@ -37,15 +35,10 @@ export interface SessionLogoutStartOptions {
 
 /** Signing out at the server, there and back. */
 export interface SessionLogoutFlow {
-  /** Whose sessions it ends. */
+  /** Whose sessions it ends: `signOut` compares, and `start` does not, since nobody here reads a token again (JWT-5). */
   readonly issuer: string;
   readonly clientId: string;
-  /**
-   * The address to send the user to.
-   *
-   * @throws {CredentialError} `endpoint_missing`, `storage_failed`, and what discovery throws; `issuer_mismatch`: the ID token is of another
-   * server or client, and goes to nobody
-   */
+  /** The address to send the user to. @throws {CredentialError} `endpoint_missing`, `storage_failed`, and what discovery throws */
   start(options?: SessionLogoutStartOptions): Promise<URL>;
   /** True if the address is the return from a logout that was begun here; anything else changes nothing. @throws {StorageError} `storage_failed` */
   resume(returnUrl: string | URL): Promise<boolean>;
@@ -67,8 +60,6 @@ export function createSessionLogoutFlow(client: OAuth2Client, { states, ...rest 
     start: async ({ idToken, additionalParameters, ...others } = {}) => {
       assertNothingElse(others, 'start takes idToken and additionalParameters');
       const further = furtherParameters(additionalParameters, OWN_PARAMETERS);
-      if (idToken && !isMeantFor(client, unverifiedClaims(idToken)))
-        throw new CredentialError('issuer_mismatch', 'The ID token is of another server or client than the logout flow.', { issuer });
       const endpoint = endpointIn(await client.metadata(), 'end_session_endpoint', issuer);
       const url = new URL(endpoint);
       const parameters: Record<string, string> = {
@@ -95,11 +86,6 @@ export function createSessionLogoutFlow(client: OAuth2Client, { states, ...rest 
       return known;
     },
   };
-}
-
-/** What cannot be read, such as an encrypted token, is left to who gives it. */
-function isMeantFor({ issuer, clientId }: OAuth2Client, claims: Readonly<Record<string, unknown>> | null): boolean {
-  return !claims || (claims['iss'] === issuer && [claims['aud']].flat().includes(clientId));
 }
 
 /** They are not as the states of sign-ins, which must not get lost: a user whose return is not known is signed out all the same. */
