@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { isPlainObject } from './data.js';
+import { isPlainObject, isScalar } from './data.js';
 import {
   attributesOf,
   isAccessToken,
@@ -39,7 +39,14 @@ export function withFields(token: Token, changes: Partial<TokenFields>): Token {
 function claimsOf(claims: IdTokenClaims | null): IdTokenClaims | null {
   const parsed = claims === null ? null : parseClaims(claims);
   if (parsed === undefined) throw new TypeError('token.claims must be null or hold iss, sub, aud, exp and iat');
+  if (!isJson(parsed)) throw new TypeError('token.claims must hold what JSON has, and nothing else');
   return parsed;
+}
+
+/** A storage that writes JSON could keep nothing else. A number that is too large for JavaScript is infinite when it is read. */
+function isJson(value: unknown): boolean {
+  if (typeof value === 'object' && value !== null) return Object.values(value).every(isJson);
+  return isScalar(value) || value === Infinity || value === -Infinity;
 }
 
 function assertFields({ id, scope, tokenType, issuedAt, expiresAt, context, ...secrets }: TokenFields): void {
@@ -85,7 +92,8 @@ function contextOf({ issuer, clientId, scope, resource, dpopKeyId, acrValues, ma
 function assertSecrets({ accessToken, refreshToken, idToken }: TokenSecrets): void {
   if (!isAccessToken(accessToken)) throw new TypeError('token.accessToken must be visible ASCII characters (RFC 6750 §2.1)');
   for (const [name, value] of Object.entries({ refreshToken, idToken })) {
-    if (value !== undefined && typeof value !== 'string') throw new TypeError(`token.${name} must be a string`);
+    if (value !== undefined && (typeof value !== 'string' || value === ''))
+      throw new TypeError(`token.${name} must be a non-empty string, or be left out`); // an empty one would be sent
   }
 }
 
