@@ -143,7 +143,7 @@ export class StorageError extends CredentialError {
 export function isCredentialError(value: unknown): value is CredentialError {
   return (
     value instanceof CredentialError ||
-    (value instanceof Error && 'code' in value && 'class' in value && Object.hasOwn(CODES, String(value.code)))
+    (value instanceof Error && 'code' in value && 'class' in value && typeof value.code === 'string' && Object.hasOwn(CODES, value.code))
   );
 }
 

@@ -155,6 +155,7 @@ describe('isCredentialError and asCredentialError', () => {
     ['an error with an unknown code', Object.assign(new Error('x'), { code: 'E', class: 'x' })],
     ['an error whose code is a member of every object', Object.assign(new Error('x'), { code: 'constructor', class: 'x' })],
     ['an error whose code is a member of every object', Object.assign(new Error('x'), { code: 'toString', class: 'x' })],
+    ['an error whose code cannot be made a text', Object.assign(new Error('x'), { code: Object.create(null) as unknown, class: 'x' })],
     ['a DOMException', new DOMException('x', 'AbortError')],
   ])('%s is none of ours', (_, value) => {
     expect(isCredentialError(value)).toBe(false);
