@@ -13,6 +13,7 @@ export async function authorize(credential: Credential, input: string | URL | Re
   const request = new Request(input, init);
   if (request.headers.has('authorization')) return request;
   if (!isSecureUrl(request.url, true)) throw new TypeError('authorize takes https URLs, and http of this machine (RFC 6750 §5.2)');
+  if (request.mode === 'no-cors') throw new TypeError('authorize takes no request of mode no-cors: browsers take every token out of it');
   const accessToken = await credential.accessToken({ signal: request.signal });
   const { tokenType } = credential.state;
   if (tokenType === 'DPoP')

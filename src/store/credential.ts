@@ -97,7 +97,7 @@ export interface Credential extends CredentialView {
    * there already stays. No allow-list is asked: the caller says where the token goes.
    *
    * @throws {CredentialError} as `accessToken` does; `unsupported` for a token that is bound to a key; {TypeError} no https URL (http is
-   * for this machine only)
+   * for this machine only), or the mode `no-cors`, which has no such header
    */
   authorize(input: string | URL | Request, init?: RequestInit): Promise<Request>;
   /** Revokes at the server (RFC 7009) and removes here, whatever the server answers; `'access'` removes only if there is no refresh token. */

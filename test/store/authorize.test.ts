@@ -50,6 +50,12 @@ describe('authorize', () => {
     },
   );
 
+  it('refuses a request that browsers would send without the token', async () => {
+    const { credential } = await signedIn();
+    const asking = [credential.authorize(API, { mode: 'no-cors' }), credential.authorize(new Request(API, { mode: 'no-cors' }))];
+    for (const one of asking) await expect(one).rejects.toThrow(/mode no-cors/);
+  });
+
   it.each(['http://localhost:3000/', 'http://127.0.0.1:3000/', 'http://[::1]:3000/'])('takes %s of this machine', async (url) => {
     const { credential } = await signedIn();
     expect((await credential.authorize(url)).headers.has('authorization')).toBe(true);
