@@ -238,6 +238,7 @@ export function createLiving(context: LivingContext): Living {
   const changed = ({ before, after }: Change): void => {
     lookup.update(before, after);
     if (!before) return;
+    if (after?.generation !== before.generation) refresher.forget(before.id);
     if (isEnding(after)) letLeave(before.id);
     if (after && isRenewed(before, after)) renewal.succeeded(after.id);
     if (after) return;

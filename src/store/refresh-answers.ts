@@ -235,24 +235,27 @@ export async function salvage(
 ): Promise<void> {
   const isAttack = code === 'token_substitution';
   if (isAttack) attacked.add(grant.id);
-  const rotated = refreshTokenIn(text);
-  const written = await writing.updateOpen(
-    { id: grant.id },
-    (current) => {
-      if (!holds(current, grant)) return null;
-      if (isAttack) return tombstoneOf(current);
-      // Where the answer had a token and no refresh token, the one that was sent lives on.
-      return rotatedTo(current, rotated ?? (accessTokenIn(text) === undefined ? undefined : grant.refreshToken), holder);
-    },
-    { keep: true },
-  );
-  // RF-5: where the session goes on with another token, what came is dropped: to revoke it might end the other one, too.
-  if (isAttack || !(written || isSameSession(ledger.record(grant.id), grant))) {
-    await revokeQuietly(client, rotated, 'refresh_token');
-    await revokeQuietly(client, accessTokenIn(text), 'access_token');
+  try {
+    const rotated = refreshTokenIn(text);
+    const written = await writing.updateOpen(
+      { id: grant.id },
+      (current) => {
+        if (!holds(current, grant)) return null;
+        if (isAttack) return tombstoneOf(current);
+        // Where the answer had a token and no refresh token, the one that was sent lives on.
+        return rotatedTo(current, rotated ?? (accessTokenIn(text) === undefined ? undefined : grant.refreshToken), holder);
+      },
+      { keep: true },
+    );
+    // RF-5: where the session goes on with another token, what came is dropped: to revoke it might end the other one, too.
+    if (isAttack || !(written || isSameSession(ledger.record(grant.id), grant))) {
+      await revokeQuietly(client, rotated, 'refresh_token');
+      await revokeQuietly(client, accessTokenIn(text), 'access_token');
+    }
+    if (isAttack && written) await revokeQuietly(client, grant.refreshToken, 'refresh_token'); // nobody holds it any more
+  } finally {
+    attacked.delete(grant.id);
   }
-  if (isAttack && written) await revokeQuietly(client, grant.refreshToken, 'refresh_token'); // nobody holds it any more
-  attacked.delete(grant.id);
 }
 
 /** A token nobody will use any more. That the server cannot be reached changes nothing here. */

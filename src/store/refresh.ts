@@ -39,6 +39,8 @@ type RefreshOutcome = { readonly renewed: Renewed } | { readonly error: Credenti
 export interface Refresher extends Pick<RefreshLocks, 'look' | 'freeze' | 'resume' | 'letGo' | 'hurry' | 'close'> {
   /** @throws {CredentialError} why there is no token that lasts as long as asked for */
   refresh(id: string, request: RefreshRequest): Promise<Renewed>;
+  /** Another token is there, or none: what was known of the one before is of no use. */
+  forget(id: string): void;
 }
 
 /** The flights of one store. */
@@ -48,8 +50,8 @@ export function createRefresher(context: RefresherContext): Refresher {
   const locks = createRefreshLocks({ ...context, withLock: context.locks.withLock });
   const unwritten: Unwritten = new Map();
   const flights = new Map<string, Observable<RefreshOutcome>>();
-  /** The generation that a session went on with though it was refused for a target. */
-  const alive = new Map<string, number | undefined>();
+  /** By id, and by target for which it was refused: the generation that a session went on with. */
+  const alive = new Map<string, Map<string, number>>();
 
   /** What a failure means for the state, and for when to try again. */
   const settle = (id: string, { target }: RefreshRequest, end: Exclude<RefreshEnd, { ending: 'again' }>): RefreshOutcome => {
@@ -127,12 +129,13 @@ export function createRefresher(context: RefresherContext): Refresher {
   };
   /** What has ended a session whose refresh token was refused for a target: its own refresh tells whether it was the target alone. */
   const endOf = async (id: string, { target }: RefreshRequest, error: CredentialError): Promise<CredentialError | undefined> => {
-    const key = JSON.stringify([id, targetKey(target)]);
-    const isKnown = alive.get(key) === ledger.record(id)?.generation && ledger.remainingMs(id) > 0;
+    const key = targetKey(target);
+    const isKnown = alive.get(id)?.get(key) === ledger.record(id)?.generation && ledger.remainingMs(id) > 0;
     if (!target || !isRejected(error) || isKnown || context.isClosing()) return undefined;
     const own = await firstValueFrom(flight(id, { minValidityMs: null }));
     if ('error' in own) return own.error.code === 'needs_sign_in' ? own.error : undefined;
-    alive.set(key, ledger.record(id)?.generation);
+    const state = loop.stateOf(id);
+    if (state) alive.set(id, (alive.get(id) ?? new Map<string, number>()).set(key, state.generation));
     return undefined;
   };
   return {
@@ -140,6 +143,10 @@ export function createRefresher(context: RefresherContext): Refresher {
       const outcome = await firstValueFrom(flight(id, request));
       if (!('error' in outcome)) return outcome.renewed;
       throw (await endOf(id, request, outcome.error)) ?? outcome.error;
+    },
+    forget: (id) => {
+      unwritten.delete(id);
+      alive.delete(id);
     },
     look: (id) => locks.look(id),
     freeze: () => locks.freeze(),

@@ -153,8 +153,9 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf 
       const key = keyOf(id, isPassing(error) ? undefined : target);
       const attempts = (failures.get(key)?.attempts ?? 0) + 1;
       const delayMs = error.retryAfterMs ?? backoffMs(attempts, randomFraction(platform));
-      failures.set(key, { attempts, error, order: ++failureCount, retryAt: platform.monotonicNow() + delayMs });
       const credential = loop.stateOf(id);
+      failureCount++;
+      if (credential) failures.set(key, { attempts, error, order: failureCount, retryAt: platform.monotonicNow() + delayMs });
       const triesAgain = isAhead && isPassing(error) && credential && (credential.isDefault || used.has(id) || running.has(id));
       return { attempts, nextTryAt: triesAgain ? platform.now() + delayMs : null };
     },

@@ -1,5 +1,7 @@
 // What a refresh answer leaves out stays: from the wire through the real client into the record, and back after a restart.
 import { createToken, type IdTokenClaims } from '../../src/index.js';
+import { StorageError } from '../../src/errors.js';
+import { salvage } from '../../src/store/refresh-answers.js';
 import { fakeServer, type FakeServer } from '../support/fake-server.js';
 import { closeAll, codeOf, createWorld, type Tab, type World } from '../support/fixture.js';
 
@@ -90,6 +92,18 @@ describe('a refresh answer', () => {
     expect(events.filter((event) => 'id' in event && event.id === credential.id).map((event) => event.type)).toContain('token_removed');
     expect(events.at(-1)).toMatchObject({ type: 'refresh_failed', code: 'token_substitution', class: 'security' });
     expect(JSON.stringify([...world.disk.records])).not.toContain('evil');
+  });
+
+  it('E32 E47 for another subject keeps nobody waiting where that cannot be written down', async () => {
+    const attacked = new Set<string>();
+    const thrown = new StorageError('storage_conflict', 'no');
+    const context = { attacked, ledger: {}, writing: { updateOpen: () => Promise.reject(thrown) } } as unknown as Parameters<
+      typeof salvage
+    >[0];
+    const [client, grant] = [{}, { id: 'one' }] as unknown as [Parameters<typeof salvage>[1], Parameters<typeof salvage>[2]];
+    const attack = { code: 'token_substitution' } as Parameters<typeof salvage>[4];
+    await expect(salvage(context, client, grant, '{}', attack, 'me')).rejects.toBe(thrown);
+    expect([...attacked]).toEqual([]); // who removes it now is not waited for by those who ask
   });
 
   it.each([

@@ -1,7 +1,7 @@
 // The answer of the server is durable before it is judged, when judging it must ask for keys.
 import { CredentialError, ProtocolError } from '../../src/errors.js';
 import { ISSUER, offline } from '../support/fake-client.js';
-import { closeAll, codeOf, createWorld, settle } from '../support/fixture.js';
+import { closeAll, codeOf, createWorld, inTime, settle } from '../support/fixture.js';
 
 afterEach(closeAll);
 
@@ -144,6 +144,27 @@ describe('an answer that cannot be judged without keys', () => {
     authority.setKeys(null);
     await credential.refresh();
     expect(authority.reuses()).toBe(0);
+  });
+
+  it('RF-4 is used once: another tab has taken it, and it brought no other refresh token', async () => {
+    const { openTab, authority, browser, disk } = createWorld();
+    const [a, b] = [await openTab(), await openTab()];
+    const credential = await a.store.store(authority.signIn());
+    await settle();
+    const theirs = (await b.store.with(credential.id))!;
+    authority.tolerateReuse();
+    const mend = disk.fail(({ method, record }) => method === 'write' && record?.['staged'] !== undefined);
+    authority.setKeys(() => Promise.reject(offline()));
+    authority.next({ refresh_token: undefined });
+    expect(await codeOf(credential.refresh())).toBe('network_error');
+    mend();
+    authority.setKeys(null);
+    const renewed = await inTime(browser, theirs.refresh());
+    await settle();
+    expect(renewed.refreshToken).toBe(credential.token?.refreshToken);
+    expect(authority.refreshes).toHaveLength(1);
+    expect((await credential.refresh()).accessToken).not.toBe(renewed.accessToken);
+    expect(authority.refreshes).toHaveLength(2);
   });
 
   it('7009-6 is revoked with the credential: nothing that was staged stays alive', async () => {
