@@ -109,6 +109,19 @@ describe('locks of fileStorage', () => {
     expect(waited).toBeLessThan(152_000);
   });
 
+  it('RF-9 machines of one host name are told apart by their id; without one the name is all there is', async () => {
+    const machine = async (id: string | undefined): Promise<string> => {
+      const readFile = async (path: string): Promise<string> => {
+        if (id === undefined && path === '/etc/machine-id') throw new Error('none');
+        return path === '/etc/machine-id' ? (id ?? '') : await nodeFiles.readFile(path, 'utf8');
+      };
+      return (await identify({ ...nodeFiles, readFile: readFile as never })).machine;
+    };
+    const [a, again, b, none] = [await machine('a'), await machine('a'), await machine('b'), await machine(undefined)];
+    expect(again).toBe(a);
+    expect(new Set([a, b, none]).size).toBe(3);
+  });
+
   it('RF-9 nothing is known of the processes of another machine: their silence counts alone', async () => {
     const me = await identify(nodeFiles);
     expect(await takeOver(holderOf(me, { machine: 'elsewhere', pid: 999_999_999 }))).toBeGreaterThanOrEqual(150_000);

@@ -251,6 +251,20 @@ describe('CLI-2 permissions of fileStorage', () => {
 });
 
 describe('what lies in the folder of fileStorage', () => {
+  it.each(['AbCdEfGhIjKlMnOpQrStUv', 'x'.repeat(130), 'Ä'.repeat(500), '\ud800'])(
+    'no name is longer than the 143 bytes that encrypted folders allow: %s',
+    async (id) => {
+      const files = hooked((_, path) => {
+        if (path.split('/').some((name) => name.length > 143)) throw systemError('ENAMETOOLONG');
+      });
+      const storage = createFileStorage({ folder: newFolder(), namespace: id, platform: defaultPlatform() }, { files });
+      expect(await storage.write(record(id, 1), 'absent')).toBe(true);
+      expect(await storage.write(record(id, 2), 1)).toBe(true);
+      expect(await storage.withLock!(`${id}:refresh:${id}`, () => storage.readAll())).toEqual([{ id, value: record(id, 2) }]);
+      expect(await storage.remove(id, 2)).toBe(true);
+    },
+  );
+
   it('E39 E67 foreign files are neither read nor touched', async () => {
     const folder = newFolder();
     const storage = await opened(folder);

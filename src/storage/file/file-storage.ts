@@ -10,7 +10,7 @@ import type { Platform } from '../../platform/platform.js';
 import { tellAll, type CredentialStorage } from '../storage.js';
 import { checkPlace, findPlace, makePlace, type Place } from './folder.js';
 import { folderLocks, type FolderLocks, type LockTiming } from './locks.js';
-import { nameOf } from './names.js';
+import { lockOf, nameOf } from './names.js';
 import { recordFiles, type Change, type RecordFiles } from './records.js';
 import { codeOf, failed, identify, nodeFiles, unless, type Files } from './system.js';
 import { watchFolder } from './watch.js';
@@ -125,7 +125,7 @@ export function createFileStorage(
     write: async (record, condition) => change({ id: record.id, text: JSON.stringify(record), condition }),
     remove: (id, condition) => change({ id, text: null, condition }),
     withLock: async <T>(name: string, run: () => Promise<T>, signal?: AbortSignal): Promise<T> => {
-      const lock = `l-${nameOf(name)}`;
+      const lock = lockOf('l', nameOf(name));
       const goOn = untilClosed(signal);
       const make = (entry: string): Promise<unknown> => files.mkdir(entry, { mode: 0o700 });
       const result = await leaving(signal, (stay) => {

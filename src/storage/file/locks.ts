@@ -27,7 +27,7 @@ export interface FolderLocks {
   /**
    * Runs alone among all who use the same name.
    *
-   * @param lock a safe name for a file, at most 160 bytes
+   * @param lock a safe name for a file, at most 70 bytes: that of the holder is put behind it
    * @param make makes the entry before the lock is asked for: a file or a folder at the path given
    * @param run gets the path of the entry; it is gone if the lock was lost
    * @param goOn is called before each time of waiting; what it throws ends that, and is thrown

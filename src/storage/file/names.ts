@@ -5,8 +5,10 @@
  */
 import { createHash } from 'node:crypto';
 
-/** Longer names are hashed: with what is put around them they stay under the 255 bytes that file systems allow. */
-const MAX_PLAIN = 150;
+/** Longer names are hashed: with what is put around them they stay under the 143 bytes that encrypted folders allow (eCryptfs; others 255). */
+const MAX_PLAIN = 130;
+/** The same in the folder of locks, where the name of a holder, at most 72 bytes, stands behind. A hashed name is as long. */
+const MAX_IN_LOCKS = 65;
 
 /**
  * The part of a file name that stands for a text. Only `a-z`, `0-9`, `-`, `_` and `~` occur, so that no file system folds two names
@@ -35,6 +37,11 @@ export function isHashed(name: string): boolean {
 /** SHA-256 in hexadecimal. */
 export function sha256(text: string): string {
   return createHash('sha256').update(text).digest('hex');
+}
+
+/** The lock of a name: of a record (`r`), or one that a store asks for (`l`). Not to be read back. */
+export function lockOf(kind: 'r' | 'l', name: string): string {
+  return `${kind}-${name.length <= MAX_IN_LOCKS ? name : `~${sha256(name)}`}`;
 }
 
 /** The file of a record. */

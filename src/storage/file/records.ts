@@ -9,7 +9,7 @@ import { StorageError } from '../../errors.js';
 import { conditionHolds, type StoredEntry } from '../storage.js';
 import { problemOf, refused, syncFolder, type Place } from './folder.js';
 import type { FolderLocks } from './locks.js';
-import { isHashed, nameInFile, nameOf, recordFile, textOf } from './names.js';
+import { isHashed, lockOf, nameInFile, nameOf, recordFile, textOf } from './names.js';
 import { codeOf, quoted, unless, type Files } from './system.js';
 
 /** Far above any record. A larger file is none, and filling memory with it would help nobody. */
@@ -84,7 +84,7 @@ export function recordFiles(files: Files, { records, locks: lockFolder }: Place,
       if (text === null) await files.rm(to, { recursive: true, force: true });
       return true;
     };
-    return locks.hold(`r-${name}`, make, commit, goOn);
+    return locks.hold(lockOf('r', name), make, commit, goOn);
   };
   return {
     read,

@@ -40,7 +40,8 @@ export async function identify(files: Files): Promise<Identity> {
   const ownLink = await files.readlink('/proc/self').catch(() => '');
   const start = ownLink === String(pid) ? await startOf(files, pid).catch(() => undefined) : undefined;
   const space = await files.readlink('/proc/self/ns/pid').catch(() => '');
-  return { pid, start: start ?? '0', machine: sha256(`${hostname()} ${space}`).slice(0, 16) };
+  const id = await files.readFile('/etc/machine-id', 'utf8').catch(() => ''); // machines made of one image may have one host name
+  return { pid, start: start ?? '0', machine: sha256(`${hostname()} ${space} ${id}`).slice(0, 16) };
 }
 
 /** True if the system can tell whether this very process runs. A number alone may be that of another by now. */
