@@ -64,7 +64,7 @@ export function errorOf(
   if (status < 400)
     return new ProtocolError('response_invalid', `The answer has status ${status} where RFC 6749 §5.1 has 200.`, { issuer, status });
   if (status >= 500) return new CredentialError('server_error', `The authorization server failed (status ${status}).`, details);
-  // Of a firewall or gateway before the server, perhaps: it says nothing of the session (design §4.5). A challenge does (RFC 6750 §3).
+  // Of a firewall or gateway before the server, as a rule: the request never arrived (design §4.5, D-047). A challenge is not (RFC 6750 §3).
   const isPage = !isPlainObject(body) && !headers.has('www-authenticate');
   return new CredentialError('http_error', `The server refused with status ${status} and gave no OAuth error.`, {
     ...details,

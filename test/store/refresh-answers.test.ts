@@ -432,6 +432,21 @@ describe('RF-8 the intent of a dead holder', () => {
     expect(credential.state).toMatchObject({ reason: 'rotation_lost', status: { token: 'needs_sign_in' } });
   });
 
+  it.each([
+    [403, 'valid', 2],
+    [502, 'needs_sign_in', 3],
+  ])('reauthenticate: a page with %d in place of an answer leaves the session %s', async (status, state, sends) => {
+    const { server, credential, browser } = await signedIn({ onUnknownOutcome: 'reauthenticate' });
+    server.plan('token', ...(status < 500 ? [html(status), RENEWED] : [html(status), html(status), html(status)]));
+    await codeOf(inTime(browser, credential.refresh()));
+    await inTime(
+      browser,
+      credential.refresh().catch(() => undefined),
+    );
+    expect(credential.status.token).toBe(state);
+    expect(server.calls('token')).toHaveLength(sends);
+  });
+
   it('reauthenticate sends nothing: the user must sign in', async () => {
     const { server, credential, events, ...session } = await withDeadHolder(1_000, { onUnknownOutcome: 'reauthenticate' });
     expect(await codeOf(credential.refresh())).toBe('needs_sign_in');
