@@ -25,8 +25,10 @@ export interface Clock {
   within(delayMs: number): void;
   /** Compares every credential with the time now, as after a sleep. */
   check(): void;
-  /** Fires after this many milliseconds, and not before. */
+  /** Fires after this many milliseconds, and not before, unless `check` comes first. */
   pause(delayMs: number): void;
+  /** Stops until there is something to wake for. */
+  rest(): void;
   /** Epoch milliseconds after which the timer should have fired long ago; `Infinity` without a timer. */
   overdueAt(): number;
   /** True if it should have by either clock: the program slept. */
@@ -53,12 +55,14 @@ export interface ClockContext {
 export function createClock({ platform, loop, ledger, onTimer, onWake, onArmed, dueInMs }: ClockContext): Clock {
   let wakesAt = Infinity; // monotonic
   let setAt = Infinity; // wall
+  let stillUntil = -Infinity; // monotonic
   let cancel: (() => void) | undefined;
   let closed = false;
 
   const within = (delayMs: number): void => {
-    const ms = Math.min(Math.max(delayMs, 0), MAX_SLEEP_MS);
-    const at = platform.monotonicNow() + ms;
+    const now = platform.monotonicNow();
+    const ms = Math.min(Math.max(delayMs, stillUntil - now, 0), MAX_SLEEP_MS);
+    const at = now + ms;
     if (closed || delayMs === Infinity || at >= wakesAt) return;
     cancel?.();
     wakesAt = at;
@@ -91,6 +95,7 @@ export function createClock({ platform, loop, ledger, onTimer, onWake, onArmed, 
   };
   const wake = (): void => {
     sleep();
+    stillUntil = -Infinity;
     compare();
     onWake();
     arm();
@@ -105,8 +110,10 @@ export function createClock({ platform, loop, ledger, onTimer, onWake, onArmed, 
     },
     pause: (delayMs) => {
       sleep();
+      stillUntil = platform.monotonicNow() + delayMs;
       within(delayMs);
     },
+    rest: sleep,
     overdueAt: () => setAt + OVERDUE_MS,
     isOverdue: () => platform.now() > setAt + OVERDUE_MS || platform.monotonicNow() > wakesAt + OVERDUE_MS,
     close: () => {

@@ -257,6 +257,7 @@ export function createLiving(context: LivingContext): Living {
         // The default's token is at hand, as after a start; what cannot be opened tells of itself.
         if (action.type === 'default_changed' && action.id !== null) void ledger.open(action.id).catch(() => undefined);
       }
+      if (folded.state.credentials.length === 0 && !writing.isWaiting() && !catchingUp.isBehind()) clock.rest();
       trustMemory();
       refresher.letGo();
       return folded.state;

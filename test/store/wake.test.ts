@@ -158,6 +158,23 @@ describe('a tab that is about to be frozen', () => {
     expect(await b.store.find({ tags: 'new' })).toHaveLength(1);
   });
 
+  it('nor because of what becomes due in its last moment', async () => {
+    const { browser, authority, disk, b, theirs } = await withFrozenTab();
+    authority.hold();
+    const refreshing = theirs.refresh();
+    await settle();
+    b.platform.emit('frozen');
+    const before = disk.calls.length;
+    authority.refreshes[0]?.answer({ expires_in: 0.4 });
+    await refreshing;
+    expect(theirs.status.token).toBe('valid');
+    await browser.advance(900);
+    expect(theirs.status.token).toBe('valid'); // as last seen
+    expect(disk.calls.slice(before).filter(({ method }) => method === 'readAll')).toEqual([]);
+    await browser.advance(100);
+    expect(theirs.status.token).toBe('expired');
+  });
+
   it('and is asked something after all, reads everything first', async () => {
     const { b, mine } = await withFrozenTab();
     b.platform.emit('frozen');
