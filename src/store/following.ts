@@ -59,6 +59,13 @@ function isPhantom({ record, storedRevision }: Entry): boolean {
   return record.state === 'removed' && storedRevision === 0;
 }
 
+/** True if a stored value is what was last read or written, by its counter and by what tells credentials of one id apart. */
+function isAsKnown(entry: Entry | undefined, value: unknown): boolean {
+  const revision = revisionOf(value);
+  if (!entry || revision !== entry.storedRevision || isLastCount(revision)) return false;
+  return (value as Partial<CredentialRecord>).storedAt === entry.record.storedAt;
+}
+
 /** Notes that what waited in memory is stored by now; nothing else has changed. */
 function stored(entry: Entry | undefined, { revision }: CredentialRecord, storedRevision: number): readonly StorageFact[] {
   if (entry?.record.revision === revision) entry.storedRevision = Math.max(entry.storedRevision, storedRevision);
@@ -68,13 +75,13 @@ function stored(entry: Entry | undefined, { revision }: CredentialRecord, stored
 /**
  * How a reading stands to what was known. `anew`: the same id was stored again after its tombstone was swept, and counts from the
  * beginning; `older`: storage was set back behind our knowledge, and what it holds counts; or another credential was stored under the id
- * after a removal that was not heard of.
+ * after a removal that was not heard of: it may count from the beginning, too.
  */
 function relationOf(before: CredentialRecord | undefined, after: CredentialRecord): 'later' | 'overtaken' | 'anew' | 'older' {
   if (!before) return 'later';
   const wasRemoved = before.state === 'removed';
   if (wasRemoved && after.state !== 'removed' && after.storedAt !== before.storedAt) return 'anew';
-  if (after.revision <= before.revision && !isLastCount(after.revision)) return 'overtaken';
+  if (after.revision <= before.revision && !isLastCount(after.revision) && after.storedAt <= before.storedAt) return 'overtaken';
   if (wasRemoved) return 'later';
   return after.generation < before.generation || after.storedAt !== before.storedAt ? 'older' : 'later';
 }
@@ -251,9 +258,7 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
     const isBehind = behind(await turns.withLock(STORE_RECORD_ID, rereadStore)) !== undefined;
     const changed = new Map<string, Parsed>();
     for (const { id, value } of entries) {
-      const revision = revisionOf(value);
-      const isKnown = revision === ledger.entry(id)?.storedRevision && !(revision !== undefined && isLastCount(revision));
-      if (id !== STORE_RECORD_ID && !isKnown) changed.set(id, await parsedAndOpen(id, value));
+      if (id !== STORE_RECORD_ID && !isAsKnown(ledger.entry(id), value)) changed.set(id, await parsedAndOpen(id, value));
     }
     // Of what became known or was forgotten since the reading began, and of what is missing, which may have been written meanwhile, only a
     // reading of its own can tell. What is left is judged and told in one step, so that nobody tells of the same record in between.

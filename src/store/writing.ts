@@ -135,7 +135,7 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
       return (await put(record, over, isPassing)) ? written(record, record.revision, isQuiet) : null;
     } catch (error) {
       if (!keep || !(error instanceof StorageError)) throw error;
-      return inMemory(record, over, error, () => entry?.record === before);
+      return inMemory(record, over, error, () => ledger.record(record.id) === before);
     }
   };
   /** `again`: a reload has found another record meanwhile, and the change is to be made of that, or given up (RF-5). */
@@ -244,12 +244,13 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
       return { ...record, tags, defaultClaim, revision, generation, ...(intent && { intent }) };
     }
     // Another token, or a sign-out: that counts, ours is dropped. Its generation goes above ours, or it would look like an old one.
-    if (stored.state !== 'active' && isOpen(record)) dropped(record);
+    if ((stored.state !== 'active' || stored.storedAt !== record.storedAt) && isOpen(record)) dropped(record);
     const generation = isOpen(opened) ? Math.max(stored.generation, nextCount(record.generation)) : stored.generation;
     return { ...withHeld(undefined, opened, refreshOnly), generation, revision };
   };
   /** True if what is stored is what our record was made of. */
   const isBefore = (stored: CredentialRecord, record: CredentialRecord): boolean => {
+    if (stored.storedAt !== record.storedAt) return false; // another credential
     const base = waiting.get(record.id);
     const theirs = tokenIn(stored);
     const isOlder = theirs !== undefined && theirs !== tokenIn(record) && base?.refreshTokens.has(theirs) === true;
@@ -299,10 +300,14 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
   return {
     insert: (draft) =>
       turns.withLock(draft.id, async () => {
-        const entry = ledger.entry(draft.id);
-        const isFree = !entry || (entry.record.state === 'removed' && entry.storedRevision === 0);
-        const record = isFree ? await commit(draft, entry, { keep: true }) : null;
-        if (record && record !== 'again') return true;
+        for (let tries = 0; tries < MAX_TRIES; tries++) {
+          const entry = ledger.entry(draft.id);
+          const isFree = !entry || (entry.record.state === 'removed' && entry.storedRevision === 0);
+          const record = isFree ? await commit(draft, entry, { keep: true }) : null;
+          if (record === 'again') continue; // a reload has read it meanwhile
+          if (record) return true;
+          break;
+        }
         await rereadNow(draft.id, 'elsewhere');
         return false;
       }),

@@ -192,3 +192,87 @@ describe('a command of a tab that has not heard that another is stored under the
     expect(await world.here.store.getDefault()).toBe(other);
   });
 });
+
+describe('another credential whose counters begin anew, since the tombstone of the first was swept', () => {
+  /** Alice's record was written so many times; a day later Bob's is stored in a tab that never knew of it. */
+  const swept = async (writes: number) => {
+    const world = createWorld();
+    const stale = await world.openTab();
+    const alice = await stale.store.store(world.authority.signIn({ id: 'main', sub: 'alice' }));
+    for (let written = 1; written < writes; written++) await alice.setTags([`${written}`]);
+    await alice.accessToken();
+    world.browser.setDelivery(0);
+    return {
+      ...world,
+      stale,
+      alice,
+      swap: async () => {
+        await world.browser.advance(60_000);
+        world.disk.records.delete('main');
+        const here = await world.openTab();
+        return here.store.store(world.authority.signIn({ id: 'main', sub: 'bob' }));
+      },
+    };
+  };
+
+  it.each([1, 2, 5])('E45 is seen by a tab that wakes, which knew the first at revision %i', async (writes) => {
+    const { stale, alice, swap } = await swept(writes);
+    const bob = await swap();
+    stale.platform.emit('visible');
+    await settle();
+    expect((await stale.store.with('main'))?.token?.accessToken).toBe(bob.token?.accessToken);
+    expect(await codeOf(alice.accessToken())).toBe('credential_removed');
+  });
+
+  it('E45 RF-5 is not written over by a command of a tab that has not heard of it', async () => {
+    const { stale, alice, swap, disk } = await swept(5);
+    await swap();
+    expect(await codeOf(alice.setTags(['x']))).toBe('credential_removed');
+    expect(disk.record('main')).toMatchObject({ claims: { sub: 'bob' }, tags: [] });
+    expect((await stale.store.with('main'))?.claims?.sub).toBe('bob');
+  });
+
+  it('E45 RF-15 is not written over by what waited for the disk, whose tokens are nobody’s by now', async () => {
+    const { alice, swap, disk, authority, browser } = await swept(2);
+    const isHers = (record: unknown): boolean => JSON.stringify(record ?? '').includes('"alice"');
+    const mend = disk.fail(({ method, record }) => method === 'write' && isHers(record));
+    const { accessToken, refreshToken } = await alice.refresh();
+    const bob = await swap();
+    mend();
+    await browser.advance(60_000);
+    expect(disk.record('main')).toMatchObject({ claims: { sub: 'bob' } });
+    expect(authority.revocations.map(({ token }) => token)).toEqual([refreshToken, accessToken]);
+    expect(await bob.accessToken()).toBe(bob.token?.accessToken);
+  });
+});
+
+it('the store’s own record is no credential to make the default, and is not damaged', async () => {
+  const { openTab, authority } = createWorld();
+  const { store, newEvents } = await openTab();
+  await store.store(authority.signIn());
+  await store.setDefault(null);
+  newEvents();
+  expect(await codeOf(store.setDefault('@store'))).toBe('credential_removed');
+  expect(await store.with('@store')).toBeNull();
+  expect(newEvents()).toEqual([]);
+});
+
+it('RF-15 a sign-in that no storage takes while another tab clears is told that it was removed, not that its id is in use', async () => {
+  const { openTab, authority, browser, disk } = createWorld();
+  const [a, b] = [await openTab(), await openTab()];
+  const token = authority.signIn({ id: 'main' });
+  await a.store.store(token);
+  disk.records.delete('main'); // by whatever
+  a.platform.emit('visible');
+  await settle();
+  const isHers = ({ method, record }: (typeof disk.calls)[number]): boolean => method === 'write' && record?.['id'] === 'main';
+  const gate = disk.hold(isHers);
+  const storing = codeOf(a.store.store(token));
+  await gate.reached;
+  const clearing = b.store.clear();
+  await browser.advance(5_000); // it waits no longer for the lock
+  await clearing;
+  disk.fail(isHers);
+  gate.open();
+  expect(await storing).toBe('credential_removed');
+});
