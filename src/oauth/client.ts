@@ -236,12 +236,12 @@ function frozenMetadata({ issuer, metadata }: OAuth2ClientOptions): Authorizatio
   return copy as unknown as AuthorizationServer;
 }
 
-function assertIdentity({ issuer, clientId, redirectUri, postLogoutRedirectUri }: OAuth2ClientOptions): void {
+function assertIdentity({ issuer, clientId, redirectUri, postLogoutRedirectUri, renew }: OAuth2ClientOptions): void {
   if (typeof issuer !== 'string' || !isSecureUrl(issuer, true))
     throw new TypeError('issuer must be an https URL (or http on this machine)');
   if (/[?#]/.test(issuer)) throw new TypeError('issuer must have no query and no fragment (RFC 8414 §2)');
   if (typeof clientId !== 'string' || clientId === '') throw new TypeError('clientId must be a non-empty string');
-  for (const [name, url] of Object.entries({ redirectUri, postLogoutRedirectUri })) {
+  for (const [name, url] of Object.entries({ redirectUri, postLogoutRedirectUri, 'renew.redirectUri': renew?.redirectUri })) {
     if (url !== undefined && !isRedirectUri(url))
       throw new TypeError(`${name} must be a URL: https, http on this machine, or of a scheme with a dot (RFC 8252 §7.1)`);
   }
@@ -273,5 +273,4 @@ function assertRenewal({ reuseLeewayMs = 0, onUnknownOutcome = 'retry', renew }:
   if (!ON_UNKNOWN_OUTCOME.includes(onUnknownOutcome))
     throw new TypeError('onUnknownOutcome must be "retry", "defer-until-expiry" or "reauthenticate"');
   if (renew !== undefined && typeof renew !== 'function') throw new TypeError('renew must be a function');
-  if (renew?.redirectUri !== undefined && !isRedirectUri(renew.redirectUri)) throw new TypeError('renew.redirectUri must be a URL');
 }

@@ -65,6 +65,7 @@ describe('createOAuth2Client', () => {
     ].flatMap<[string, Partial<OAuth2ClientOptions>]>((url) => [
       ['redirectUri', { redirectUri: url }],
       ['postLogoutRedirectUri', { postLogoutRedirectUri: url }],
+      ['renew.redirectUri', { renew: Object.assign(() => Promise.reject(new Error('no')), { redirectUri: url }) }],
     ]),
     ['redirectUri', { redirectUri: 'https://app.example.com/callback#x' }],
     ['redirectUri', { redirectUri: 'https://app.example.com/callback#' }],
