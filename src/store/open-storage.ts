@@ -29,10 +29,11 @@ export async function openStorage(
   try {
     const capabilities = await Promise.race([storage.open(), deadline.passed]);
     // An unknown word would pass for the narrowest reach, and two programs would refresh at once
-    if (!REACHES.includes(capabilities.reach) || !DURABILITIES.includes(capabilities.durability))
-      throw new StorageError('storage_failed', 'The storage says of its reach or durability what is no such thing.');
+    const reach = REACHES.indexOf(capabilities.reach);
+    if (reach < 0 || !DURABILITY.test(capabilities.durability))
+      throw new StorageError('storage_failed', 'The storage names an unknown reach or durability.');
     const lockReach = storage.withLock ? capabilities.reach : platform.locks?.reach;
-    if (!lockReach || REACHES.indexOf(lockReach) < REACHES.indexOf(capabilities.reach)) {
+    if (!lockReach || REACHES.indexOf(lockReach) < reach) {
       throw new StorageError('lock_unavailable', 'The storage is shared further than any lock at hand reaches; it is not used.');
     }
     if (!capabilities.coherent && capabilities.reach !== 'process') {
@@ -67,7 +68,7 @@ export function entriesOf(given: unknown): readonly StoredEntry[] {
 const DEADLINE_MS = 10_000;
 /** From narrow to wide. */
 const REACHES: readonly Reach[] = ['process', 'origin', 'machine'];
-const DURABILITIES: readonly StorageCapabilities['durability'][] = ['none', 'relaxed', 'strict'];
+const DURABILITY = /^(none|relaxed|strict)$/;
 
 /** A guard that waits for `ready` must not wait for ever. */
 export function deadlineOf({ setTimer }: Platform): { readonly passed: Promise<never>; cancel(): void } {
