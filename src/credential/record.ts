@@ -86,6 +86,8 @@ export interface CredentialRecord {
   /** The epoch of the store in which the record was written; `clear` begins a new one. */
   readonly epoch: number;
   readonly storedAt: number;
+  /** When a sign-in took the place of another token, in epoch milliseconds; left out where none did. */
+  readonly signedInAt?: number;
   /** Epoch milliseconds of the last write. */
   readonly changedAt: number;
   /** The credential with the highest claim is the default; 0 never claimed it. */
@@ -232,10 +234,10 @@ function parseCounters(value: Unjudged): Pick<CredentialRecord, 'revision' | 'ge
     : null;
 }
 
-function parseTimes(value: Unjudged): Pick<CredentialRecord, 'storedAt' | 'changedAt' | 'issuedAt' | 'expiresAt'> | null {
-  const { storedAt, changedAt, issuedAt, expiresAt } = value;
+function parseTimes(value: Unjudged): Pick<CredentialRecord, 'storedAt' | 'signedInAt' | 'changedAt' | 'issuedAt' | 'expiresAt'> | null {
+  const { storedAt, signedInAt, changedAt, issuedAt, expiresAt } = value;
   const known = isInstant(storedAt) && isInstant(changedAt) && isTime(issuedAt) && (expiresAt === null || isTime(expiresAt));
-  return known ? { storedAt, changedAt, issuedAt, expiresAt } : null;
+  return known ? { storedAt, changedAt, issuedAt, expiresAt, ...(isInstant(signedInAt) && { signedInAt }) } : null;
 }
 
 function parseState(value: Unjudged): Pick<CredentialRecord, 'state' | 'reason' | 'renewable'> | null {

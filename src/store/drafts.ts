@@ -17,11 +17,17 @@ export function newDraft(
 }
 
 /** The record with another token in its place: same id, tags and default, next generation. */
-export function replacementOf(current: CredentialRecord, token: Token, tags: readonly string[] | undefined): RecordDraft {
+export function replacementOf(
+  current: CredentialRecord,
+  token: Token,
+  tags: readonly string[] | undefined,
+  signedInAt: number,
+): RecordDraft {
   return {
     ...closed(current),
     ...recordFieldsOf(token),
     tags: tags ?? current.tags,
+    signedInAt,
     state: 'active',
     reason: null,
     generation: nextCount(current.generation),

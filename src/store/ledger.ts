@@ -79,6 +79,8 @@ export interface Base {
   readonly generation: number;
   /** What is stored with one of these is older than what waits. */
   readonly refreshTokens: ReadonlySet<string>;
+  /** When the session was first ended, where that is what waits; in epoch milliseconds. */
+  readonly endedAt?: number | undefined;
 }
 
 /** What concerns all records. */

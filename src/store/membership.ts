@@ -77,7 +77,7 @@ export function createMembership(context: MembershipContext): Membership {
           replace === undefined ? isWaiting(current) : current.state !== 'removed' && current.state !== 'revoking';
         // Its own claim is enough if it is the default. Another one that is of no use gives way (D-013).
         const claim = loop.snapshot().defaultId !== id && isNeeded() ? { defaultClaim: await reserveClaim() } : {};
-        const taken = (current: CredentialRecord): RecordDraft => ({ ...replacementOf(current, kept, tags), ...claim });
+        const taken = (current: CredentialRecord): RecordDraft => ({ ...replacementOf(current, kept, tags, platform.now()), ...claim });
         const written = await writing.update(meant, (current) => (mayReplace(current) ? taken(current) : null), { keep: true });
         if (written) return id;
         if (replace === undefined) return add(token, tags ?? []); // the one that waited was removed, or its user is back already

@@ -101,7 +101,8 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
   /** In memory until it can be written: what a server gave once it does not give again. */
   const kept = (record: CredentialRecord, over: number, { code, message }: CredentialError): CredentialRecord => {
     const before = ledger.record(record.id);
-    waiting.set(record.id, madeOf(before, waiting.get(record.id)?.generation ?? (over === 0 ? 0 : (before?.generation ?? 0))));
+    const base = madeOf(before, waiting.get(record.id)?.generation ?? (over === 0 ? 0 : (before?.generation ?? 0)));
+    waiting.set(record.id, { ...base, endedAt: base.endedAt ?? (isEnd(record) ? record.changedAt : undefined) });
     const facts = learn(record, over);
     tell(waiting.has(record.id) ? [...facts, { type: 'not_durable', code, message }] : facts, 'here'); // else of an earlier epoch
     return record;
@@ -111,7 +112,7 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
     const refreshTokens = new Set(record && waiting.get(record.id)?.refreshTokens);
     const own = tokenIn(record);
     if (own !== undefined) refreshTokens.add(own);
-    return { generation, refreshTokens };
+    return { generation, refreshTokens, endedAt: record && waiting.get(record.id)?.endedAt };
   };
   /** Commits one record and folds what the write means; `unread`: others wrote first, and what they wrote cannot be read now. */
   const commit = async (
@@ -182,14 +183,13 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
     });
 
   /** Reads what others wrote first; resolves with why it cannot be read. */
-  const catchUp = async ({ state }: RecordDraft, entry: Entry): Promise<StorageError | undefined> => {
+  const catchUp = async (draft: RecordDraft, entry: Entry): Promise<StorageError | undefined> => {
     const { id } = entry;
     try {
       await rereadNow(id, 'elsewhere', true);
       // A damaged record keeps nobody signed in: it makes room for the end of the session.
-      const isEnd = state === 'removed' || state === 'revoking';
       const why = ledger.book.quarantined.get(id);
-      if (why !== undefined && !isEnd) return new StorageError('storage_conflict', `What is stored cannot be read (${why}).`);
+      if (why !== undefined && !isEnd(draft)) return new StorageError('storage_conflict', `What is stored cannot be read (${why}).`);
       if (why !== undefined && (await write((storage) => storage.remove(id, 'any')))) entry.storedRevision = 0;
       if (waiting.has(id)) await settle(id);
       return undefined;
@@ -229,11 +229,9 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
   const mergedWith = async (stored: CredentialRecord, record: CredentialRecord): Promise<CredentialRecord> => {
     const revision = nextCount(Math.max(stored.revision, record.revision));
     const { tags, defaultClaim } = stored;
-    // A sign-out wins over whatever became of the same session meanwhile (RF-13).
-    if (stored.state !== 'removed' && stored.storedAt === record.storedAt) {
-      if (record.state === 'removed')
-        return { ...record, defaultClaim, revision, generation: Math.max(nextCount(stored.generation), record.generation) };
+    if (isEndOf(stored, record, waiting.get(record.id))) {
       if (record.state === 'revoking') return { ...stored, state: 'revoking', revision };
+      return { ...record, defaultClaim, revision, generation: Math.max(nextCount(stored.generation), record.generation) };
     }
     const opened = await unsealed(stored).catch(() => stored);
     // The token is one that ours was made of, so only tags, the default or an access token that was revoked changed: ours goes on top (RF-5).
@@ -351,6 +349,16 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
 
 function tokenIn(record: CredentialRecord | undefined): string | undefined {
   return record && isOpen(record) ? record.secrets?.refreshToken : undefined;
+}
+
+function isEnd({ state }: Pick<CredentialRecord, 'state'>): boolean {
+  return state === 'removed' || state === 'revoking';
+}
+
+/** True for the end of what is stored: it wins over whatever became of the same session meanwhile (RF-13), but not over a later sign-in. */
+function isEndOf(stored: CredentialRecord, record: CredentialRecord, { endedAt = Infinity }: Partial<Base> = {}): boolean {
+  if (!isEnd(record) || stored.state === 'removed' || stored.storedAt !== record.storedAt) return false;
+  return stored.signedInAt === undefined || stored.signedInAt <= endedAt;
 }
 
 const isAny = (_: CredentialRecord): _ is CredentialRecord => true;

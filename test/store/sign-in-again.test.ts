@@ -138,3 +138,41 @@ describe('where several wait', () => {
     expect(await store.getDefault()).toBe(bob); // now it is of use
   });
 });
+
+it.each(['remove', 'revoke'] as const)(
+  'RF-15 E45 an end that waits for the disk (%s) takes no sign-in away that came after it',
+  async (how) => {
+    const { openTab, authority, disk, browser } = createWorld();
+    const [a, b] = [await openTab(), await openTab()];
+    const credential = await a.store.store(authority.signIn({ sub: 'alice' }));
+    await settle();
+    const isEnding = (record?: Readonly<Record<string, unknown>>): boolean =>
+      record?.['state'] === 'removed' || record?.['state'] === 'revoking';
+    const mend = disk.fail(({ method, record }) => method === 'remove' || (method === 'write' && isEnding(record)));
+    const ended = credential[how]().catch(() => undefined);
+    await browser.advance(500);
+    await ended;
+    const again = authority.signIn({ sub: 'alice' });
+    await b.store.store(again, { replace: credential.id });
+    mend();
+    await browser.advance(60_000);
+    expect(disk.record(credential.id)).toMatchObject({ state: 'active', secrets: { accessToken: again.accessToken } });
+    expect(await (await a.store.with(credential.id))?.accessToken()).toBe(again.accessToken);
+    expect(authority.revocations.map(({ token }) => token)).not.toContain(again.refreshToken);
+  },
+);
+
+it('RF-13 an end that waits for the disk takes a sign-in away that came before it, and was not heard of', async () => {
+  const { openTab, authority, disk, browser } = createWorld();
+  const [a, b] = [await openTab(), await openTab()];
+  const credential = await a.store.store(authority.signIn({ sub: 'alice' }));
+  await settle();
+  browser.setDelivery(0);
+  await b.store.store(authority.signIn({ sub: 'alice' }), { replace: credential.id });
+  await browser.advance(500);
+  const mend = disk.fail(({ method }) => method === 'remove' || method === 'write');
+  await credential.remove().catch(() => undefined);
+  mend();
+  await browser.advance(60_000);
+  expect(disk.record(credential.id)).toMatchObject({ state: 'removed' });
+});
