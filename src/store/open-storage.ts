@@ -31,7 +31,7 @@ export async function openStorage(
     // An unknown word would pass for the narrowest reach, and two programs would refresh at once
     const reach = REACHES.indexOf(capabilities.reach);
     if (reach < 0 || !DURABILITY.test(capabilities.durability))
-      throw new StorageError('storage_failed', 'The storage names an unknown reach or durability.');
+      throw new StorageError('storage_failed', 'The storage names no known reach or durability.');
     const lockReach = storage.withLock ? capabilities.reach : platform.locks?.reach;
     if (!lockReach || REACHES.indexOf(lockReach) < reach) {
       throw new StorageError('lock_unavailable', 'The storage is shared further than any lock at hand reaches; it is not used.');
