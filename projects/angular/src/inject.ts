@@ -10,8 +10,8 @@ import { toObservable, toSignal } from '@angular/core/rxjs-interop';
 import type { ClientName, CredentialQuery, CredentialState, CredentialStatus, CredentialStore, Token } from 'rx-credentials';
 import { createSessionLogoutFlow } from 'rx-credentials/flows';
 import type { SessionLogoutFlow } from 'rx-credentials/flows';
-import { combineLatest, map, of, switchMap } from 'rxjs';
-import type { Observable } from 'rxjs';
+import { combineLatest, map, switchMap } from 'rxjs';
+import type { Observable, ObservableInput } from 'rxjs';
 import { injectStore } from './stores';
 import type { StoreChoice } from './stores';
 
@@ -48,14 +48,8 @@ export function injectCredentialStatus(id?: CredentialId, options: StoreChoice =
   });
 }
 
-/** A token, and the credential it was read from. */
-interface TokenOf {
-  readonly id: string;
-  readonly token: Token | null;
-}
-
 /**
- * The token of a credential, opened if it is sealed. `undefined`: not known yet, also while another credential's or another user's is opened;
+ * The token of a credential, opened if it is sealed. `undefined`: not known yet, also while another credential's is opened;
  * `null`: it is not here, or the user must sign in. It may have expired. Requests get theirs from the interceptor; this is for what does not go
  * through `HttpClient`.
  */
@@ -63,27 +57,15 @@ export function injectToken(id?: CredentialId, options: StoreChoice = {}): Signa
   assertInInjectionContext(injectToken);
   const store = injectStore(options);
   const state = stateSignal(store, id);
-  const named = (one: string): Observable<TokenOf> => store.token$(one).pipe(map((token) => ({ id: one, token })));
-  const tokenOf = (one: string | null | undefined): Observable<TokenOf | undefined> =>
-    typeof one === 'string'
-      ? named(one)
-      : store.default$.pipe(switchMap((credential) => (credential ? named(credential.id) : of(undefined))));
-  const held = toSignal(typeof id === 'function' ? toObservable(computed(id)).pipe(switchMap(tokenOf)) : tokenOf(id), {
-    initialValue: undefined,
-  });
+  const tokenOf = (one: string | null | undefined): Observable<Token | null> =>
+    one ? store.token$(one) : store.default$.pipe(switchMap((credential) => credential?.token$ ?? []));
+  const held = toSignal(typeof id === 'function' ? toObservable(computed(id)).pipe(switchMap(tokenOf)) : tokenOf(id));
   // What is held lags behind: an id is followed when effects run, and a sealed token comes when it is opened. The state is of now
   return computed(() => {
     const wanted = state();
-    if (!wanted) return wanted;
-    const { id: from, token } = held() ?? {};
-    return from === wanted.id && (!token || isOfUser(token, wanted)) ? token : undefined;
+    const token = held();
+    return wanted && (token && token.id !== wanted.id ? undefined : token);
   });
-}
-
-/** False for what was read before another user took the place of the credential's. */
-function isOfUser({ claims, context }: Token, wanted: CredentialState): boolean {
-  const { issuer, clientId } = wanted.context;
-  return claims?.sub === wanted.claims?.sub && context.issuer === issuer && context.clientId === clientId;
 }
 
 /** Sign-out at the authorization server for a client of the store; without a name for the only one. */
@@ -101,8 +83,8 @@ function stateSignal(store: CredentialStore, id: CredentialId): Signal<Credentia
   });
 }
 
-function matching$(store: CredentialStore, query: CredentialQuery = () => true): Observable<(credential: CredentialState) => boolean> {
-  if (typeof query === 'function') return of(query);
+function matching$(store: CredentialStore, query: CredentialQuery = () => true): ObservableInput<(credential: CredentialState) => boolean> {
+  if (typeof query === 'function') return [query];
   return store.find$(query).pipe(
     map((found) => new Set(found.map(({ id }) => id))),
     map(
@@ -114,5 +96,5 @@ function matching$(store: CredentialStore, query: CredentialQuery = () => true):
 }
 
 function hasSameMembers(a: readonly unknown[] | undefined, b: readonly unknown[] | undefined): boolean {
-  return a === b || (!!a && !!b && a.length === b.length && a.every((member, i) => member === b[i]));
+  return a?.length === b?.length && !!a?.every((member, i) => member === b?.[i]);
 }

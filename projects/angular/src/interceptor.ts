@@ -64,11 +64,9 @@ function sentWith(attachment: Attachment, request: HttpRequest<unknown>, next: H
   return next(request.clone({ setHeaders: { Authorization: attachment.authorization } })).pipe(
     catchError((error: unknown) => {
       if (!(error instanceof HttpErrorResponse)) throw error;
-      const { status, headers, redirected } = error; // `fetch` tells whether it was led somewhere
-      const url = redirected === false ? null : error.url;
+      const { status, headers, url, redirected } = error; // `fetch` tells whether it was led somewhere
       const askedUrl = url && isAt(url, request.url) ? url : undefined;
-      const answer = { status, header: (name: string) => headers.get(name), url, redirected, askedUrl };
-      return from(attachment.retryOf(answer)).pipe(
+      return from(attachment.retryOf({ status, header: (name) => headers.get(name), url, redirected, askedUrl })).pipe(
         switchMap((again) => {
           if (again) return sentWith(again, request, next);
           throw error as unknown;
@@ -80,7 +78,7 @@ function sentWith(attachment: Attachment, request: HttpRequest<unknown>, next: H
 
 /** True if an answer is from the path that a request was sent to. The query may differ: interceptors add to it, and Angular may leave it out. */
 function isAt(url: string, asked: string): boolean {
-  const path = (address: string): string | undefined => address.split(/[?#]/, 1)[0];
+  const path = (address: string): string | undefined => address.split(/[?#]/)[0];
   return url === asked || (URL.canParse(url) && path(url) === path(new URL(asked, url).href));
 }
 

@@ -44,25 +44,13 @@ export function provideCredentials(
   const name = set.withName?.name ?? '';
   const tokens = tokensOf(name);
   return makeEnvironmentProviders([
-    { provide: tokens.setup, useFactory: () => orTold(tokens, () => setupOf(config, set)) },
-    { provide: tokens.store, useFactory: () => orTold(tokens, () => createStore(name, tokens, set)) },
-    { provide: tokens.failure, useFactory: () => ({}) },
+    { provide: tokens.setup, useFactory: () => setupOf(config, set) },
+    { provide: tokens.store, useFactory: () => createStore(name, tokens, set) },
     { provide: tokens.flows, useFactory: () => createSignInFlows() },
     { provide: tokens.policy, useFactory: () => createPolicy(tokens, set) },
     { provide: STORE_NAMES, useValue: name, multi: true },
     { provide: ATTACHMENT_POLICIES, useFactory: () => [...new Set(inject(STORE_NAMES))].map((one) => inject(tokensOf(one).policy)) },
   ]);
-}
-
-/** Remembers why: Angular calls no factory twice, and says from then on that it depends on itself. */
-function orTold<T>(tokens: StoreTokens, make: () => T): T {
-  const failure = inject(tokens.failure);
-  try {
-    return make();
-  } catch (cause) {
-    if (!('cause' in failure)) failure.cause = cause;
-    throw cause;
-  }
 }
 
 function setupOf(config: CredentialsConfig | ConfigFactory, set: FeatureSet): StoreSetup {
@@ -98,7 +86,6 @@ function createStore(name: string, tokens: StoreTokens, set: FeatureSet): Creden
 /** Asks for the store when there is a request for it: so that what makes the store may use `HttpClient`. */
 function createPolicy(tokens: StoreTokens, set: FeatureSet): AttachmentPolicy {
   const injector = inject(Injector);
-  const failure = inject(tokens.failure);
   const baseUrl = injectBaseUrl();
   const made = (): CredentialStoreType => (injector.get(tokens.setup), injector.get(tokens.store));
   // At once: before the next turn Angular makes the rest of its components, and the storage may open meanwhile. The request may come from the
@@ -111,7 +98,7 @@ function createPolicy(tokens: StoreTokens, set: FeatureSet): AttachmentPolicy {
       try {
         return made();
       } catch {
-        throw 'cause' in failure ? failure.cause : error;
+        throw error; // Angular calls no factory twice, and says that it depends on itself
       }
     }
   };

@@ -13,8 +13,8 @@ export type Destination = string | UrlTree | RedirectCommand;
 /** A destination, or a function that finds one and runs in an injection context. */
 export type DestinationOf<T> = string | ((argument: T) => Destination);
 
-/** Makes redirects for the router, in the manner that is given; what a `RedirectCommand` says of its own goes first. */
-export type Redirect = <T>(to: DestinationOf<T>, argument: T, manner?: NavigationBehaviorOptions) => UrlTree | RedirectCommand;
+/** Makes redirects for the router, in the manner that is given; a `RedirectCommand` says that itself. */
+export type Redirect = <T>(to: DestinationOf<T>, argument: T, manner?: NavigationBehaviorOptions) => RedirectCommand;
 
 /** For guards, which have no injection context any more once they have waited. */
 export function injectRedirect(): Redirect {
@@ -22,15 +22,9 @@ export function injectRedirect(): Redirect {
   const injector = inject(EnvironmentInjector);
   return (to, argument, manner) => {
     const destination = typeof to === 'string' ? to : runInInjectionContext(injector, () => to(argument));
-    if (destination instanceof RedirectCommand) return manner ? inManner(destination, manner) : destination;
-    if (typeof destination !== 'string' && !manner) return destination;
-    return new RedirectCommand(typeof destination === 'string' ? router.parseUrl(destination) : destination, manner);
+    const tree = typeof destination === 'string' ? router.parseUrl(destination) : destination;
+    return 'redirectTo' in tree ? tree : new RedirectCommand(tree, manner);
   };
-}
-
-function inManner({ redirectTo, navigationBehaviorOptions: own }: RedirectCommand, manner: NavigationBehaviorOptions): RedirectCommand {
-  const state = manner.state && { ...manner.state, ...own?.state };
-  return new RedirectCommand(redirectTo, { ...manner, ...own, ...(state && { state }) });
 }
 
 /** The address that is being navigated to, as a path of the application. */

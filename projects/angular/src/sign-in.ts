@@ -116,9 +116,9 @@ function placeOf({ claims, context }: Token, tags: readonly string[] | undefined
   return (ofUser.find(({ isDefault }) => isDefault) ?? ofUser[0])?.id;
 }
 
-const FAILURE = 'rx-credentials:sign-in-failure';
+const FAILURE = 'rx-credentials:failure';
 
 function failureOf(error: unknown, returnTo: string): SignInFailure {
-  const { code, message } = isCredentialError(error) ? error : { code: 'unknown' as const, message: 'The sign-in could not be completed.' };
+  const { code, message } = isCredentialError(error) ? error : { code: 'unknown' as const, message: 'The sign-in failed.' };
   return { code, message, returnTo };
 }

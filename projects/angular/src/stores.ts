@@ -33,18 +33,12 @@ export interface StoreSetup {
   readonly platform: Platform;
 }
 
-/** Why a factory of a store failed, if it did. */
-export interface StoreFailure {
-  cause?: unknown;
-}
-
 /** The tokens of one store. */
 export interface StoreTokens {
   readonly store: InjectionToken<CredentialStoreType>;
   readonly setup: InjectionToken<StoreSetup>;
   readonly policy: InjectionToken<AttachmentPolicy>;
   readonly flows: InjectionToken<SignInFlows>;
-  readonly failure: InjectionToken<StoreFailure>;
 }
 
 const tokens = new Map<string, StoreTokens>();
@@ -54,13 +48,7 @@ export function tokensOf(name = ''): StoreTokens {
   const known = tokens.get(name);
   if (known) return known;
   const part = (): InjectionToken<never> => new InjectionToken(`rx-credentials CredentialStore "${name}": provideCredentials(…)`);
-  const made: StoreTokens = {
-    store: name === '' ? CredentialStore : part(),
-    setup: part(),
-    policy: part(),
-    flows: part(),
-    failure: part(),
-  };
+  const made: StoreTokens = { store: name === '' ? CredentialStore : part(), setup: part(), policy: part(), flows: part() };
   tokens.set(name, made);
   return made;
 }
@@ -76,7 +64,7 @@ export function injectStore({ store }: StoreChoice = {}): CredentialStoreType {
 }
 
 /** Names of the stores of an environment; a child environment has its own. */
-export const STORE_NAMES = new InjectionToken<readonly string[]>('names');
+export const STORE_NAMES = new InjectionToken<readonly string[]>('');
 
 /** The policies of an environment, in the order of its stores. */
 export const ATTACHMENT_POLICIES = new InjectionToken<readonly AttachmentPolicy[]>('rx-credentials CredentialStore: provideCredentials(…)');
@@ -91,4 +79,4 @@ export interface CredentialsOverrides {
 }
 
 /** For `rx-credentials-angular/testing` alone. */
-export const CREDENTIALS_OVERRIDES = new InjectionToken<CredentialsOverrides>('overrides');
+export const CREDENTIALS_OVERRIDES = new InjectionToken<CredentialsOverrides>('');
