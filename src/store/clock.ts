@@ -85,7 +85,7 @@ export function createClock({ platform, loop, ledger, onTimer, onWake, onArmed, 
     const facts = loop.snapshot().credentials.map((credential) => {
       const remainingMs = ledger.remainingMs(credential.id);
       const entry = ledger.entry(credential.id);
-      if (entry && remainingMs <= defaultGraceMs(credential)) entry.holding.live = undefined; // whatever the wall clock says to its readers
+      if (entry && remainingMs <= defaultGraceMs(credential)) entry.live = undefined; // whatever the wall clock says to its readers
       return changeOf(credential, remainingMs);
     });
     loop.dispatch(

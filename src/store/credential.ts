@@ -286,7 +286,7 @@ export function tokenStream({ ledger, loop }: CredentialContext, id: string, han
   };
   return loop.ready$.pipe(
     switchMap(() => {
-      const own = handle ?? ledger.entry(id)?.holding;
+      const own = handle ?? ledger.entry(id);
       const token = own && tokenAtHand(ledger, own);
       return own && token === undefined ? opened(own) : [token ?? null];
     }),
@@ -296,7 +296,7 @@ export function tokenStream({ ledger, loop }: CredentialContext, id: string, han
 
 /** As `ledger.token`, but none of another credential that is stored under the id by now. */
 function tokenAtHand(ledger: Ledger, own: Holding): Token | null | undefined {
-  return ledger.entry(own.id)?.holding === own ? ledger.token(own.id) : null;
+  return ledger.entry(own.id) === own ? ledger.token(own.id) : null;
 }
 
 /** One way to the token for all who ask at once without conditions: a thousand callers walk it together. */
@@ -349,7 +349,7 @@ export async function usableRecord({ ledger }: CredentialContext, own: Holding):
     if (ledger.record(id)?.reason !== 'unreadable') throw error;
     return ledger.record(id); // an event has said why; from now on the answer is the same
   });
-  if (ledger.entry(id)?.holding !== own) throw gone(); // another one may have come while this waited
+  if (ledger.entry(id) !== own) throw gone(); // another one may have come while this waited
   if (record?.state === 'needs_sign_in') {
     // Why an event has said: key_lost, seal_broken
     const why = record.reason === 'unreadable' && ledger.book.quarantined.get(id);

@@ -49,17 +49,18 @@ export interface Meant {
   readonly storedAt?: number | undefined;
 }
 
-/** What a handle reads. A credential stored later under the same id has its own: no handle gives the token of another user. */
+/** What a handle reads. */
 export interface Holding extends Meant {
   live: Live | undefined;
   /** What all who ask for the access token without conditions wait for. */
   asking: Promise<string> | undefined;
 }
 
-/** What is known of one id; the same object as long as the store lives. */
-export interface Entry {
-  readonly id: string;
-  holding: Holding;
+/**
+ * What is known of one credential; the same object as long as it is there. One that is stored later under the same id has another: no handle
+ * gives the token of another user. So who waited for anything looks up the entry again.
+ */
+export interface Entry extends Holding {
   /** As last read or written; the secrets in the clear once they were opened. */
   record: CredentialRecord;
   /** The revision in storage, 0 where there is none: behind the record's while a write waits (RF-15). */
@@ -170,18 +171,18 @@ export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerC
     const sameToken = before?.record.issuedAt === issuedAt && before.record.expiresAt === expiresAt;
     const sameSecrets = sameToken && before.record.state === state && holdsTheSame(before.record.secrets, secrets);
     const isSame = before?.record.storedAt === storedAt && (before.record.state !== 'removed' || state === 'removed');
-    const holding = isSame ? before.holding : { id, storedAt, live: undefined, asking: undefined };
-    if (before) before.holding.live = undefined;
-    if (!sameSecrets) holding.asking = undefined;
-    const entry = before ?? ({ id, unreadable: undefined } as Entry);
+    const entry = isSame ? before : (new Known(id) as Entry);
+    if (before) before.live = undefined;
     known.set(id, entry);
     return Object.assign(entry, {
-      holding,
+      unreadable: entry.unreadable,
       record,
       storedRevision,
       token: sameSecrets ? before.token : undefined,
       monotonicExpiresAt: sameToken ? before.monotonicExpiresAt : monotonicOf(record, platform),
       opening: undefined,
+      live: undefined,
+      asking: sameSecrets ? entry.asking : undefined,
     });
   };
   /** Reported once per reason; what was known of the credential stays in use, and the record stays where it is. */
@@ -222,13 +223,14 @@ export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerC
   /** Holds what was opened, or finds that it cannot be. */
   const openEntry = async (entry: Entry): Promise<OpenRecord> => {
     const { record } = entry;
+    const isAsItWas = (): boolean => known.get(entry.id) === entry && entry.record === record;
     try {
       const open = withHeld(undefined, await opened(record), refreshOnly) as OpenRecord;
-      if (entry.record === record) keep(open, entry.storedRevision);
+      if (isAsItWas()) keep(open, entry.storedRevision);
       return open;
     } catch (error) {
       const reason = isCredentialError(error) ? error.code : '';
-      if (entry.record === record && record.state === 'active' && (reason === 'key_lost' || reason === 'seal_broken')) {
+      if (isAsItWas() && record.state === 'active' && (reason === 'key_lost' || reason === 'seal_broken')) {
         const credential = factsOf(asUnreadable(record));
         keep(asUnreadable(record), entry.storedRevision).unreadable = record;
         const { id, generation } = record;
@@ -242,9 +244,12 @@ export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerC
   };
   const openedInTime = <T>(limitMs: number, opening: Promise<T>): Promise<T> =>
     within(platform, limitMs, 'The record was not opened in time.', opening);
-  const openNow = async (entry: Entry): Promise<OpenRecord> => {
-    while (!isOpen(entry.record)) await (entry.opening ??= openEntry(entry).finally(() => (entry.opening = undefined)));
-    return entry.record;
+  const openNow = async (id: string): Promise<OpenRecord | undefined> => {
+    for (;;) {
+      const entry = known.get(id);
+      if (!entry || isOpen(entry.record)) return entry?.record as OpenRecord | undefined;
+      await (entry.opening ??= openEntry(entry).finally(() => (entry.opening = undefined)));
+    }
   };
 
   return {
@@ -298,20 +303,13 @@ export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerC
       if (isLost) loseStore(lostStore, epoch);
       const credentials = records.map(factsOf).filter((facts) => facts !== null);
       book.defaultId = defaultIdOf(records, book.store, book.lostClaims.values());
-      const entry = book.defaultId !== null && known.get(book.defaultId);
-      if (entry) void openNow(entry).catch(() => undefined); // on its way while the state is made; who waits for it hears what failed
+      if (book.defaultId !== null) void openNow(book.defaultId).catch(() => undefined); // on its way while the state is made; who waits for it hears what failed
       loop.begin({ type: 'restored', durable, credentials, defaultId: book.defaultId });
       loop.dispatch(problems, 'here');
       return problems.length === 0;
     },
-    open: async (id) => {
-      const entry = known.get(id);
-      return entry && openNow(entry);
-    },
-    openInTime: async (id, limitMs = PATIENCE_MS) => {
-      const entry = known.get(id);
-      return entry && openedInTime(limitMs, openNow(entry));
-    },
+    open: openNow,
+    openInTime: (id, limitMs = PATIENCE_MS) => openedInTime(limitMs, openNow(id)),
     keep,
     unsealed: (record, limitMs = PATIENCE_MS) => openedInTime(limitMs, opened(record)),
     quarantine,
@@ -324,6 +322,18 @@ export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerC
     read,
     write,
   };
+}
+
+/** Its time of storing is its record's: ten thousand are held. */
+class Known {
+  declare readonly record: CredentialRecord;
+  readonly id: string;
+  constructor(id: string) {
+    this.id = id;
+  }
+  get storedAt(): number {
+    return this.record.storedAt;
+  }
 }
 
 /** No token lives longer than it was given, wherever the clock stands: one that was set back makes its end seem far away (E42). */

@@ -142,7 +142,7 @@ export function createLiving(context: LivingContext): Living {
   /** The credential that is meant, unless another has its id by now. */
   const known = (own: Holding): Meant => {
     const entry = ledger.entry(own.id);
-    if (entry && entry.holding !== own) throw gone();
+    if (entry && entry !== own) throw gone();
     return own;
   };
   const waiters = new Map<string, Set<Waiter>>();

@@ -235,7 +235,7 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
     if (known) return known;
     const entry = ledger.entry(id);
     if (!entry || entry.record.storedAt !== loop.stateOf(id)?.storedAt) return null; // else one that is about to go
-    const handle = factory.create(entry.holding);
+    const handle = factory.create(entry);
     handles.set(id, handle);
     return handle;
   };

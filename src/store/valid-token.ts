@@ -83,7 +83,7 @@ export function sameAsNow(ledger: Ledger, own: Holding): () => boolean {
   const sub = ledger.record(own.id)?.claims?.sub;
   return () => {
     const now = ledger.entry(own.id);
-    return now?.holding === own && (sub === undefined || now.record.claims?.sub === sub);
+    return now === own && (sub === undefined || now.record.claims?.sub === sub);
   };
 }
 

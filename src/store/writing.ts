@@ -166,13 +166,16 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
       if (id === STORE_RECORD_ID) return null; // no credential
       let unread: StorageError | undefined;
       for (let tries = 0; tries < MAX_TRIES; tries++) {
-        const entry = ledger.entry(id) ?? (await rereadNow(id, 'elsewhere'));
+        let entry = ledger.entry(id) ?? (await rereadNow(id, 'elsewhere'));
+        while (entry && !isReady(entry.record)) {
+          await ledger.openInTime(id);
+          entry = ledger.entry(id);
+        }
         if (!entry) return null;
-        while (!isReady(entry.record)) await ledger.openInTime(id);
         if (storedAt !== undefined && entry.record.storedAt !== storedAt) return null;
         // From here to the call of the storage nothing is waited for: a reload may find another revision at any time, and what was made of
         // the one before must not be written over that.
-        const draft = change(entry.record);
+        const draft = change(entry.record as R);
         if (!draft) return null;
         const record = await commit(draft, entry, options, unread);
         if (record === 'again') continue;
@@ -190,7 +193,7 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
       // A damaged record keeps nobody signed in: it makes room for the end of the session.
       const why = ledger.book.quarantined.get(id);
       if (why !== undefined && !isEnd(draft)) return new StorageError('storage_conflict', `What is stored cannot be read (${why}).`);
-      if (why !== undefined && (await write((storage) => storage.remove(id, 'any')))) entry.storedRevision = 0;
+      if (why !== undefined && (await write((storage) => storage.remove(id, 'any')))) (ledger.entry(id) ?? entry).storedRevision = 0;
       if (waiting.has(id)) await settle(id);
       return undefined;
     } catch (error) {

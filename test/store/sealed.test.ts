@@ -268,7 +268,7 @@ describe('a store over sealed records', () => {
     const asking = (await store.with(id))!.accessToken({ scope: 'a' });
     await world.browser.advance(60_000);
     allow();
-    expect(await inTime(world.browser, asking)).toBe(world.authority.secrets.at(-1));
+    expect(await asking).toBe(world.authority.secrets.at(-1));
     expect(world.authority.refreshes).toHaveLength(1);
   });
 
