@@ -210,10 +210,10 @@ describe('completeSignIn', () => {
     const router = TestBed.inject(Router);
     router.events.subscribe(() => {
       const { extras } = router.getCurrentNavigation() ?? {};
-      if (extras?.state) ends.push([extras.replaceUrl, extras.state, extras.info]);
+      if (extras?.state) ends.push([extras.state, extras.info]);
     });
     await RouterTestingHarness.create('/callback?code=abc&state=unknown');
-    expect(ends[0]).toEqual([undefined, { own: 1 }, 'own']);
+    expect(ends[0]).toEqual([{ own: 1 }, 'own']);
   });
 
   it('E51 says nothing of an error that is not ours', async () => {
