@@ -22,7 +22,7 @@ import {
 import { inProcessLocks } from '../platform/in-process-locks.js';
 import type { Locks } from '../platform/platform.js';
 import { revisionOf } from '../storage/storage.js';
-import { withHeld } from './held.js';
+import { isOneToken, withHeld } from './held.js';
 import { asUnreadable, type Entry, type Ledger } from './ledger.js';
 import type { Loop } from './loop.js';
 
@@ -145,7 +145,7 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
     if (entry && after.state !== 'removed') ranks.set(entry, ++learned);
   };
   const learn: Following['learn'] = (after, storedRevision) => {
-    const { id, generation, state } = after;
+    const { id } = after;
     const entry = ledger.entry(id);
     const before = entry?.record;
     if (after.epoch < book.store.epoch) return forget(id);
@@ -153,7 +153,8 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
     claimsChanged = book.lostClaims.delete(id) || claimsChanged;
     const relation = relationOf(before, after);
     if (relation === 'overtaken') return stored(entry, after, storedRevision);
-    const staysUnreadable = entry?.unreadable?.generation === generation && entry.unreadable.state === state;
+    const unreadable = entry?.unreadable;
+    const staysUnreadable = !!unreadable && isOneToken(unreadable, after) && unreadable.state === after.state;
     const seen = staysUnreadable ? asUnreadable(after) : after;
     const fact = difference(relation === 'later' ? before : undefined, seen);
     const gone: readonly StorageFact[] =
@@ -203,7 +204,7 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
     const before = ledger.record(id);
     const holds = before?.secrets && !isSealedText(before.secrets);
     if (!holds || 'corrupt' in parsed || isOpen(parsed)) return parsed;
-    if (parsed.generation === before.generation && !isSealedText(parsed.staged)) return parsed; // held already
+    if (isOneToken(parsed, before) && !isSealedText(parsed.staged)) return parsed; // held already
     return unsealed(parsed, OPENING_MS).catch(() => parsed);
   };
   const rereadNow: Following['rereadNow'] = async (id, origin, wasRefused = false) => {

@@ -9,8 +9,8 @@ import { isSealedText, type CredentialRecord, type StoredSecrets } from '../cred
 export function withHeld(before: CredentialRecord | undefined, read: CredentialRecord, refreshOnly: boolean): CredentialRecord {
   const held = before && isInTheClear(before.secrets) ? before.secrets : undefined;
   if (refreshOnly) return withOwnAccessToken(before, held, read);
-  const isSame = held && before?.generation === read.generation && before.state === read.state && isSealedText(read.secrets);
-  return isSame ? { ...read, secrets: held } : read; // one generation is one token
+  const isSame = held && isOneToken(before!, read) && before!.state === read.state && isSealedText(read.secrets);
+  return isSame ? { ...read, secrets: held } : read;
 }
 
 /**
@@ -22,7 +22,7 @@ function withOwnAccessToken(
   held: StoredSecrets | undefined,
   read: CredentialRecord,
 ): CredentialRecord {
-  if (!before || !held || before.state !== 'active') return withoutAccessToken(read, undefined);
+  if (!before || !held || before.state !== 'active' || before.storedAt !== read.storedAt) return withoutAccessToken(read, undefined);
   const stored = withoutAccessToken(read, before.generation === read.generation ? held : undefined);
   const { refreshToken: _, ...own } = held;
   const { accessToken, children } = own;
@@ -32,6 +32,11 @@ function withOwnAccessToken(
     return { ...read, state: 'active', reason: null, ...lifetimeOf(before), secrets: own };
   if (read.state !== 'active' || !isInTheClear(stored.secrets)) return stored;
   return { ...read, ...lifetimeOf(before), secrets: { ...stored.secrets, accessToken, ...(children && { children }) } };
+}
+
+/** One generation of one credential is one token; another credential of its id may count from the beginning. */
+export function isOneToken(one: CredentialRecord, other: CredentialRecord): boolean {
+  return one.generation === other.generation && one.storedAt === other.storedAt;
 }
 
 /** A record of which no access token is at hand: it has to be renewed. */

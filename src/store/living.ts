@@ -116,7 +116,7 @@ function isEnding(after: CredentialState | undefined): boolean {
 function isRenewed(before: CredentialState, after: CredentialState): boolean {
   if (after.generation === before.generation) return false;
   const isForUser = before.status.token === 'needs_sign_in' || before.status.token === 'needs_interaction';
-  return isForUser || after.issuedAt !== before.issuedAt || after.expiresAt !== before.expiresAt;
+  return isForUser || after.issuedAt !== before.issuedAt || (after.expiresAt ?? Infinity) > (before.expiresAt ?? Infinity);
 }
 
 /** Brings a store to life. */
@@ -224,7 +224,7 @@ export function createLiving(context: LivingContext): Living {
     wakeWithin: (ms) => clock.within(ms),
     onChange: trustMemory,
     onCaughtUp: () => {
-      clock.check();
+      if (!frozen) clock.check();
       trustMemory();
     },
   });
@@ -257,7 +257,7 @@ export function createLiving(context: LivingContext): Living {
         // The default's token is at hand, as after a start; what cannot be opened tells of itself.
         if (action.type === 'default_changed' && action.id !== null) void ledger.open(action.id).catch(() => undefined);
       }
-      if (folded.state.credentials.length === 0 && !writing.isWaiting() && !catchingUp.isBehind()) clock.rest();
+      if (folded.state.credentials.length === 0 && !frozen && !writing.isWaiting() && !catchingUp.isBehind()) clock.rest();
       trustMemory();
       refresher.letGo();
       return folded.state;

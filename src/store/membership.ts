@@ -91,7 +91,8 @@ export function createMembership(context: MembershipContext): Membership {
     setDefault: (meant) =>
       alone(async () => {
         const { id, storedAt } = meant ?? { id: null };
-        if (id !== null && storedAt !== undefined && ledger.record(id)?.storedAt !== storedAt) throw gone(); // another has its id by now
+        const known = id === null ? undefined : ledger.record(id)?.storedAt;
+        if (known !== undefined && storedAt !== undefined && known !== storedAt) throw gone(); // another has its id by now
         await following.reread(STORE_RECORD_ID); // what is believed to be the default may be so no longer
         if (loop.snapshot().defaultId === id && claimOf(id) >= ledger.book.store.topClaim && !(id === null && isLost())) return;
         if (meant === null)

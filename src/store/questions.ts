@@ -37,7 +37,7 @@ export function createQuestions(context: CredentialContext): Questions {
         if (!isRefusal(error) || rests || context.loop.stateOf(id)?.isRenewable === false) throw error;
         // As a command: the store may have been closed meanwhile.
         const next = await context.command((all) => all.refresh(own, { minValidityMs: null, refused: token.accessToken }));
-        if (next.claims?.sub !== token.claims?.sub) throw gone(); // another user has taken the place meanwhile
+        if (token.claims && next.claims?.sub !== token.claims.sub) throw gone(); // another user has taken the place meanwhile
         return client.userInfo(next).catch((again: unknown) => {
           if (isRefusal(again)) restsUntil.set(own, context.monotonicNow() + IN_VAIN_MS);
           throw again;

@@ -34,15 +34,17 @@ const EPISODE_MS = 100_000;
 /** What is presented in a refresh, and what the answer is compared with. */
 export interface SentGrant extends Grant {
   readonly generation: number;
+  /** Tells the credentials of one id apart. */
+  readonly storedAt: number;
 }
 
-export function grantOf({ id, tokenType, scope, claims, context, secrets, generation }: OpenRecord): SentGrant {
-  return { id, tokenType, scope, claims, context, refreshToken: secrets?.refreshToken, idToken: secrets?.idToken, generation };
+export function grantOf({ id, tokenType, scope, claims, context, secrets, generation, storedAt }: OpenRecord): SentGrant {
+  return { id, tokenType, scope, claims, context, refreshToken: secrets?.refreshToken, idToken: secrets?.idToken, generation, storedAt };
 }
 
 /** True if the record still holds what the request was sent with. */
-export function holds(current: OpenRecord, { refreshToken, generation }: SentGrant): boolean {
-  if (current.state !== 'active' || current.secrets?.refreshToken !== refreshToken) return false;
+export function holds(current: OpenRecord, { refreshToken, generation, storedAt }: SentGrant): boolean {
+  if (current.state !== 'active' || current.storedAt !== storedAt || current.secrets?.refreshToken !== refreshToken) return false;
   return refreshToken !== undefined || current.generation === generation;
 }
 
@@ -238,7 +240,7 @@ export async function salvage(
   try {
     const rotated = refreshTokenIn(text);
     const written = await writing.updateOpen(
-      { id: grant.id },
+      grant,
       (current) => {
         if (!holds(current, grant)) return null;
         if (isAttack) return tombstoneOf(current);

@@ -92,7 +92,10 @@ export interface RefreshContext {
 }
 
 /** Answers that could not be written, by id. They are used before anything is sent again. */
-export type Unwritten = Map<string, { readonly sent: string | undefined; readonly answer: StagedAnswer }>;
+export type Unwritten = Map<
+  string,
+  { readonly sent: string | undefined; readonly over: string | undefined; readonly answer: StagedAnswer }
+>;
 /** What a refresh gave. */
 export type Renewed = Token | ChildToken;
 /** How a refresh ended; `begun` is the generation that it could not renew, if it came to that. */
@@ -167,7 +170,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
   };
   /** Changes the record if it still holds what was sent, or says that this refresh is under way: then only a parked one wrote in between. */
   const change = (what: (current: OpenRecord) => RecordDraft | null, me?: string): Promise<CredentialRecord | null> =>
-    writing.updateOpen({ id }, (current) => (holds(current, grant) || isOf(current, me) ? what(current) : null), { keep: true });
+    writing.updateOpen(grant, (current) => (holds(current, grant) || isOf(current, me) ? what(current) : null), { keep: true });
   const wait = (ms: number): Promise<'waited'> => new Promise((resolve) => platform.setTimer(() => resolve('waited'), ms, true));
   /** The token or child that is at hand. */
   const held = (): Renewed | undefined => (target ? childFor(record.secrets, target) : (ledger.token(id) ?? undefined));
@@ -241,7 +244,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
     const since = before?.since ?? startedAt;
     try {
       const written = await writing.updateOpen(
-        { id },
+        grant,
         (current) =>
           holds(current, grant) && current.generation === generation && current.intent?.holder === before?.holder
             ? { ...current, intent: { holder: me, attempt, generation, startedAt, since } }
@@ -267,7 +270,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
         return 'answered';
       }
       answer = await client.sendRefresh(grant, target);
-      unwritten.set(id, { sent: grant.refreshToken, answer }); // until it is committed: what was rotated must not be lost (RF-15)
+      unwritten.set(id, { sent: grant.refreshToken, over: begunWith, answer }); // until it is committed: what was rotated must not be lost (RF-15)
       if (jsonObjectIn(answer.text)) return client.needsKeys(answer) ? 'answered_unjudged' : 'answered';
       unwritten.delete(id);
       failure = new CredentialError('response_invalid', 'The token response is no JSON object (RFC 6749 §5.1).', { issuer });

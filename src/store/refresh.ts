@@ -39,7 +39,7 @@ type RefreshOutcome = { readonly renewed: Renewed } | { readonly error: Credenti
 export interface Refresher extends Pick<RefreshLocks, 'look' | 'freeze' | 'resume' | 'letGo' | 'hurry' | 'close'> {
   /** @throws {CredentialError} why there is no token that lasts as long as asked for */
   refresh(id: string, request: RefreshRequest): Promise<Renewed>;
-  /** Another token is there, or none: what was known of the one before is of no use. */
+  /** Another generation is there, or none: an answer that waits is of use only as long as the token is there that it was given for. */
   forget(id: string): void;
 }
 
@@ -145,8 +145,11 @@ export function createRefresher(context: RefresherContext): Refresher {
       throw (await endOf(id, request, outcome.error)) ?? outcome.error;
     },
     forget: (id) => {
-      unwritten.delete(id);
       alive.delete(id);
+      const record = ledger.record(id);
+      const { sent, over } = unwritten.get(id) ?? {};
+      const { refreshToken, accessToken } = (record && isOpen(record) && record.secrets) || { refreshToken: sent, accessToken: over };
+      if (record?.state !== 'active' || refreshToken !== sent || accessToken !== over) unwritten.delete(id); // it was used, or is of no use
     },
     look: (id) => locks.look(id),
     freeze: () => locks.freeze(),

@@ -125,7 +125,7 @@ async function finish(
       if (isResumed && current?.state === 'removed' && current.revision > 0) return REVOKED_BY_OTHERS;
       // Who removes or clears asks no server: what was marked lives on. Revoked by another tab, it is harmless to ask again (7009-3).
       const isMarked = current?.state === 'revoking' && current.storedAt === marked.storedAt;
-      const opening = isMarked ? ledger.openInTime(id, deadline.leftMs()) : ledger.unsealed(marked, deadline.leftMs());
+      const opening = ledger.unsealed(isMarked ? current : marked, deadline.leftMs()); // of this credential, whoever has the id by then
       const remote = await revokeRemotely(context, await opening.catch(() => undefined), { marked, target, deadline });
       if (isMarked) await writing.update(marked, (latest) => (latest.state === 'revoking' ? tombstoneOf(latest) : null), { keep: true });
       return { local: 'removed', ...remote };

@@ -123,7 +123,7 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
   ): Promise<CredentialRecord | 'again' | null> => {
     const over = entry?.storedRevision ?? 0;
     const before = entry?.record;
-    const revision = nextCount(Math.max(over, entry?.record.revision ?? 0));
+    const revision = nextCount(Math.max(over, entry?.record.revision ?? 0, over === 0 ? firstCount(draft.epoch) : 0));
     const record: CredentialRecord = Object.freeze({
       ...judged(asStored(draft, entry), clientOf(draft)),
       revision,
@@ -361,7 +361,13 @@ function isEnd({ state }: Pick<CredentialRecord, 'state'>): boolean {
 /** True for the end of what is stored: it wins over whatever became of the same session meanwhile (RF-13), but not over a later sign-in. */
 function isEndOf(stored: CredentialRecord, record: CredentialRecord, { endedAt = Infinity }: Partial<Base> = {}): boolean {
   if (!isEnd(record) || stored.state === 'removed' || stored.storedAt !== record.storedAt) return false;
-  return stored.signedInAt === undefined || stored.signedInAt <= endedAt;
+  const { signedInAt } = stored;
+  return signedInAt === undefined || signedInAt === record.signedInAt || signedInAt <= endedAt;
+}
+
+/** Where the revisions of an epoch begin: a tab that has not heard of a clear must not take a record for the one it knows. */
+function firstCount(epoch: number): number {
+  return (epoch % 2 ** 27) * 2 ** 20;
 }
 
 const isAny = (_: CredentialRecord): _ is CredentialRecord => true;
