@@ -102,6 +102,7 @@ function isKey(key: unknown): key is Readonly<Record<string, unknown>> {
   if (!isPlainObject(key)) return false;
   const { key_ops: operations = [], n, e, x, y } = key;
   return (
-    Array.isArray(operations) && [n, e, x, y].every((part) => part === undefined || (typeof part === 'string' && /^[\w-]+$/.test(part)))
+    Array.isArray(operations) &&
+    [n, e, x, y].every((part) => part === undefined || (typeof part === 'string' && /^[\w+/-]+={0,2}$/.test(part)))
   );
 }

@@ -93,8 +93,10 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
       if (first.code !== 'discovery_failed' && first.code !== 'unexpected_redirect') throw first; // what is there may be had later
       return await documentOf('oauth2').catch((other: unknown) => {
         const second = translate(other, issuer);
-        if (second.code === 'server_unavailable' || second.code === 'issuer_mismatch') throw second;
-        throw second.code === 'discovery_failed' ? first : asPassing(first); // nobody knows what is there
+        if (second.code === 'server_unavailable') throw second;
+        // Where the first is not there, the second is what there is; where it was refused or led away, that of another issuer says nothing
+        if (second.code === 'issuer_mismatch') throw isAbsent(first) ? second : first;
+        throw second.class === 'unknown_outcome' ? asPassing(first) : first; // nobody knows what is there
       });
     }
   }
@@ -287,6 +289,11 @@ function contentTypeOf({ headers }: Pick<Exchange, 'headers'>): string {
 function ofLogin(login: IdTokenClaims, { ...refreshed }: IdTokenClaims): IdTokenClaims {
   const { nonce, auth_time: authTime } = login;
   return Object.freeze({ ...(nonce !== undefined && { nonce }), ...(authTime !== undefined && { auth_time: authTime }), ...refreshed });
+}
+
+/** True if there is no document: no such page, or a page that is none. */
+function isAbsent({ code, status = 200 }: CredentialError): boolean {
+  return code === 'discovery_failed' && (status === 200 || status === 404);
 }
 
 /** @throws {CredentialError} `server_unavailable`, `discovery_failed`, `issuer_mismatch` */

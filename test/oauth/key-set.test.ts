@@ -59,6 +59,12 @@ describe('a key set', () => {
     },
   );
 
+  it.each(['AA==', 'A+/A'])('JWK-2 a key whose numbers are written as %j is handed on: runtimes read it', async (n) => {
+    const { keys } = setUp(() => json({ keys: [{ kid: 'a', n }] }));
+    await keys.text('a');
+    expect(keys.has('a')).toBe(true);
+  });
+
   it('is fresh for ten minutes', async () => {
     const { platform, keys, requests } = setUp();
     await keys.text('a');
