@@ -256,8 +256,8 @@ class Sending {
   }
 
   /** True for the answer of a place to which a redirect led: the token did not go there, or was not meant for it (HT-3). */
-  #isElsewhere({ url }: ResourceAnswer): boolean {
-    return !!url && this.#shared.match({ url, method: this.#asked.request.method }) !== this.#resource;
+  #isElsewhere({ url, redirected }: ResourceAnswer): boolean {
+    return redirected !== false && !!url && this.#shared.match({ url, method: this.#asked.request.method }) !== this.#resource;
   }
 
   /** False also for a POST that a redirect answered: then what was refused is the GET that followed, and the POST was taken. */

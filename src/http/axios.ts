@@ -206,7 +206,7 @@ function answerOf({ status, headers }: AxiosResponse): ResourceAnswer {
 /** With the signal of a request: of one that is left by either of two, that of the one that is left first. Afterwards nobody listens any more. */
 async function whileWanted<T>({ signal, cancelToken }: Config, run: (signal: AbortSignal | undefined) => Promise<T>): Promise<T> {
   const theirs = signal as AbortSignal | undefined;
-  const token = cancelToken?.toAbortSignal() as (AbortSignal & { readonly unsubscribe?: () => void }) | undefined;
+  const token = cancelToken?.toAbortSignal?.() as (AbortSignal & { readonly unsubscribe?: () => void }) | undefined;
   try {
     return await run(theirs && token && 'any' in AbortSignal ? AbortSignal.any([theirs, token]) : (theirs ?? token));
   } finally {

@@ -109,17 +109,17 @@ function outgoing(input: string | Request, init?: RequestInit | null): Outgoing 
 
 /**
  * A `Request` as `fetch` takes it: its headers are copied, and its body is used from then on, unless there is another beside it. A clone where
- * there is no body keeps more in Node; one of another library can only be cloned.
+ * there is no body keeps more in Node; one of another library is cloned, or, with a body, sent as it is.
  */
 function taken(request: Request, beside: RequestInit['body']): Request {
   const isUsed = beside === undefined || beside === null;
-  if (isUsed && request.body !== null && request instanceof Request) return new Request(request);
+  if (isUsed && request.body !== null) return request instanceof Request ? new Request(request) : request; // of a clone somebody must read both
   return !isUsed && request.bodyUsed ? request : request.clone();
 }
 
 /** What a `Request` would lose by a second argument that the caller has not given (Fetch §5.4): how much of the page's address is told. */
 function referrerOf({ input, init }: Outgoing): RequestInit | undefined {
-  if (!isRequest(input) || Object.keys(init).length > 0) return undefined;
+  if (!isRequest(input) || Object.values(init).some((member) => member !== undefined)) return undefined;
   const { referrer, referrerPolicy } = input;
   return { referrer, referrerPolicy };
 }

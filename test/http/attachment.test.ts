@@ -385,6 +385,13 @@ describe('6750-4 after a 401', () => {
     expect(authority.refreshes).toHaveLength(1);
   });
 
+  it('HT-3 an answer to which no redirect led counts, whatever address it has: an interceptor may have sent the request elsewhere', async () => {
+    const { policy } = await signedIn();
+    const elsewhere = { ...REFUSED, url: 'https://backend.example.net/api' };
+    expect(await (await attached(policy)).retryOf({ ...elsewhere, redirected: true })).toBeNull();
+    expect(await (await attached(policy)).retryOf({ ...elsewhere, redirected: false })).not.toBeNull();
+  });
+
   it('who was refused with an older token gets the current one, without a refresh', async () => {
     const { authority, policy, credential } = await signedIn();
     const late = await attached(policy);

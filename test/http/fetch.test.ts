@@ -117,8 +117,10 @@ describe('what is passed on', () => {
     const request = (): Request => new Request(API, { referrerPolicy: 'no-referrer', referrer: '' });
     await send(request());
     expect(calls[0]?.[1]).toMatchObject({ referrerPolicy: 'no-referrer', referrer: '' });
+    await send(request(), { signal: undefined });
+    expect(calls[1]?.[1]).toMatchObject({ referrerPolicy: 'no-referrer', referrer: '' });
     await send(request(), { headers: { a: '1' } });
-    expect(calls[1]?.[1]).not.toHaveProperty('referrerPolicy');
+    expect(calls[2]?.[1]).not.toHaveProperty('referrerPolicy');
   });
 
   it('the caller’s own objects stay as they were', async () => {
