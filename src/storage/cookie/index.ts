@@ -10,7 +10,7 @@ import { late } from '../late.js';
 import { conditionHolds, type CredentialStorage } from '../storage.js';
 import { entriesOf, recordIn, valueOf } from './crumbs.js';
 import type { CookieJar } from './request-jar.js';
-import { answer, CAPACITY, openTin, outlivingOf, put, renew, sweep, take, type Tin } from './tin.js';
+import { answer, CAPACITY, openTin, put, sweep, take, type Tin } from './tin.js';
 
 export { requestJar, type CookieJar, type RequestJar } from './request-jar.js';
 
@@ -73,8 +73,7 @@ function jarStorage(namespace: string, jar: CookieJar, tin: Tin, durability: 'no
       answer(() => {
         if (!conditionHolds(stored(record.id), condition)) return false;
         sweep(tin);
-        outlivingOf(tin, record).forEach((id) => renew(tin, id));
-        put(tin, record.id, record);
+        put(tin, record.id, record); // and no other again: what another request has written meanwhile must not come back
         sweep(tin);
         return true;
       }),

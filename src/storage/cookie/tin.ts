@@ -106,11 +106,6 @@ function claimIn(value: unknown): number {
   return typeof record === 'object' && record !== null && 'defaultClaim' in record ? Number(record.defaultClaim) || 0 : 0;
 }
 
-/** Sets the cookies of a record as they are once more: they live as long again. */
-export function renew(tin: Tin, id: string): void {
-  partsOf(tin, tin.base + nameOf(id)).forEach((value, name) => tin.set(name, value));
-}
-
 /**
  * Deletes what is stored under the id.
  *

@@ -117,7 +117,9 @@ export function createFileStorage(
     open: async () => {
       users++;
       await lookAgain();
-      await using(() => Promise.resolve(), true);
+      const nothing = (): Promise<void> => Promise.resolve();
+      // Who reads meanwhile looks for the folder, and makes none
+      await using(nothing, true).catch(() => using(nothing, true));
       return { coherent: true, durability: 'strict', reach: 'machine' };
     },
     read: (id) => using(({ records }) => records.read(id)),
