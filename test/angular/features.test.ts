@@ -84,7 +84,7 @@ describe('features', () => {
     ['a time that is no number', () => withRefresh({ retryAfterMaxMs: NaN }), /retryAfterMaxMs/],
     ['a renewal that is neither on nor off', () => withRefresh({ ahead: 1 as unknown as boolean }), /ahead/],
     ['a storage instead of a function', () => withStorage(createWorld().disk.storage() as unknown as () => CredentialStorage), /function/],
-    ['an empty name', () => withName(''), /non-empty/],
+    ['an empty name', () => withName(''), /takes a text/],
     ['a logger without methods', () => withLogger({} as Console), /withLogger: debug/],
     ['no function to step up', () => withStepUp(true as unknown as () => boolean), /function/],
     ['no function for a platform', () => withPlatform(defaultPlatform() as unknown as typeof defaultPlatform), /function/],

@@ -67,7 +67,7 @@ export function withResources(...resources: readonly (string | ProtectedResource
 /** When tokens are renewed, and how long requests wait. @throws {TypeError} what is no number of milliseconds */
 export function withRefresh(refresh: RefreshOptions): CredentialsFeature {
   const { ahead = true, ...times } = refresh;
-  if (typeof ahead !== 'boolean') throw new TypeError('withRefresh: ahead must be true or false');
+  if (typeof ahead !== 'boolean') throw new TypeError('withRefresh: ahead must be a boolean');
   for (const [name, ms] of Object.entries(times)) assertMs(`withRefresh: ${name}`, ms);
   return { kind: 'withRefresh', refresh };
 }
@@ -100,7 +100,7 @@ export function withPlatform(platform: () => Platform): CredentialsFeature {
 
 /** One of several stores: `inject(credentialStoreToken(name))`, and `{ store: name }` wherever a store is meant. */
 export function withName(name: string): CredentialsFeature {
-  if (typeof name !== 'string' || name === '') throw new TypeError('withName takes a non-empty text');
+  if (typeof name !== 'string' || name === '') throw new TypeError('withName takes a text');
   return { kind: 'withName', name };
 }
 

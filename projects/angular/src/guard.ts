@@ -59,7 +59,7 @@ export function requireCredential(options: RequireCredentialOptions = {}, ...mor
 
 /** The router takes a factory for a guard, whose result is no refusal: uncalled, it would open the route to everybody. It passes two arguments. */
 export function assertCalled(more: readonly unknown[]): void {
-  if (more.length > 0) throw new TypeError('Call the guard, such as requireCredential()');
+  if (more.length > 0) throw new TypeError('Call the guard');
 }
 
 function candidatesOf({ credentials }: StoreState, tags: readonly string[] | null): readonly CredentialState[] {

@@ -64,7 +64,9 @@ export function injectToken(id?: CredentialId, options: StoreChoice = {}): Signa
   return computed(() => {
     const wanted = state();
     const token = held();
-    return wanted && (token && token.id !== wanted.id ? undefined : token);
+    if (!wanted) return wanted;
+    if (token?.id === wanted.id && token.claims?.sub === wanted.claims?.sub) return token;
+    return wanted.status.token === 'needs_sign_in' ? null : undefined;
   });
 }
 

@@ -36,7 +36,10 @@ export interface CompleteSignInOptions extends StoreChoice {
   readonly tags?: readonly string[] | undefined;
   /** Where to go if the sign-in was begun without `returnTo`. Default `/`. */
   readonly home?: string | undefined;
-  /** Where to go if it failed: a path, or a function that runs in an injection context. Default: as `home`. `injectSignInFailure` says why. */
+  /**
+   * Where to go if it failed: a path, or a function that runs in an injection context. Default: as `home`. `injectSignInFailure` says why; a
+   * `RedirectCommand` is taken as it is, without that.
+   */
   readonly failure?: DestinationOf<SignInFailure> | undefined;
 }
 
