@@ -154,7 +154,7 @@ function foreign(): StorageError {
 }
 
 /** The name of a DOMException, of whatever realm. */
-export function nameOf(error: unknown): string {
+function nameOf(error: unknown): string {
   return typeof error === 'object' && error !== null && 'name' in error ? String(error.name) : '';
 }
 

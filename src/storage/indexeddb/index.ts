@@ -4,7 +4,7 @@
  * @module
  */
 import { defaultPlatform, type Platform } from '../../platform/platform.js';
-import { database, nameOf, type Records } from '../database.js';
+import { database, type Records } from '../database.js';
 import { conditionHolds, type CredentialStorage } from '../storage.js';
 
 /** Options of `indexedDBStorage`. */
@@ -43,19 +43,15 @@ export function indexedDBStorage(options: IndexedDBStorageOptions = {}): Credent
         const [ids, values] = await Promise.all([store.getAllKeys(), store.getAll()]); // in the same order
         return ids.flatMap((id, i) => (typeof id === 'string' ? [{ id, value: values[i] }] : [])); // any other key is none of ours
       }),
-    write: async (record, condition, isPassing) => {
-      const durable = isPassing ? 'relaxed' : undefined;
-      const put = async (store: Records): Promise<boolean> => {
+    write: (record, condition, isPassing) => {
+      const write = async (store: Records): Promise<boolean> => {
         if (!conditionHolds(await store.get(record.id), condition)) return false;
-        return committed(store, store.put(record, record.id));
+        const put = store.put(record, record.id);
+        store.commit();
+        await put;
+        return true;
       };
-      if (condition !== 'absent') return records.run('readwrite', put, durable);
-      try {
-        return await records.run('readwrite', (store) => committed(store, store.add(record, record.id)), durable); // one question for two
-      } catch (error) {
-        if (nameOf(error) !== 'ConstraintError') throw error;
-        return records.run('readwrite', put, durable); // what is there may be nothing, `null`
-      }
+      return records.run('readwrite', write, isPassing ? 'relaxed' : undefined);
     },
     remove: (id, condition) =>
       records.run('readwrite', async (store) => {
@@ -68,10 +64,4 @@ export function indexedDBStorage(options: IndexedDBStorageOptions = {}): Credent
       return Promise.resolve();
     },
   };
-}
-
-async function committed(store: Records, request: Promise<unknown>): Promise<true> {
-  store.commit();
-  await request;
-  return true;
 }
