@@ -112,6 +112,16 @@ describe('what is passed on', () => {
     expect([sent[3]?.url, sent[3]?.method, sent[3]?.headers.get('a')]).toEqual([API, 'PUT', '1']);
   });
 
+  it('a Request of another library with a body is sent as it is: nobody would read the other half of a clone', async () => {
+    const { store } = await setUp();
+    const [clone, sent] = [jest.fn(), [] as unknown[]];
+    const theirs = { url: API, method: 'POST', headers: new Headers(), body: {}, bodyUsed: false, signal: null, clone };
+    const plain = (input: unknown): Promise<Response> => (sent.push(input), Promise.resolve(new Response('ok')));
+    await createFetch(store, { resources: [API], fetch: plain, redirects: 'platform' })(theirs as unknown as Request);
+    expect(clone).not.toHaveBeenCalled();
+    expect(sent).toEqual([theirs]);
+  });
+
   it('a Request tells no more of the page than it was made to tell; with a second argument it is as fetch has it', async () => {
     const { send, calls } = await setUp(undefined, { redirects: 'platform' });
     const request = (): Request => new Request(API, { referrerPolicy: 'no-referrer', referrer: '' });

@@ -84,3 +84,24 @@ describe('E62 a credential whose file became open to others', () => {
     expect(existsSync(fileOf(folder, 'one'))).toBe(true);
   });
 });
+
+it('an opening makes the folder anew also while others read, and look for it themselves', async () => {
+  for (let i = 0; i < 5; i++) {
+    const folder = newFolder();
+    const storage = fileStorage({ folder });
+    await storage.open();
+    rmSync(folder, { recursive: true });
+    let reads = 0;
+    let isOver = false;
+    const reading = async (): Promise<void> => {
+      while (!isOver) await storage.read('one').catch(() => reads++);
+    };
+    const readers = [reading(), reading(), reading()];
+    while (reads < 10 + i) await new Promise((turn) => setImmediate(turn));
+    await storage.open().finally(() => (isOver = true));
+    await Promise.all(readers);
+    expect(existsSync(folder)).toBe(true);
+    await storage.close();
+    await storage.close(); // each opening has its closing
+  }
+});
