@@ -180,6 +180,6 @@ async function openDatabase(name: string, platform: DatabaseOptions['platform'],
     if (error instanceof StorageError) throw error;
     const name = nameOf(error).replace(/\W/g, '');
     const what = name === 'VersionError' ? 'A newer release has made the database' : 'IndexedDB is blocked here';
-    throw new StorageError('storage_failed', `${what} (${name}): ${INSTEAD}`);
+    throw new StorageError('storage_failed', `${what} (${name}): ${INSTEAD}`, LOST.test(name) ? { class: 'transient' } : {});
   }
 }

@@ -17,7 +17,7 @@ export function late(
       loading = undefined;
       throw error instanceof StorageError
         ? error
-        : new StorageError('storage_failed', 'Code of the storage could not be loaded; try again.');
+        : new StorageError('storage_failed', 'Code of the storage could not be loaded; try again.', { class: 'transient' });
     }));
   return {
     namespace,

@@ -1,9 +1,9 @@
 import { firstValueFrom } from 'rxjs';
-import { createCredentialStore } from '../../src/index.js';
+import { createCredentialStore, StorageError } from '../../src/index.js';
 import type { CredentialStorage, StorageCapabilities } from '../../src/storage/storage.js';
 import { memoryStorage } from '../../src/storage/memory/index.js';
 import type { DiskCall } from '../support/fake-disk.js';
-import { closeAll, codeOf, collect, createWorld, settle, type Tab, type World } from '../support/fixture.js';
+import { closeAll, codeOf, collect, createWorld, inTime, settle, type Tab, type World } from '../support/fixture.js';
 
 afterEach(closeAll);
 
@@ -71,9 +71,9 @@ describe('E38 storage that is broken from the start', () => {
     ['throws at once', { open: () => { throw new Error('blocked'); } }, 'storage_failed'], // prettier-ignore
     ['cannot be read', { readAll: () => Promise.reject(new Error('corrupt database')) }, 'storage_failed'],
   ])('that %s is replaced by memory, and said so', async (_, broken, code) => {
-    const { startTab, authority, disk } = createWorld();
+    const { startTab, authority, browser, disk } = createWorld();
     const { store, events } = startTab({ storage: { ...disk.storage(), ...broken } });
-    await store.ready;
+    await inTime(browser, store.ready, 1_000);
     expect(events).toMatchObject([{ type: 'restored' }, { type: 'not_durable', code }]);
     const [, { message }] = events as unknown as readonly [unknown, { readonly message: string }];
     expect(store.snapshot()).toMatchObject({ status: 'ready', durable: false, storageProblem: { code, message } }); // for who comes later
@@ -81,6 +81,37 @@ describe('E38 storage that is broken from the start', () => {
     await credential.refresh();
     expect(await credential.accessToken()).toBe(credential.token?.accessToken);
     expect(disk.calls.filter(isWrite)).toEqual([]);
+  });
+
+  it.each<readonly [string, 'open' | 'readAll', number, Error]>([
+    ['opened once', 'open', 1, new Error('ECONNREFUSED')],
+    ['opened twice', 'open', 2, new DOMException('Connection to Indexed Database server lost', 'UnknownError')],
+    ['read once', 'readAll', 1, new Error('busy')],
+    ['opened, since its code could not be loaded', 'open', 1, new StorageError('storage_failed', 'not loaded', { class: 'transient' })],
+  ])('RF-15 that cannot be %s, and then can, signs nobody out', async (_, method, times, error) => {
+    const world = createWorld();
+    const other = await world.openTab();
+    const { id } = await other.store.store(world.authority.signIn());
+    const storage = world.disk.storage();
+    let failing = times;
+    const asked = jest.fn(() => (failing-- > 0 ? Promise.reject(error) : storage[method]()));
+    const tab = world.startTab({ storage: { ...storage, [method]: asked } });
+    await inTime(world.browser, tab.store.ready, 1_000);
+    expect(asked).toHaveBeenCalledTimes(times + 1);
+    expect(tab.store.snapshot()).toMatchObject({ durable: true, defaultId: id, ids: [id] });
+    expect(tab.newEvents()).toEqual(['restored']);
+    await (await tab.store.with(id))?.setTags(['of both']);
+    await settle();
+    expect(other.store.snapshot().credentials[0]?.tags).toEqual(['of both']); // one storage, followed by both
+  });
+
+  it('that says it is not to be had here is asked once: nobody waits for what cannot change', async () => {
+    const { startTab, disk } = createWorld();
+    const open = jest.fn(() => Promise.reject(new StorageError('storage_failed', 'IndexedDB is missing here.')));
+    const { store } = startTab({ storage: { ...disk.storage(), open } });
+    await store.ready;
+    expect(open).toHaveBeenCalledTimes(1);
+    expect(store.snapshot()).toMatchObject({ status: 'ready', durable: false });
   });
 
   it('that no lock reaches as far as is not used', async () => {

@@ -99,8 +99,12 @@ export function quoted(path: string): string {
 export function failed(error: unknown, folder: string): unknown {
   const code = codeOf(error);
   if (code === undefined || error instanceof StorageError || error instanceof TypeError) return error;
-  return new StorageError('storage_failed', `${MEANING[code] ?? `The file system answered ${code}`} (${folder}).`);
+  const details = PASSING.test(code) ? ({ class: 'transient' } as const) : {};
+  return new StorageError('storage_failed', `${MEANING[code] ?? `The file system answered ${code}`} (${folder}).`, details);
 }
+
+/** Of these codes the next attempt may find nothing any more. */
+const PASSING = /^(EAGAIN|EBUSY|EINTR|EMFILE|ENFILE|ESTALE|ETIMEDOUT)$/;
 
 const MEANING: Readonly<Record<string, string>> = {
   ENOSPC: 'The disk is full: free some space; what was stored before is unharmed',
