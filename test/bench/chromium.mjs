@@ -16,8 +16,9 @@ import CHROMIUM_FLAGS from '../support/chromium-flags.json' with { type: 'json' 
  * @template T
  * @typedef {object} Tools
  * @property {(path: string) => Promise<import('playwright-core').Page>} open a new page, once it is loaded
- * @property {(path: string) => Promise<unknown>} visit opens a page, resolves with what it posts to `/said` as JSON, and closes it. The page
- * is asked nothing meanwhile: a question runs a script in it, and who takes longer to start would wait for that script, too
+ * @property {(path: string, tab?: import('playwright-core').Page) => Promise<unknown>} visit opens a page, resolves with what it posts to `/said`
+ * as JSON, and closes it, unless it was to go to a tab that is there. The page is asked nothing meanwhile: a question runs a script in it, and
+ * who takes longer to start would wait for that script, too
  * @param {Record<string, string>} files
  * @param {(tools: Tools) => Promise<T>} run
  * @returns {Promise<T>}
@@ -34,13 +35,13 @@ export async function withChromium(files, run) {
       await page.goto(`${server.origin}${path}`);
       return page;
     };
-    const visit = async (path) => {
-      const page = await browser.newPage();
-      page.on('pageerror', (error) => console.error(`in ${path}: ${error.message}`));
+    const visit = async (path, tab) => {
+      const page = tab ?? (await browser.newPage());
+      if (!tab) page.on('pageerror', (error) => console.error(`in ${path}: ${error.message}`));
       const said = server.said();
       await page.goto(`${server.origin}${path}`, { waitUntil: 'commit' });
       const words = await within(said, path);
-      await page.close();
+      if (!tab) await page.close();
       return words;
     };
     return await run({ open, visit });

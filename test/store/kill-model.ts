@@ -110,11 +110,12 @@ export function ownPart(view: View, prefix: string): View {
 
 function stored(view: View, { id, sub, mark, tags }: Command & { do: 'store' }): View {
   const seen: Seen = { mark, tags, sub, state: 'valid' };
-  const waits = Object.entries(view.credentials).find(([, one]) => one.state === 'needs_sign_in' && one.sub === sub);
-  if (waits) return changed(view, waits[0], seen); // its user is back
+  const waits = Object.entries(view.credentials).find(([, one]) => one.state === 'needs_sign_in' && one.sub === sub)?.[0];
+  const taken = waits ?? id; // its user is back
   const standard = view.defaultId === null ? undefined : view.credentials[view.defaultId];
-  const isNeeded = standard ? standard.state !== 'valid' : Object.keys(view.credentials).length === 0;
-  return { defaultId: isNeeded ? id : view.defaultId, credentials: { ...view.credentials, [id]: seen } };
+  const isFirst = Object.keys(view.credentials).length === 0;
+  const isNeeded = standard ? standard.state !== 'valid' : isFirst; // D-013
+  return { defaultId: isNeeded ? taken : view.defaultId, credentials: { ...view.credentials, [taken]: seen } };
 }
 
 function changed(view: View, id: string, change: Partial<Seen>): View {
