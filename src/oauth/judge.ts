@@ -99,7 +99,7 @@ export function createJudge(
     atHash: unknown,
     accessToken: string,
   ): Promise<void> {
-    const keyText = await keys.text(kid);
+    const keyText = await keys.text(kid, alg);
     const verifying = oauth.validateApplicationLevelSignature(as, response, {
       [oauth.customFetch]: () => Promise.resolve(responseOf(jsonOf(keyText))),
       [oauth.allowInsecureRequests]: true, // answered from our own cache: nothing is sent

@@ -7,7 +7,7 @@
 import { isPlainObject, parseJson } from '../credential/data.js';
 import { CredentialError, ProtocolError } from '../errors.js';
 import type { Platform } from '../platform/platform.js';
-import { errorOf, isUnavailable } from './token-response.js';
+import { errorOf, given, isUnavailable } from './token-response.js';
 import { METADATA_LIMITS, send } from './transport.js';
 
 const FRESH_MS = 10 * 60_000;
@@ -15,16 +15,25 @@ const COOLDOWN_MS = 60_000;
 const STALE_IF_ERROR_MS = 60 * 60_000;
 const MAX_KEYS = 100;
 
+/** What the types of keys must have (RFC 7518 §6, RFC 8037 §2). */
+const MATERIAL: ReadonlyMap<unknown, readonly string[]> = new Map([
+  ['RSA', ['n', 'e']],
+  ['EC', ['crv', 'x', 'y']],
+  ['OKP', ['crv', 'x']],
+  ['AKP', ['pub']],
+]);
+
+type Key = Readonly<Record<string, unknown>>;
+
 interface Fetched {
-  readonly text: string;
-  readonly keyIds: readonly unknown[];
+  readonly keys: readonly Key[];
   readonly at: number;
 }
 
 /** The key set behind one `jwks_uri`. */
 export interface KeySet {
-  /** The JSON text of the keys, fetched again if the key id is not among those known. */
-  text(keyId: string | undefined): Promise<string>;
+  /** The JSON text of the keys that fit, each once. They are fetched again if the key id is not among those known. */
+  text(keyId: string | undefined, algorithm?: string): Promise<string>;
   /** True if the key is there: the server need not be asked for it. */
   has(keyId: string | undefined): boolean;
 }
@@ -35,7 +44,8 @@ export function createKeySet(platform: Platform, jwksUri: () => Promise<string>,
   let pending: Promise<Fetched> | undefined;
   let lookedAgainAt = -Infinity;
   const ageMs = (fetched: Fetched): number => platform.monotonicNow() - fetched.at;
-  const knows = (fetched: Fetched, keyId: string | undefined): boolean => keyId === undefined || fetched.keyIds.includes(keyId);
+  const knows = (fetched: Fetched, keyId: string | undefined): boolean =>
+    keyId === undefined || fetched.keys.some(({ kid }) => kid === keyId);
   const fresh = (): Fetched | undefined => (current && ageMs(current) <= FRESH_MS ? current : undefined);
   const usable = (keyId: string | undefined): Fetched | undefined => {
     const known = fresh();
@@ -56,25 +66,26 @@ export function createKeySet(platform: Platform, jwksUri: () => Promise<string>,
       throw new ProtocolError('response_invalid', `No key set: status ${status}.`, { issuer, status, class: 'transient' });
     return (current = { ...keysOf(text, issuer), at: platform.monotonicNow() });
   };
+  const keysFor = async (keyId: string | undefined): Promise<readonly Key[]> => {
+    const known = usable(keyId);
+    if (known) return known.keys;
+    const looksAgain = current !== undefined && knows(current, keyId) === false;
+    try {
+      pending ??= fetchKeys().finally(() => (pending = undefined));
+      const { keys } = await pending;
+      if (looksAgain) lookedAgainAt = platform.monotonicNow();
+      return keys;
+    } catch (error) {
+      if (current && isOutage(error) && ageMs(current) < STALE_IF_ERROR_MS && knows(current, keyId)) return current.keys;
+      throw error;
+    }
+  };
   return {
     has: (keyId) => {
       const known = fresh();
       return known !== undefined && knows(known, keyId);
     },
-    text: async (keyId) => {
-      const known = usable(keyId);
-      if (known) return known.text;
-      const looksAgain = current !== undefined && knows(current, keyId) === false;
-      try {
-        pending ??= fetchKeys().finally(() => (pending = undefined));
-        const { text } = await pending;
-        if (looksAgain) lookedAgainAt = platform.monotonicNow();
-        return text;
-      } catch (error) {
-        if (current && isOutage(error) && ageMs(current) < STALE_IF_ERROR_MS && knows(current, keyId)) return current.text;
-        throw error;
-      }
-    },
+    text: async (keyId, algorithm) => JSON.stringify({ keys: [...fitting(await keysFor(keyId), keyId, algorithm)] }),
   };
 }
 
@@ -83,7 +94,7 @@ function isOutage(error: unknown): boolean {
   return error instanceof CredentialError && ['network_error', 'timeout', 'server_unavailable'].includes(error.code);
 }
 
-/** The keys without what is none (JWK-2), and each once. */
+/** The keys without what is none (JWK-2). */
 function keysOf(text: string, issuer: string): Omit<Fetched, 'at'> {
   const body = parseJson(text);
   const keys: unknown = isPlainObject(body) ? body['keys'] : undefined;
@@ -93,16 +104,32 @@ function keysOf(text: string, issuer: string): Omit<Fetched, 'at'> {
       class: 'transient',
     });
   }
-  const distinct = new Map(keys.filter(isKey).map((key) => [JSON.stringify(key), key]));
-  return { text: `{"keys":[${[...distinct.keys()].join()}]}`, keyIds: Array.from(distinct.values(), ({ kid }) => kid) };
+  return { keys: keys.map(keyIn).filter((key) => key !== undefined) };
 }
 
-/** False for what nothing can be verified with, and what would keep others from being looked at. */
-function isKey(key: unknown): key is Readonly<Record<string, unknown>> {
-  if (!isPlainObject(key)) return false;
-  const { key_ops: operations = [], n, e, x, y } = key;
-  return (
-    Array.isArray(operations) &&
-    [n, e, x, y].every((part) => part === undefined || (typeof part === 'string' && /^[\w+/-]+={0,2}$/.test(part)))
-  );
+/**
+ * What a signature is verified with, and nothing else of a key; `undefined` for what is none, and for one that is damaged: it would keep
+ * others from being looked at.
+ */
+function keyIn(key: unknown): Key | undefined {
+  if (!isPlainObject(key)) return undefined;
+  const material = MATERIAL.get(key['kty']) ?? [];
+  if (!material.every((name) => isText(key[name]))) return undefined;
+  const members = ['kty', 'kid', 'use', 'alg', 'key_ops', ...material].map((name) => [name, given(key[name])] as const);
+  const whole: Key = Object.fromEntries<unknown>(members.filter(([, value]) => value !== undefined));
+  return Array.isArray(whole['key_ops'] ?? []) ? whole : undefined;
+}
+
+/** Base64, of which runtimes read both alphabets; also the name of a curve. */
+function isText(value: unknown): boolean {
+  return typeof value === 'string' && /^[\w+/-]+={0,2}$/.test(value);
+}
+
+/** One of each among the keys that fit, as `oauth4webapi` chooses: it refuses two, also where they are the same key (JWK-2). */
+function fitting(keys: readonly Key[], keyId: string | undefined, algorithm: string | undefined): Iterable<Key> {
+  const isOf = (member: unknown, wanted: string | undefined): boolean => wanted === undefined || member === wanted;
+  const fits = ({ kid, alg = algorithm, use = 'sig', key_ops: operations }: Key): boolean =>
+    isOf(kid, keyId) && isOf(alg, algorithm) && use === 'sig' && (!Array.isArray(operations) || operations.includes('verify'));
+  const materialOf = ({ kid: _, use: __, alg: ___, key_ops: ____, ...material }: Key): string => JSON.stringify(material);
+  return new Map(keys.filter(fits).map((key) => [materialOf(key), key])).values();
 }

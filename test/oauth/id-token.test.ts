@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { CompactEncrypt, exportJWK, generateKeyPair, SignJWT, type JWTPayload } from 'jose';
+import { CompactEncrypt, exportJWK, generateKeyPair, SignJWT, type JWK, type JWTPayload } from 'jose';
 import { isOfSameLogin } from '../../src/oauth/id-token';
 import type { IdTokenClaims } from '../../src/credential/token';
 import { json, keyPair, publicJwk, type SigningAlg } from '../support/fake-server';
@@ -407,6 +407,20 @@ describe('the choice of a key', () => {
       const good = await publicJwk('RS256');
       await planIdToken(server, {}, { header: { kid } });
       server.plan('jwks', { keys: [{ ...good, key_ops: 1 }, { ...good, n: '!!' }, good] });
+      expect((await client.exchangeCode(exchangeOf())).claims?.sub).toBe('alice');
+    }
+  });
+
+  it.each<[string, (good: JWK) => readonly unknown[]]>([
+    ['twice, once with its certificate', (good) => [good, { ...good, x5c: ['MII'] }]],
+    ['twice, once without an algorithm', ({ alg, ...rest }) => [{ ...rest, alg }, rest]],
+    ['twice, once damaged', ({ e, ...rest }) => [rest, { ...rest, e }]],
+    ['with members of null', (good) => [{ ...good, alg: null, use: null, key_ops: null, x: null, y: null }]],
+  ])('JWK-2 a key that the set has %s verifies, with or without a key id', async (_, set) => {
+    for (const kid of ['key-RS256', undefined]) {
+      const { server, client } = setUpOAuth();
+      await planIdToken(server, {}, { header: { kid } });
+      server.plan('jwks', { keys: set(await publicJwk('RS256')) });
       expect((await client.exchangeCode(exchangeOf())).claims?.sub).toBe('alice');
     }
   });
