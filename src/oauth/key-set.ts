@@ -5,8 +5,9 @@
  * @module
  */
 import { isPlainObject, parseJson } from '../credential/data.js';
-import { CredentialError, ProtocolError } from '../errors.js';
+import { CredentialError, isCredentialError, ProtocolError } from '../errors.js';
 import type { Platform } from '../platform/platform.js';
+import { asPassing } from './passing.js';
 import { errorOf, given, isUnavailable } from './token-response.js';
 import { METADATA_LIMITS, send } from './transport.js';
 
@@ -52,7 +53,11 @@ export function createKeySet(platform: Platform, jwksUri: () => Promise<string>,
     return known && (knows(known, keyId) || platform.monotonicNow() - lookedAgainAt < COOLDOWN_MS) ? known : undefined;
   };
   const fetchKeys = async (): Promise<Fetched> => {
-    const exchange = await send(platform, await jwksUri(), { headers: { accept: 'application/json' } }, METADATA_LIMITS, issuer);
+    const url = await jwksUri();
+    const sent = send(platform, url, { headers: { accept: 'application/json' } }, METADATA_LIMITS, issuer);
+    const exchange = await sent.catch((error: unknown) => {
+      throw isCredentialError(error) ? asPassing(error) : error; // to ask for keys changes nothing there
+    });
     const { status, text } = exchange;
     if (isUnavailable(status)) {
       const { retryAfterMs } = errorOf(exchange, issuer);

@@ -221,9 +221,12 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
       const answer = parseTokenResponse(text, issuer, grant.tokenType);
       const { claims: login } = grant;
       const claims = await judge.refresh(answer, receivedAt, login).catch((error: unknown) => {
+        if (!isCredentialError(error)) throw error;
         // A server may sign with a key before its key set, or a cache of it, has the key: the answer is looked at again
         const isEarly = keys.has(undefined) && needsKeys({ text }) && Math.abs(platform.now() - sentAt) < KEY_PATIENCE_MS;
-        throw isEarly && isCredentialError(error) && error.code === 'id_token_invalid' ? asPassing(error) : error;
+        // All else but what is wrong with the ID token is about what could not be fetched, and says nothing of the answer (IDR-6)
+        const isPassing = error.class !== 'security' || (isEarly && error.code === 'id_token_invalid');
+        throw isPassing ? asPassing(error) : error;
       });
       const kept = {
         ...answer,

@@ -73,6 +73,7 @@ export async function send(platform: Platform, url: string, init: RequestInit, l
       throw new ProtocolError('unexpected_redirect', 'The authorization server answered with a redirect, which is never followed (HT-2).', {
         issuer,
         status: response.status,
+        class: 'transient', // of what stands before the server, as a rule, like a page that is none of its answers (D-047)
       });
     }
     const text = await textOf(response, limits, deadline, issuer);

@@ -2,7 +2,7 @@ import { generateKeyPair } from 'jose';
 import type { StagedAnswer, Target } from '../../src/credential/record';
 import { NetworkError, ProtocolError } from '../../src/errors';
 import { createOAuth2Client, type OAuth2ClientOptions } from '../../src/oauth/client';
-import { json, publicJwk } from '../support/fake-server';
+import { json, publicJwk, type Answer, type Endpoint } from '../support/fake-server';
 import { exchangeOf, NONCE, planIdToken, REDIRECT_URI, refusal, setUpOAuth } from '../support/oauth';
 import { aToken, CLAIMS } from '../support/tokens';
 import { settled, START_MS, unitPlatform } from '../support/unit-platform';
@@ -22,6 +22,7 @@ const login = aToken({
   context: { issuer: CLAIMS.iss, clientId: 'spa', scope: 'openid profile' },
 });
 
+const redirect = () => new Response(null, { status: 302, headers: { location: '/login' } });
 const endless: Record<string, unknown> = {};
 endless['more'] = endless;
 
@@ -211,7 +212,6 @@ describe('discovery', () => {
   });
 
   const page = (status: number) => new Response('<html>', { status });
-  const redirect = () => new Response(null, { status: 302, headers: { location: '/login' } });
   it.each<[string, () => Response]>([
     ['403, as S3 and API gateways have it for what is not there', () => page(403)],
     ['401', () => json({}, { status: 401 })],
@@ -244,8 +244,8 @@ describe('discovery', () => {
     ['404, then a page', () => json({}, { status: 404 }), () => page(200), 'discovery_failed', 'configuration'],
     ['404, then no answer', () => json({}, { status: 404 }), () => 'offline', 'discovery_failed', 'transient'],
     ['404, then a redirect', () => json({}, { status: 404 }), redirect, 'discovery_failed', 'configuration'],
-    ['a redirect, then a redirect', redirect, redirect, 'unexpected_redirect', 'configuration'],
-    ['a redirect, then 404', redirect, () => json({}, { status: 404 }), 'unexpected_redirect', 'configuration'],
+    ['a redirect, then a redirect', redirect, redirect, 'unexpected_redirect', 'transient'],
+    ['a redirect, then 404', redirect, () => json({}, { status: 404 }), 'unexpected_redirect', 'transient'],
     ['a redirect, then no answer', redirect, () => 'offline', 'unexpected_redirect', 'transient'],
     ['403, then 503', () => json({}, { status: 403 }), () => json({}, { status: 503 }), 'server_unavailable', 'transient'],
     ['a page, then 404', () => page(200), () => json({}, { status: 404 }), 'discovery_failed', 'transient'],
@@ -287,7 +287,7 @@ describe('discovery', () => {
     ['425', json({}, { status: 425 }), 'server_unavailable', 'transient'],
     ['a firewall’s 403', new Response('<html>', { status: 403 }), 'discovery_failed', 'transient'],
     ['a gateway’s 404', new Response('default backend - 404', { status: 404 }), 'discovery_failed', 'transient'],
-    ['a redirect', new Response(null, { status: 302, headers: { location: 'https://evil.test' } }), 'unexpected_redirect', 'configuration'],
+    ['a redirect', new Response(null, { status: 302, headers: { location: 'https://evil.test' } }), 'unexpected_redirect', 'transient'],
     ['HTML', new Response('<html>'), 'discovery_failed', 'transient'],
     ['a list', json([]), 'discovery_failed', 'configuration'],
     ['null', json(null), 'discovery_failed', 'configuration'],
@@ -694,7 +694,7 @@ describe('sendRefresh', () => {
     ['invalid_grant', json({ error: 'invalid_grant' }, { status: 400 }), 'oauth_error', 'needs_user'],
     ['503', json({ error: 'invalid_grant' }, { status: 503, headers: { 'retry-after': '7' } }), 'server_unavailable', 'transient'],
     ['500', new Response('x', { status: 500 }), 'server_error', 'unknown_outcome'],
-    ['307', new Response(null, { status: 307, headers: { location: 'https://evil.test' } }), 'unexpected_redirect', 'configuration'],
+    ['307', new Response(null, { status: 307, headers: { location: 'https://evil.test' } }), 'unexpected_redirect', 'transient'],
     ['no answer', 'offline', 'network_error', 'unknown_outcome'],
     ['an HTML 400', new Response('<html>', { status: 400 }), 'http_error', 'transient'],
   ])('6749-9 %s is told by its code', async (_, answer, code, errorClass) => {
@@ -825,6 +825,30 @@ describe('processRefresh', () => {
       accessToken: 'new-access',
       idToken: 'old-id',
     });
+  });
+
+  it.each<[string, Endpoint, () => Answer, string]>([
+    ['keys behind the sign-in page of a gateway', 'jwks', redirect, 'unexpected_redirect'],
+    ['keys that a gateway refuses', 'jwks', () => json({ message: 'Forbidden' }, { status: 403 }), 'response_invalid'],
+    ['keys of more than 256 KiB', 'jwks', () => json({ keys: [], x: 'x'.repeat(256 * 1024) }), 'response_too_large'],
+    ['keys of which nothing is heard', 'jwks', () => 'offline', 'network_error'],
+    ['discovery behind the sign-in page of a gateway', 'discovery', redirect, 'unexpected_redirect'],
+    ['discovery that a gateway refuses', 'discovery', () => json({ message: 'Forbidden' }, { status: 403 }), 'discovery_failed'],
+    ['a document without keys', 'discovery', () => ({ issuer: 'https://id.example.com' }), 'endpoint_missing'],
+  ])('IDR-6 E56 %s: the answer is judged later', async (_, endpoint, answer, code) => {
+    const { server, client, platform } = setUpOAuth();
+    const id_token = await server.idToken();
+    server.plan(endpoint, answer());
+    expect(await refusal(client.processRefresh(login, answerOf({ ...next, id_token })))).toMatchObject({ code, class: 'transient' });
+    platform.advance(code === 'endpoint_missing' ? HOUR : 0);
+    expect(await client.processRefresh(login, answerOf({ ...next, id_token }))).toMatchObject({ accessToken: 'new-access' });
+  });
+
+  it('IDR-6 DISC-1 a document of another issuer is no failure that passes', async () => {
+    const { server, client } = setUpOAuth();
+    const id_token = await server.idToken();
+    server.plan('discovery', { issuer: 'https://evil.test' });
+    expect(await refusal(client.processRefresh(login, answerOf({ ...next, id_token })))).toMatchObject({ class: 'security' });
   });
 
   it('TM-3 a login without an ID token takes no expired one, and its tokens', async () => {

@@ -188,9 +188,9 @@ describe('a key set', () => {
       platform.advance(11 * MINUTE);
       expect(await keys.text('a')).toBe(text);
     }
-    expect(await codeOf(keys.text('b'))).toEqual(['network_error', 'unknown_outcome']);
+    expect(await codeOf(keys.text('b'))).toEqual(['network_error', 'transient']);
     platform.advance(27 * MINUTE);
-    expect(await codeOf(keys.text('a'))).toEqual(['network_error', 'unknown_outcome']);
+    expect(await codeOf(keys.text('a'))).toEqual(['network_error', 'transient']);
   });
 
   it.each<[string, () => Response]>([
@@ -235,6 +235,14 @@ describe('a key set', () => {
     expect(requests()).toBe(2);
   });
 
+  it('IDR-6 a redirect is a failure that passes, in whose place no old copy stands', async () => {
+    const { platform, keys, answers } = setUp();
+    await keys.text('a');
+    platform.advance(11 * MINUTE);
+    answers(() => new Response(null, { status: 302, headers: { location: '/login' } }));
+    expect(await codeOf(keys.text('a'))).toEqual(['unexpected_redirect', 'transient']);
+  });
+
   it('E10 a hanging key server is a timeout after five seconds, for all who wait', async () => {
     const platform = unitPlatform({
       fetch: (_, init) =>
@@ -245,8 +253,8 @@ describe('a key set', () => {
     await settled();
     platform.advance(5_000);
     expect(await both).toEqual([
-      ['timeout', 'unknown_outcome'],
-      ['timeout', 'unknown_outcome'],
+      ['timeout', 'transient'],
+      ['timeout', 'transient'],
     ]);
   });
 });

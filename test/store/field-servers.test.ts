@@ -191,14 +191,31 @@ describe('§4.5 §0 what stands before the server says nothing of the session', 
     expect(await outcome(c.accessToken())).toBe('ok:at2');
   });
 
-  it('a firewall before a renewal ahead: it backs off and is tried again', async () => {
+  const led: Handler = (_q, r) => void r.writeHead(302, { location: '/login' }).end();
+  it.each([
+    ['a firewall', page(403)],
+    ['the sign-in page of a gateway', led],
+  ])('E11 %s before a renewal ahead: it backs off and is tried again', async (_n, answer) => {
     w = await world({}, '', true);
     w.as.claims = { auth_time: 1000 };
-    w.as.plan('/token', async (_q, r) => json(r, 200, await w.as.tokenBody({ expires_in: 3 }, { nonce: w.as.nonce })), page(403));
+    w.as.plan('/token', async (_q, r) => json(r, 200, await w.as.tokenBody({ expires_in: 3 }, { nonce: w.as.nonce })), answer);
     const c = await w.signedIn();
     const renewed = firstValueFrom(w.store.events$.pipe(filter(({ type }) => type === 'token_replaced')));
     await renewed;
     expect([c.token?.accessToken, state()?.status.token, tokenRequests()]).toEqual(['at2', 'valid', 2]);
+  });
+});
+
+describe('IDR-6 E56 an answer whose keys are behind the sign-in page of a gateway', () => {
+  it('is kept, and taken once they are there: nothing is sent a second time', async () => {
+    const c = await expired({});
+    w.advance(600_000); // the keys that are at hand are old
+    w.as.nowOffsetS += 600;
+    w.as.plan('/jwks', (_q, r) => void r.writeHead(302, { location: '/login' }).end());
+    expect(await outcome(c.accessToken())).toContain('unexpected_redirect/transient');
+    w.advance(3_000);
+    w.as.nowOffsetS += 3;
+    expect([await outcome(c.accessToken()), c.token?.refreshToken, tokenRequests()]).toEqual(['ok:at2', 'rt2', 1]);
   });
 });
 

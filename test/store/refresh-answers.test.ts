@@ -104,18 +104,8 @@ const REFUSED: readonly Row[] = [
   ['400 that gives no reason', () => html(400), 'http_error', 'transient'],
   ['403 that gives no reason', () => json(null, { status: 403 }), 'http_error', 'transient'],
   ['403 that gives no reason in an object', () => json({}, { status: 403 }), 'http_error', 'configuration'],
-  [
-    '302',
-    () => new Response(null, { status: 302, headers: { location: 'https://evil.example/' } }),
-    'unexpected_redirect',
-    'configuration',
-  ],
-  [
-    '307',
-    () => new Response(null, { status: 307, headers: { location: 'https://evil.example/' } }),
-    'unexpected_redirect',
-    'configuration',
-  ],
+  ['302', () => new Response(null, { status: 302, headers: { location: 'https://evil.example/' } }), 'unexpected_redirect', 'transient'],
+  ['307', () => new Response(null, { status: 307, headers: { location: 'https://evil.example/' } }), 'unexpected_redirect', 'transient'],
 ];
 
 /** Answers that brought another refresh token though something is wrong with them. */
