@@ -11,6 +11,8 @@ import { isResource, type Token, type TokenContext } from './token.js';
 
 /** More than this are not kept; the oldest go first. */
 const MAX_CHILDREN = 20;
+/** About refresh tokens, ID tokens and user info (OIDC Core §5.4, §11). */
+const OF_OPENID: readonly string[] = ['offline_access', 'openid', 'profile', 'email', 'address', 'phone'];
 
 /**
  * What a caller asks for, in the form that is compared; `null` if that is the token itself.
@@ -43,7 +45,10 @@ export function targetFor(
  * @throws {CredentialError} `scope_not_granted`: the server gave less than was asked for (E65)
  */
 export function assertGranted({ scope, context: { issuer } }: Token, target: Target | undefined): void {
-  const [asked, granted] = [parseScope(target?.scope ?? ''), parseScope(scope)];
+  const [words, granted] = [parseScope(target?.scope ?? ''), parseScope(scope)];
+  // Entra leaves out of an access token's scope what is about other tokens: asked for beside a scope of an API, they are no part of it
+  const ofApi = words.filter((one) => !OF_OPENID.includes(one));
+  const asked = ofApi.length > 0 ? ofApi : words.filter((one) => one !== 'offline_access');
   const others = granted.filter((one) => !asked.includes(one));
   if (asked.every((one) => granted.includes(one) || others.some((other) => isSameWord(one, other)))) return;
   throw new CredentialError('scope_not_granted', 'The server gave less scope than was asked for; sign in again and ask for it.', {

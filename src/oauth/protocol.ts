@@ -22,7 +22,15 @@ import { createJudge } from './judge.js';
 import { createKeySet } from './key-set.js';
 import { asPassing } from './passing.js';
 import { secretsIn } from './redaction.js';
-import { assertJsonType, errorOf, isSuccess, isUnavailable, parseTokenResponse, type TokenResponse } from './token-response.js';
+import {
+  assertJsonType,
+  errorOf,
+  isSuccess,
+  isUnavailable,
+  parseTokenResponse,
+  withoutCommas,
+  type TokenResponse,
+} from './token-response.js';
 import {
   CALL_LIMITS,
   METADATA_LIMITS,
@@ -135,11 +143,12 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
     parts: { id: string; context: TokenContext; sentAt: number; claims: IdTokenClaims | null },
   ): Token => {
     const { accessToken, refreshToken, idToken, tokenType, expiresInS } = answer;
+    const { scope: asked = '' } = parts.context;
     return createToken({
       id: parts.id,
       accessToken,
       tokenType,
-      scope: answer.scope ?? parts.context.scope ?? '',
+      scope: withoutCommas(answer.scope ?? asked, asked),
       issuedAt: parts.sentAt, // TM-1: the lifetime is counted from before the request was sent
       expiresAt: expiresInS === undefined ? null : parts.sentAt + expiresInS * 1000,
       claims: parts.claims,

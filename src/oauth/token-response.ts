@@ -5,7 +5,7 @@
  */
 import { isPlainObject, jsonObjectIn, parseJson, stringOr } from '../credential/data.js';
 import { retryAfterMs } from '../credential/retry-after.js';
-import { normalizeScope } from '../credential/scope.js';
+import { normalizeScope, parseScope } from '../credential/scope.js';
 import type { TokenType } from '../credential/token.js';
 import { CredentialError, ProtocolError } from '../errors.js';
 import { OAuthResponseError } from './oauth-response-error.js';
@@ -118,6 +118,19 @@ export function parseTokenResponse(text: string, issuer: string, kept?: TokenTyp
     idToken,
     scope: normalizeScope(scope ?? '') || undefined, // also one of blanks alone
   };
+}
+
+/**
+ * A scope as it was asked for, where the server puts commas between its words (GitHub, LinkedIn). A word may hold commas (RFC 6749 §3.3): one is
+ * taken apart only if it was not asked for, and a part of it was.
+ */
+export function withoutCommas(scope: string, asked: string): string {
+  const wanted = parseScope(asked);
+  const partsOf = (word: string): readonly string[] => {
+    const parts = word.split(',');
+    return !wanted.includes(word) && parts.some((part) => wanted.includes(part)) ? parts : [word];
+  };
+  return normalizeScope(parseScope(scope).flatMap(partsOf).join(' '));
 }
 
 /** Some servers write a list of scopes. */

@@ -104,6 +104,26 @@ describe('the answer for a target', () => {
     );
   });
 
+  it.each([
+    ['api://x/read offline_access', 'api://x/read'],
+    ['openid profile email address phone api://x/read', 'api://x/read'],
+    ['api://x/.default offline_access', 'api://x/read'],
+    ['offline_access', ''],
+    ['openid offline_access', 'openid'],
+  ])('E65 Entra: asked for %j, %j is not less: the others are about other tokens', (scope, granted) => {
+    expect(() => assertGranted(aToken({ scope: granted }), { scope })).not.toThrow();
+  });
+
+  it.each([
+    ['openid email', 'openid'],
+    ['email offline_access', 'openid offline_access'],
+    ['openid api://x/read', 'openid'],
+  ])('E65 asked for %j, %j is less', (scope, granted) => {
+    expect(() => assertGranted(aToken({ scope: granted }), { scope })).toThrow(
+      expect.objectContaining({ code: 'scope_not_granted' }) as Error,
+    );
+  });
+
   it('is compared with what was asked for; the token itself with its grant', () => {
     const grant = { scope: 'a b', context: record.context, more: 1 };
     expect(narrowed(grant, undefined)).toBe(grant);

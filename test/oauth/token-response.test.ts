@@ -2,7 +2,15 @@ import { inspect } from 'node:util';
 import { retryAfterMs } from '../../src/credential/retry-after';
 import { CredentialError, ProtocolError } from '../../src/errors';
 import { OAuthResponseError } from '../../src/oauth/oauth-response-error';
-import { assertJsonType, errorOf, isSuccess, parseExpiresIn, parseTokenResponse, refreshTokenIn } from '../../src/oauth/token-response';
+import {
+  assertJsonType,
+  errorOf,
+  isSuccess,
+  parseExpiresIn,
+  parseTokenResponse,
+  refreshTokenIn,
+  withoutCommas,
+} from '../../src/oauth/token-response';
 
 const ISSUER = 'https://id.example.com';
 /** The instant of the examples of RFC 9110 §5.6.7. */
@@ -150,6 +158,20 @@ describe('a token response', () => {
     expect(renewed(ok).tokenType).toBe('Bearer');
     expect(failure(() => renewed({ ...ok, token_type: 'mac' })).code).toBe('unsupported');
     expect(failure(() => renewed({ ...ok, token_type: ['DPoP'] })).code).toBe('response_invalid');
+  });
+
+  it.each([
+    ['email,openid,profile', 'openid profile email', 'email openid profile'],
+    ['repo,gist', 'repo', 'repo gist'],
+    ['repo, gist', 'repo gist', 'repo gist'],
+    ['a,b', 'a b a,b', 'a,b'],
+    ['a,b a', 'a', 'a b'],
+    ['x,y', 'a', 'x,y'],
+    ['x,y', '', 'x,y'],
+    [',', 'a', ','],
+    ['a b', 'a b', 'a b'],
+  ])('6749-8 of scope %j, where %j was asked for, is granted: %j', (scope, asked, granted) => {
+    expect(withoutCommas(scope, asked)).toBe(granted);
   });
 
   it('6749-13 a scope with control characters loses those words', () => {

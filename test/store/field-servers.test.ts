@@ -246,6 +246,23 @@ describe('6749-8 scopes as servers write them', () => {
     w.as.plan('/token', good({ scope: 'User.Read profile openid email' }));
     expect(await outcome(c.accessToken({ scope: 'https://graph.microsoft.com/User.Read' }))).toBe('ok:at2');
   });
+  it('Entra: asked for an API and offline_access, granted the API', async () => {
+    w = await world({ scope: 'openid offline_access api://a/read' });
+    w.as.plan('/token', async (_q, r) => json(r, 200, await w.as.tokenBody({ scope: 'openid' }, { nonce: w.as.nonce })));
+    const c = await w.signedIn();
+    w.as.plan('/token', good({ scope: 'api://a/read' }));
+    expect(await outcome(c.accessToken({ scope: 'openid offline_access api://a/read' }))).toBe('ok:at2');
+  });
+  it('LinkedIn and GitHub: commas between the words', async () => {
+    w = await world({ scope: 'openid profile email' });
+    w.as.plan('/token', async (_q, r) => json(r, 200, await w.as.tokenBody({ scope: 'email,openid,profile' }, { nonce: w.as.nonce })));
+    const c = await w.signedIn();
+    expect(c.token?.scope).toBe('email openid profile');
+    expect(await outcome(c.accessToken({ scope: 'openid profile email' }))).toBe('ok:at1');
+    w.as.plan('/token', good({ scope: 'email,openid' }));
+    expect(await outcome(c.accessToken({ scope: 'openid email' }))).toBe('ok:at2');
+    expect(tokenRequests()).toBe(1);
+  });
   it('Google: asked email, granted https://www.googleapis.com/auth/userinfo.email', async () => {
     w = await world({ scope: 'openid email' });
     const c = await w.signedIn();
