@@ -8,6 +8,7 @@
 import * as oauth from 'oauth4webapi';
 import { isPlainObject, parseJson } from '../credential/data.js';
 import type { StagedAnswer, Target } from '../credential/record.js';
+import { includesScope } from '../credential/scope.js';
 import { createToken } from '../credential/create-token.js';
 import type { IdTokenClaims, Token, TokenContext } from '../credential/token.js';
 import { CredentialError, isCredentialError, ProtocolError } from '../errors.js';
@@ -21,6 +22,7 @@ import { checkAcr, judgedAt, parseIdTokenHeader } from './id-token.js';
 import { createJudge } from './judge.js';
 import { createKeySet } from './key-set.js';
 import { asPassing } from './passing.js';
+import { OAuthResponseError } from './oauth-response-error.js';
 import { secretsIn } from './redaction.js';
 import {
   assertJsonType,
@@ -208,7 +210,7 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
       };
       return tokenOf(answer, { id: randomText(platform, 16), context, sentAt: exchange.sentAt, claims });
     },
-    sendRefresh: async ({ refreshToken, context: { resource } }, target) => {
+    sendRefresh: async ({ refreshToken, scope, context: { resource } }, target) => {
       if (refreshToken === undefined)
         throw new CredentialError('no_refresh_token', 'There is no refresh token; the user must sign in.', { issuer });
       const as = await metadata();
@@ -220,7 +222,7 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
           additionalParameters: { ...(resource !== undefined && { resource }), ...target },
         }),
       );
-      if (!isSuccess(exchange)) throw errorOf(exchange, issuer); // E56: what any other 2xx holds is looked at
+      if (!isSuccess(exchange)) throw asNotGranted(errorOf(exchange, issuer), scope, target?.scope ?? ''); // E56: what any other 2xx holds is looked at
       const { text, sentAt } = exchange;
       return { text, contentType: contentTypeOf(exchange), sentAt, receivedAt: judgedAt(exchange), ...(target && { target }) };
     },
@@ -301,6 +303,25 @@ function contentTypeOf({ headers }: Pick<Exchange, 'headers'>): string {
 function ofLogin(login: IdTokenClaims, { ...refreshed }: IdTokenClaims): IdTokenClaims {
   const { nonce, auth_time: authTime } = login;
   return Object.freeze({ ...(nonce !== undefined && { nonce }), ...(authTime !== undefined && { auth_time: authTime }), ...refreshed });
+}
+
+/**
+ * What a login asked for and did not get, only the server knows: a token may have less scope than its grant (RFC 6749 §6), and at Entra has. Of a
+ * target it says so by `invalid_scope`.
+ */
+function asNotGranted(error: CredentialError, held: string, asked: string): CredentialError {
+  const isBeyond = error instanceof OAuthResponseError && error.error === 'invalid_scope' && !includesScope(held, asked);
+  if (!isBeyond) return error;
+  const { issuer, status } = error;
+  return new CredentialError(
+    'scope_not_granted',
+    'The server refuses a scope that this token does not have; sign in again and ask for it.',
+    {
+      issuer,
+      status,
+      cause: error,
+    },
+  );
 }
 
 /** True if there is no document: no such page, or a page that is none. */

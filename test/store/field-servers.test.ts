@@ -458,6 +458,23 @@ describe('E36 a session without an ID token', () => {
   });
 });
 
+describe('6749-11 a scope that the login asked for, and that was not granted', () => {
+  it('is scope_not_granted: the server is asked once, since a token may have less scope than its grant', async () => {
+    w = await world({ scope: 'openid a b c' });
+    w.as.plan('/token', async (_q, r) => json(r, 200, await w.as.tokenBody({ scope: 'openid a' }, { nonce: w.as.nonce })));
+    const c = await w.signedIn();
+    w.as.plan('/token', refuse(400, 'invalid_scope', { error_description: 'b was declined' }));
+    const refused: unknown = await c.accessToken({ scope: 'b' }).catch((error: unknown) => error);
+    expect(refused).toMatchObject({ code: 'scope_not_granted', class: 'needs_user', status: 400, cause: { error: 'invalid_scope' } });
+    expect(await outcome(c.accessToken({ scope: 'b' }))).toContain('scope_not_granted/needs_user');
+    expect([tokenRequests(), await outcome(c.accessToken()), c.status.token]).toEqual([1, 'ok:at1', 'valid']);
+    w.as.plan('/token', good({ scope: 'c' }));
+    expect(await outcome(c.accessToken({ scope: 'c' }))).toBe('ok:at2');
+    w.as.plan('/token', refuse(400, 'invalid_scope'));
+    expect(await outcome(c.accessToken({ scope: 'a' }))).toContain('oauth_error/configuration/invalid_scope'); // it is granted, and something else is wrong
+  });
+});
+
 describe('E65 less scope than was asked for is less, whatever else the server adds', () => {
   it.each([
     ['orders:write', 'openid profile email'],
