@@ -257,10 +257,11 @@ function loginAskedFor(options: AuthorizationCodeStartOptions, scope: string): P
 }
 
 /** @throws {TypeError} no answer could be one to this */
-function assertLogin(maxAge: number | undefined, acrValues: unknown, requireAcr: boolean): void {
+function assertLogin(maxAge: number | undefined, acrValues: unknown, requireAcr: unknown): void {
   if (maxAge !== undefined && !(Number.isSafeInteger(maxAge) && maxAge >= 0))
     throw new TypeError('maxAge must be whole seconds, 0 or more');
   if (acrValues !== undefined && typeof acrValues !== 'string') throw new TypeError('acrValues must be a text, separated by spaces');
+  if (typeof requireAcr !== 'boolean') throw new TypeError('requireAcr must be true or false');
   if (requireAcr && !acrValues?.trim()) throw new TypeError('requireAcr needs acrValues');
 }
 

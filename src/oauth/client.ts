@@ -254,15 +254,17 @@ function isRedirectUri(url: unknown): boolean {
 }
 
 function assertJudgement({ idTokenSigningAlgs, trustedAudiences, clockToleranceS, maxIdTokenAgeS }: Judgement): void {
-  const refused = idTokenSigningAlgs.find((alg) => alg === 'none' || alg.startsWith('HS'));
-  if (refused !== undefined || idTokenSigningAlgs.length === 0) {
+  const isAsymmetric = (alg: unknown): boolean => typeof alg === 'string' && alg !== 'none' && !alg.startsWith('HS');
+  if (!Array.isArray(idTokenSigningAlgs) || idTokenSigningAlgs.length === 0 || !idTokenSigningAlgs.every(isAsymmetric)) {
     throw new TypeError('idTokenSigningAlgs must name asymmetric algorithms; "none" and HS* prove nothing to a public client');
   }
   // A text would trust every part of itself
   if (typeof trustedAudiences !== 'function' && !Array.isArray(trustedAudiences))
     throw new TypeError('trustedAudiences must be a list or a function');
-  if (!(clockToleranceS >= 0 && clockToleranceS <= 300)) throw new TypeError('clockToleranceS must be 0 to 300');
-  if (!(maxIdTokenAgeS > 0)) throw new TypeError('maxIdTokenAgeS must be more than 0');
+  // A text, as of an environment variable, would be put together with another number, and switch the checks off
+  if (!(typeof clockToleranceS === 'number' && clockToleranceS >= 0 && clockToleranceS <= 300))
+    throw new TypeError('clockToleranceS must be a number of seconds, 0 to 300');
+  if (!(typeof maxIdTokenAgeS === 'number' && maxIdTokenAgeS > 0)) throw new TypeError('maxIdTokenAgeS must be a number of more than 0');
 }
 
 const ON_UNKNOWN_OUTCOME: readonly unknown[] = ['retry', 'defer-until-expiry', 'reauthenticate'] satisfies OnUnknownOutcome[];

@@ -226,6 +226,8 @@ describe('start', () => {
     expect(begun.map((one) => 'requireAcr' in one && one.requireAcr)).toEqual([true, false]);
     await expect(flow.start({ requireAcr: true })).rejects.toThrow('requireAcr needs acrValues');
     await expect(flow.start({ acrValues: ' ', requireAcr: true })).rejects.toThrow(TypeError);
+    for (const requireAcr of ['true', 'false', 1, null])
+      await expect(flow.start({ acrValues: 'gold', requireAcr } as object)).rejects.toThrow('requireAcr must be true or false');
   });
 
   it('IDT-10 max_age among the further parameters is checked on return all the same', async () => {

@@ -87,7 +87,14 @@ describe('createOAuth2Client', () => {
     ['clockToleranceS', { clockToleranceS: NaN }],
     ['maxIdTokenAgeS', { maxIdTokenAgeS: 0 }],
     ['maxIdTokenAgeS', { maxIdTokenAgeS: NaN }],
-  ])('DISC-3 IDT-5 a wrong %s is a TypeError that names it: %j', (name, changes) => {
+    ...['30', '', true, null, [30], {}].flatMap<[string, Partial<Record<keyof OAuth2ClientOptions, unknown>>]>((value) => [
+      ['clockToleranceS', { clockToleranceS: value }],
+      ['maxIdTokenAgeS', { maxIdTokenAgeS: value }],
+    ]),
+    ['idTokenSigningAlgs', { idTokenSigningAlgs: 'RS256' }],
+    ['idTokenSigningAlgs', { idTokenSigningAlgs: null }],
+    ['idTokenSigningAlgs', { idTokenSigningAlgs: [5] }],
+  ])('DISC-3 IDT-5 IDT-6 IDT-7 a wrong %s is a TypeError that names it: %j', (name, changes) => {
     const make = () =>
       createOAuth2Client({
         issuer: 'https://id.example.com',
