@@ -1,15 +1,23 @@
 /**
- * Failures after which nothing is lost, whatever became of the request: they are told as passing ones.
+ * The same failure told once more, to others or of another class.
  *
  * @module
  */
-import { CredentialError, NetworkError, ProtocolError, type CredentialErrorDetails } from '../errors.js';
+import { CredentialError, NetworkError, ProtocolError, StorageError, type CredentialErrorDetails } from '../errors.js';
+import { OAuthResponseError } from './oauth-response-error.js';
 
-/** The same failure, of the same kind, of class `transient`. */
-export function asPassing(error: CredentialError): CredentialError {
-  const { code, message, issuer, status, retryAfterMs } = error;
-  const details: CredentialErrorDetails = { issuer, status, retryAfterMs, class: 'transient' };
+/** An error of the same kind and code: whoever asks by `instanceof`, or for `error` of the server, is told the same. */
+export function toldAgain(error: CredentialError, details: CredentialErrorDetails, message = error.message): CredentialError {
+  const { code } = error;
+  if (error instanceof OAuthResponseError) return new OAuthResponseError(error, code, details);
   if (error instanceof NetworkError) return new NetworkError(code, message, details);
   if (error instanceof ProtocolError) return new ProtocolError(code, message, details);
+  if (error instanceof StorageError) return new StorageError(code, message, details);
   return new CredentialError(code, message, details);
+}
+
+/** The same failure of class `transient`: nothing is lost after it, whatever became of the request. */
+export function asPassing(error: CredentialError): CredentialError {
+  const { issuer, status, retryAfterMs } = error;
+  return toldAgain(error, { issuer, status, retryAfterMs, class: 'transient' });
 }

@@ -7,8 +7,9 @@ import { isOpen, type CredentialRecord } from '../credential/record.js';
 import { targetKey } from '../credential/children.js';
 import { backoffMs, renewalLeadMs } from '../credential/expiry.js';
 import type { CredentialState, Target } from '../credential/state.js';
-import { CredentialError } from '../errors.js';
+import type { CredentialError } from '../errors.js';
 import type { OAuth2Client } from '../oauth/client.js';
+import { toldAgain } from '../oauth/passing.js';
 import type { Platform } from '../platform/platform.js';
 import { randomFraction } from '../platform/random.js';
 import type { Ledger } from './ledger.js';
@@ -125,9 +126,9 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf 
     const now = platform.monotonicNow();
     const failure = [keyOf(id, undefined), keyOf(id, target)].map((key) => failures.get(key)).find((one) => one && one.retryAt > now);
     if (!failure || !counts(failure)) return undefined;
-    const { code, message, issuer, status, class: errorClass } = failure.error;
+    const { message, issuer, status, class: errorClass } = failure.error;
     const details = { issuer, status, class: errorClass, retryAfterMs: Math.ceil(failure.retryAt - now), cause: failure.error };
-    return new CredentialError(code, `${message} It is too early to try again.`, details);
+    return toldAgain(failure.error, details, `${message} It is too early to try again.`);
   };
   return {
     dueInMs,

@@ -1,5 +1,6 @@
 // Renewal ahead of expiry: what is renewed unasked, when, how often; what happens after a failure; what waking does.
-import { CredentialError } from '../../src/errors.js';
+import { CredentialError, NetworkError, ProtocolError } from '../../src/errors.js';
+import { OAuthResponseError } from '../../src/oauth/oauth-response-error.js';
 import type { Token } from '../../src/credential/token.js';
 import type { Platform } from '../../src/platform/platform.js';
 import { ISSUER, offline, refusal, type Answer } from '../support/fake-client.js';
@@ -23,6 +24,7 @@ function rigged(fraction: number): Pick<Platform, 'crypto'> {
 }
 const unavailable = (retryAfterMs?: number): CredentialError =>
   new CredentialError('server_unavailable', 'busy', { issuer: ISSUER, status: 503, retryAfterMs });
+const caught = (promise: Promise<unknown>): Promise<unknown> => promise.catch((error: unknown) => error);
 const times = (count: number, answer: Answer): readonly Answer[] => Array<Answer>(count).fill(answer);
 
 describe('renewal ahead of expiry', () => {
@@ -404,6 +406,33 @@ describe('E11 after a failure', () => {
     await browser.advance(2_000);
     await credential.accessToken();
     expect(authority.refreshes).toHaveLength(3);
+  });
+
+  it.each<[string, () => CredentialError]>([
+    [
+      'the server',
+      () => new OAuthResponseError({ error: 'unauthorized_client', errorDescription: 'not here' }, 'oauth_error', { status: 400 }),
+    ],
+    ['no server', () => new NetworkError('network_error', 'no way', { issuer: ISSUER, class: 'transient' })],
+    ['a broken answer', () => new ProtocolError('unexpected_redirect', 'away', { issuer: ISSUER, class: 'transient' })],
+  ])('E6 the last error of %s is told again as what it is', async (_, failure) => {
+    const { openTab, authority, browser } = createWorld();
+    const { store } = await openTab();
+    const credential = await store.store(authority.signIn());
+    await browser.advance(HOUR_MS);
+    const error = failure();
+    authority.next(error);
+    const told = await Promise.all([caught(credential.accessToken()), caught(credential.accessToken())]);
+    expect(told).toEqual([error, error]);
+    const again = await caught(credential.accessToken());
+    expect(again).toMatchObject({
+      ...error.toJSON(),
+      message: expect.any(String) as string,
+      retryAfterMs: expect.any(Number) as number,
+      cause: error,
+    });
+    expect(again).toBeInstanceOf(error.constructor);
+    expect(authority.refreshes).toHaveLength(1);
   });
 
   it('a server that asks for the user is not asked again and again', async () => {
