@@ -56,7 +56,7 @@ const UNPRINTABLE = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu;
 
 /**
  * The table "Answer of a refresh" of RFC 6749 §5.2 codes, by class; and what servers say in place of those: Auth0 and Okta of a second
- * factor, Hydra 1, UAA and GitHub of a refresh token that they take no more.
+ * factor, Hydra 1, UAA, GitHub and Slack of a refresh token that they take no more.
  */
 function classOfOAuthError(error: string): ErrorClass {
   switch (error) {
@@ -72,6 +72,7 @@ function classOfOAuthError(error: string): ErrorClass {
     case 'invalid_token':
     case 'expired_token':
     case 'bad_refresh_token':
+    case 'invalid_refresh_token':
       return 'needs_user';
     case 'temporarily_unavailable':
     case 'server_error':

@@ -261,7 +261,11 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
           ...http(REVOCATION_LIMITS, seen),
         }),
       );
-      if (exchange.status < 200 || exchange.status > 299) throw errorOf(exchange, issuer);
+      if (exchange.status >= 200 && exchange.status <= 299) return;
+      const error = errorOf(exchange, issuer);
+      // So Google says that it does not know the token, which is a success (RFC 7009 §2.2)
+      const isUnknown = error.status === 400 && error instanceof OAuthResponseError && error.error === 'invalid_token';
+      if (!isUnknown) throw error;
     },
     userInfo: async (token) => {
       if (token.tokenType === 'DPoP')

@@ -88,6 +88,7 @@ describe('6749-9 a dead refresh token or a demand for the user, told by another 
     ['Auth0: 403 mfa_required', refuse(403, 'mfa_required', { mfa_token: 'secret' })],
     ['403 access_denied (class needs_user, and yet no status)', refuse(403, 'access_denied')],
     ['GitHub: 200 with error bad_refresh_token', refuse(200, 'bad_refresh_token')],
+    ['Slack: 200 with error invalid_refresh_token', refuse(200, 'invalid_refresh_token', { ok: false })],
     [
       '200 with error invalid_grant, and all that is not there as null',
       refuse(200, 'invalid_grant', { access_token: null, id_token: null }),
@@ -231,6 +232,25 @@ describe('7009-3 a revocation that succeeded, whatever its body', () => {
     w.as.always('/revoke', answer);
     expect(await c.revoke()).toEqual({ local: 'removed', refreshToken: { status: 'revoked' }, accessToken: { status: 'revoked' } });
     expect(w.as.log.filter(({ path }) => path === '/revoke').map(({ form }) => form.get('token'))).toEqual(['rt1', 'at1']);
+  });
+});
+
+describe('7009-3 a revocation of a token that the server does not know', () => {
+  it('Google: 400 invalid_token for the access token, which went with the refresh token', async () => {
+    w = await world();
+    const c = await w.signedIn();
+    w.as.plan('/revoke', (_q, r) => json(r, 200, {}), refuse(400, 'invalid_token', { error_description: 'Token expired or revoked' }));
+    expect(await c.revoke()).toEqual({ local: 'removed', refreshToken: { status: 'revoked' }, accessToken: { status: 'revoked' } });
+  });
+  it.each([
+    [401, 'invalid_token'],
+    [400, 'invalid_request'],
+    [400, 'unsupported_token_type'],
+  ])('any other refusal is one: %d %s', async (status, error) => {
+    w = await world();
+    const c = await w.signedIn();
+    w.as.always('/revoke', refuse(status, error));
+    expect(await c.revoke()).toMatchObject({ local: 'removed', refreshToken: { status: 'failed' } });
   });
 });
 
