@@ -23,6 +23,8 @@ import type { Loop } from './loop.js';
 
 /** Who clears waits no longer for others (E47), in milliseconds. */
 const CLEARING_MS = 5_000;
+/** Nor does who signs in: the code is spent, and every write is conditional. In milliseconds. */
+const SIGNING_IN_MS = 5_000;
 /** How long a storage is swept at most, in milliseconds: others wait for the lock. */
 const SWEEPING_MS = 15_000;
 const TOMBSTONE_LIFE_MS = 24 * 60 * 60_000;
@@ -65,9 +67,8 @@ export function createMembership(context: MembershipContext): Membership {
       await rereadWhatMatters(token);
       const isOneMore = replace === undefined && !isNeeded() && !waitingFor(token, tags) && !ledger.record(token.id);
       if (isOneMore) return add(token, tags ?? []);
-      let hasBegun = false;
-      const decide = async (): Promise<string> => {
-        hasBegun = true;
+      // Without the lock where it is not had in time: two defaults can be told apart, a spent code is not had again (D-017).
+      return locks.aloneInTime('members', SIGNING_IN_MS, async () => {
         await rereadWhatMatters(token);
         const meant = replace ?? waitingFor(token, tags);
         if (meant === undefined) return add(token, tags ?? []);
@@ -76,16 +77,12 @@ export function createMembership(context: MembershipContext): Membership {
         const mayReplace = (current: CredentialRecord): boolean =>
           replace === undefined ? isWaiting(current) : current.state !== 'removed' && current.state !== 'revoking';
         // Its own claim is enough if it is the default. Another one that is of no use gives way (D-013).
-        const claim = loop.snapshot().defaultId !== id && isNeeded() ? { defaultClaim: await reserveClaim() } : {};
+        const claim = loop.snapshot().defaultId !== id && isNeeded() ? { defaultClaim: await claimAbove() } : {};
         const taken = (current: CredentialRecord): RecordDraft => ({ ...replacementOf(current, kept, tags, platform.now()), ...claim });
         const written = await writing.update(meant, (current) => (mayReplace(current) ? taken(current) : null), { keep: true });
         if (written) return id;
         if (replace === undefined) return add(token, tags ?? []); // the one that waited was removed, or its user is back already
         throw gone();
-      };
-      return alone(decide).catch((error: unknown) => {
-        if (hasBegun || !(error instanceof StorageError)) throw error;
-        return decide(); // without the lock of a storage that is broken: two defaults can be told apart, a spent code is not had again
       });
     },
     setDefault: (meant) =>
@@ -264,9 +261,14 @@ export function createMembership(context: MembershipContext): Membership {
     return isTombstone(id) ? (ledger.record(id)?.defaultClaim ?? 0) : 0;
   }
 
-  /** The claim of a new record. Where the store record cannot be written it is one above all that are known, or that of the tombstone it is put over. */
+  /** Where the store record cannot be written it is one above all claims that are known. */
+  function claimAbove(): Promise<number> {
+    return inTrouble(reserveClaim, claimed().topClaim);
+  }
+
+  /** The claim of a new record; that of the tombstone it is put over where the store record cannot be written. */
   async function claimFor(id: string): Promise<number> {
-    if (isNeeded()) return inTrouble(reserveClaim, claimed().topClaim);
+    if (isNeeded()) return claimAbove();
     return inTrouble(async () => {
       await keepNobody(id);
       return 0;

@@ -29,8 +29,8 @@ export interface StoreLocks {
   /** The same for who waits no longer than 30 s. @throws {CredentialError} `timeout`: nothing was run, and nothing will be */
   readonly alone: <T>(name: string, run: () => Promise<T>) => Promise<T>;
   /**
-   * The same, but without the lock where it is not to be had in so many milliseconds, whatever it makes of a signal: who signs out waits for
-   * no frozen tab (E47). If the lock is had, it is free again when this ends, or the time is up.
+   * The same, but without the lock where it is not to be had in so many milliseconds, whatever it makes of a signal: who signs in or out waits
+   * for no frozen tab (E47). If the lock is had, it is free again when this ends, or the time is up.
    */
   readonly aloneInTime: <T>(name: string, limitMs: number, run: () => Promise<T>) => Promise<T>;
 }
@@ -70,10 +70,14 @@ export function createStoreLocks({ storageOf, platform }: StoreLocksContext): St
         let begun: Promise<T> | undefined;
         const begin = (): Promise<T> => (begun ??= run());
         const end = (): void => void begin().then(resolve, reject).finally(cancel);
-        const cancel = platform.setTimer(() => {
-          if (!begun) late.abort();
-          end();
-        }, limitMs);
+        const cancel = platform.setTimer(
+          () => {
+            if (!begun) late.abort();
+            end();
+          },
+          limitMs,
+          true,
+        );
         withLock(name, begin, late.signal).then(end, end);
       }),
   };

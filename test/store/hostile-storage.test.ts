@@ -499,6 +499,44 @@ describe('RF-15 a storage that stops answering', () => {
     expect(JSON.stringify([...storage.records])).not.toContain('accessToken');
   });
 
+  it.each<[string, (run: () => Promise<unknown>) => Promise<unknown>]>([
+    ['is never to be had', () => new Promise(() => undefined)],
+    ['is never given back', async (run) => (await run(), new Promise(() => undefined))],
+  ])('D-017 RF-15 a sign-in waits five seconds for a lock that %s, and is stored', async (_, lock) => {
+    const world = createWorld();
+    const storage = shelf();
+    const { store } = await world.openTab({ storage });
+    const late: (() => Promise<unknown>)[] = [];
+    storage.withLock = (_name, run) => (late.push(run), lock(run) as never);
+    const [first, second] = [world.authority.signIn(), world.authority.signIn({ sub: 'bob' })];
+    const storing = store.store(first);
+    await world.browser.advance(5_000);
+    const credential = await storing;
+    expect(await credential.accessToken()).toBe(first.accessToken);
+    await store.store(second); // no more than one more: needs no lock
+    const replacing = store.store(world.authority.signIn(), { replace: credential });
+    await world.browser.advance(5_000);
+    expect(await replacing).toBe(credential);
+    const before = [...storage.records.values()];
+    for (const run of late) await run(); // given after all
+    expect([...storage.records.values()]).toEqual(before);
+    expect(store.snapshot()).toMatchObject({ ids: [first.id, second.id], defaultId: first.id });
+  });
+
+  it('E61 first sign-ins of two tabs that have no lock make one default', async () => {
+    const world = createWorld();
+    const storage = shelf();
+    storage.withLock = () => new Promise(() => undefined);
+    const tabs = [await world.openTab({ storage }), await world.openTab({ storage })];
+    const storing = tabs.map(({ store }, i) => store.store(world.authority.signIn({ sub: `user ${i}` })));
+    await world.browser.advance(5_000);
+    await Promise.all(storing);
+    const { store: later } = await world.openTab({ storage });
+    expect(later.snapshot().ids).toHaveLength(2);
+    expect(later.snapshot().credentials.filter(({ isDefault }) => isDefault)).toHaveLength(1);
+    for (const { store } of tabs) expect((await store.getDefault())?.id).toBe(later.snapshot().defaultId);
+  });
+
   it('E47 the lock of a revocation is free again when it ends', async () => {
     const world = createWorld();
     const storage = shelf();

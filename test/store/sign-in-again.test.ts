@@ -139,6 +139,19 @@ describe('where several wait', () => {
   });
 });
 
+it('D-017 RF-15 who comes back is signed in, also where the default is of no use and no claim can be written', async () => {
+  const { openTab, authority, disk, browser } = createWorld();
+  const { store } = await openTab();
+  const alice = await store.store(authority.signIn());
+  const bob = await store.store(authority.signIn({ sub: 'bob' }));
+  authority.next(refusal('invalid_grant'), refusal('invalid_grant'));
+  for (const one of [alice, bob]) expect(await inTime(browser, codeOf(one.refresh()))).toBe('needs_sign_in');
+  disk.fail(({ method, id, record }) => method === 'write' && (id ?? record?.['id']) === '@store');
+  const token = authority.signIn({ sub: 'bob' });
+  expect(await store.store(token)).toBe(bob);
+  expect([await store.getDefault(), await bob.accessToken()]).toEqual([bob, token.accessToken]);
+});
+
 it.each(['remove', 'revoke'] as const)(
   'RF-15 E45 an end that waits for the disk (%s) takes no sign-in away that came after it',
   async (how) => {
