@@ -307,8 +307,8 @@ export function createMembership(context: MembershipContext): Membership {
   }
 
   /**
-   * The credential that waits for this very user to sign in again; none for a token that has a place already. One whose session has not
-   * ended is that only for its own tags: the user may have several.
+   * The credential that waits for this very user to sign in again; none for a token that has a place already. The user may have several: one
+   * with the tags comes first, and one whose session has not ended is that only for its own tags.
    */
   function waitingFor(token: Token, tags: readonly string[] = []): CredentialRecord | undefined {
     const own = ledger.record(token.id)?.state;
@@ -318,8 +318,9 @@ export function createMembership(context: MembershipContext): Membership {
       .toSorted((a, b) => Number(b === defaultId) - Number(a === defaultId))
       .map((id) => ledger.record(id))
       .filter((record) => record !== undefined);
-    const isFor = (record: CredentialRecord): boolean => isWaiting(record) && tags.every((tag) => record.tags.includes(tag));
-    return records.find(({ state }) => state === 'needs_sign_in') ?? records.find(isFor);
+    const ended = records.filter(({ state }) => state === 'needs_sign_in');
+    const hasTags = (record: CredentialRecord): boolean => tags.every((tag) => record.tags.includes(tag));
+    return ended.find(hasTags) ?? records.find((record) => isWaiting(record) && hasTags(record)) ?? ended[0];
   }
 
   /** By the index of subjects first: each has few credentials, however many there are. */

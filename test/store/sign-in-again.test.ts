@@ -125,6 +125,24 @@ describe('where several wait', () => {
     expect((await store.getDefault())?.status.token).toBe('valid');
   });
 
+  it.each(['has ended', 'has expired'] as const)(
+    'the one with the tags comes first, also where the default waits and this one %s',
+    async (how) => {
+      const { openTab, authority, browser } = createWorld();
+      const { store } = await openTab();
+      const work = await store.store(authority.signIn(), { tags: ['work'] });
+      const home = await store.store(authority.signIn(how === 'has ended' ? {} : unrenewable), { tags: ['home', 'second'] });
+      authority.next(refusal('invalid_grant'), refusal('invalid_grant'));
+      expect(await inTime(browser, codeOf(work.refresh()))).toBe('needs_sign_in');
+      if (how === 'has ended') expect(await inTime(browser, codeOf(home.refresh()))).toBe('needs_sign_in');
+      else await browser.advance(HOUR + 1);
+      const token = authority.signIn();
+      expect(await store.store(token, { tags: ['home'] })).toBe(home);
+      expect([work.status.token, work.tags, await home.accessToken()]).toEqual(['needs_sign_in', ['work'], token.accessToken]);
+      expect(await store.store(authority.signIn(), { tags: ['other'] })).toBe(work); // none has them: semantic 2
+    },
+  );
+
   it('who comes back becomes the default where the default is of no use', async () => {
     const { openTab, authority, browser } = createWorld();
     const { store } = await openTab();
