@@ -70,7 +70,7 @@ export interface Living extends Pick<Membership, 'setDefault' | 'clear' | 'store
   caughtUp(): Promise<void> | undefined;
   /** The store closes: what has not begun waits no longer than a little. */
   hurry(): void;
-  /** Tries a last time to write what waits. */
+  /** Tries a last time to write what waits, and lets go of locks that were kept for it. */
   flush(): Promise<void>;
   close(): void;
 }
@@ -345,10 +345,13 @@ export function createLiving(context: LivingContext): Living {
       return catchingUp.caughtUp();
     },
     hurry: () => refresher.hurry(),
-    flush: () => writing.retry().catch(() => undefined),
+    flush: async () => {
+      await writing.retry().catch(() => undefined);
+      await refresher.close();
+    },
     close: () => {
       closed = true;
-      refresher.close();
+      void refresher.close(); // what has begun since
       clock.close();
     },
   };

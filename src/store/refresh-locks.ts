@@ -14,6 +14,8 @@ const PATIENCE_STEP_MS = 10_000;
 const PATIENCE_STEPS = 12;
 /** Who waits when the store is closed waits this much longer, in milliseconds. */
 const LAST_PATIENCE_MS = 5_000;
+/** A lock is no longer waited for than this until it is free, in milliseconds: whatever it says, the refresh has ended (RF-15). */
+const FREEING_MS = 2_000;
 /** A frozen page runs no timer. If one fires after this long, in milliseconds, the page runs and nobody has said so. */
 export const STILL_RUNS_MS = 1_000;
 
@@ -27,8 +29,8 @@ export interface RefreshLocksContext {
 /** The locks of one store. */
 export interface RefreshLocks {
   /**
-   * Runs a refresh alone among all tabs. `isParked` turns true once the lock is gone though the refresh has not ended. Who waits for the
-   * lock is served without it as soon as `early` has something: sending needs a lock, reading does not.
+   * Runs a refresh alone among all tabs. When this ends, the lock is free or kept. `isParked` turns true once the lock is gone though the
+   * refresh has not ended. Who waits for the lock is served without it as soon as `early` has something: sending needs a lock, reading does not.
    *
    * @throws {CredentialError} `timeout`: another holds the lock for longer than any refresh takes; `lock_unavailable`
    */
@@ -42,7 +44,8 @@ export interface RefreshLocks {
   letGo(): void;
   /** The store closes: who has no lock yet waits no longer than five seconds. */
   hurry(): void;
-  close(): void;
+  /** Frees all locks; resolves when they are free. */
+  close(): Promise<void>;
 }
 
 interface Hold {
@@ -50,6 +53,8 @@ interface Hold {
   /** True once the refresh has ended, and the lock is kept for its record. */
   isIdle: boolean;
   readonly release: () => void;
+  /** Settles when the lock is free for others, too. */
+  readonly freed: Promise<void>;
 }
 
 /** Locks that are not held yet. */
@@ -64,13 +69,19 @@ export function createRefreshLocks({ withLock, writing, platform }: RefreshLocks
   const letGo = (): void => {
     for (const [id, hold] of holds) if (hold.isIdle && !writing.isWaiting(id)) hold.release();
   };
-  const runUnder = async <T>(hold: Hold, run: (isParked: () => boolean) => Promise<T>): Promise<T> => {
+  const untilFree = ({ freed }: Hold): Promise<void> =>
+    new Promise((resolve) => {
+      const cancel = platform.setTimer(resolve, FREEING_MS, true);
+      void freed.finally(cancel).then(resolve);
+    });
+  const runUnder = async <T>(id: string, hold: Hold, run: (isParked: () => boolean) => Promise<T>): Promise<T> => {
     hold.isIdle = false;
     try {
       return await run(() => hold.isParked);
     } finally {
       hold.isIdle = true;
       letGo();
+      if (holds.get(id) !== hold) await untilFree(hold); // a program that ends when it hears of it must leave no lock behind
     }
   };
   const resume = (): void => {
@@ -102,26 +113,32 @@ export function createRefreshLocks({ withLock, writing, platform }: RefreshLocks
       if (abort.signal.aborted) return; // it ended while the page was frozen
       pending.set(abort, { id, look });
       let isGranted = false;
+      let free = (): void => undefined;
+      const freed = new Promise<void>((resolve) => (free = resolve));
       const locked = (): Promise<void> =>
-        new Promise((free) => {
+        new Promise((giveBack) => {
           isGranted = true;
           pending.delete(abort);
-          if (abort.signal.aborted) return free(); // nobody waits for it any more
+          if (abort.signal.aborted) return giveBack(); // nobody waits for it any more
           patience.end();
           const hold: Hold = {
             isParked: false,
             isIdle: false,
             release: () => {
               if (holds.get(id) === hold) holds.delete(id);
-              free();
+              giveBack();
             },
+            freed,
           };
           holds.set(id, hold);
-          runUnder(hold, run).then((value) => resolve({ value }), reject);
+          runUnder(id, hold, run).then((value) => resolve({ value }), reject);
         });
       withLock(`refresh:${id}`, locked, abort.signal)
         .catch((error: unknown) => isGranted || reject(error as Error)) // what a browser says of a lock that was granted is no answer
-        .finally(() => pending.delete(abort));
+        .finally(() => {
+          pending.delete(abort);
+          free();
+        });
     });
   return {
     alone: async (id, run, early) => {
@@ -132,7 +149,7 @@ export function createRefreshLocks({ withLock, writing, platform }: RefreshLocks
         for (;;) {
           await thawing?.done;
           const kept = holds.get(id);
-          if (kept) return await runUnder(kept, run); // this store has it still
+          if (kept) return await runUnder(id, kept, run); // this store has it still
           const done = await attempt(id, run, early, patience);
           if (done) return done.value;
         }
@@ -163,9 +180,11 @@ export function createRefreshLocks({ withLock, writing, platform }: RefreshLocks
       resume();
       for (const patience of waiting) patience.hurry();
     },
-    close: () => {
+    close: async () => {
       resume();
-      for (const hold of holds.values()) hold.release();
+      const held = [...holds.values()];
+      for (const hold of held) hold.release();
+      await Promise.all(held.map(untilFree));
     },
   };
 }

@@ -1,8 +1,22 @@
 // A store whose files somebody else has had in hand: a backup restored with other modes, links, folders.
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { defaultPlatform } from '../../src/platform/platform';
 import { fileStorage } from '../../src/storage/file';
 import { createCredentialStore, type CredentialStore } from '../../src/store/store';
-import { fileOf, newFolder } from '../support/file-folder';
+import { createFakeAuthority, refusal } from '../support/fake-client';
+import { fileOf, newFolder, recordsIn } from '../support/file-folder';
 import { aToken, CANARY, CLAIMS } from '../support/tokens';
 
 const opened: CredentialStore[] = [];
@@ -54,6 +68,33 @@ describe('E62 a store over fileStorage whose own record is no record any more', 
     await store.clear();
     expect(statSync(fileOf(folder, '@store')).mode & 0o777).toBe(0o600);
   });
+});
+
+it('RF-9 whatever was awaited has left no lock: the program may end at once', async () => {
+  const folder = newFolder();
+  const platform = defaultPlatform();
+  const authority = createFakeAuthority(() => Date.now());
+  const store = createCredentialStore({ clients: authority.client(platform), storage: fileStorage({ folder }) });
+  opened.push(store);
+  const credential = await store.store(authority.signIn());
+  const other = await store.store(authority.signIn({ sub: 'bob' }));
+  const commands: Readonly<Record<string, () => Promise<unknown>>> = {
+    refresh: () => credential.refresh(),
+    accessToken: () => credential.accessToken({ forceRefresh: true }),
+    setTags: () => credential.setTags(['a']),
+    setDefault: () => store.setDefault(null),
+    'store in a place': () => store.store(authority.signIn(), { replace: credential }),
+    'a refresh that is refused': () => (authority.next(refusal('invalid_grant')), credential.refresh().catch(() => undefined)),
+    remove: () => credential.remove(),
+    revoke: () => other.revoke(),
+    clear: () => store.clear(),
+  };
+  const left: string[] = [];
+  for (const [name, run] of Object.entries(commands)) {
+    await run();
+    left.push(...readdirSync(join(recordsIn(folder), 'locks')).map((lock) => `${name}: ${lock}`));
+  }
+  expect(left).toEqual([]);
 });
 
 describe('E62 a credential whose file became open to others', () => {

@@ -1,6 +1,7 @@
 // The lock of a refresh: kept while what it brought is not durable, waited for with an end to patience, given up when the page freezes.
 import { firstValueFrom } from 'rxjs';
 import type { Credential, CredentialStore } from '../../src/index.js';
+import type { CredentialStorage } from '../../src/storage/storage.js';
 import { createRefreshLocks } from '../../src/store/refresh-locks.js';
 import { offline, refusal } from '../support/fake-client.js';
 import type { DiskCall } from '../support/fake-disk.js';
@@ -38,6 +39,15 @@ async function stateOf(promise: Promise<unknown>): Promise<'pending' | 'settled'
   promise.then(note, note);
   await settle();
   return state;
+}
+
+/** A lock that is free again once somebody calls what is put into the list. */
+function slowLock(gives: (() => void)[]): Required<CredentialStorage>['withLock'] {
+  return async (name, run) => {
+    const value = await run();
+    if (name.includes('refresh:')) await new Promise<void>((resolve) => gives.push(resolve));
+    return value;
+  };
 }
 
 describe('RF-15 a lock is kept while the new token could not be written', () => {
@@ -147,6 +157,40 @@ describe('E9 who waits for the lock', () => {
     const renewed = await holding;
     expect(await b.credential.accessToken()).toBe(renewed.accessToken);
     expect(authority.reuses()).toBe(0);
+  });
+
+  it.each([
+    ['has brought a token', (): null => null],
+    ['was refused', () => refusal('invalid_grant')],
+  ])('RF-9 a refresh that %s ends once its lock is free: a program that ends then leaves none', async (_, answer) => {
+    const { openTab, authority, browser, disk } = createWorld();
+    const gives: (() => void)[] = [];
+    const { store } = await openTab({ storage: { ...disk.storage(), withLock: slowLock(gives) } });
+    const credential = await store.store(authority.signIn());
+    const refused = answer();
+    if (refused) authority.next(refused);
+    const refreshing = credential.refresh().catch(() => undefined);
+    for (let ms = 0; ms < 10_000 && gives.length === 0; ms += 100) await browser.advance(100);
+    expect(await stateOf(refreshing)).toBe('pending');
+    gives.shift()?.();
+    expect(await stateOf(refreshing)).toBe('settled');
+    const hanging = credential.refresh().catch(() => undefined); // and one that is never given back keeps nobody for long (RF-15)
+    await browser.advance(2_000);
+    expect(await stateOf(hanging)).toBe('settled');
+  });
+
+  it('RF-9 close ends once a lock is free that was kept for what could not be written', async () => {
+    const { openTab, authority, browser, disk } = createWorld();
+    const gives: (() => void)[] = [];
+    const { store } = await openTab({ storage: { ...disk.storage(), withLock: slowLock(gives) } });
+    const credential = await store.store(authority.signIn());
+    disk.fail(isCommit);
+    await credential.refresh();
+    const closing = store.close();
+    await browser.advance(1_000);
+    expect([await stateOf(closing), gives.length]).toEqual(['pending', 1]);
+    gives.shift()?.();
+    expect(await stateOf(closing)).toBe('settled');
   });
 
   it('asks for the lock no longer than it waits', async () => {
