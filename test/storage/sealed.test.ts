@@ -106,6 +106,19 @@ describe('sealed', () => {
     expect([...seen].every((iv) => Buffer.from(iv, 'base64url').length === 12)).toBe(true);
   });
 
+  it('E59 BBA-4 storages with one key, as in many tabs and after many starts, repeat no IV', async () => {
+    const seen = new Set<string>();
+    for (let start = 0; start < 50; start++) {
+      const storage = sealed(memoryStorage(), { keys: someKeys() });
+      for (let revision = 1; revision <= 3; revision++) {
+        await storage.write(fullRecord({ revision }), revision === 1 ? 'absent' : revision - 1);
+        const { secrets, staged } = await readOf(storage);
+        for (const { sealed: text } of [secrets, staged]) seen.add(text.split('.')[2]);
+      }
+    }
+    expect(seen.size).toBe(300);
+  });
+
   it('BBA-4 secrets and staged answers of one write have an IV each', async () => {
     const storage = sealed(memoryStorage(), { keys: someKeys() });
     await storage.write(fullRecord(), 'absent');

@@ -1,5 +1,5 @@
 import { firstValueFrom } from 'rxjs';
-import { createCredentialStore, StorageError } from '../../src/index.js';
+import { createCredentialStore, StorageError, type Credential } from '../../src/index.js';
 import type { CredentialStorage, StorageCapabilities } from '../../src/storage/storage.js';
 import { memoryStorage } from '../../src/storage/memory/index.js';
 import type { DiskCall } from '../support/fake-disk.js';
@@ -11,18 +11,39 @@ const isWrite = ({ method }: DiskCall): boolean => method === 'write';
 
 describe('E57 a command resolves, and its event fires, once the write has committed', () => {
   type Command = (world: World, tab: Tab, id: string) => Promise<unknown>;
-  it.each<readonly [string, string, Command]>([
-    ['store', 'token_added', ({ authority }, { store }) => store.store(authority.signIn({ sub: 'bob' }))],
-    ['refresh', 'token_replaced', async (_, { store }, id) => (await store.with(id))?.refresh()],
-    ['setTags', 'metadata_updated', async (_, { store }, id) => (await store.with(id))?.setTags(['new'])],
-    ['setDefault', 'default_changed', (_, { store }) => store.setDefault(null)],
-    ['remove', 'token_removed', async (_, { store }, id) => (await store.with(id))?.remove()],
-    ['clear', 'cleared', (_, { store }) => store.clear()],
-  ])('%s', async (_, type, command) => {
+  const having = async ({ store }: Tab, id: string): Promise<Credential> => (await store.with(id))!;
+  /** The write that ends the command; others may come before. */
+  const ofState = (state: string) => (call: DiskCall) => isWrite(call) && call.record?.['state'] === state;
+  const ofGeneration = (generation: number) => (call: DiskCall) => isWrite(call) && call.record?.['generation'] === generation;
+  it.each<readonly [string, string, Command, (call: DiskCall) => boolean]>([
+    ['store', 'token_added', ({ authority }, { store }) => store.store(authority.signIn({ sub: 'bob' })), isWrite],
+    [
+      'store in a place',
+      'token_replaced',
+      async ({ authority }, { store }, replace) => store.store(authority.signIn(), { replace }),
+      isWrite,
+    ],
+    ['refresh', 'token_replaced', async (_, tab, id) => (await having(tab, id)).refresh(), ofGeneration(2)],
+    [
+      'accessToken for less',
+      'token_replaced',
+      async (_, tab, id) => (await having(tab, id)).accessToken({ scope: 'openid' }),
+      ofGeneration(2),
+    ],
+    ['setTags', 'metadata_updated', async (_, tab, id) => (await having(tab, id)).setTags(['new']), isWrite],
+    ['setDefault', 'default_changed', (_, { store }) => store.setDefault(null), isWrite],
+    ['remove', 'token_removed', async (_, tab, id) => (await having(tab, id)).remove(), isWrite],
+    ['revoke, its mark', 'metadata_updated', async (_, tab, id) => (await having(tab, id)).revoke(), ofState('revoking')],
+    ['revoke', 'token_removed', async (_, tab, id) => (await having(tab, id)).revoke(), ofState('removed')],
+    ['revoke the access token', 'token_replaced', async (_, tab, id) => (await having(tab, id)).revoke('access'), isWrite],
+    ['revoke the refresh token', 'token_removed', async (_, tab, id) => (await having(tab, id)).revoke('refresh'), ofState('removed')],
+    ['signOut', 'signed_out', async (_, tab, id) => (await having(tab, id)).signOut(), ofState('removed')],
+    ['clear', 'cleared', (_, { store }) => store.clear(), isWrite],
+  ])('%s', async (_, type, command, isCommit) => {
     const world = createWorld();
     const tab = await world.openTab();
-    const { id } = await tab.store.store(world.authority.signIn());
-    const gate = world.disk.hold(isWrite, 'after');
+    const { id } = await tab.store.store(world.authority.signIn({ scope: 'openid profile' }));
+    const gate = world.disk.hold(isCommit, 'after');
     const before = tab.store.snapshot().credentials.map(({ tags, generation, isDefault }) => ({ tags, generation, isDefault }));
     tab.newEvents();
     let resolved = false;
