@@ -56,7 +56,7 @@ export interface Writing {
   updateStore(change: (current: StoreRecord) => Omit<StoreRecord, 'revision'>): Promise<StoreRecord>;
   /**
    * Removes records of earlier epochs, and of those of this one what is due; `null` stands for a record that cannot be read.
-   * The others are told only if no store record tells them.
+   * The others are told only if no store record tells them. One that cannot be removed keeps no other; the error comes at the end.
    */
   sweep(isDue: (record: CredentialRecord | null) => boolean, isTold?: boolean): Promise<void>;
   /** Tries again to write what could not be written. */
@@ -317,6 +317,8 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
     updateStore,
     sweep: async (isDue, isTold = false) => {
       const { epoch } = ledger.book.store;
+      const removals: Promise<void>[] = [];
+      let hasFailed = false;
       for (const { id, value } of await ledger.readAll()) {
         if (id === STORE_RECORD_ID) continue;
         const parsed = parseRecord(value, id);
@@ -325,10 +327,17 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
         if (!record && !isDue(null)) continue;
         // Of an earlier epoch goes whatever is there by now: a refresh may have written it again meanwhile.
         const condition = record && record.epoch >= epoch ? record.revision : 'any';
-        await turns.withLock(id, () => write((storage) => storage.remove(id, condition)));
-        if (isTold) announce({ id, generation: 0, revision: Number.MAX_SAFE_INTEGER }); // whoever knows it must look
+        const removing = turns.withLock(id, async () => {
+          await write((storage) => storage.remove(id, condition));
+          if (isTold) announce({ id, generation: 0, revision: Number.MAX_SAFE_INTEGER }); // whoever knows it must look
+        });
+        removals.push(removing);
+        // One that cannot be removed must not keep the others (E62); from then on all at once, since each may take until its time is up.
+        if (!hasFailed) hasFailed = await removing.then(no, yes);
       }
-      ledger.book.leftovers = false;
+      await Promise.allSettled(removals);
+      ledger.book.leftovers = hasFailed;
+      await Promise.all(removals);
     },
     retry: async () => {
       // Each for itself: one that cannot be written must not keep the others from it (E62).
@@ -370,6 +379,8 @@ function firstCount(epoch: number): number {
   return (epoch % 2 ** 27) * 2 ** 20;
 }
 
+const no = (): boolean => false;
+const yes = (): boolean => true;
 const isAny = (_: CredentialRecord): _ is CredentialRecord => true;
 
 /** A change of tags or of the default must not cost secrets that cannot be opened now: they stay as they are stored. */

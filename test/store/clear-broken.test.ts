@@ -1,3 +1,4 @@
+import type { DiskCall } from '../support/fake-disk.js';
 import { closeAll, codeOf, createWorld, inTime } from '../support/fixture.js';
 
 afterEach(closeAll);
@@ -34,6 +35,54 @@ describe('E47 clear on a storage that is broken', () => {
     const mend = disk.fail(({ method }) => method !== 'open');
     expect(await inTime(browser, codeOf(store.clear()), 120_000)).toBe('storage_failed');
     mend();
+  });
+});
+
+describe('E62 one record that cannot be removed', () => {
+  const removing = (id: string) => (call: DiskCall) => call.method === 'remove' && call.id === id;
+
+  it.each([
+    ['takes a new epoch', []],
+    ['is full', ['write']],
+  ])('keeps no token of others on a disk that %s', async (_, methods) => {
+    const { openTab, authority, disk, browser } = createWorld();
+    const { store } = await openTab();
+    const [alice] = [await store.store(authority.signIn()), await store.store(authority.signIn({ sub: 'bob' }))];
+    await store.store(authority.signIn({ sub: 'carol' }));
+    disk.fail(removing(alice.id));
+    disk.fail(({ method }) => methods.includes(method));
+    expect(await inTime(browser, codeOf(store.clear()), 120_000)).toBe('storage_failed');
+    expect(store.snapshot().ids).toEqual([]);
+    expect([...disk.records.keys()].filter((id) => !id.startsWith('@'))).toEqual([alice.id]);
+    disk.release();
+    await store.store(authority.signIn({ sub: 'dave' }));
+    await browser.advance(7 * 3_600_000); // what is left is looked for every six hours
+    expect(JSON.stringify(disk.records.get(alice.id) ?? null)).not.toContain('CANARY');
+  });
+
+  it('is left by a start that lets go of all others, whatever is damaged', async () => {
+    const { openTab, authority, disk, browser } = createWorld();
+    disk.records.set('bad', { v: 99 });
+    const { store } = await openTab();
+    const [alice, bob] = [await store.store(authority.signIn()), await store.store(authority.signIn({ sub: 'bob' }))];
+    const mend = disk.fail(({ method }) => method === 'remove');
+    expect(await inTime(browser, codeOf(store.clear()), 120_000)).toBe('storage_failed');
+    await store.close();
+    expect([...disk.records.keys()]).toEqual(expect.arrayContaining(['bad', alice.id, bob.id]));
+    mend();
+    disk.fail(removing(alice.id));
+    const { store: later } = await openTab();
+    await later.find({});
+    await browser.advance(1_000);
+    expect([...disk.records.keys()].filter((id) => !id.startsWith('@'))).toEqual(['bad', alice.id]);
+  });
+
+  it('RF-15 one whose removal is never answered costs the time of one answer, not of each', async () => {
+    const { openTab, authority, disk, browser } = createWorld();
+    const { store } = await openTab();
+    for (let i = 0; i < 8; i++) await store.store(authority.signIn({ sub: `user ${i}` }));
+    disk.hold(({ method }) => method === 'remove');
+    expect(await inTime(browser, codeOf(store.clear()), 4 * 61_000)).toBe('storage_failed');
   });
 });
 
