@@ -41,6 +41,7 @@ export function replacementOf(
 export function tombstoneOf(current: CredentialRecord): RecordDraft {
   return {
     ...closed(current),
+    context: { issuer: current.context.issuer, clientId: current.context.clientId },
     state: 'removed',
     reason: null,
     tags: [],
@@ -49,6 +50,11 @@ export function tombstoneOf(current: CredentialRecord): RecordDraft {
     secrets: null,
     generation: nextCount(current.generation),
   };
+}
+
+/** Where the revisions of an epoch begin: a tab that has not heard of a clear must not take a record for the one it knows. */
+export function firstCount(epoch: number): number {
+  return (epoch % 2 ** 27) * 2 ** 20;
 }
 
 /** The record without anything that was begun and not finished. */

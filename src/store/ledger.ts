@@ -101,6 +101,8 @@ export interface Book {
   readonly waiting: Map<string, Base>;
   /** True if the storage keeps what it takes. */
   isDurable: boolean;
+  /** True if it has little room: no tombstone stays there. */
+  isNarrow?: boolean;
 }
 
 /** What is known of the records. */

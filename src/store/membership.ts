@@ -115,7 +115,7 @@ export function createMembership(context: MembershipContext): Membership {
       }),
     sweep: async () => {
       const isDue = (record: CredentialRecord | null): boolean =>
-        record?.state === 'removed' && platform.now() - record.changedAt > TOMBSTONE_LIFE_MS;
+        record?.state === 'removed' && (ledger.book.isNarrow || platform.now() - record.changedAt > TOMBSTONE_LIFE_MS);
       const hasDue = ledger.book.leftovers || [...ledger.entries()].some(({ record }) => isDue(record));
       if (!hasDue && !storageOf().sweep) return;
       await alone(async () => {
@@ -124,7 +124,7 @@ export function createMembership(context: MembershipContext): Membership {
           const nobody = loop.snapshot().defaultId === null && readableClaim() > ledger.book.store.nullClaim;
           if (nobody) await writing.updateStore((current) => ({ ...current, nullClaim: Math.max(current.nullClaim, readableClaim()) }));
           await writing.sweep(isDue);
-          for (const { id, record } of [...ledger.entries()]) if (isDue(record)) ledger.drop(id);
+          for (const { id, record } of [...ledger.entries()]) if (isDue(record) && !writing.isWaiting(id)) ledger.drop(id);
         }
         await within(platform, SWEEPING_MS, 'The storage is not swept in time.', (async () => storageOf().sweep?.())());
       });

@@ -256,6 +256,7 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
       listen(capabilities);
     }
     const changed = [...early]; // what was read of them may be old
+    ledger.book.isNarrow = capabilities.capacity !== undefined;
     const isWhole = ledger.restore(entries, capabilities.durability !== 'none');
     if (error) loop.dispatch([{ type: 'not_durable', code: error.code, message: error.message }], 'here');
     trust.until = Infinity;

@@ -18,7 +18,7 @@ import { StorageError, type CredentialError } from '../errors.js';
 import type { OAuth2Client } from '../oauth/client.js';
 import type { Platform } from '../platform/platform.js';
 import { revisionOf } from '../storage/storage.js';
-import { judged } from './drafts.js';
+import { firstCount, judged } from './drafts.js';
 import { storedForm, withHeld } from './held.js';
 import type { Following } from './following.js';
 import { holdsTheSame, type Base, type Entry, type Ledger, type Meant } from './ledger.js';
@@ -92,11 +92,19 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
 
   const put = (record: CredentialRecord, over: number, isPassing = false): Promise<boolean> =>
     write((storage) => storage.write(storedForm(record, refreshOnly), over || 'absent', isPassing));
-  const written = (record: CredentialRecord, storedRevision = record.revision, isQuiet = false): CredentialRecord => {
+  const written = async (record: CredentialRecord, storedRevision = record.revision, isQuiet = false): Promise<CredentialRecord> => {
     const isDurable = settled(record.id);
     tell([...learn(record, storedRevision), ...isDurable], 'here');
     if (!isQuiet) announce(record);
+    if (record.state === 'removed' && storedRevision > 0 && ledger.book.isNarrow) await letGo(record).catch(() => undefined); // the next start does
     return record;
+  };
+  /** Where room is short no tombstone stays: a late commit fails on an absent record as well (RF-13). First the store record takes over its claim (D-057). */
+  const letGo = async ({ id, revision, defaultClaim }: CredentialRecord): Promise<void> => {
+    if (defaultClaim > ledger.book.store.nullClaim) await setNobody(defaultClaim);
+    const isGone = await write((storage) => storage.remove(id, revision));
+    const entry = ledger.entry(id);
+    if (isGone && entry?.storedRevision === revision) entry.storedRevision = 0;
   };
   /** In memory until it can be written: what a server gave once it does not give again. */
   const kept = (record: CredentialRecord, over: number, { code, message }: CredentialError): CredentialRecord => {
@@ -133,7 +141,7 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
       if (unread) throw unread;
       // What only says that something is under way means nothing after a loss of power; a token that waits means everything.
       const isPassing = isQuiet && !waiting.has(record.id);
-      return (await put(record, over, isPassing)) ? written(record, record.revision, isQuiet) : null;
+      return (await put(record, over, isPassing)) ? await written(record, record.revision, isQuiet) : null;
     } catch (error) {
       if (!keep || !(error instanceof StorageError)) throw error;
       return inMemory(record, over, error, () => ledger.record(record.id) === before);
@@ -147,7 +155,7 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
     isAsKnown: () => boolean,
   ): Promise<CredentialRecord | 'again'> => {
     if (record.state === 'removed' && over > 0 && (await removed(record.id, over))) {
-      const gone = written(record, 0);
+      const gone = await written(record, 0);
       await keepNobody(record.defaultClaim);
       return gone;
     }
@@ -206,7 +214,7 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
   const settle = async (id: string): Promise<void> => {
     const entry = ledger.entry(id);
     if (!entry) return tell(settled(id), 'here');
-    if (await put(entry.record, entry.storedRevision)) return void written(entry.record);
+    if (await put(entry.record, entry.storedRevision)) return void (await written(entry.record));
     return merge(entry, true);
   };
   /** What counts of what is stored and what waits; where that cannot be written either, it is what waits from now on. */
@@ -223,7 +231,7 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
     if ('corrupt' in stored) throw new StorageError('storage_failed', 'What is stored under the id cannot be read.');
     const next = (await isOurs(stored, record)) ? record : await mergedWith(stored, record);
     const isPut = next === record || (await put(next, stored.revision).catch(() => undefined));
-    if (isPut) return void written(next);
+    if (isPut) return void (await written(next));
     if (isPut === false) return settle(id);
     waiting.set(id, madeOf(record, stored.generation));
     tell(learn(next, stored.revision), 'here');
@@ -281,16 +289,19 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
       }
       throw new StorageError('storage_conflict', 'The store record is written by others faster than it can be read; try again.');
     });
+  /** Nobody is the default who claims no more than this. */
+  const setNobody = (claim: number): Promise<StoreRecord> =>
+    updateStore((current) => ({
+      ...current,
+      nullClaim: Math.max(current.nullClaim, claim),
+      topClaim: Math.max(current.topClaim, claim),
+    }));
   /** What a record that went without a tombstone claimed stays nobody's: else the next start would take another user for the default (D-022). */
   const keepNobody = async (claim: number): Promise<void> => {
     if (claim <= ledger.book.store.nullClaim) return tell(settled(STORE_RECORD_ID), 'here');
     lostClaim = Math.max(lostClaim, claim);
     try {
-      await updateStore((current) => ({
-        ...current,
-        nullClaim: Math.max(current.nullClaim, lostClaim),
-        topClaim: Math.max(current.topClaim, lostClaim),
-      }));
+      await setNobody(lostClaim);
       tell(settled(STORE_RECORD_ID), 'here');
     } catch (error) {
       if (!(error instanceof StorageError)) throw error;
@@ -372,11 +383,6 @@ function isEndOf(stored: CredentialRecord, record: CredentialRecord, { endedAt =
   if (!isEnd(record) || stored.state === 'removed' || stored.storedAt !== record.storedAt) return false;
   const { signedInAt } = stored;
   return signedInAt === undefined || signedInAt === record.signedInAt || signedInAt <= endedAt;
-}
-
-/** Where the revisions of an epoch begin: a tab that has not heard of a clear must not take a record for the one it knows. */
-function firstCount(epoch: number): number {
-  return (epoch % 2 ** 27) * 2 ** 20;
 }
 
 const no = (): boolean => false;
