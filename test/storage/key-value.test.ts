@@ -3,7 +3,7 @@ import { keyValueStorage, type KeyValueStore } from '../../src/storage/key-value
 import type { CredentialStorage } from '../../src/storage/storage';
 import { describeStorage } from '../contract/storage-contract';
 import { runs } from '../support/counts';
-import { fakeStorage, settled } from '../support/unit-platform';
+import { fakeStorage, settled, unitPlatform, type UnitPlatform } from '../support/unit-platform';
 import { fakeOrigin, pageWith, tabPlatform } from './web-fakes';
 
 const bare = (inner: Storage = fakeStorage()): KeyValueStore => ({
@@ -457,3 +457,130 @@ describe('keyValueStorage', () => {
     });
   });
 });
+
+describe('a call that is never answered', () => {
+  const HOLD_MS = 20_000;
+  const slow = (inner = fakeStorage()) => {
+    const waiting: (() => void)[] = [];
+    let hangs: (key: string) => boolean = () => false;
+    const hanging = (key: string, effect: () => void): Promise<void> | void => {
+      if (!hangs(key)) return effect();
+      hangs = () => false; // one of them
+      return new Promise((resolve) => waiting.push(() => resolve(effect())));
+    };
+    const store: KeyValueStore = {
+      getItem: (key) => inner.getItem(key),
+      setItem: (key, value) => hanging(key, () => inner.setItem(key, value)),
+      removeItem: (key) => hanging(key, () => inner.removeItem(key)),
+    };
+    const hang = (part: string): void => void (hangs = (key) => key.includes(part));
+    return { store, inner, hang, answer: () => waiting.splice(0).forEach((effect) => effect()) };
+  };
+  const platforms = (): [UnitPlatform, () => Promise<void>] => {
+    const platform = unitPlatform();
+    return [platform, async () => (await settled(), platform.advance(HOLD_MS), settled())];
+  };
+
+  it.each([
+    ['of a record', 'record:one', rec(2)],
+    ['of the index', 'kv:index', { id: 'two', revision: 1 }],
+  ])('RF-15 (%s) fails after 20 s, and keeps nobody from the next change', async (_, part, record) => {
+    const [platform, later] = platforms();
+    const { store, hang } = slow();
+    const [storage, other] = [on(store, { platform }), on(store, { platform })];
+    await storage.write(rec(1), 'absent');
+    hang(part);
+    const first = failure(storage.write(record, record.id === 'one' ? 1 : 'absent'));
+    const next = other.write(record, record.id === 'one' ? 1 : 'absent');
+    await later();
+    expect(await first).toMatchObject({ code: 'storage_failed' });
+    expect(await next).toBe(true);
+    expect(await storage.read(record.id)).toEqual(record);
+  });
+
+  it.each([
+    ['a write', (storage: CredentialStorage) => storage.write(rec(2, { text: 'old' }), 1)],
+    ['a removal', (storage: CredentialStorage) => storage.remove('one', 1)],
+  ])('%s that takes effect over a later one does not stay, and watchers look again', async (_, change) => {
+    const [platform, later] = platforms();
+    const { store, hang, answer } = slow();
+    const [storage, other] = [on(store, { platform }), on(store, { platform })];
+    await storage.write(rec(1), 'absent');
+    hang('record:one');
+    const first = failure(change(storage));
+    await later();
+    expect(await first).toMatchObject({ code: 'storage_failed' });
+    await other.write(rec(2, { text: 'new' }), 1);
+    await other.write(rec(3), 2);
+    const seen: string[] = [];
+    other.watch?.((id) => seen.push(id));
+    answer();
+    await settled();
+    expect(await other.read('one')).toEqual(rec(3));
+    expect(await on(store).readAll()).toEqual([{ id: 'one', value: rec(3) }]);
+    expect(seen).toEqual(['one']);
+  });
+
+  it('RF-15 an index that is written late, over names that were entered since, hides none of them', async () => {
+    const [platform, later] = platforms();
+    const { store, hang, answer } = slow();
+    const storage = on(store, { platform });
+    hang('kv:index');
+    const first = failure(storage.write({ id: 'two', revision: 1 }, 'absent'));
+    await later();
+    await first;
+    await storage.write(rec(1), 'absent');
+    answer();
+    await settled();
+    expect(await on(store).readAll()).toEqual([{ id: 'one', value: rec(1) }]);
+  });
+
+  it('does not go on where its reading was answered too late', async () => {
+    const [platform, later] = platforms();
+    const inner = fakeStorage();
+    let goOn: () => void = () => undefined;
+    let isSlow = false;
+    const store: KeyValueStore = {
+      ...bare(inner),
+      getItem: (key) => {
+        const found = inner.getItem(key);
+        return isSlow ? new Promise((resolve) => (goOn = () => resolve(found))) : found;
+      },
+    };
+    const storage = on(store, { platform });
+    await storage.write(rec(1), 'absent');
+    isSlow = true;
+    const first = failure(storage.write(rec(2, { text: 'late' }), 1));
+    await later();
+    expect(await first).toMatchObject({ code: 'storage_failed' });
+    isSlow = false;
+    await storage.write(rec(2), 1);
+    goOn();
+    await settled();
+    expect(await storage.read('one')).toEqual(rec(2));
+  });
+});
+
+it.each(['setItem', 'removeItem'] as const)(
+  'E45 a %s that was kept although its answer was an error is told to the other stores',
+  async (method) => {
+    const inner = fakeStorage();
+    let isLost = false;
+    const lost = (effect: () => void): void => {
+      effect();
+      if (isLost) throw new Error('ECONNRESET');
+    };
+    const store: KeyValueStore = {
+      getItem: (key) => inner.getItem(key),
+      setItem: (key, value) => lost(() => inner.setItem(key, value)),
+      removeItem: (key) => lost(() => inner.removeItem(key)),
+    };
+    const [storage, other] = [on(store), on(store)];
+    await storage.write(rec(1), 'absent');
+    const seen: string[] = [];
+    other.watch?.((id) => seen.push(id));
+    isLost = true;
+    await failure(method === 'setItem' ? storage.write(rec(2), 1) : storage.remove('one', 1));
+    expect(seen).toEqual(['one']);
+  },
+);

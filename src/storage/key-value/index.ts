@@ -5,7 +5,7 @@
  */
 import { inProcessLocks } from '../../platform/in-process-locks.js';
 import { defaultPlatform, type Locks, type Platform } from '../../platform/platform.js';
-import { exclusively, requireLocks } from '../deadline.js';
+import { exclusively, requireLocks, within } from '../deadline.js';
 import { late } from '../late.js';
 import { conditionHolds, tellAll, type CredentialStorage } from '../storage.js';
 import { itemsOf, parsed, prefixOf, type KeyValueStore } from './items.js';
@@ -36,7 +36,17 @@ export interface KeyValueStorageOptions {
 interface Shared {
   readonly locks: Locks;
   readonly listeners: Set<(namespace: string, id: string) => void>;
+  /** By namespace and id: one change that is in time, and those that were given up and may take effect yet. */
+  readonly running: Map<string, Set<Running>>;
 }
+
+interface Running {
+  /** What the item was changed to after this was given up; `null`: to nothing. */
+  since?: string | null;
+}
+
+/** How long a change may take, in milliseconds: less than a store waits for it, so that the next one may begin by then. */
+const CHANGE_MS = 20_000;
 
 /**
  * Storages over the same object must exclude each other, and nothing but the object is known to all of them. Nothing is shared
@@ -70,22 +80,67 @@ export function keyValueStorage(store: KeyValueStore, options: KeyValueStorageOp
       return { ...storage, open: async () => ({ ...(await storage.open()), durability }) }; // an entry that is lost makes no item old
     });
   }
-  const { locks, listeners } = sharedOf(store);
+  const { locks, listeners, running } = sharedOf(store);
   const withLock = <T>(name: string, run: () => Promise<T>): Promise<T> =>
     reach === 'process' ? locks.withLock(name, run) : exclusively(platform, name, run);
+  /** Runs alone, and gives the lock up where the store does not answer: one lost answer must not be the end of all changes (RF-15). */
+  const alone = <T>(name: string, run: (isLate: () => boolean) => Promise<T>): Promise<T> =>
+    withLock(name, () => {
+      let late = false;
+      const running = run(() => late);
+      return within(platform, CHANGE_MS, 'The store does not answer; try again.', running).catch((error: unknown) => {
+        late = true;
+        throw error;
+      });
+    });
   const items = itemsOf(
     () => store,
     namespace,
-    (run) => withLock(`${namespace}:index`, run),
+    (run) => alone(`${namespace}:index`, run),
   );
-  const conditionally = (id: string, condition: number | 'absent' | 'any', change: (isNew: boolean) => Promise<void>): Promise<boolean> =>
-    withLock(`${namespace}:write:${id}`, async () => {
-      const stored = parsed(await items.get(id));
-      if (!conditionHolds(stored, condition)) return false;
-      await change(stored === undefined);
-      tellAll(listeners, namespace, id);
-      return true;
+  const tell = (id: string): void => tellAll(listeners, namespace, id);
+  const alter = (id: string, text: string | null, isNew: boolean, isLate: () => boolean): Promise<void> =>
+    text === null ? items.remove(id) : items.set(id, text, isNew, isLate);
+  /** What took effect late may lie over what was written since: that is written once more. */
+  const mend = (id: string, text: string | null, since: string | null): Promise<void> =>
+    alone(`${namespace}:write:${id}`, async (isLate) => {
+      const stored = (await items.get(id)) ?? null;
+      if (stored === text && !isLate()) await alter(id, since, stored === null, isLate);
     });
+  const altering = async (id: string, text: string | null, isNew: boolean, isLate: () => boolean): Promise<void> => {
+    const key = prefixOf(namespace) + id;
+    const mine: Running = {};
+    const all = running.get(key) ?? new Set();
+    running.set(key, all.add(mine));
+    try {
+      await alter(id, text, isNew, isLate);
+      if (!isLate()) for (const one of all) one.since = text;
+    } finally {
+      if (all.delete(mine) && all.size === 0) running.delete(key);
+      if (isLate()) {
+        const { since } = mine;
+        void (since === undefined || since === text ? Promise.resolve() : mend(id, text, since).catch(() => undefined)).then(() =>
+          tell(id),
+        );
+      }
+    }
+  };
+  const conditionally = (id: string, condition: number | 'absent' | 'any', text: string | null): Promise<boolean> =>
+    alone(`${namespace}:write:${id}`, async (isLate) => {
+      const stored = parsed(await items.get(id));
+      if (isLate() || !conditionHolds(stored, condition)) return false; // late: the lock is another's
+      await altering(id, text, stored === undefined, isLate);
+      return true;
+    }).then(
+      (isChanged) => {
+        if (isChanged) tell(id);
+        return isChanged;
+      },
+      (error: unknown) => {
+        tell(id); // it may have been kept all the same (E45)
+        throw error;
+      },
+    );
   return {
     namespace,
     open: async () => {
@@ -99,8 +154,8 @@ export function keyValueStorage(store: KeyValueStore, options: KeyValueStorageOp
       const values = await Promise.all(names.map((id) => items.get(id)));
       return names.map((id, i) => ({ id, value: parsed(values[i]) })).filter(({ value }) => value !== undefined);
     },
-    write: (record, condition) => conditionally(record.id, condition, (isNew) => items.set(record.id, JSON.stringify(record), isNew)),
-    remove: (id, condition) => conditionally(id, condition, () => items.remove(id)),
+    write: async (record, condition) => conditionally(record.id, condition, JSON.stringify(record)),
+    remove: (id, condition) => conditionally(id, condition, null),
     ...(reach === 'process' && {
       withLock: <T>(name: string, run: () => Promise<T>, signal?: AbortSignal) => locks.withLock(name, run, signal),
       watch: (listener: (id: string) => void) => {
@@ -123,7 +178,7 @@ function checkStore(store: unknown): void {
 }
 
 function sharedOf(store: object): Shared {
-  const shared = SHARED.get(store) ?? { locks: inProcessLocks(), listeners: new Set() };
+  const shared = SHARED.get(store) ?? { locks: inProcessLocks(), listeners: new Set(), running: new Map() };
   SHARED.set(store, shared);
   return shared;
 }

@@ -26,12 +26,15 @@ export interface KeyValueStore {
 /** The items of one namespace; names are without its prefix. */
 export interface Items {
   get(name: string): Promise<unknown>;
-  /** `isNew` says that there was none: it is then entered in the index, if there is one. */
-  set(name: string, text: string, isNew: boolean): Promise<void>;
+  /** `isNew` says that there was none: it is then entered in the index, if there is one. Nothing more is begun once it is late. */
+  set(name: string, text: string, isNew: boolean, isLate?: () => boolean): Promise<void>;
   remove(name: string): Promise<void>;
   /** The names there may be items of. */
   names(): Promise<readonly string[]>;
 }
+
+/** Runs something alone, until it is late. */
+export type Alone = (run: (isLate: () => boolean) => Promise<void>) => Promise<void>;
 
 /** A record's own items begin with this; what else begins with the namespace is not read and not touched. */
 const RECORD = 'record:';
@@ -63,42 +66,42 @@ export function parsed(text: unknown): unknown {
 /**
  * The items of a namespace. The store is asked for late: looking at web storage may throw.
  *
- * @param alone runs changes of the index one at a time; left out: no index is kept, and without a way to list there are no names
+ * @param alone runs changes of the index one at a time, and says when another's time has come; left out: no index is kept, and without a way to list there are no names
  */
-export function itemsOf(storeOf: () => KeyValueStore, namespace: string, alone?: (run: () => Promise<void>) => Promise<void>): Items {
+export function itemsOf(storeOf: () => KeyValueStore, namespace: string, alone?: Alone): Items {
   const prefix = prefixOf(namespace);
   const itemPrefix = prefix + RECORD;
-  /** The index is kept twice: a copy that was damaged does not take the records with it (E62). */
   let inIndex: ReadonlySet<string> = new Set(); // as last read
+  /**
+   * The index is kept twice: a copy that was damaged does not take the records with it (E62), nor does one that was written late, over names that
+   * were entered since. What is in one of them counts.
+   */
   const readIndex = async (): Promise<readonly string[]> => {
-    let isDamaged = false;
-    for (const name of INDEX) {
-      const text = await storeOf().getItem(prefix + name);
-      const list = parsed(text);
-      if (Array.isArray(list)) return list.filter((one) => typeof one === 'string');
-      isDamaged ||= list !== undefined;
-    }
-    if (isDamaged) {
+    const lists: unknown[] = [];
+    for (const name of INDEX) lists.push(parsed(await storeOf().getItem(prefix + name)));
+    const whole = lists.filter((list) => Array.isArray(list));
+    if (whole.length === 0 && lists.some((list) => list !== undefined)) {
       throw new StorageError('storage_failed', `The items "${prefix}${INDEX.join('" and "')}" are damaged; remove both to start anew.`);
     }
-    return [];
+    return [...new Set(whole.flat().filter((one) => typeof one === 'string'))];
   };
   const changeIndex = async (change: (names: Set<string>) => boolean): Promise<void> => {
     if (!alone || listOf(storeOf())) return;
-    await alone(async () => {
+    await alone(async (isLate) => {
       const names = new Set(await readIndex());
+      if (isLate()) return;
       inIndex = names;
       if (!change(names)) return;
       const text = JSON.stringify([...names]);
-      for (const name of INDEX) await storeOf().setItem(prefix + name, text);
+      for (const name of INDEX) if (!isLate()) await storeOf().setItem(prefix + name, text);
     });
   };
   return {
     get: async (name) => (await storeOf().getItem(itemPrefix + name)) ?? undefined,
-    set: async (name, text, isNew) => {
+    set: async (name, text, isNew, isLate) => {
       // Also a record that was there before this storage: its index may have been lost. First: what is listed without an item is no record, never the reverse
       if (isNew || !inIndex.has(name)) await changeIndex((names) => !names.has(name) && Boolean(names.add(name)));
-      await storeOf().setItem(itemPrefix + name, text);
+      if (!isLate?.()) await storeOf().setItem(itemPrefix + name, text);
     },
     remove: async (name) => {
       await storeOf().removeItem(itemPrefix + name);
