@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { assertNothingElse } from '../../credential/options.js';
 import { inProcessLocks } from '../../platform/in-process-locks.js';
 import { defaultPlatform, type Locks, type Platform } from '../../platform/platform.js';
 import { exclusively, requireLocks, within } from '../deadline.js';
@@ -57,7 +58,7 @@ const SHARED = new WeakMap<object, Shared>();
 /**
  * A storage in a key-value store of your own. One record is one item; changes of a record run under a short lock.
  *
- * @throws {TypeError} for an object without the three methods, a namespace that is no well-formed text, or `coherent: false` without
+ * @throws {TypeError} for an object without the three methods, a misspelled option or an unknown value of one, a namespace that is no well-formed text, or `coherent: false` without
  * reach `origin`
  * @throws {StorageError} from `open`: with reach `origin`, `lock_unavailable` without any locks; with `coherent: false`, `storage_failed`
  * without IndexedDB
@@ -69,8 +70,13 @@ export function keyValueStorage(store: KeyValueStore, options: KeyValueStorageOp
     coherent = true,
     durability = 'relaxed',
     platform = defaultPlatform(),
+    ...rest
   } = options;
   checkStore(store);
+  assertNothingElse(rest, 'keyValueStorage takes namespace, reach, coherent, durability and platform');
+  assertOneOf('reach', reach, ['process', 'origin']);
+  assertOneOf('coherent', coherent, [true, false]);
+  assertOneOf('durability', durability, ['none', 'relaxed', 'strict']);
   prefixOf(namespace);
   if (!coherent) {
     if (reach !== 'origin') throw new TypeError('coherent: false needs reach: "origin"; within one program every store is coherent.');
@@ -168,6 +174,10 @@ export function keyValueStorage(store: KeyValueStore, options: KeyValueStorageOp
     }),
     close: () => Promise.resolve(),
   };
+}
+
+function assertOneOf(name: string, value: unknown, words: readonly unknown[]): void {
+  if (!words.includes(value)) throw new TypeError(`${name} must be one of: ${words.join(', ')}`);
 }
 
 function checkStore(store: unknown): void {

@@ -1,0 +1,43 @@
+// What is misspelled must not pass for what was left out: a namespace that is shared, a cookie that ends with the browser.
+import { cookieStorage } from '../../src/storage/cookie';
+import { fileStorage } from '../../src/storage/file';
+import { keyValueStorage } from '../../src/storage/key-value';
+import { localforageStorage } from '../../src/storage/localforage';
+import { webStorage } from '../../src/storage/web';
+import { fakeStorage } from '../support/unit-platform';
+
+const kinds: readonly [string, (options: object) => unknown][] = [
+  ['cookieStorage', (options) => cookieStorage(options)],
+  ['fileStorage', (options) => fileStorage({ folder: 'tokens', ...options })],
+  ['keyValueStorage', (options) => keyValueStorage(fakeStorage(), options)],
+  ['localforageStorage', (options) => localforageStorage(options)],
+  ['webStorage', (options) => webStorage('local', options)],
+];
+
+it.each(kinds)('%s refuses a misspelled option, and takes one that is undefined', (name, make) => {
+  for (const odd of ['namspace', 'maxAge'])
+    expect(() => make({ [odd]: 'x' })).toThrow(new RegExp(`^${name} takes .*, not ${odd}$|takes .*, not ${odd}$`));
+  expect(() => make({ namespace: undefined, platform: undefined })).not.toThrow();
+});
+
+it('cookieStorage takes every option of its own', () => {
+  const options = {
+    path: '/a',
+    domain: 'example.com',
+    sameSite: 'None',
+    secure: true,
+    partitioned: true,
+    maxAgeS: 60,
+    prefix: '__Secure-',
+  } as const;
+  expect(cookieStorage({ ...options, namespace: 'app', jar: undefined, platform: undefined }).namespace).toBe('app');
+});
+
+it.each([
+  ['coherent', 'false'],
+  ['reach', 'proces'],
+  ['reach', 'machine'],
+  ['durability', 'strickt'],
+])('keyValueStorage refuses %s: %s', (name, value) => {
+  expect(() => keyValueStorage(fakeStorage(), { [name]: value })).toThrow(TypeError);
+});
