@@ -32,7 +32,7 @@ import {
   type ResourceMatcher,
   type ResourceRequest,
 } from './resources.js';
-import { createStepUps, type StepUps } from './step-ups.js';
+import { createStepUpMemory, createStepUps, type StepUpMemory, type StepUps } from './step-ups.js';
 import { ended, inTime, LONGEST_MS } from './waiting.js';
 
 /** Options of the policy. */
@@ -123,16 +123,23 @@ const WAIT_MS = 30_000;
 /** What a server that is busy is left alone for at least, whatever it says. */
 const LEAST_WAIT_MS = 1_000;
 
-/** What all requests of a policy share. */
-interface Shared {
-  readonly store: StoreOfCredentials;
-  readonly match: ResourceMatcher;
-  readonly options: AttachmentOptions;
-  readonly platform: Pick<Platform, 'now' | 'monotonicNow' | 'setTimer'>;
+/** What is remembered of a store and its resource servers, whoever asks: a program may make an adapter for each request (D-038). */
+interface Memory extends StepUpMemory {
   /** By resource and credential. */
   readonly inVain: InVain;
   /** Refused tokens that are being renewed while nobody waits for it; by resource and credential. */
   readonly refused: Map<string, string>;
+}
+
+/** By the clock of the policy that came first. */
+const memories = new WeakMap<StoreOfCredentials, Memory>();
+
+/** What all requests of a policy share. */
+interface Shared extends Pick<Memory, 'inVain' | 'refused'> {
+  readonly store: StoreOfCredentials;
+  readonly match: ResourceMatcher;
+  readonly options: AttachmentOptions;
+  readonly platform: Pick<Platform, 'now' | 'monotonicNow' | 'setTimer'>;
   readonly stepUps: StepUps;
 }
 
@@ -141,8 +148,14 @@ export function createAttachmentPolicy(store: StoreOfCredentials, options: Attac
   assertArguments(store, options);
   const match = createResourceMatcher(options.resources, options.baseUrl);
   const { platform = defaultPlatform() } = options;
-  const stepUps = createStepUps(options, platform);
-  const shared: Shared = { store, match, options, platform, inVain: createInVain(platform), refused: new Map(), stepUps };
+  const memory = memories.get(store) ?? {
+    ...createStepUpMemory(platform),
+    inVain: createInVain(platform),
+    refused: new Map<string, string>(),
+  };
+  memories.set(store, memory);
+  const { inVain, refused } = memory;
+  const shared: Shared = { store, match, options, platform, inVain, refused, stepUps: createStepUps(options, platform, memory) };
   return {
     covers: (request) => match(request) !== null,
     attach: (request, own = {}) => attach(shared, { request, own, users: createUsers(store), marks: new Map() }),
@@ -250,7 +263,7 @@ class Sending {
     const sent: Sent = { user, accessToken, mayRetry: this.#mayRetry(answer) };
     if (status === 429 || status === 503) return this.#afterWaiting(header('Retry-After'), sent);
     if (status !== 401 && status !== 403) return null;
-    const refusal = refusalOf(status, header('WWW-Authenticate'));
+    const refusal = refusalOf(status, header('WWW-Authenticate'), accessToken);
     if (refusal.is === 'challenge') return this.#steppedUp(sent, { ...refusal.challenge, resource: this.#resource.url });
     return refusal.is === 'token' ? this.#renewed(sent) : null;
   }
@@ -307,9 +320,11 @@ class Sending {
     this.#marks.isSteppedUp = true;
     if (!(await this.#isStill(user))) return null;
     const { stepUps, options } = this.#shared;
+    await this.#orNone(() => stepUps.tell(challenge, user.credential)); // the event comes before the answer
+    if (!options.stepUp) return null;
     const stepUp = stepUps.of(challenge, user.credential);
     const wasOver = stepUp.isOver;
-    if (!options.stepUp || !mayRetry) return null;
+    if (!mayRetry) return null;
     const granted = wasOver ? stepUp.granted.catch(() => false) : stepUps.outcomeOf(stepUp, this.#own.signal); // who came later does not hear of its error
     if (!(await granted)) return null;
     const next = await this.#orNone(() => this.#found());

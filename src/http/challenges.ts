@@ -6,6 +6,7 @@
  */
 import type { ResourceChallenge } from '../credential/actions.js';
 import { parseScope } from '../credential/scope.js';
+import { wordsWithout } from '../oauth/redaction.js';
 
 /** One challenge of a `WWW-Authenticate` header. */
 export interface AuthenticationChallenge {
@@ -111,23 +112,27 @@ const MAX_AGE = 3_155_760_000;
 
 /**
  * What a 401 or 403 says of the token (RFC 6750 §3.1, RFC 9470 §3). A 401 that asks for nothing better means the token, in whatever words:
- * servers challenge with `Basic` or a scheme of their own, or have codes of their own.
+ * servers challenge with `Basic` or a scheme of their own, or have codes of their own. The token that was `sent` is not repeated (OBS-3).
  */
-export function refusalOf(status: number, header: string | null): Refusal {
+export function refusalOf(status: number, header: string | null, sent: string): Refusal {
   const challenges = parseChallenges(header);
   const ours = challenges.filter(({ scheme }) => scheme === 'bearer' || scheme === 'dpop');
   const errors = new Map(ours.map((challenge) => [challenge.params.get('error')?.toLowerCase(), challenge]));
   for (const error of ['insufficient_user_authentication', 'insufficient_scope'] as const) {
     const challenge = errors.get(error);
-    if (challenge) return { is: 'challenge', challenge: challengeOf(error, challenge) };
+    if (challenge) return { is: 'challenge', challenge: challengeOf(error, challenge, sent) };
   }
   const isAboutRequest = errors.has('invalid_request') || errors.has('use_dpop_nonce');
   return { is: status === 401 && !(isAboutRequest && errors.size === 1) ? 'token' : 'other' };
 }
 
-function challengeOf(error: ResourceChallenge['error'], { params }: AuthenticationChallenge): Omit<ResourceChallenge, 'resource'> {
-  const scope = wordsOf(params.get('scope'));
-  const acrValues = wordsOf(params.get('acr_values'));
+function challengeOf(
+  error: ResourceChallenge['error'],
+  { params }: AuthenticationChallenge,
+  sent: string,
+): Omit<ResourceChallenge, 'resource'> {
+  const scope = wordsOf(params.get('scope'), sent);
+  const acrValues = wordsOf(params.get('acr_values'), sent);
   const maxAge = params.get('max_age') ?? '';
   return {
     error,
@@ -137,7 +142,7 @@ function challengeOf(error: ResourceChallenge['error'], { params }: Authenticati
   };
 }
 
-/** Words with characters that scopes and ACR values can have; nothing, if it is longer than any of ours. */
-function wordsOf(text = ''): string {
-  return text.length > MAX_VALUE ? '' : parseScope(text).join(' ');
+/** Words with characters that scopes and ACR values can have, without those that show a token; nothing, if it is longer than any of ours. */
+function wordsOf(text = '', sent: string): string {
+  return text.length > MAX_VALUE ? '' : wordsWithout(parseScope(text), [sent]).join(' ');
 }

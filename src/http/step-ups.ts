@@ -6,7 +6,7 @@
 import type { ResourceChallenge } from '../credential/actions.js';
 import type { Platform } from '../platform/platform.js';
 import type { Credential } from '../store/credential.js';
-import { createRecent } from './recent.js';
+import { createRecent, type Recent } from './recent.js';
 import { ended, LONGEST_MS } from './waiting.js';
 
 /** A question to the application that is under way, or was a moment ago. */
@@ -15,13 +15,28 @@ export interface StepUp {
   isOver: boolean;
   /** For those who come later; they do not wait. */
   readonly end: () => void;
-  /** What was asked for, and an event said so. */
-  readonly told: Set<string>;
+}
+
+/** What is remembered of them. */
+export interface StepUpMemory {
+  /** By resource and credential. */
+  readonly known: Recent<StepUp>;
+  /** Resources that the application was asked about a moment ago. */
+  readonly prompted: Recent<true>;
+  /** By resource and credential: events by what was asked for. */
+  readonly told: Recent<Map<string, Promise<void>>>;
+}
+
+/** Remembers nothing yet. */
+export function createStepUpMemory(platform: Pick<Platform, 'monotonicNow'>): StepUpMemory {
+  return { known: createRecent(platform), prompted: createRecent(platform), told: createRecent(platform) };
 }
 
 /** Those of all requests of a policy. */
 export interface StepUps {
-  /** The one for this resource and credential that is known, or a new one. There is an event for each thing that is asked for. */
+  /** Resolves once there was an event for what is asked for: one a minute. @throws {CredentialError} why there is none */
+  tell(challenge: ResourceChallenge, credential: Credential): Promise<void>;
+  /** The one for this resource and credential that is known, or a new one. */
   of(challenge: ResourceChallenge, credential: Credential): StepUp;
   /** What comes of it as long as the request waits for it; then it is over for those who come later, too. */
   outcomeOf(stepUp: StepUp, signal: AbortSignal | null | undefined): Promise<boolean>;
@@ -37,16 +52,12 @@ const STEP_UP_WAIT_MS = 300_000;
 /** A hostile server must not fill a log: of one credential at one resource so many events at a time. */
 const MAX_TOLD = 10;
 
-/** Knows of none yet. */
+/** Those of a policy, with what its store remembers. */
 export function createStepUps(
   { stepUp, stepUpWaitMs = STEP_UP_WAIT_MS }: StepUpOptions,
-  platform: Pick<Platform, 'monotonicNow' | 'setTimer'>,
+  platform: Pick<Platform, 'setTimer'>,
+  { known, prompted, told }: StepUpMemory,
 ): StepUps {
-  /** By resource and credential. */
-  const known = createRecent<StepUp>(platform);
-  /** Resources that the application was asked about a moment ago. */
-  const prompted = createRecent<true>(platform);
-
   const begin = (key: string, challenge: ResourceChallenge, credential: Credential): StepUp => {
     const { resource } = challenge;
     const isOver = !stepUp || prompted.get(resource) === true;
@@ -58,10 +69,8 @@ export function createStepUps(
         known.set(key, begun);
         prompted.set(resource, true);
       },
-      told: new Set(),
     };
     known.set(key, begun, isOver ? undefined : Infinity); // a user may take her time
-    tell(begun, challenge, credential);
     if (!stepUp || isOver) return begun;
     // For whatever credential: one that it brought may be refused, too. If nobody waits, nobody ends it
     prompted.set(resource, true, Math.max(stepUpWaitMs, STEP_UP_WAIT_MS));
@@ -70,12 +79,18 @@ export function createStepUps(
     return begun;
   };
   return {
+    tell: async (challenge, credential) => {
+      const { error, scope, acrValues, maxAge } = challenge;
+      const key = keyOf(challenge, credential);
+      const events = told.get(key) ?? new Map<string, Promise<void>>();
+      const asked = JSON.stringify([error, scope, acrValues, maxAge]);
+      if (events.size === 0) told.set(key, events);
+      if (events.size < MAX_TOLD && !events.has(asked)) events.set(asked, credential.reportChallenge(challenge));
+      await events.get(asked);
+    },
     of: (challenge, credential) => {
-      const key = `${challenge.resource} ${credential.id}`;
-      const found = known.get(key);
-      if (!found) return begin(key, challenge, credential);
-      tell(found, challenge, credential);
-      return found;
+      const key = keyOf(challenge, credential);
+      return known.get(key) ?? begin(key, challenge, credential);
     },
     outcomeOf: async (one, signal) => {
       let cancel = (): void => undefined;
@@ -92,11 +107,6 @@ export function createStepUps(
   };
 }
 
-/** An event for what was not asked for a moment ago. */
-function tell({ told }: StepUp, challenge: ResourceChallenge, credential: Credential): void {
-  const { error, scope, acrValues, maxAge } = challenge;
-  const asked = JSON.stringify([error, scope, acrValues, maxAge]);
-  if (told.size >= MAX_TOLD || told.has(asked)) return;
-  told.add(asked);
-  credential.reportChallenge(challenge);
+function keyOf({ resource }: ResourceChallenge, { id }: Credential): string {
+  return `${resource} ${id}`;
 }

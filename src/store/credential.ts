@@ -81,8 +81,13 @@ export interface Credential extends CredentialView {
   refreshIfNeeded(graceMs?: number): Promise<Token>;
   /** Replaces all tags. @throws {TypeError} not a list of non-empty strings */
   setTags(tags: readonly string[]): Promise<void>;
-  /** For adapters: what a resource server asks for becomes an event, `challenged`; nothing is asked of anybody. */
-  reportChallenge(challenge: ResourceChallenge): void;
+  /**
+   * For adapters: what a resource server asks for becomes an event, `challenged`, without words that show a token; nothing is asked of
+   * anybody. Resolves once there was the event.
+   *
+   * @throws {CredentialError} `needs_sign_in`, `credential_removed`, `store_closed`: there is no event
+   */
+  reportChallenge(challenge: ResourceChallenge): Promise<void>;
   /** Asks the server for the user's claims (OpenID Connect Core §5.3). */
   userInfo(): Promise<UserInfo>;
   /**
@@ -231,14 +236,9 @@ export function createCredentialFactory(context: CredentialContext): CredentialF
     async setTags(tags: readonly string[]): Promise<void> {
       return command((living) => living.setTags(this.#own, tags));
     }
-    reportChallenge({ error, resource, scope, acrValues, maxAge }: ResourceChallenge): void {
-      const { id, generation } = this.state;
-      const asked = {
-        ...(scope !== undefined && { scope }),
-        ...(acrValues !== undefined && { acrValues }),
-        ...(maxAge !== undefined && { maxAge }),
-      };
-      loop.dispatch([{ type: 'challenged', id, generation, error, resource, ...asked }], 'here'); // and nothing else that was given (OBS-1)
+    async reportChallenge(challenge: ResourceChallenge): Promise<void> {
+      await context.open();
+      await (await context.living()).reportChallenge(this.#own, challenge);
     }
     async userInfo(): Promise<UserInfo> {
       await context.open();

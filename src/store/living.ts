@@ -8,6 +8,7 @@ import { distinctUntilChanged, map, type Observable } from 'rxjs';
 import type { Change } from '../credential/draft.js';
 import { compileQuery, normalizeTags, type CredentialQuery } from '../credential/query.js';
 import { isLastCount, STORE_RECORD_ID, type CredentialRecord, type OpenRecord } from '../credential/record.js';
+import type { ResourceChallenge } from '../credential/actions.js';
 import { fold } from '../credential/reducer.js';
 import type { CredentialState } from '../credential/state.js';
 import { withFields } from '../credential/create-token.js';
@@ -19,6 +20,7 @@ import type { CredentialStorage } from '../storage/storage.js';
 import { withdrawAccessTokens } from './at-rest.js';
 import { authorize } from './authorize.js';
 import { createCatchingUp, FIRST_RETRY_MS, LAST_RETRY_MS } from './catching-up.js';
+import { reportChallenge } from './challenge.js';
 import { createClock } from './clock.js';
 import { gone, type AccessTokenOptions, type Credential, type CredentialContext } from './credential.js';
 import { tombstoneOf } from './drafts.js';
@@ -53,6 +55,8 @@ export interface Living extends Pick<Membership, 'setDefault' | 'clear' | 'store
   setTags(own: Holding, tags: readonly string[]): Promise<void>;
   signOut(own: Holding, options: SignOutOptions): Promise<SignOutResult>;
   authorize(credential: Credential, input: string | URL | Request, init: RequestInit | undefined): Promise<Request>;
+  /** Tells what a resource server asks for. @throws {CredentialError} of whom nobody is told */
+  reportChallenge(own: Holding, challenge: ResourceChallenge): Promise<void>;
   /** Ids of all that match, in order of storing. */
   find(query: CredentialQuery): readonly string[];
   find$(query: CredentialQuery): Observable<readonly string[]>;
@@ -307,6 +311,7 @@ export function createLiving(context: LivingContext): Living {
     signOut: async (own, options) => signOut(parts, known(own), options),
     ...createQuestions(context.credentials),
     authorize,
+    reportChallenge: (own, challenge) => reportChallenge(context.credentials, own, challenge),
     find,
     find$: (query) => {
       const compiled = compileQuery(query);

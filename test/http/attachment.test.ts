@@ -245,6 +245,20 @@ describe('E20 waiting for a token', () => {
     expect(authority.refreshes).toHaveLength(1);
   });
 
+  it('E64 zero means zero: a token that has to be renewed is not waited for', async () => {
+    const { policy, authority, browser, platform } = await signedIn({ waitMs: 0 }, expired);
+    const before = platform.delays.length;
+    await browser.advance(2_000);
+    authority.hold();
+    const waiting = codeOf(policy.attach(GET));
+    await browser.advance(0);
+    expect(await waiting).toBe('timeout');
+    expect(platform.delays.slice(before)).toContain(0);
+    authority.refreshes[0]?.answer();
+    await settle();
+    expect((await attached(policy)).authorization).toMatch(/^Bearer /); // what is at hand takes no time
+  });
+
   it('is transient, and says what to do', async () => {
     const { policy, authority, browser } = await signedIn({ waitMs: 10 }, expired);
     await browser.advance(2_000);
@@ -420,6 +434,22 @@ describe('6750-4 after a 401', () => {
     await browser.advance(60_000);
     for (let i = 0; i < 100; i++) await once();
     expect(authority.refreshes).toHaveLength(2);
+  });
+
+  it('401 for ever is one token request a minute also where an adapter is made for each request', async () => {
+    const { authority, store, platform, browser } = await signedIn();
+    const once = async (mayRetry: boolean): Promise<void> => {
+      const policy = createAttachmentPolicy(store, { resources: [API], platform });
+      for (let next: Attachment | null = await attached(policy, GET, { mayRetry }); next;) next = await next.retryOf(REFUSED);
+    };
+    for (let i = 0; i < 20; i++) await once(true);
+    expect(authority.refreshes).toHaveLength(1);
+    await browser.advance(60_000);
+    for (let i = 0; i < 20; i++) await once(true);
+    expect(authority.refreshes).toHaveLength(2);
+    await browser.advance(60_000);
+    for (let i = 0; i < 20; i++) await once(false);
+    expect(authority.refreshes.length).toBeLessThanOrEqual(4);
   });
 
   it('401 for ever of two servers is one token request a minute for each', async () => {
@@ -807,6 +837,22 @@ describe('STEP-1 STEP-2 a resource server that asks for more', () => {
     await browser.advance(60_000);
     for (let next: Attachment | null = await attached(policy); next; next = await next.retryOf(MORE)) tries++;
     expect([prompts, tries]).toEqual([2, 53]);
+  });
+
+  it('STEP-1 STEP-2 nor more often where an adapter is made for each request, and there is one event', async () => {
+    const asked: string[] = [];
+    const { store, platform, events, browser } = await signedIn();
+    const once = async (name?: string): Promise<void> => {
+      const stepUp: AttachmentOptions['stepUp'] = name === undefined ? undefined : () => (asked.push(name), true);
+      const policy = createAttachmentPolicy(store, { resources: [API], platform, stepUp });
+      for (let next: Attachment | null = await attached(policy); next;) next = await next.retryOf(MORE);
+    };
+    await once(); // one that cannot ask does not keep others from it
+    for (let i = 0; i < 20; i++) await once(`at first ${i}`);
+    expect(events.filter(({ type }) => type === 'challenged')).toHaveLength(1);
+    await browser.advance(60_000);
+    for (let i = 0; i < 20; i++) await once(`then ${i}`);
+    expect(asked).toEqual(['at first 0', 'then 0']);
   });
 
   it.each(['a new credential', 'a new default'])(
