@@ -5,7 +5,7 @@
  */
 import { isPlainObject } from '../credential/data.js';
 import type { CredentialCriteria } from '../credential/query.js';
-import type { CredentialState } from '../credential/state.js';
+import { isSignedIn, type CredentialState } from '../credential/state.js';
 import type { TokenContext } from '../credential/token.js';
 import type { Credential } from '../store/credential.js';
 import type { CredentialStore } from '../store/store.js';
@@ -13,7 +13,7 @@ import type { ResourceRequest } from './resources.js';
 
 /**
  * An id, or a tag; criteria as of `find`; or a function of the request that gives one of these, a credential, or `null` for none. Of
- * several that match the default goes first, then the oldest.
+ * several that match and are signed in the default goes first, then the oldest.
  */
 export type CredentialChoice = string | CredentialCriteria | ((request: ResourceRequest) => Chosen | Promise<Chosen>);
 
@@ -89,7 +89,9 @@ async function chosenBy(
 
 async function firstOf(store: StoreOfCredentials, criteria: CredentialCriteria): Promise<Credential | undefined> {
   const found = await store.find(criteria);
-  return found.find(({ state }) => state.isDefault) ?? found[0];
+  // Of those that are of use, as guards ask (D-013); if there is none, one that says why
+  const fit = [isSignedIn, isThere].map((isFit) => found.filter(({ state }) => isFit(state))).find(({ length }) => length > 0) ?? found;
+  return fit.find(({ state }) => state.isDefault) ?? fit[0];
 }
 
 function isCredential(value: string | CredentialCriteria | Credential): value is Credential {

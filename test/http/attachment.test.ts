@@ -1,5 +1,6 @@
 import type { ResourceChallenge } from '../../src/credential/actions.js';
 import { createToken } from '../../src/credential/create-token.js';
+import { isSignedIn } from '../../src/credential/state.js';
 import type { Token } from '../../src/credential/token.js';
 import { NetworkError } from '../../src/errors.js';
 import { createAuthorizationCodeFlow } from '../../src/flows/authorization-code.js';
@@ -1160,6 +1161,28 @@ describe('whose token', () => {
     expect(await ownerOf(policy, GET)).toBe('bob');
     await store.setDefault(carol);
     expect(await ownerOf(policy, GET)).toBe('carol');
+  });
+
+  it.each<[string, SignInOptions, (world: World, ended: Credential) => Promise<unknown>]>([
+    [
+      'whose session has ended',
+      {},
+      ({ authority }, ended) => (authority.forget(ended.token?.refreshToken), codeOf(ended.refresh())), // its record stays
+    ],
+    ['that has expired and cannot be renewed', { refreshable: false, lifetimeS: 1 }, ({ browser }) => browser.advance(2_000)],
+  ])('E7 of several that match one %s serves no request, and be it the default: guards let in by the other one', async (_, how, end) => {
+    const world = createWorld();
+    const { store, platform } = await world.openTab();
+    const ended = await store.store(world.authority.signIn({ sub: 'alice', ...how }), { tags: ['audit'] });
+    const living = await store.store(world.authority.signIn({ sub: 'bob' }), { tags: ['audit'] });
+    await store.setDefault(ended);
+    await end(world, ended);
+    expect(isSignedIn(ended.state)).toBe(false);
+    const policy = createAttachmentPolicy(store, { resources: [{ url: API, credential: 'audit' }], platform });
+    expect((await policy.attach(GET))?.authorization).toBe(bearer(living.token?.accessToken ?? ''));
+    expect((await policy.attach(GET, { credential: { tags: 'audit' } }))?.authorization).toBe(bearer(living.token?.accessToken ?? ''));
+    await living.remove();
+    expect(await codeOf(policy.attach(GET, { credential: 'audit' }))).toMatch(/^(needs_sign_in|no_refresh_token)$/);
   });
 
   it('a request’s own choice goes before that of the resource', async () => {
