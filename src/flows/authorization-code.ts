@@ -13,7 +13,7 @@ import { endpointIn } from '../oauth/endpoint.js';
 import { isSecureUrl } from '../oauth/secure-url.js';
 import { base64url, randomText } from '../platform/random.js';
 import { furtherParameters, OF_AUTHORIZATION, type AdditionalParameters } from './parameters.js';
-import { asked, isLive, isPromise } from './pending.js';
+import { asked, hideAnswer, isLive, isPromise } from './pending.js';
 import { returnPathOf } from './return-path.js';
 import { defaultTransactions, type Transaction, type TransactionStorage } from './transactions.js';
 
@@ -129,7 +129,7 @@ export function createAuthorizationCodeFlow(
       const invalid = (what: string): CredentialError => new CredentialError('callback_invalid', `The callback ${what}.`, { issuer });
       if (!URL.canParse(callbackUrl)) throw invalid('is no absolute URL'); // the parser's own error would show the code
       const url = new URL(callbackUrl);
-      hideAnswer(url, client); // nothing is awaited before: the address is clean when `resume` returns
+      hideAnswer(url, ANSWER_PARAMETERS, platform); // nothing is awaited before: the address is clean when `resume` returns
       const { searchParams } = url;
       const state = searchParams.get('state');
       if (url.href.length > MAX_CALLBACK_CHARACTERS || (searchParams.get('code') ?? '').length > MAX_CODE_CHARACTERS)
@@ -313,12 +313,4 @@ function isAt(callback: URL, redirectUri: string): boolean {
   const { protocol, host, pathname, searchParams } = new URL(redirectUri);
   const isPlace = callback.protocol === protocol && callback.host === host && callback.pathname === pathname;
   return isPlace && [...searchParams].every(([name, value]) => callback.searchParams.getAll(name).includes(value));
-}
-
-/** Takes the answer out of the address bar, if it is this page's address (2.1-2, 9700-2). */
-function hideAnswer(callback: URL, { platform: { page } }: OAuth2Client): void {
-  if (page?.url() !== callback.href) return;
-  const clean = new URL(callback);
-  for (const name of ANSWER_PARAMETERS) clean.searchParams.delete(name);
-  page.replaceUrl(clean.href);
 }

@@ -109,6 +109,21 @@ export function asked<T>(ask: () => T | Promise<T>, issuer: string): T | Promise
   }
 }
 
+/**
+ * Takes the answer out of the address bar, if it is this page's address (2.1-2, 9700-2). A browser may refuse (WebKit and Firefox, where the
+ * address was changed too often): who answers is worth more than a clean address.
+ */
+export function hideAnswer(answer: URL, names: readonly string[], { page }: Pick<Platform, 'page'>): void {
+  if (page?.url() !== answer.href) return;
+  const clean = new URL(answer);
+  for (const name of names) clean.searchParams.delete(name);
+  try {
+    page.replaceUrl(clean.href);
+  } catch {
+    // The code in it is of no use once it was exchanged.
+  }
+}
+
 /** True for what must be awaited. */
 export function isPromise<T>(answer: T | Promise<T>): answer is Promise<T> {
   return typeof (Object(answer) as { readonly then?: unknown }).then === 'function';

@@ -11,7 +11,7 @@ import { endpointIn } from '../oauth/endpoint.js';
 import type { Platform } from '../platform/platform.js';
 import { randomText } from '../platform/random.js';
 import { furtherParameters, type AdditionalParameters } from './parameters.js';
-import { asked, inItems, inMemory, type Begun } from './pending.js';
+import { asked, hideAnswer, inItems, inMemory, type Begun } from './pending.js';
 
 /** Options of the flow. */
 export interface SessionLogoutFlowOptions {
@@ -79,10 +79,7 @@ export function createSessionLogoutFlow(client: OAuth2Client, { states, ...rest 
       const url = new URL(returnUrl);
       const state = url.searchParams.get('state');
       const known = state !== null && (await asked(() => pending().take(state), issuer));
-      if (known && platform.page?.url() === url.href) {
-        url.searchParams.delete('state');
-        platform.page.replaceUrl(url.href);
-      }
+      if (known) hideAnswer(url, ['state'], platform);
       return known;
     },
   };

@@ -760,6 +760,17 @@ describe('in a page', () => {
     }
   });
 
+  it('2.1-2 a browser that refuses to change the address costs no sign-in', async () => {
+    const { server, page, flow, state, nonce } = await inPage();
+    await planToken(server, nonce);
+    page.replaceUrl(`${REDIRECT_URI}?code=code-1&state=${state}`);
+    page.replaceUrl = () => {
+      throw new DOMException('Attempt to use history.replaceState() more than 100 times per 30 seconds', 'SecurityError');
+    };
+    expect((await flow.resume(page.url())).accessToken).not.toBe('');
+    expect(await refusal(flow.resume(page.url()))).toMatchObject({ code: 'callback_state_unknown' });
+  });
+
   it('2.1-2 another address than the page’s own is left alone', async () => {
     const { page, flow } = await inPage();
     await refusal(flow.resume(`${REDIRECT_URI}?code=c&state=s`));

@@ -122,6 +122,17 @@ describe('resume', () => {
     expect(page.url()).toBe(`${RETURN}?tab=1#x`);
   });
 
+  it('RPL-2 knows the return also where a browser refuses to change the address', async () => {
+    const page = fakePage(RETURN);
+    const { flow } = setUp({ page });
+    page.replaceUrl(`${RETURN}?state=${(await flow.start()).searchParams.get('state')}`);
+    page.replaceUrl = () => {
+      throw new DOMException('The operation is insecure.', 'SecurityError');
+    };
+    expect(await flow.resume(page.url())).toBe(true);
+    expect(await flow.resume(page.url())).toBe(false);
+  });
+
   it('E38 works from memory where session storage is blocked', async () => {
     const { flow } = setUp({ page: fakePage(RETURN, { blocked: true }) });
     const state = (await flow.start()).searchParams.get('state');
