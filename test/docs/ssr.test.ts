@@ -150,6 +150,18 @@ describe('docs/ssr.md: sign in on the server', () => {
     expect(world.server.calls('token')).toEqual([]);
   });
 
+  it('a token that no cookie holds is no sign-in, and the answer says so', async () => {
+    const world = setUp();
+    const begun = await answerOf(world.signIn.beginSignIn, '/sign-in');
+    const { searchParams } = new URL(String(begun.getHeader('location')));
+    const id_token = await world.server.idToken({ nonce: searchParams.get('nonce') ?? '', sub: 'alice' });
+    world.server.plan('token', { access_token: 'a'.repeat(20_000), token_type: 'Bearer', expires_in: 600, id_token });
+    const callback = `/callback?code=code-1&state=${searchParams.get('state')}`;
+    const ended = await answerOf(world.signIn.endSignIn, callback, cookiesOf(linesOf(begun)));
+    expect([ended.statusCode, ended.getHeader('location')]).toEqual([400, undefined]);
+    expect(linesOf(ended).filter((line) => !line.startsWith('__Host-sign-in='))).toEqual([]);
+  });
+
   it('the next user takes the place of the one before', async () => {
     const world = setUp();
     const { cookie } = await signedIn(world);
