@@ -4,6 +4,12 @@
  * @module
  */
 
+/** Options as they are. @throws {TypeError} `null`, a text: by a name that says whose they are */
+export function optionsOf<T extends object>(given: T, name: string): T {
+  if (Object(given) !== given) throw new TypeError(`options of ${name} must be an object`);
+  return given;
+}
+
 /**
  * @param rest what is left of options when those that are read are taken away; of a text or a list its places are
  * @param taken what there is to pass, for the message

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { assertNothingElse } from '../credential/options.js';
+import { assertNothingElse, optionsOf } from '../credential/options.js';
 import { assertScope } from '../credential/scope.js';
 import { isResource, type Token } from '../credential/token.js';
 import { CredentialError, ProtocolError } from '../errors.js';
@@ -79,10 +79,9 @@ const MAX_CODE_CHARACTERS = 8 * 1024;
 const MAX_RETURNED = 20;
 
 /** The flow of a client. @throws {TypeError} the client has no `redirectUri` */
-export function createAuthorizationCodeFlow(
-  client: OAuth2Client,
-  { transactions, ...rest }: AuthorizationCodeFlowOptions = {},
-): AuthorizationCodeFlow {
+export function createAuthorizationCodeFlow(client: OAuth2Client, options: AuthorizationCodeFlowOptions = {}): AuthorizationCodeFlow {
+  const { transactions: own, ...rest } = optionsOf(options, 'createAuthorizationCodeFlow');
+  let transactions = own;
   assertNothingElse(rest, 'createAuthorizationCodeFlow takes transactions');
   const { platform, issuer, clientId, redirectUri } = client;
   if (redirectUri === undefined) throw new TypeError('the client needs a redirectUri to sign in by authorization code');
@@ -92,7 +91,7 @@ export function createAuthorizationCodeFlow(
 
   return {
     start: async (given = {}) => {
-      assertStart(given);
+      assertStart(optionsOf(given, 'start'));
       const additionalParameters = furtherParameters(given.additionalParameters, OF_AUTHORIZATION);
       const startOptions = { ...given, additionalParameters };
       if (/^http:/i.test(redirectUri) && !isSecureUrl(redirectUri, true))

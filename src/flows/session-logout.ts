@@ -4,13 +4,13 @@
  *
  * @module
  */
-import { assertNothingElse } from '../credential/options.js';
+import { assertNothingElse, optionsOf } from '../credential/options.js';
 import { isPlainObject } from '../credential/data.js';
 import type { OAuth2Client } from '../oauth/client.js';
 import { endpointIn } from '../oauth/endpoint.js';
 import type { Platform } from '../platform/platform.js';
 import { randomText } from '../platform/random.js';
-import { furtherParameters, type AdditionalParameters } from './parameters.js';
+import { furtherParameters, OF_LOGOUT, type AdditionalParameters } from './parameters.js';
 import { asked, hideAnswer, inItems, inMemory, type Begun } from './pending.js';
 
 /** Options of the flow. */
@@ -44,22 +44,24 @@ export interface SessionLogoutFlow {
   resume(returnUrl: string | URL): Promise<boolean>;
 }
 
-const OWN_PARAMETERS = ['id_token_hint', 'client_id', 'post_logout_redirect_uri', 'state'];
 const KEY = 'rx-credentials:logout:';
 /** Longer addresses are refused by servers on the way (RPL-1). */
 const MAX_HINT_CHARACTERS = 4_096;
 
 /** The flow of a client. */
-export function createSessionLogoutFlow(client: OAuth2Client, { states, ...rest }: SessionLogoutFlowOptions = {}): SessionLogoutFlow {
+export function createSessionLogoutFlow(client: OAuth2Client, options: SessionLogoutFlowOptions = {}): SessionLogoutFlow {
+  const { states: given, ...rest } = optionsOf(options, 'createSessionLogoutFlow');
+  let states = given;
   assertNothingElse(rest, 'createSessionLogoutFlow takes states');
   const { platform, issuer, clientId, postLogoutRedirectUri } = client;
   const pending = (): LogoutStates => (states ??= defaultStates(platform));
   return {
     issuer,
     clientId,
-    start: async ({ idToken, additionalParameters, ...others } = {}) => {
+    start: async (asking = {}) => {
+      const { idToken, additionalParameters, ...others } = optionsOf(asking, 'start');
       assertNothingElse(others, 'start takes idToken and additionalParameters');
-      const further = furtherParameters(additionalParameters, OWN_PARAMETERS);
+      const further = furtherParameters(additionalParameters, OF_LOGOUT);
       const endpoint = endpointIn(await client.metadata(), 'end_session_endpoint', issuer);
       const url = new URL(endpoint);
       const parameters: Record<string, string> = {

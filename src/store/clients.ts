@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { assertNothingElse } from '../credential/options.js';
 import type { CredentialRecord } from '../credential/record.js';
 import { CredentialError } from '../errors.js';
 import { clientWith } from '../oauth/client-with.js';
@@ -35,7 +36,8 @@ export function createClients(
   const names = new Set(clients.map(({ issuer, clientId }) => JSON.stringify([issuer, clientId])));
   if (names.size < clients.length) throw new TypeError('clients must not name the same issuer and clientId twice');
   return {
-    named: ({ issuer, clientId } = {}) => {
+    named: ({ issuer, clientId, ...rest } = {}) => {
+      assertNothingElse(rest, 'client takes issuer and clientId'); // misspelled, it would be another one
       const found = clients.filter(
         (client) => (issuer ?? client.issuer) === client.issuer && (clientId ?? client.clientId) === client.clientId,
       );

@@ -66,11 +66,11 @@ export interface Credential extends CredentialView {
   readonly state$: Observable<CredentialState>;
   readonly status$: Observable<CredentialStatus>;
   /**
-   * An access token that is valid by our clock, renewed if it has to be. If the renewal fails and the token at hand has not expired
+   * An access token that is valid by our clock, renewed if it has to be; one that comes with no time to live is none. If the renewal fails and the token at hand has not expired
    * yet, that one is returned, unless `minValidityMs`, `forceRefresh` or `refused` asks for another.
    *
    * @throws {CredentialError} `needs_sign_in`, `needs_interaction`, `no_refresh_token`, `credential_removed`, `store_closed`, `aborted`,
-   * or what the renewal failed with; {TypeError} an option that is wrong or unknown
+   * `renewal_failed`, or what the renewal failed with; {TypeError} an option that is wrong or unknown
    */
   accessToken(options?: AccessTokenOptions): Promise<string>;
   /** Renews the token. Callers at the same time share one request; all tabs together send one. Resolves when the new token is stored. */
@@ -111,7 +111,7 @@ export interface Credential extends CredentialView {
    * Signs the user out: revokes all tokens, removes the credential, and with a flow gives the address that ends the session of the server.
    * Takes no longer than revoking, and depends on no server. Then an event says `signed_out`.
    *
-   * @throws {CredentialError} `credential_removed`; {TypeError} a wrong option, or what the flow refused
+   * @throws {CredentialError} `credential_removed`; {TypeError} a wrong option, also a parameter that a logout sets itself: nothing was done
    */
   signOut(options?: SignOutOptions): Promise<SignOutResult>;
   /** Forgets the credential here and in all tabs; the server is not asked. */
@@ -315,10 +315,11 @@ async function usableAccessToken(context: CredentialContext, own: Holding, optio
   assertDuration(minValidityMs, 'minValidityMs');
   await context.open();
   if (scope !== undefined || resource !== undefined || refused !== undefined) return (await context.living()).accessTokenFor(own, options); // no command: `close` waits for no key
+  const { ledger, now, monotonicNow } = context;
   const token = forceRefresh
     ? await context.command((living) => living.refresh(own, { minValidityMs: null }))
     : await currentToken(context, own, minValidityMs);
-  const { ledger, now, monotonicNow } = context;
+  assertAlive(ledger.remainingMs(own.id));
   const aheadMs = ledger.remainingMs(own.id) - defaultGraceMs(token);
   if (aheadMs > 0 && tokenAtHand(ledger, own) === token) {
     const accessToken = Promise.resolve(token.accessToken);
@@ -365,6 +366,11 @@ export function clientFor({ clientOf }: CredentialContext, id: string): OAuth2Cl
   const client = clientOf(id);
   if (client) return client;
   throw new CredentialError('client_unknown', 'The credential belongs to a client that is not configured; nothing is sent for it.');
+}
+
+/** E18: nor is one sent that came too late, or with no time to live. @throws {CredentialError} `renewal_failed` */
+export function assertAlive(remainingMs: number): void {
+  if (remainingMs <= 0) throw new CredentialError('renewal_failed', 'The new token has expired already; it is not used.');
 }
 
 function assertDuration(value: unknown, name: string): void {

@@ -3,10 +3,11 @@
  *
  * @module
  */
-import { assertNothingElse } from '../credential/options.js';
+import { assertNothingElse, optionsOf } from '../credential/options.js';
 import { isOpen } from '../credential/record.js';
 import type { TokenContext } from '../credential/token.js';
 import { asCredentialError, CredentialError, type CredentialErrorCode } from '../errors.js';
+import { furtherParameters, OF_LOGOUT } from '../flows/parameters.js';
 import type { Meant } from './ledger.js';
 import type { Loop } from './loop.js';
 import { DEADLINE_MS, deadlineOf, revoke, type RevocationContext, type RevokeResult } from './revocation.js';
@@ -47,12 +48,13 @@ export interface SignOutContext extends RevocationContext {
   readonly loop: Loop;
 }
 
-/** Revokes and removes, whatever the server answers. */
+/** Revokes and removes, whatever the server and the flow answer. @throws {TypeError} a wrong option: nothing was done */
 export async function signOut(context: SignOutContext, meant: Meant, options: SignOutOptions): Promise<SignOutResult> {
-  const { flow, additionalParameters, ...rest } = options;
+  const { flow, additionalParameters, ...rest } = optionsOf(options, 'signOut');
   assertNothingElse(rest, 'signOut takes flow and additionalParameters');
   if (flow !== undefined && typeof (flow as Partial<SignOutFlow> | null)?.start !== 'function')
     throw new TypeError('flow must be a logout flow: createSessionLogoutFlow(client)');
+  furtherParameters(additionalParameters, OF_LOGOUT); // before anything is revoked: what the flow refuses later is told by a code alone
   const { ledger, loop, platform } = context;
   const { id } = meant;
   const generation = ledger.record(id)?.generation ?? 0;
@@ -69,18 +71,15 @@ export async function signOut(context: SignOutContext, meant: Meant, options: Si
       const url = await Promise.race([begun(flow), deadline.passed.then(() => null)]);
       return url ? { url } : { url, urlFailure: 'timeout' };
     } catch (error) {
-      if (error instanceof TypeError) throw error; // a parameter that the flow refuses
       return { url: null, urlFailure: asCredentialError(error, 'network_error', '').code };
     } finally {
       deadline.cancel();
     }
   };
-  const [end, revoked] = await Promise.allSettled([started(), revoke(context, meant, 'all')]);
-  if (revoked.status === 'rejected') throw revoked.reason;
-  const isOurs = revoked.value.refreshToken.status !== 'not_asked'; // else another call has said so
+  const [end, revoked] = await Promise.all([started(), revoke(context, meant, 'all')]);
+  const isOurs = revoked.refreshToken.status !== 'not_asked'; // else another call has said so
   if (isOurs) loop.dispatch([{ type: 'signed_out', id, generation }], 'here');
-  if (end.status === 'rejected') throw end.reason;
-  return { ...revoked.value, ...end.value };
+  return { ...revoked, ...end };
 }
 
 /** An ID token goes to nobody but the server that gave it. @throws {CredentialError} `issuer_mismatch` */

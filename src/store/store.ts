@@ -7,7 +7,7 @@
 import { defer, distinctUntilChanged, map, switchMap, type Observable } from 'rxjs';
 import type { CredentialEvent } from '../credential/actions.js';
 import { isPlainObject } from '../credential/data.js';
-import { assertNothingElse } from '../credential/options.js';
+import { assertNothingElse, optionsOf } from '../credential/options.js';
 import type { CredentialQuery } from '../credential/query.js';
 import type { StoreState } from '../credential/state.js';
 import type { Token } from '../credential/token.js';
@@ -306,7 +306,8 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
     snapshot: () => loop.snapshot(),
     toJSON: () => loop.snapshot(),
     client: (name) => clients.named(name),
-    store: async (token, { tags, replace, ...rest } = {}) => {
+    store: async (token, options = {}) => {
+      const { tags, replace, ...rest } = optionsOf(options, 'store');
       assertNothingElse(rest, 'store takes tags and replace');
       const place = replace === undefined ? undefined : meantBy(replace, 'replace must be a credential or its id');
       const id = await command((all) => all.store(token, tags, place));

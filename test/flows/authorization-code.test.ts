@@ -339,6 +339,13 @@ describe('start', () => {
     expect(await flow.start()).toBeInstanceOf(URL);
   });
 
+  it('options that are null are a TypeError that names them', async () => {
+    const { server, platform } = { server: fakeServer(), platform: unitPlatform() };
+    const client = createOAuth2Client({ issuer: server.issuer, clientId: 'spa', redirectUri: REDIRECT_URI, platform });
+    await expect(createAuthorizationCodeFlow(client).start(null as never)).rejects.toThrow(/^options of start must be an object$/);
+    expect(() => createAuthorizationCodeFlow(client, null as never)).toThrow(/^options of createAuthorizationCodeFlow must be an object$/);
+  });
+
   it('needs a redirectUri', () => {
     const client = createOAuth2Client({ issuer: 'https://id.example.com', clientId: 'spa', platform: unitPlatform() });
     expect(() => createAuthorizationCodeFlow(client)).toThrow(TypeError);

@@ -73,6 +73,8 @@ describe('start', () => {
     const { flow, client } = setUp();
     await expect(flow.start({ id_token_hint: 'x' } as object)).rejects.toThrow(/not id_token_hint$/);
     expect(() => createSessionLogoutFlow(client, { state: 'x' } as object)).toThrow(/not state$/);
+    await expect(flow.start(null as never)).rejects.toThrow(/^options of start must be an object$/);
+    expect(() => createSessionLogoutFlow(client, null as never)).toThrow(/^options of createSessionLogoutFlow must be an object$/);
   });
 
   it.each<[Record<string, unknown>, string]>([

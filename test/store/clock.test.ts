@@ -1,3 +1,4 @@
+import { createAttachmentPolicy } from '../../src/http/attachment.js';
 import { offline, refusal } from '../support/fake-client.js';
 import { closeAll, codeOf, collect, createWorld, inTime, settle } from '../support/fixture.js';
 
@@ -50,6 +51,31 @@ describe('the clock', () => {
     await browser.advance(HOUR_MS);
     expect(authority.refreshes).toHaveLength(1);
     expect(platform.delays.length - before).toBeLessThanOrEqual(HOUR_MS / 30_000);
+  });
+
+  it('E18 a token that has expired when it arrives is kept, and sent nowhere', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab({ options: { renewal: { ahead: false } } });
+    const credential = await store.store(authority.signIn({ lifetimeS: 0, scope: 'openid orders' }));
+    const policy = createAttachmentPolicy(store, { resources: ['https://api.example.com/'] });
+    const asks: (() => Promise<unknown>)[] = [
+      () => credential.accessToken(),
+      () => credential.accessToken({ minValidityMs: 0 }),
+      () => credential.accessToken({ forceRefresh: true }),
+      () => credential.accessToken({ refused: 'another' }),
+      () => credential.accessToken({ scope: 'orders' }),
+      () => credential.userInfo(),
+      () => credential.authorize('https://api.example.com/'),
+      () => policy.attach({ url: 'https://api.example.com/', method: 'GET' }),
+    ];
+    for (const ask of asks) {
+      authority.next({ expires_in: 0 });
+      expect(await codeOf(ask())).toBe('renewal_failed');
+    }
+    expect(authority.refreshes).toHaveLength(asks.length);
+    expect(authority.userInfos).toEqual([]);
+    expect(await credential.accessToken()).toBe(credential.token?.accessToken); // the next one has a life
+    expect(authority.reuses()).toBe(0);
   });
 
   // A real timer may fire a little early, and a real clock moves between two looks at it: the instant of a change lies before any of them.

@@ -209,6 +209,7 @@ describe('store', () => {
   it.each<[unknown, RegExp]>([
     [['work'], /^store takes tags and replace, not 0$/],
     [{ tag: ['work'] }, /^store takes tags and replace, not tag$/],
+    [null, /^options of store must be an object$/],
   ])('options that would be taken for none are refused by name: %j', async (options, message) => {
     const { openTab, authority, disk } = createWorld();
     const { store } = await openTab();

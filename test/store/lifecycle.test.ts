@@ -264,6 +264,8 @@ describe('createCredentialStore', () => {
     expect(store.client({ clientId: 'other' })).toBe(other);
     expect(() => store.client()).toThrow(expect.objectContaining({ code: 'client_ambiguous' }) as Error);
     expect(() => store.client({ clientId: 'nobody' })).toThrow(expect.objectContaining({ code: 'client_unknown' }) as Error);
+    expect(() => store.client({ clientID: 'other' } as object)).toThrow(/^client takes issuer and clientId, not clientID$/);
+    expect(() => store.client('other' as never)).toThrow(TypeError);
     await store.close();
   });
 });

@@ -65,6 +65,7 @@ describe('signOut', () => {
   it.each<[string, () => Promise<URL>, string]>([
     ['is offline', () => Promise.reject(offline()), 'network_error'],
     ['has no such endpoint', () => Promise.reject(new CredentialError('endpoint_missing', 'none')), 'endpoint_missing'],
+    ['cannot be reached by fetch', () => Promise.reject(new TypeError('fetch failed')), 'network_error'],
     ['fails otherwise', () => Promise.reject(new Error('secret')), 'network_error'],
     ['never answers', () => new Promise(() => undefined), 'timeout'],
   ])('signs out here all the same where the server %s', async (_, start, urlFailure) => {
@@ -156,6 +157,10 @@ describe('signOut', () => {
     ['flow', { flow: 'https://id.example.com/end' }],
     ['flow', { flow: null }],
     ['extra', { extra: true }],
+    ['options', null],
+    ['additionalParameters', { additionalParameters: 'ui_locales=de' }],
+    ['ui_locales', { additionalParameters: { ui_locales: 5 } }],
+    ['id_token_hint', { flow: aFlow().flow, additionalParameters: { id_token_hint: 'x' } }],
   ])('a wrong %s is told, and nobody is signed out', async (name, options) => {
     const { openTab, authority } = createWorld();
     const { store } = await openTab();
@@ -181,6 +186,6 @@ describe('signOut', () => {
     const other = await store.store(authority.signIn());
     const forbidden = { flow: createSessionLogoutFlow(store.client()), additionalParameters: { state: 'mine' } };
     await expect(other.signOut(forbidden)).rejects.toThrow(/state/);
-    expect(store.snapshot().ids).toEqual([]); // signed out all the same
+    expect(store.snapshot().ids).toEqual([other.id]); // nothing was done
   });
 });
