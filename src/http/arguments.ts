@@ -3,7 +3,10 @@
  *
  * @module
  */
+import { assertNothingElse } from '../credential/options.js';
+import type { AttachmentOptions } from './attachment.js';
 import type { StoreOfCredentials } from './choice.js';
+import type { FetchOptions } from './fetch.js';
 
 /** @throws {TypeError} no store, no resources, or an option of the wrong type */
 export function assertArguments(store: unknown, options: unknown): void {
@@ -17,4 +20,20 @@ export function assertArguments(store: unknown, options: unknown): void {
   const { waitMs = 0, retryAfterMaxMs = 0, stepUpWaitMs = 0 } = times;
   for (const [name, ms] of Object.entries({ waitMs, retryAfterMaxMs, stepUpWaitMs }))
     if (!(typeof ms === 'number' && ms >= 0)) throw new TypeError(`${name} must be a number of milliseconds, 0 or more`);
+}
+
+/** @throws {TypeError} an option that there is not: misspelled, it would be the default */
+export function assertKnown(options: AttachmentOptions, taken: 'FetchOptions' | 'AttachmentOptions'): void {
+  const {
+    resources: _,
+    baseUrl: __,
+    waitMs: ___,
+    retryAfterMaxMs: ____,
+    stepUp: _____,
+    stepUpWaitMs: ______,
+    platform: _p,
+    ...more
+  } = options;
+  const { fetch: _f, redirects: _r, ...rest }: Partial<FetchOptions> = more;
+  assertNothingElse(taken === 'FetchOptions' ? rest : more, `options must be ${taken}`);
 }

@@ -14,6 +14,7 @@ import axios, {
   type InternalAxiosRequestConfig,
 } from 'axios';
 import { defaultPlatform } from '../platform/platform.js';
+import { assertKnown } from './arguments.js';
 import { createAttachmentPolicy, type Attachment, type AttachmentOptions, type ResourceAnswer } from './attachment.js';
 import { isReplayable, letGo } from './bodies.js';
 import type { StoreOfCredentials } from './choice.js';
@@ -50,6 +51,7 @@ interface Tried {
  */
 export function credentialsInterceptor(store: StoreOfCredentials, options: AttachmentOptions): CredentialsInterceptor {
   const policy = createAttachmentPolicy(store, options);
+  assertKnown(options, 'AttachmentOptions');
   const match = createResourceMatcher(options.resources, options.baseUrl);
   /** The adapters that are made here: a request that is sent again by its `config` is not wrapped twice. */
   const ours = new WeakSet<AxiosAdapter>();

@@ -5,6 +5,7 @@
  */
 import { CredentialError } from '../errors.js';
 import { defaultPlatform } from '../platform/platform.js';
+import { assertKnown } from './arguments.js';
 import { createAttachmentPolicy, type Attachment, type AttachmentOptions, type RequestOptions } from './attachment.js';
 import { copyOfBody, isReplayable, letGo } from './bodies.js';
 import type { StoreOfCredentials } from './choice.js';
@@ -40,6 +41,7 @@ interface Outgoing extends Redirectable {
  */
 export function createFetch(store: StoreOfCredentials, options: FetchOptions): typeof fetch {
   const policy = createAttachmentPolicy(store, options);
+  assertKnown(options, 'FetchOptions');
   const { redirects = isBrowser() ? 'platform' : 'by-hand', fetch: send = defaultPlatform().fetch } = options;
   if (redirects !== 'platform' && redirects !== 'by-hand') throw new TypeError('redirects must be "platform" or "by-hand"');
 

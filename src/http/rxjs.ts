@@ -5,6 +5,7 @@
  */
 import { catchError, from, Observable, switchMap, tap, throwError, type ObservableInput } from 'rxjs';
 import { ajax, type AjaxConfig, type AjaxError, type AjaxResponse } from 'rxjs/ajax';
+import { assertKnown } from './arguments.js';
 import { createAttachmentPolicy, type Attachment, type AttachmentOptions } from './attachment.js';
 import { isReplayable } from './bodies.js';
 import type { StoreOfCredentials } from './choice.js';
@@ -22,6 +23,7 @@ export type Ajax = <T>(urlOrConfig: string | AjaxConfig) => Observable<AjaxRespo
  */
 export function createAjax(store: StoreOfCredentials, options: AttachmentOptions): Ajax {
   const policy = createAttachmentPolicy(store, options);
+  assertKnown(options, 'AttachmentOptions');
   return <T>(urlOrConfig: string | AjaxConfig) =>
     whileWanted((signal) => {
       // A copy: what is looked up in the list is what is sent

@@ -6,7 +6,9 @@ import { NetworkError } from '../../src/errors.js';
 import { createAuthorizationCodeFlow } from '../../src/flows/authorization-code.js';
 import { memoryTransactions } from '../../src/flows/transactions.js';
 import { createAttachmentPolicy, type Attachment, type AttachmentOptions, type AttachmentPolicy } from '../../src/http/attachment.js';
+import { credentialsInterceptor } from '../../src/http/axios.js';
 import { createFetch } from '../../src/http/fetch.js';
+import { createAjax } from '../../src/http/rxjs.js';
 import type { ProtectedResource } from '../../src/http/resources.js';
 import { createOAuth2Client } from '../../src/oauth/client.js';
 import { memoryStorage } from '../../src/storage/memory/index.js';
@@ -1376,6 +1378,17 @@ describe('the policy', () => {
   it.each([undefined, null])('options that were forgotten (%s) are missed by name', async (options) => {
     const { store } = await signedIn();
     expect(() => createAttachmentPolicy(store, options as never)).toThrow(/^resources must be a list of URLs/);
+  });
+
+  it('an option that there is not is a TypeError that names it', async () => {
+    const { store } = await signedIn();
+    expect(() => createFetch(store, { resources: [API], redirect: 'by-hand' } as AttachmentOptions)).toThrow(
+      /^options must be FetchOptions, not redirect$/,
+    );
+    for (const create of [createAjax, credentialsInterceptor])
+      expect(() => create(store, { resources: [API], waitMS: 5 } as AttachmentOptions)).toThrow(
+        /^options must be AttachmentOptions, not waitMS$/,
+      );
   });
 
   it('what is no store is a TypeError at once: a function, a promise, a credential, nothing', async () => {
