@@ -6,12 +6,13 @@
  */
 import { isPlainObject, parseJson } from '../credential/data.js';
 import { CredentialError, NetworkError, ProtocolError } from '../errors.js';
+import { countdown } from '../platform/countdown.js';
 import type { Platform } from '../platform/platform.js';
 import { isLocalhost, isSecureUrl } from './secure-url.js';
 
 /** What one exchange may cost. */
 export interface Limits {
-  /** Milliseconds from sending to the last byte of the body. */
+  /** Milliseconds from sending to the last byte of the body, counted while the program runs. */
   readonly timeoutMs: number;
   /** Decoded bytes of the body. */
   readonly maxBytes: number;
@@ -23,6 +24,8 @@ export interface Limits {
 
 /** Decoded bytes of the body of an error. */
 const MAX_ERROR_BYTES = 64 * 1024;
+/** How long the body of an error is waited for, in milliseconds: its status and its headers are there. */
+const ERROR_BODY_MS = 3_000;
 
 /** Token requests: a short deadline would only manufacture unknown outcomes (`standards.md` §0). */
 export const TOKEN_LIMITS: Limits = { timeoutMs: 30_000, maxBytes: 512 * 1024, isLenient: true };
@@ -41,7 +44,7 @@ export interface Exchange {
   readonly serverTime: number;
   readonly status: number;
   readonly headers: Headers;
-  /** Empty for an error whose body is longer than 64 KiB: nobody reads an OAuth error out of that. */
+  /** Empty for an error whose body is longer than 64 KiB, or did not come whole within 3 s. */
   readonly text: string;
   /** What was sent and must not be seen in an error, should the server repeat it (HT-9). */
   readonly secrets?: readonly string[];
@@ -76,7 +79,7 @@ export async function send(platform: Platform, url: string, init: RequestInit, l
         class: 'transient', // of what stands before the server, as a rule, like a page that is none of its answers (D-047)
       });
     }
-    const text = await textOf(response, limits, deadline, issuer);
+    const text = await (response.ok ? textOf(response, limits, deadline, issuer) : errorTextOf(response, limits, abort, platform, issuer));
     const receivedAt = platform.now();
     const serverTime = receivedAt + aheadMs(response.headers.get('date'), (sentAt + receivedAt) / 2);
     return { sentAt, receivedAt, serverTime, status: response.status, headers: response.headers, text };
@@ -97,14 +100,13 @@ interface Deadline {
 }
 
 /** Ends the waiting itself: not every `fetch`, and not every body, heeds its signal. */
-function deadlineIn(platform: Pick<Platform, 'setTimer'>, timeoutMs: number, issuer: string): Deadline {
-  const abort = new AbortController();
+function deadlineIn(platform: Pick<Platform, 'setTimer'>, timeoutMs: number, issuer: string, abort = new AbortController()): Deadline {
   const { signal } = abort;
   let giveUp = (): void => undefined;
   signal.addEventListener('abort', () => giveUp()); // one for all chunks: a listener for each would keep them all
-  const cancel = platform.setTimer(() => {
+  const cancel = countdown(platform, timeoutMs, () => {
     abort.abort(new NetworkError('timeout', `No whole answer within ${timeoutMs} ms.`, { issuer }));
-  }, timeoutMs);
+  });
   return {
     abort,
     cancel,
@@ -161,23 +163,45 @@ function textOf(
   deadline: Deadline,
   issuer: string,
 ): string | Promise<string> {
-  // The texts of an error decide nothing, its code is ASCII
-  if (!response.ok) return readText(response, Math.min(maxBytes, MAX_ERROR_BYTES), false, deadline, issuer);
   if (isLenient) return readText(response, maxBytes, false, deadline, issuer).then(leadingObject);
   if (!isStatusEnough) return readText(response, maxBytes, true, deadline, issuer);
   response.body?.cancel().catch(() => undefined);
   return '';
 }
 
+/** Whatever becomes of the body, the status of an error counts (E6, E10). Its texts decide nothing, its code is ASCII. */
+async function errorTextOf(
+  response: Response,
+  { maxBytes }: Limits,
+  abort: AbortController,
+  platform: Pick<Platform, 'setTimer'>,
+  issuer: string,
+): Promise<string> {
+  const deadline = deadlineIn(platform, ERROR_BODY_MS, issuer, abort);
+  try {
+    return leadingObject(await readText(response, Math.min(maxBytes, MAX_ERROR_BYTES), false, deadline, issuer));
+  } catch {
+    return '';
+  } finally {
+    deadline.cancel();
+  }
+}
+
 async function readText(response: Response, maxBytes: number, isUtf8: boolean, deadline: Deadline, issuer: string): Promise<string> {
+  const tooLarge = (): ProtocolError =>
+    new ProtocolError('response_too_large', `The answer is longer than ${maxBytes} bytes (HT-5).`, { issuer, status: response.status });
   const reader = response.body?.getReader();
-  if (!reader) return '';
+  if (!reader) {
+    const text = await deadline.before(response.text(), () => undefined); // React Native has no streams
+    if (new TextEncoder().encode(text).byteLength > maxBytes) throw tooLarge();
+    return text;
+  }
   const decoder = new TextDecoder('utf-8', { fatal: isUtf8 });
   const declared = response.headers.get('content-length');
   let text = '';
   let byteCount = 0;
-  // RF-4: what came whole counts, though the connection breaks after it, or is left open
-  const isHere = (): boolean => response.ok && isWhole(leadingObject(text));
+  // RF-4, E7: what came whole counts, though the connection breaks after it, or is left open
+  const isHere = (): boolean => isWhole(leadingObject(text));
   const stop = (): void => void reader.cancel().catch(() => undefined);
   const next = (): ReturnType<typeof reader.read> =>
     deadline.before(reader.read(), stop).catch((error: unknown) => {
@@ -190,12 +214,8 @@ async function readText(response: Response, maxBytes: number, isUtf8: boolean, d
     if (byteCount > maxBytes) {
       deadline.abort.abort();
       stop();
-      if (!response.ok) return ''; // its status is told
       if (isHere()) return text;
-      throw new ProtocolError('response_too_large', `The answer is longer than ${maxBytes} bytes (HT-5).`, {
-        issuer,
-        status: response.status,
-      });
+      throw tooLarge();
     }
     text += decode(decoder, issuer, chunk.value);
     // That the body ends here Chromium says two milliseconds later. If it was compressed, the length is another one: so a look at it as well.

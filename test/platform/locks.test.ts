@@ -211,7 +211,10 @@ describe('IndexedDB locks', () => {
     const free = await take(holder, name);
     const waiting = ask(waiter, name);
     await settled();
-    for (let nights = 0; nights < 14; nights++) waiter.platform.advance(8 * 3_600_000);
+    for (let nights = 0; nights < 14; nights++) {
+      waiter.platform.sleep(8 * 3_600_000);
+      waiter.platform.advance(0);
+    }
     await free();
     await waiting.done;
   });

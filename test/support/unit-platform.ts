@@ -5,8 +5,10 @@ import type { Page, Platform } from '../../src/platform/platform';
 export const START_MS = 1_767_225_600_000;
 
 export interface UnitPlatform extends Platform {
-  /** Moves both clocks and fires the timers that are due, in their order. */
+  /** Moves both clocks and fires the timers that come due, each at its time. */
   advance(ms: number): void;
+  /** Moves both clocks, and no timer fires: the program stands still. `advance(0)` fires what has come due meanwhile. */
+  sleep(ms: number): void;
   /** Moves the wall clock alone, as a user or a time server does. */
   jump(ms: number): void;
   /** Delays of the timers that wait. */
@@ -23,6 +25,10 @@ export function unitPlatform(options: UnitPlatformOptions = {}): UnitPlatform {
   let now = START_MS;
   let monotonic = 5_000;
   const timers = new Set<{ readonly at: number; readonly callback: () => void }>();
+  const sleep = (ms: number): void => {
+    now += Math.max(0, ms); // a timer that is late was due before
+    monotonic += Math.max(0, ms);
+  };
   return {
     fetch: options.fetch ?? (() => Promise.reject(new Error('this test planned no request'))),
     now: () => now,
@@ -35,11 +41,16 @@ export function unitPlatform(options: UnitPlatformOptions = {}): UnitPlatform {
     crypto: 'crypto' in options ? (options.crypto as Crypto) : globalThis.crypto,
     page: options.page,
     advance: (ms) => {
-      now += ms;
-      monotonic += ms;
-      const due = [...timers].filter(({ at }) => at <= monotonic).sort((a, b) => a.at - b.at);
-      for (const timer of due) if (timers.delete(timer)) timer.callback();
+      const target = monotonic + ms;
+      for (;;) {
+        const due = [...timers].filter(({ at }) => at <= target).sort((a, b) => a.at - b.at)[0];
+        sleep((due?.at ?? target) - monotonic);
+        if (!due) break;
+        timers.delete(due);
+        due.callback();
+      }
     },
+    sleep,
     jump: (ms) => {
       now += ms;
     },
