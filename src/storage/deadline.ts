@@ -4,19 +4,20 @@
  * @module
  */
 import { StorageError } from '../errors.js';
+import { countdown } from '../platform/countdown.js';
 import type { Locks, Platform } from '../platform/platform.js';
 
 /** Milliseconds to wait until a lock is granted. A lock is held for one write of one record. */
 const LOCK_MS = 10_000;
 
 /**
- * The promise, or a rejection once `limitMs` have passed. What the promise does afterwards is ignored.
+ * The promise, or a rejection once the program has run for `limitMs`. What the promise does afterwards is ignored.
  *
  * @throws {StorageError} `storage_failed` with the message
  */
 export function within<T>(platform: Pick<Platform, 'setTimer'>, limitMs: number, message: string, promise: Promise<T>): Promise<T> {
   return new Promise<T>((resolve, reject) => {
-    const cancel = platform.setTimer(() => reject(new StorageError('storage_failed', message)), limitMs);
+    const cancel = countdown(platform, limitMs, () => reject(new StorageError('storage_failed', message)));
     promise.finally(cancel).then(resolve, reject);
   });
 }
@@ -43,10 +44,10 @@ export async function exclusively<T>(platform: Pick<Platform, 'setTimer' | 'lock
   const locks = requireLocks(platform);
   return new Promise<T>((resolve, reject) => {
     let late = false;
-    const cancel = platform.setTimer(() => {
+    const cancel = countdown(platform, LOCK_MS, () => {
       late = true;
       reject(new StorageError('storage_failed', 'Another tab holds the lock of a record for too long; try again.'));
-    }, LOCK_MS);
+    });
     locks
       .withLock(name, async () => {
         cancel();

@@ -352,6 +352,7 @@ export function createLiving(context: LivingContext): Living {
     hurry: () => refresher.hurry(),
     flush: async () => {
       await writing.retry().catch(() => undefined);
+      if (writing.isWaiting()) await writing.retry().catch(() => undefined); // the first may have begun before what waits
       await refresher.close();
     },
     close: () => {

@@ -5,6 +5,7 @@
  */
 import { isPlainObject } from '../credential/data.js';
 import { asCredentialError, isCredentialError, StorageError, type CredentialError } from '../errors.js';
+import { countdown } from '../platform/countdown.js';
 import type { Platform } from '../platform/platform.js';
 import type { CredentialStorage, Reach, StorageCapabilities, StoredEntry } from '../storage/storage.js';
 
@@ -89,10 +90,11 @@ const REACHES: readonly Reach[] = ['process', 'origin', 'machine'];
 const DURABILITY = /^(none|relaxed|strict)$/;
 
 /** A guard that waits for `ready` must not wait for ever. */
-export function deadlineOf({ setTimer }: Platform): { readonly passed: Promise<never>; cancel(): void } {
+export function deadlineOf(platform: Platform): { readonly passed: Promise<never>; cancel(): void } {
   let cancel = (): void => undefined;
   const passed = new Promise<never>((_, reject) => {
-    cancel = setTimer(() => reject(new StorageError('storage_failed', `The storage did not open within ${DEADLINE_MS} ms.`)), DEADLINE_MS);
+    const late = (): void => reject(new StorageError('storage_failed', `The storage did not open within ${DEADLINE_MS} ms.`));
+    cancel = countdown(platform, DEADLINE_MS, late);
   });
   return { passed, cancel: () => cancel() };
 }

@@ -20,6 +20,7 @@ import type { Grant, OAuth2Client } from '../oauth/client.js';
 import { OAuthResponseError } from '../oauth/oauth-response-error.js';
 import { isOnThisMachine } from '../oauth/secure-url.js';
 import { accessTokenIn, refreshTokenIn } from '../oauth/token-response.js';
+import { countdown } from '../platform/countdown.js';
 import type { Platform } from '../platform/platform.js';
 import { gone } from './credential.js';
 import { closed, finished, tombstoneOf } from './drafts.js';
@@ -130,10 +131,11 @@ export async function notReady(client: OAuth2Client, { isOnline }: Pick<Platform
 }
 
 /** The token that a function of the application gives. @throws {CredentialError} `renewal_failed`, `timeout` */
-export async function renewedBy(renew: () => Promise<unknown>, issuer: string, { setTimer }: Pick<Platform, 'setTimer'>): Promise<Token> {
+export async function renewedBy(renew: () => Promise<unknown>, issuer: string, platform: Pick<Platform, 'setTimer'>): Promise<Token> {
   const given = await new Promise<unknown>((resolve, reject) => {
     const message = 'The function that renews tokens did not answer in time.';
-    const cancel = setTimer(() => reject(new CredentialError('timeout', message, { issuer, class: 'transient' })), EPISODE_MS);
+    const late = (): void => reject(new CredentialError('timeout', message, { issuer, class: 'transient' }));
+    const cancel = countdown(platform, EPISODE_MS, late);
     const renewing = (async () => renew())();
     renewing.then(resolve, reject).finally(cancel);
   });

@@ -309,6 +309,17 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
       tell([{ type: 'not_durable', code: error.code, message: error.message }], 'here');
     }
   };
+  let retrying: Promise<void> | undefined;
+  const retryAll = async (): Promise<void> => {
+    // Each for itself: one that cannot be written must not keep the others from it (E62).
+    const tries = [...waiting.keys()].map((id) => {
+      if (id === STORE_RECORD_ID) return keepNobody(lostClaim);
+      return turns.withLock(id, () => (waiting.has(id) ? settle(id) : Promise.resolve()));
+    });
+    await Promise.allSettled(tries);
+    await Promise.all(tries);
+  };
+
   return {
     insert: (draft) =>
       turns.withLock(draft.id, async () => {
@@ -350,15 +361,8 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
       ledger.book.leftovers = hasFailed;
       await Promise.all(removals);
     },
-    retry: async () => {
-      // Each for itself: one that cannot be written must not keep the others from it (E62).
-      const tries = [...waiting.keys()].map((id) => {
-        if (id === STORE_RECORD_ID) return keepNobody(lostClaim);
-        return turns.withLock(id, () => (waiting.has(id) ? settle(id) : Promise.resolve()));
-      });
-      await Promise.allSettled(tries);
-      await Promise.all(tries);
-    },
+    // One at a time: where the storage hangs, others would queue up behind it faster than they fail.
+    retry: () => (retrying ??= retryAll().finally(() => (retrying = undefined))),
     reread: (id) =>
       turns.withLock(id, async () => {
         const entry = waiting.has(id) && ledger.entry(id);

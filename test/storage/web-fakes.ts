@@ -81,7 +81,7 @@ export function tabPlatform(page: Page, changes: Partial<Platform> = {}): Platfo
     crypto: globalThis.crypto,
     page,
     setTimer: (callback, delayMs) => {
-      if (delayMs >= 5_000) return () => undefined;
+      if (delayMs >= 2_500) return () => undefined; // a deadline, or the first half of one
       pauses.push(delayMs);
       const turn = setImmediate(callback);
       return () => clearImmediate(turn);

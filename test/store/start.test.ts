@@ -118,6 +118,33 @@ describe('a part of the program whose loading never ends', () => {
   });
 });
 
+describe('a program that stands still while it starts', () => {
+  it.each(['open', 'readAll'] as const)(
+    'E38 TM-4 for an hour, before its storage has answered %s, uses it all the same',
+    async (question) => {
+      const world = createWorld();
+      const { accessToken } = await signedIn(world);
+      let answer = (): void => undefined;
+      const asked = new Promise<void>((resolve) => (answer = resolve));
+      const disk = world.disk.storage();
+      const storage: CredentialStorage = {
+        ...disk,
+        open: async () => (question === 'open' && (await asked), disk.open()),
+        readAll: async () => (question === 'readAll' && (await asked), disk.readAll()),
+      };
+      const { store } = world.startTab({ storage });
+      await settle();
+      world.browser.sleep(3_600_000);
+      await world.browser.advance(0); // timers come before answers
+      answer();
+      await store.ready;
+      expect(store.snapshot().durable).toBe(true);
+      expect(store.snapshot().credentials).toHaveLength(1);
+      expect((await store.getDefault())?.token?.accessToken).toBe(accessToken);
+    },
+  );
+});
+
 describe('a store that closes at once', () => {
   it.each(Array.from({ length: 30 }, (_, ticks) => [ticks]))(
     'after %i microtasks holds nothing, and does not wake again',
