@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { defer, distinctUntilChanged, map, switchMap, takeWhile, type Observable } from 'rxjs';
+import { defer, distinctUntilChanged, map, takeWhile, type Observable } from 'rxjs';
 import { defaultGraceMs } from '../credential/expiry.js';
 import type { ResourceChallenge } from '../credential/actions.js';
 import { assertNothingElse } from '../credential/options.js';
@@ -18,6 +18,7 @@ import type { Loop } from './loop.js';
 import type { TokenTypeHint } from './questions.js';
 import type { RevokeResult, RevokeTarget } from './revocation.js';
 import type { SignOutOptions, SignOutResult } from './sign-out.js';
+import { tokenAtHand, tokenStream } from './token-stream.js';
 
 /** How long what the monotonic clock said stands while the wall clock goes on as it should. */
 const COMPARED_FOR_MS = 1_000;
@@ -61,6 +62,7 @@ export interface Credential extends CredentialView {
   readonly metadata: TokenMetadata;
   /** The whole frozen snapshot. After the credential was removed: the last one there was. */
   readonly state: CredentialState;
+  /** Replays; what is sealed is opened first. What cannot be opened for now is tried again, and until then nothing new is said. */
   readonly token$: Observable<Token | null>;
   /** Replays; a new snapshot on each change; completes when the credential is removed. */
   readonly state$: Observable<CredentialState>;
@@ -276,27 +278,6 @@ export function createCredentialFactory(context: CredentialContext): CredentialF
     create: (holding) => new Handle(holding),
     retire: (handle, last) => void lastStates.set(handle, last),
   };
-}
-
-/** The token of a credential as a stream; `null` when it is absent, removed or needs sign-in. What is sealed is opened first. */
-export function tokenStream({ ledger, loop }: CredentialContext, id: string, handle?: Holding): Observable<Token | null> {
-  const opened = async (own: Holding): Promise<Token | null> => {
-    await ledger.open(id).catch(() => undefined); // an event says so, and the status
-    return tokenAtHand(ledger, own) ?? null;
-  };
-  return loop.ready$.pipe(
-    switchMap(() => {
-      const own = handle ?? ledger.entry(id);
-      const token = own && tokenAtHand(ledger, own);
-      return own && token === undefined ? opened(own) : [token ?? null];
-    }),
-    distinctUntilChanged(),
-  );
-}
-
-/** As `ledger.token`, but none of another credential that is stored under the id by now. */
-function tokenAtHand(ledger: Ledger, own: Holding): Token | null | undefined {
-  return ledger.entry(own.id) === own ? ledger.token(own.id) : null;
 }
 
 /** One way to the token for all who ask at once without conditions: a thousand callers walk it together. */

@@ -34,6 +34,7 @@ import { createQuestions, type Questions } from './questions.js';
 import { createRefresher, type RefreshRequest, type Renewed } from './refresh.js';
 import { STILL_RUNS_MS } from './refresh-locks.js';
 import { createRenewal } from './renewal.js';
+import { whenOpened } from './reopening.js';
 import { resumeRevocations, revoke, type RevokeResult, type RevokeTarget } from './revocation.js';
 import { signOut, type SignOutOptions, type SignOutResult } from './sign-out.js';
 import { accessTokenFor, renewedOrHeld, sameAsNow, type ValidTokenContext } from './valid-token.js';
@@ -60,6 +61,8 @@ export interface Living extends Pick<Membership, 'setDefault' | 'clear' | 'store
   /** Ids of all that match, in order of storing. */
   find(query: CredentialQuery): readonly string[];
   find$(query: CredentialQuery): Observable<readonly string[]>;
+  /** The token of a record that could not be opened for now, once it was. */
+  whenOpened(own: Holding): Observable<Token | null>;
   /** Somebody else wrote a record; without a revision it is read in any case. */
   heard(id: string, revision?: unknown): void;
   /** Reads a record again. @throws {StorageError} it is not known, and cannot be read */
@@ -320,6 +323,7 @@ export function createLiving(context: LivingContext): Living {
         distinctUntilChanged((a, b) => a === b || (a.length === b.length && a.every((id, place) => id === b[place]))),
       );
     },
+    whenOpened: (own) => whenOpened({ ledger, loop, platform }, own),
     heard: (id, revision) => {
       if (frozen) return;
       const known = id === STORE_RECORD_ID ? ledger.book.store.revision : ledger.entry(id)?.storedRevision;

@@ -18,13 +18,14 @@ import { within } from '../storage/deadline.js';
 import { memoryStorage } from '../storage/memory/index.js';
 import type { CredentialStorage, StorageCapabilities } from '../storage/storage.js';
 import { createClients, type ClientName } from './clients.js';
-import { createCredentialFactory, gone, tokenStream, type Credential, type CredentialContext } from './credential.js';
+import { createCredentialFactory, gone, type Credential, type CredentialContext } from './credential.js';
 import { createLedger, type Meant } from './ledger.js';
 import type { Living } from './living.js';
 import { createLoop } from './loop.js';
 import { deadlineOf, openStorage, type OpenedStorage } from './open-storage.js';
 import type { RenewalOptions } from './renewal.js';
 import { connect, hint, type Connection } from './tabs.js';
+import { tokenStream } from './token-stream.js';
 
 /** Options of a store. */
 export interface CredentialStoreOptions {
@@ -63,7 +64,7 @@ export interface CredentialStore {
   readonly events$: Observable<CredentialEvent>;
   /** Resolves when storage has been read; streams emit nothing before. Broken storage is an event, not a rejection. */
   readonly ready: Promise<void>;
-  /** The token of a credential; `null` when it is absent, removed or needs sign-in. */
+  /** The token of a credential; `null` when it is absent, removed or needs sign-in. Silent while it cannot be opened for now. */
   token$(id: string): Observable<Token | null>;
   /** A live query; emits when the list of matches changes. */
   find$(query: CredentialQuery): Observable<readonly Credential[]>;
