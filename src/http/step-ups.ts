@@ -58,6 +58,8 @@ export function createStepUps(
   platform: Pick<Platform, 'setTimer'>,
   { known, prompted, told }: StepUpMemory,
 ): StepUps {
+  const longestMs = Math.max(stepUpWaitMs, STEP_UP_WAIT_MS);
+
   const begin = (key: string, challenge: ResourceChallenge, credential: Credential): StepUp => {
     const { resource } = challenge;
     const isOver = !stepUp || prompted.get(resource) === true;
@@ -66,14 +68,15 @@ export function createStepUps(
       isOver,
       end: () => {
         begun.isOver = true;
+        if ((known.get(key) ?? begun) !== begun) return; // it comes too late: there is another by now
         known.set(key, begun);
         prompted.set(resource, true);
       },
     };
-    known.set(key, begun, isOver ? undefined : Infinity); // a user may take her time
+    known.set(key, begun, isOver ? undefined : longestMs); // a user may take her time; a window that she has closed may never answer
     if (!stepUp || isOver) return begun;
     // For whatever credential: one that it brought may be refused, too. If nobody waits, nobody ends it
-    prompted.set(resource, true, Math.max(stepUpWaitMs, STEP_UP_WAIT_MS));
+    prompted.set(resource, true, longestMs);
     begun.granted = (async () => (await stepUp(challenge, credential)) === true)();
     begun.granted.then(begun.end, begun.end);
     return begun;

@@ -941,6 +941,36 @@ describe('STEP-1 STEP-2 a resource server that asks for more', () => {
     }
   });
 
+  it.each([
+    ['five minutes', {}, 300_000],
+    ['as long as requests wait', { stepUpWaitMs: 400_000 }, 400_000],
+  ])('STEP-2 a step-up that never answers is begun anew after %s, though every request has left', async (_, options, ms) => {
+    const finish: ((isBetter: boolean) => void)[] = [];
+    const { policy, browser } = await signedIn({ ...options, stepUp: () => new Promise((resolve) => void finish.push(resolve)) });
+    const leave = async (): Promise<void> => {
+      const leaving = new AbortController();
+      const waiting = (await attached(policy, GET, { signal: leaving.signal })).retryOf(MORE);
+      await settle();
+      leaving.abort(new Error('left'));
+      await expect(waiting).rejects.toThrow('left');
+    };
+    await leave();
+    await browser.advance(ms - 1);
+    await leave();
+    expect(finish).toHaveLength(1);
+    await browser.advance(1);
+    const again = (await attached(policy)).retryOf(MORE);
+    await settle();
+    expect(finish).toHaveLength(2);
+    finish[0]?.(false); // the first answers after all: the second goes on
+    await settle();
+    const joined = (await attached(policy)).retryOf(MORE);
+    await settle();
+    finish[1]?.(true);
+    expect([await again, await joined].map((next) => next !== null)).toEqual([true, true]);
+    expect(finish).toHaveLength(2);
+  });
+
   it('STEP-2 the minute begins when the user is done, however long that took', async () => {
     let prompts = 0;
     let finish = (_: boolean): void => undefined;
