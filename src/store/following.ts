@@ -47,6 +47,9 @@ export interface Following {
   readonly rereadStore: () => Promise<unknown>;
 }
 
+/** What was known of a record at some time. */
+type Known = Pick<Entry, 'id' | 'record' | 'storedRevision'>;
+
 type Parsed = CredentialRecord | { readonly corrupt: string } | undefined;
 
 /** True if the default may be another one now. */
@@ -114,9 +117,15 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
   const claimants = (): readonly CredentialRecord[] => {
     const entries = [...book.claimants].map((id) => ledger.entry(id)).filter((entry) => entry !== undefined);
     const rankOf = (entry: Entry): number => ranks.get(entry) ?? 0;
-    const isLater = (one: Entry, than: Entry): boolean =>
-      one.record.state !== 'removed' && one.record.storedAt > than.record.changedAt && rankOf(one) > rankOf(than);
-    return entries.filter((entry) => !isPhantom(entry) || !entries.some((one) => isLater(one, entry))).map(({ record }) => record);
+    const later = entries.filter(({ record }) => record.state !== 'removed').sort((a, b) => a.record.storedAt - b.record.storedAt);
+    const counting = entries.filter((entry) => !isPhantom(entry));
+    // Both lists are gone through once, the newest first: of what vanished in a year there may be much.
+    let highest = -1; // rank of those that are later
+    for (const phantom of entries.filter(isPhantom).sort((a, b) => b.record.changedAt - a.record.changedAt)) {
+      while ((later.at(-1)?.record.storedAt ?? 0) > phantom.record.changedAt) highest = Math.max(highest, rankOf(later.pop() as Entry));
+      if (highest <= rankOf(phantom)) counting.push(phantom);
+    }
+    return counting.map(({ record }) => record);
   };
   const tell: Following['tell'] = (facts, origin) => {
     // Another credential under the id of one that is gone: first that one goes, and its handle with it.
@@ -170,7 +179,7 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
     if (!before) return [];
     keep({ ...before, state: 'removed', secrets: null, claims: null, tags: [], revision: 0, generation: 0 }, 0).unreadable = undefined;
     const isDurable = settled(id);
-    claimsChanged = true;
+    claimsChanged ||= before.epoch >= book.store.epoch && book.claimants.has(id); // no other counts
     if (before.state === 'removed') return isDurable; // a tombstone that somebody swept
     return [{ type: 'token_removed', id, generation: before.generation + 1 }, ...isDurable];
   };
@@ -236,8 +245,8 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
     return found && found.revision < book.store.revision ? found : undefined;
   };
   /** True if nothing is left of what was stored: all that is there was stored after all that is gone. */
-  const isRefilled = (before: ReadonlyMap<string, Entry>): boolean => {
-    const isLeft = ({ id }: Entry): boolean => (ledger.entry(id)?.storedRevision ?? 0) > 0;
+  const isRefilled = (before: ReadonlyMap<string, Known>): boolean => {
+    const isLeft = ({ id }: Known): boolean => (ledger.entry(id)?.storedRevision ?? 0) > 0;
     const known = [...before.values()].filter(({ storedRevision }) => storedRevision > 0);
     const gone = known.filter((entry) => !isLeft(entry));
     const newest = gone.reduce((latest, { record }) => Math.max(latest, record.storedAt), gone.length > 0 ? -Infinity : Infinity);
@@ -254,7 +263,8 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
       return (claimsChanged = true);
     });
   const reload = async (): Promise<void> => {
-    const before = new Map([...ledger.entries()].map((entry) => [entry.id, { ...entry }]));
+    const before = new Map<string, Known>();
+    for (const { id, record, storedRevision } of ledger.entries()) before.set(id, { id, record, storedRevision });
     const entries = await ledger.readAll();
     const isBehind = behind(await turns.withLock(STORE_RECORD_ID, rereadStore)) !== undefined;
     const changed = new Map<string, Parsed>();
