@@ -53,7 +53,7 @@ export interface Exchange {
 /**
  * Sends and reads to the end.
  *
- * @throws {NetworkError} `network_error`, `timeout`: no whole answer; the server may have acted all the same
+ * @throws {NetworkError} `network_error`, `timeout`: no whole answer; the server may have acted all the same, unless the class is `transient`
  * @throws {ProtocolError} `unexpected_redirect`, `response_too_large`, `response_invalid` (no UTF-8)
  */
 export async function send(platform: Platform, url: string, init: RequestInit, limits: Limits, issuer: string): Promise<Exchange> {
@@ -85,7 +85,12 @@ export async function send(platform: Platform, url: string, init: RequestInit, l
     return { sentAt, receivedAt, serverTime, status: response.status, headers: response.headers, text };
   } catch (error) {
     if (error instanceof CredentialError) throw error;
-    throw new NetworkError('network_error', `No readable answer from ${placeOf(url)}: ${reasonOf(error)}.`, { issuer });
+    const code = codeOf(error);
+    const why = `offline, refused, aborted, or not allowed by CORS${code ? ` (${code})` : ''}`;
+    throw new NetworkError('network_error', `No readable answer from ${placeOf(url)}: ${why}.`, {
+      issuer,
+      ...(isUnsent(error) && { class: 'transient' as const }),
+    });
   } finally {
     deadline.cancel();
   }
@@ -149,12 +154,23 @@ function placeOf(url: string): string {
   return origin + pathname;
 }
 
+/** No name was resolved, no connection was made, or the certificate was refused. Other codes may come after the sending. */
+const UNSENT =
+  /^(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|UND_ERR_CONNECT_TIMEOUT|CERT_\w+|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_\w+|ERR_TLS_CERT_ALTNAME_INVALID)$/;
+
+/** True if an error proves that nothing was sent. */
+function isUnsent(error: unknown): boolean {
+  const { cause } = Object(error) as { readonly cause?: unknown };
+  const { syscall } = Object(cause) as { readonly syscall?: unknown };
+  const code = codeOf(error) ?? '';
+  return UNSENT.test(code) || (syscall === 'connect' && /^E(NET|HOST)UNREACH$/.test(code)); // a connection that stood may break with these, too
+}
+
 /** Of what another library throws only a code such as `ECONNREFUSED` is told, which Node has; the rest may hold anything (E51). */
-function reasonOf(error: unknown): string {
+function codeOf(error: unknown): string | undefined {
   const { cause } = Object(error) as { readonly cause?: unknown };
   const { code } = Object(cause) as { readonly code?: unknown };
-  const isCode = typeof code === 'string' && /^[A-Z0-9_]{1,60}$/.test(code);
-  return `offline, refused, aborted, or not allowed by CORS${isCode ? ` (${code})` : ''}`;
+  return typeof code === 'string' && /^[A-Z0-9_]{1,60}$/.test(code) ? code : undefined;
 }
 
 function textOf(

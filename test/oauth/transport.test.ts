@@ -637,6 +637,22 @@ describe('deadlines', () => {
     expect(error.cause).toBeUndefined();
   });
 
+  it.each([
+    ['ENOTFOUND', undefined, 'transient'],
+    ['EAI_AGAIN', undefined, 'transient'],
+    ['ECONNREFUSED', undefined, 'transient'],
+    ['UND_ERR_CONNECT_TIMEOUT', undefined, 'transient'],
+    ['CERT_HAS_EXPIRED', undefined, 'transient'],
+    ['ENETUNREACH', 'connect', 'transient'],
+    ['EHOSTUNREACH', 'read', 'unknown_outcome'],
+    ['ECONNRESET', 'read', 'unknown_outcome'],
+    ['ETIMEDOUT', undefined, 'unknown_outcome'],
+    ['UND_ERR_SOCKET', undefined, 'unknown_outcome'],
+  ])('RF-8 of a request that failed with %s (%s) the class is right', async (code, syscall, errorClass) => {
+    const fetch = () => Promise.reject(Object.assign(new TypeError('fetch failed'), { cause: { code, syscall } }));
+    expect(await refused(sent(unitPlatform({ fetch })))).toMatchObject({ code: 'network_error', class: errorClass });
+  });
+
   it('E51 Node says that nobody listens', async () => {
     const origin = await serve(() => undefined);
     await Promise.all([...servers].map((server) => new Promise((resolve) => server.close(resolve))));

@@ -437,6 +437,20 @@ describe('RF-8 the intent of a dead holder', () => {
     expect(server.calls('token')).toHaveLength(sends);
   });
 
+  it('E6 reauthenticate: what was certainly not sent leaves no intent, and ends no session', async () => {
+    const { server, credential, browser, ...session } = await signedIn({ onUnknownOutcome: 'reauthenticate' });
+    const unsent = (): never => {
+      throw Object.assign(new TypeError('fetch failed'), { cause: { code: 'ENOTFOUND' } });
+    };
+    server.plan('token', unsent, unsent, RENEWED);
+    for (let times = 0; times < 2; times++) {
+      expect(await codeOf(credential.refresh())).toBe('network_error');
+      expect(session.hasIntent()).toBe(false);
+      await browser.advance(10_000);
+    }
+    expect((await inTime(browser, credential.refresh())).accessToken).toBe('new-access');
+  });
+
   it('reauthenticate sends nothing: the user must sign in', async () => {
     const { server, credential, events, ...session } = await withDeadHolder(1_000, { onUnknownOutcome: 'reauthenticate' });
     expect(await codeOf(credential.refresh())).toBe('needs_sign_in');
