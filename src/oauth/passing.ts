@@ -7,7 +7,7 @@ import { CredentialError, NetworkError, ProtocolError, StorageError, type Creden
 import { OAuthResponseError } from './oauth-response-error.js';
 
 /** An error of the same kind and code: whoever asks by `instanceof`, or for `error` of the server, is told the same. */
-export function toldAgain(error: CredentialError, details: CredentialErrorDetails, message = error.message): CredentialError {
+export function toldAgain(error: CredentialError, details: CredentialErrorDetails, message: string = error.message): CredentialError {
   const { code } = error;
   if (error instanceof OAuthResponseError) return new OAuthResponseError(error, code, details);
   if (error instanceof NetworkError) return new NetworkError(code, message, details);
