@@ -18,7 +18,7 @@ export function countdown({ setTimer }: Pick<Platform, 'setTimer'>, limitMs: num
   const step = (): void => {
     const ms = left > LAST_STEP_MS ? Math.min(left - LAST_STEP_MS, STEP_MS, limitMs >> 1) : left;
     left -= ms;
-    cancel = setTimer(left > 0 ? step : onEnd, ms);
+    cancel = setTimer(left > 0 ? step : onEnd, ms, true); // else a program ends before whoever waits has heard of it
   };
   step();
   return () => cancel();

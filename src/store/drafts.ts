@@ -6,6 +6,7 @@
 import { isOpen, nextCount, RECORD_VERSION, recordFieldsOf, type CredentialRecord, type OpenRecord } from '../credential/record.js';
 import type { Token } from '../credential/token.js';
 import type { OAuth2Client } from '../oauth/client.js';
+import type { Entry } from './ledger.js';
 import type { RecordDraft } from './writing.js';
 
 /** A new record of a token. */
@@ -83,4 +84,13 @@ export function judged(draft: RecordDraft, client: OAuth2Client | undefined): Re
   const { renewable: _, ...record } = draft;
   const isRenewable = client.renew !== undefined || record.staged !== undefined || record.secrets?.refreshToken !== undefined;
   return isRenewable || record.state !== 'active' ? record : { ...record, renewable: false };
+}
+
+/** A change of tags or of the default must not cost secrets that cannot be opened now: they stay as they are stored. */
+export function asStored(draft: RecordDraft, entry: Entry | undefined): RecordDraft {
+  const original = entry?.unreadable;
+  if (!original || draft.generation !== original.generation || draft.state === 'removed') return draft;
+  const { state, reason, secrets, staged } = original;
+  const kept = draft.state === 'needs_sign_in' ? { state, reason } : {};
+  return { ...draft, ...kept, secrets, ...(staged && { staged }) };
 }

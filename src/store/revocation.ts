@@ -9,6 +9,7 @@ import { isOpen, nextCount, type CredentialRecord, type OpenRecord } from '../cr
 import { asCredentialError, CredentialError, type CredentialErrorCode } from '../errors.js';
 import type { OAuth2Client } from '../oauth/client.js';
 import { accessTokenIn, refreshTokenIn } from '../oauth/token-response.js';
+import { countdown } from '../platform/countdown.js';
 import type { Platform } from '../platform/platform.js';
 import { tombstoneOf } from './drafts.js';
 import type { Following } from './following.js';
@@ -221,7 +222,7 @@ export function deadlineOf(platform: Platform): Deadline {
   const endsAt = platform.monotonicNow() + DEADLINE_MS;
   let cancel = (): void => undefined;
   const passed = new Promise<RemoteRevocation>((resolve) => {
-    cancel = platform.setTimer(() => resolve({ status: 'failed', code: 'timeout' }), DEADLINE_MS);
+    cancel = countdown(platform, DEADLINE_MS, () => resolve({ status: 'failed', code: 'timeout' }));
   });
   const leftMs = (): number => Math.max(0, endsAt - platform.monotonicNow());
   const allows = async (waitMs: number): Promise<boolean> => {

@@ -5,6 +5,7 @@
  * @module
  */
 import { CredentialError, StorageError } from '../errors.js';
+import { countdown } from '../platform/countdown.js';
 import type { Platform } from '../platform/platform.js';
 import type { CredentialStorage } from '../storage/storage.js';
 import { causeOf } from './ledger.js';
@@ -53,10 +54,10 @@ export function createStoreLocks({ storageOf, platform }: StoreLocksContext): St
     alone: <T>(name: string, run: () => Promise<T>) =>
       new Promise<T>((resolve, reject) => {
         const late = new AbortController();
-        const cancel = platform.setTimer(() => {
+        const cancel = countdown(platform, PATIENCE_MS, () => {
           late.abort();
           reject(new CredentialError('timeout', 'Another tab or process holds a lock for too long; try again.', { class: 'transient' }));
-        }, PATIENCE_MS);
+        });
         const begin = async (): Promise<T> => {
           cancel();
           late.signal.throwIfAborted();
@@ -70,14 +71,10 @@ export function createStoreLocks({ storageOf, platform }: StoreLocksContext): St
         let begun: Promise<T> | undefined;
         const begin = (): Promise<T> => (begun ??= run());
         const end = (): void => void begin().then(resolve, reject).finally(cancel);
-        const cancel = platform.setTimer(
-          () => {
-            if (!begun) late.abort();
-            end();
-          },
-          limitMs,
-          true,
-        );
+        const cancel = countdown(platform, limitMs, () => {
+          if (!begun) late.abort();
+          end();
+        });
         withLock(name, begin, late.signal).then(end, end);
       }),
   };

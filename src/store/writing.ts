@@ -18,7 +18,7 @@ import { StorageError, type CredentialError } from '../errors.js';
 import type { OAuth2Client } from '../oauth/client.js';
 import type { Platform } from '../platform/platform.js';
 import { revisionOf } from '../storage/storage.js';
-import { firstCount, judged } from './drafts.js';
+import { asStored, firstCount, judged } from './drafts.js';
 import { storedForm, withHeld } from './held.js';
 import type { Following } from './following.js';
 import { holdsTheSame, type Base, type Entry, type Ledger, type Meant } from './ledger.js';
@@ -392,12 +392,3 @@ function isEndOf(stored: CredentialRecord, record: CredentialRecord, { endedAt =
 const no = (): boolean => false;
 const yes = (): boolean => true;
 const isAny = (_: CredentialRecord): _ is CredentialRecord => true;
-
-/** A change of tags or of the default must not cost secrets that cannot be opened now: they stay as they are stored. */
-function asStored(draft: RecordDraft, entry: Entry | undefined): RecordDraft {
-  const original = entry?.unreadable;
-  if (!original || draft.generation !== original.generation || draft.state === 'removed') return draft;
-  const { state, reason, secrets, staged } = original;
-  const kept = draft.state === 'needs_sign_in' ? { state, reason } : {};
-  return { ...draft, ...kept, secrets, ...(staged && { staged }) };
-}
