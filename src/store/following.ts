@@ -175,6 +175,7 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
   /** What changes when a record is known to be gone. What is left here keeps its claim: nothing is promoted in the place of a default. */
   const forget = (id: string): readonly StorageFact[] => {
     const before = ledger.record(id);
+    book.quarantined.delete(id); // what comes in its place is told anew
     claimsChanged = book.lostClaims.delete(id) || claimsChanged;
     if (!before) return [];
     keep({ ...before, state: 'removed', secrets: null, claims: null, tags: [], revision: 0, generation: 0 }, 0).unreadable = undefined;

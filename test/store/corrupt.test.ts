@@ -55,6 +55,21 @@ describe('E62 a record that cannot be read', () => {
     expect([...world.disk.records.keys()]).toEqual(['@store']);
   });
 
+  it('is reported again when it is damaged again after it was removed', async () => {
+    const world = createWorld();
+    const { store, events } = await world.openTab();
+    await store.store(world.authority.signIn());
+    const told = (): number => events.filter(({ type }) => type === 'record_quarantined').length;
+    const counts: number[] = [];
+    for (const value of [{ id: 'bad' }, { id: 'bad' }, undefined, { id: 'bad' }]) {
+      if (value) world.disk.records.set('bad', value);
+      else world.disk.records.delete('bad');
+      await store.with('bad');
+      counts.push(told());
+    }
+    expect(counts).toEqual([1, 1, 1, 2]);
+  });
+
   it('of the store itself is reported, signs nobody out, and is replaced by clear()', async () => {
     const world = createWorld();
     const [alice, bob] = await twoCredentials(world);
