@@ -25,6 +25,9 @@ const NEXT_BATCH_MS = 1_000;
 /** Tabs that wake together begin at different instants within this time, in milliseconds. */
 const SPREAD_MS = 500;
 
+/** Of so many targets of one credential it is known that they were refused. */
+const MAX_TARGETS = 100;
+
 /** What a program says of renewal. */
 export interface RenewalOptions {
   /**
@@ -75,7 +78,8 @@ interface Failure {
 
 /** A policy that has seen nothing yet. */
 export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf }: RenewalContext): Renewal {
-  const failures = new Map<string, Failure>();
+  /** By id, then by target. */
+  const failures = new Map<string, Map<string, Failure>>();
   const running = new Set<string>();
   const leads = new Map<string, { readonly generation: number; readonly fraction: number }>();
   /** How often in a row it came to nothing, and the monotonic instant until when it rests. */
@@ -83,6 +87,16 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf 
   let notBefore = -Infinity;
   let failureCount = 0;
 
+  const failureOf = (id: string, target: Target | undefined): Failure | undefined => failures.get(id)?.get(targetKey(target));
+  /** Of targets a program may ask for any number: the oldest failures go. */
+  const note = (id: string, target: Target | undefined, failure: Failure): void => {
+    const ofOne = failures.get(id) ?? new Map<string, Failure>();
+    const [key, own] = [targetKey(target), targetKey(undefined)];
+    ofOne.delete(key); // so that it is the youngest
+    failures.set(id, ofOne.set(key, failure));
+    const targets = [...ofOne.keys()].filter((one) => one !== own);
+    for (const oldest of targets.slice(0, -MAX_TARGETS)) ofOne.delete(oldest);
+  };
   const fractionOf = ({ id, generation }: CredentialState): number => {
     const known = leads.get(id);
     if (known?.generation === generation) return known.fraction;
@@ -105,7 +119,7 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf 
     if (!isAhead || isOffline() || !canRenew(credential)) return Infinity;
     const remainingMs = ledger.remainingMs(credential.id);
     if (remainingMs === Infinity) return Infinity;
-    const failure = failures.get(keyOf(credential.id, undefined));
+    const failure = failureOf(credential.id, undefined);
     if (failure && !isPassing(failure.error)) return Infinity; // trying again would change nothing
     const ageMs = platform.now() - credential.issuedAt; // negative where the clock was set back
     const restMs = ageMs >= 0 ? MIN_INTERVAL_MS - ageMs : 0;
@@ -117,14 +131,14 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf 
   const rest = (id: string): void => {
     const now = platform.monotonicNow();
     const credential = loop.stateOf(id);
-    if (!credential || (failures.get(keyOf(id, undefined))?.retryAt ?? now) > now) return;
+    if (!credential || (failureOf(id, undefined)?.retryAt ?? now) > now) return;
     const isDue = ledger.remainingMs(id) <= renewalLeadMs(credential, 0);
     const times = isDue ? (resting.get(id)?.times ?? 0) : 0;
     resting.set(id, { times: isDue ? times + 1 : 0, until: now + Math.min(MIN_INTERVAL_MS * 2 ** times, MAX_REST_MS) });
   };
   const refusalBy = (id: string, target: Target | undefined, counts: (failure: Failure) => boolean): CredentialError | undefined => {
     const now = platform.monotonicNow();
-    const failure = [keyOf(id, undefined), keyOf(id, target)].map((key) => failures.get(key)).find((one) => one && one.retryAt > now);
+    const failure = [failureOf(id, undefined), failureOf(id, target)].find((one) => one && one.retryAt > now);
     if (!failure || !counts(failure)) return undefined;
     const { message, issuer, status, class: errorClass } = failure.error;
     const details = { issuer, status, class: errorClass, retryAfterMs: Math.ceil(failure.retryAt - now), cause: failure.error };
@@ -151,40 +165,35 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf 
     failureCount: () => failureCount,
     refusalSince: (id, count, target) => refusalBy(id, target, ({ order }) => order > count),
     failed: (id, error, target) => {
-      const key = keyOf(id, isPassing(error) ? undefined : target);
-      const attempts = (failures.get(key)?.attempts ?? 0) + 1;
+      const about = isPassing(error) ? undefined : target;
+      const attempts = (failureOf(id, about)?.attempts ?? 0) + 1;
       const delayMs = error.retryAfterMs ?? backoffMs(attempts, randomFraction(platform));
       const credential = loop.stateOf(id);
       failureCount++;
-      if (credential) failures.set(key, { attempts, error, order: failureCount, retryAt: platform.monotonicNow() + delayMs });
+      if (credential) note(id, about, { attempts, error, order: failureCount, retryAt: platform.monotonicNow() + delayMs });
       const triesAgain = isAhead && isPassing(error) && credential && (credential.isDefault || used.has(id) || running.has(id));
       return { attempts, nextTryAt: triesAgain ? platform.now() + delayMs : null };
     },
     succeeded: (id, target) => {
-      failures.delete(keyOf(id, undefined));
-      failures.delete(keyOf(id, target));
+      for (const one of [undefined, target]) failures.get(id)?.delete(targetKey(one));
     },
     wake: () => {
       const now = platform.monotonicNow();
       notBefore = now + SPREAD_MS * randomFraction(platform);
       resting.clear();
-      for (const [key, failure] of failures) {
-        if (failure.error.retryAfterMs === undefined && isPassing(failure.error))
-          failures.set(key, { ...failure, retryAt: Math.min(failure.retryAt, notBefore) });
-      }
+      for (const ofOne of failures.values())
+        for (const [key, failure] of ofOne) {
+          if (failure.error.retryAfterMs === undefined && isPassing(failure.error))
+            ofOne.set(key, { ...failure, retryAt: Math.min(failure.retryAt, notBefore) });
+        }
     },
     forget: (id) => {
-      for (const key of failures.keys()) if (key.startsWith(keyOf(id, undefined))) failures.delete(key);
+      failures.delete(id);
       leads.delete(id);
       resting.delete(id);
       used.delete(id);
     },
   };
-}
-
-/** A failure that is about a target is kept apart. */
-function keyOf(id: string, target: Target | undefined): string {
-  return `${id}\u0000${targetKey(target)}`;
 }
 
 /** True for what may be otherwise the next time. */
