@@ -224,7 +224,7 @@ describe('a store over sealed records', () => {
       await settle();
       expect(textOf(tokens.values)).toEqual([alice.accessToken]);
       keys.away = false;
-      await world.browser.advance(1_000);
+      for (let i = 0; i < 3_000 && tokens.values.length < 2; i++) await world.browser.advance(1_000);
       expect(textOf(tokens.values)).toEqual([alice.accessToken, renewed.accessToken]);
     });
 
