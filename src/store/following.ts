@@ -122,7 +122,8 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
     // Both lists are gone through once, the newest first: of what vanished in a year there may be much.
     let highest = -1; // rank of those that are later
     for (const phantom of entries.filter(isPhantom).sort((a, b) => b.record.changedAt - a.record.changedAt)) {
-      while ((later.at(-1)?.record.storedAt ?? 0) > phantom.record.changedAt) highest = Math.max(highest, rankOf(later.pop() as Entry));
+      while ((later.at(-1)?.record.storedAt ?? -Infinity) > phantom.record.changedAt)
+        highest = Math.max(highest, rankOf(later.pop() as Entry));
       if (highest <= rankOf(phantom)) counting.push(phantom);
     }
     return counting.map(({ record }) => record);

@@ -355,8 +355,9 @@ export function createLiving(context: LivingContext): Living {
     },
     hurry: () => refresher.hurry(),
     flush: async () => {
-      await writing.retry().catch(() => undefined);
-      if (writing.isWaiting()) await writing.retry().catch(() => undefined); // the first may have begun before what waits
+      const begun = writing.retrying(); // before the last command ended: what waits since is not among what it writes
+      await (begun ?? writing.retry()).catch(() => undefined);
+      if (begun && writing.isWaiting()) await writing.retry().catch(() => undefined);
       await refresher.close();
     },
     close: () => {

@@ -28,8 +28,9 @@ export async function openStorage(
   onOpen: (capabilities: StorageCapabilities) => void,
 ): Promise<OpenedStorage> {
   const deadline = deadlineOf(platform);
+  let capabilities: StorageCapabilities | undefined;
   const open = async (): Promise<OpenedStorage> => {
-    const capabilities = usable(await Promise.race([storage.open(), deadline.passed]), storage, platform);
+    capabilities ??= usable(await Promise.race([storage.open(), deadline.passed]), storage, platform);
     const reading = (async () => storage.readAll())();
     reading.catch(() => undefined); // should listening fail
     onOpen(capabilities);
@@ -39,6 +40,7 @@ export async function openStorage(
     for (const pauseMs of PAUSES_MS) {
       const opened = await open().catch(leaveIfPassing);
       if (opened) return opened;
+      if (!capabilities) closeUnused(storage); // as many times as it was opened
       await Promise.race([new Promise<void>((resolve) => platform.setTimer(resolve, pauseMs, true)), deadline.passed]);
     }
     return await open();
@@ -48,6 +50,11 @@ export async function openStorage(
   } finally {
     deadline.cancel();
   }
+}
+
+/** Lets go of a storage that could not be opened. */
+export function closeUnused(storage: CredentialStorage): void {
+  void (async () => storage.close())().catch(() => undefined);
 }
 
 /** What the next attempt may not meet: anything but an error that says it stays. */

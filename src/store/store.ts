@@ -22,7 +22,7 @@ import { createCredentialFactory, gone, type Credential, type CredentialContext 
 import { createLedger, type Meant } from './ledger.js';
 import type { Living } from './living.js';
 import { createLoop } from './loop.js';
-import { deadlineOf, openStorage, type OpenedStorage } from './open-storage.js';
+import { closeUnused, deadlineOf, openStorage, type OpenedStorage } from './open-storage.js';
 import type { RenewalOptions } from './renewal.js';
 import { connect, hint, type Connection } from './tabs.js';
 import { tokenStream } from './token-stream.js';
@@ -251,9 +251,8 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
     const { capabilities, entries, error } = (await opening) as OpenedStorage;
     opening = undefined; // else the store would hold what was read, secrets and all, for life
     if (error) {
-      const unused = storage;
+      closeUnused(storage);
       storage = memoryStorage({ namespace: storage.namespace }); // E38: say so and go on
-      void (async () => unused.close())().catch(() => undefined);
       listen(capabilities);
     }
     const changed = [...early]; // what was read of them may be old

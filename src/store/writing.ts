@@ -17,6 +17,7 @@ import {
 import { StorageError, type CredentialError } from '../errors.js';
 import type { OAuth2Client } from '../oauth/client.js';
 import type { Platform } from '../platform/platform.js';
+import { randomFraction } from '../platform/random.js';
 import { revisionOf } from '../storage/storage.js';
 import { asStored, firstCount, judged } from './drafts.js';
 import { storedForm, withHeld } from './held.js';
@@ -61,6 +62,8 @@ export interface Writing {
   sweep(isDue: (record: CredentialRecord | null) => boolean, isTold?: boolean): Promise<void>;
   /** Tries again to write what could not be written. */
   retry(): Promise<void>;
+  /** The attempt that is under way. */
+  retrying(): Promise<void> | undefined;
   /** Reads one record again; another token that was stored meanwhile counts also where a record waits to be written. */
   reread(id: string): Promise<void>;
   /** Forgets that anything waits to be written. */
@@ -73,7 +76,7 @@ export interface Writing {
 export interface WritingContext {
   readonly ledger: Ledger;
   readonly following: Following;
-  readonly platform: Pick<Platform, 'now'>;
+  readonly platform: Pick<Platform, 'crypto' | 'now'>;
   readonly refreshOnly: boolean;
   /** The client a record belongs to; `undefined` where none is configured. */
   readonly clientOf: (record: Pick<CredentialRecord, 'context'>) => OAuth2Client | undefined;
@@ -90,6 +93,9 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
   let lostClaim = 0;
   const { turns, tell, learn, learnStore, rereadNow, rereadStore } = following;
 
+  /** Where no tombstone stays, a record of the same id may have counted up to any number: a late write over it must not fit this one. */
+  const firstCountOf = ({ epoch }: RecordDraft): number =>
+    firstCount(epoch) + (ledger.book.isNarrow ? Math.floor(randomFraction(platform) * 2 ** 19) : 0);
   const put = (record: CredentialRecord, over: number, isPassing = false): Promise<boolean> =>
     write((storage) => storage.write(storedForm(record, refreshOnly), over || 'absent', isPassing));
   const written = async (record: CredentialRecord, storedRevision = record.revision, isQuiet = false): Promise<CredentialRecord> => {
@@ -100,8 +106,8 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
     return record;
   };
   /** Where room is short no tombstone stays: a late commit fails on an absent record as well (RF-13). First the store record takes over its claim (D-057). */
-  const letGo = async ({ id, revision, defaultClaim }: CredentialRecord): Promise<void> => {
-    if (defaultClaim > ledger.book.store.nullClaim) await setNobody(defaultClaim);
+  const letGo = async ({ id, revision, defaultClaim, epoch }: CredentialRecord): Promise<void> => {
+    if (defaultClaim > ledger.book.store.nullClaim) await setNobody(defaultClaim, epoch);
     const isGone = await write((storage) => storage.remove(id, revision));
     const entry = ledger.entry(id);
     if (isGone && entry?.storedRevision === revision) entry.storedRevision = 0;
@@ -131,7 +137,7 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
   ): Promise<CredentialRecord | 'again' | null> => {
     const over = entry?.storedRevision ?? 0;
     const before = entry?.record;
-    const revision = nextCount(Math.max(over, entry?.record.revision ?? 0, over === 0 ? firstCount(draft.epoch) : 0));
+    const revision = nextCount(Math.max(over, entry?.record.revision ?? 0, over === 0 ? firstCountOf(draft) : 0));
     const record: CredentialRecord = Object.freeze({
       ...judged(asStored(draft, entry), clientOf(draft)),
       revision,
@@ -289,13 +295,12 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
       }
       throw new StorageError('storage_conflict', 'The store record is written by others faster than it can be read; try again.');
     });
-  /** Nobody is the default who claims no more than this. */
-  const setNobody = (claim: number): Promise<StoreRecord> =>
-    updateStore((current) => ({
-      ...current,
-      nullClaim: Math.max(current.nullClaim, claim),
-      topClaim: Math.max(current.topClaim, claim),
-    }));
+  /** Nobody is the default who claims no more than this, unless everything was cleared since that epoch: then claims are counted anew. */
+  const setNobody = (claim: number, epoch = Infinity): Promise<StoreRecord> =>
+    updateStore((current) => {
+      const least = current.epoch > epoch ? 0 : claim;
+      return { ...current, nullClaim: Math.max(current.nullClaim, least), topClaim: Math.max(current.topClaim, least) };
+    });
   /** What a record that went without a tombstone claimed stays nobody's: else the next start would take another user for the default (D-022). */
   const keepNobody = async (claim: number): Promise<void> => {
     if (claim <= ledger.book.store.nullClaim) return tell(settled(STORE_RECORD_ID), 'here');
@@ -363,6 +368,7 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
     },
     // One at a time: where the storage hangs, others would queue up behind it faster than they fail.
     retry: () => (retrying ??= retryAll().finally(() => (retrying = undefined))),
+    retrying: () => retrying,
     reread: (id) =>
       turns.withLock(id, async () => {
         const entry = waiting.has(id) && ledger.entry(id);

@@ -97,3 +97,19 @@ it('E68 one more credential of a user who has a hundred costs no more readings t
   }
   expect(readings[100]).toBe(readings[10]);
 });
+
+it('E47 who signs in while a storage takes long not to let go of a record stays signed in', async () => {
+  const { openTab, authority, disk, browser } = createWorld();
+  const { store } = await openTab();
+  await store.store(authority.signIn({ sub: 'alice' }));
+  disk.records.set('garbage', 5); // what no one can read is removed by clear
+  const stuck = disk.hold(({ method, id }) => method === 'remove' && id === 'garbage', 'before');
+  disk.fail(({ method, id }) => method === 'remove' && id === 'garbage');
+  const clearing = codeOf(store.clear());
+  await stuck.reached;
+  const bob = await inTime(browser, store.store(authority.signIn({ sub: 'bob' })));
+  stuck.open();
+  expect(await inTime(browser, clearing)).toBe('storage_failed');
+  expect(store.snapshot()).toMatchObject({ ids: [bob.id], defaultId: bob.id });
+  expect([...disk.records.keys()]).toContain(bob.id);
+});

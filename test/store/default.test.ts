@@ -240,3 +240,16 @@ it('nothing is promoted when an id is stored again whose removal made nobody the
   await store.setDefault(alice);
   expect((await openTab()).store.snapshot().defaultId).toBe(alice.id);
 });
+
+it('a credential whose times are before 1970 can vanish like any other', async () => {
+  const { openTab, authority, disk, browser } = createWorld();
+  const { id } = await (await openTab()).store.store(authority.signIn());
+  disk.records.set(id, { ...disk.record(id), changedAt: -1, storedAt: -2 });
+  const tab = await openTab();
+  expect(tab.store.snapshot().defaultId).toBe(id);
+  disk.records.delete(id);
+  browser.sleep(3_600_000);
+  tab.platform.emit('resumed');
+  await settle();
+  expect(await tab.store.allIDs()).toEqual([]);
+});

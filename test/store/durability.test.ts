@@ -119,6 +119,8 @@ describe('E38 storage that is broken from the start', () => {
     const tab = world.startTab({ storage: { ...storage, [method]: asked } });
     await inTime(world.browser, tab.store.ready, 1_000);
     expect(asked).toHaveBeenCalledTimes(times + 1);
+    const count = (name: string): number => world.disk.calls.filter((call) => call.method === name).length;
+    if (method === 'open') expect(count('close')).toBe(times); // closed as many times as opened: a storage may count its users
     expect(tab.store.snapshot()).toMatchObject({ durable: true, defaultId: id, ids: [id] });
     expect(tab.newEvents()).toEqual(['restored']);
     await (await tab.store.with(id))?.setTags(['of both']);

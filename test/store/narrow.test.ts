@@ -85,6 +85,51 @@ describe('RF-13 where room is short', () => {
     const again = await store.store(world.authority.signIn({ id: token.id }));
     expect([again.id, idsOn(world), (await store.getDefault())?.id]).toEqual([token.id, [token.id], token.id]);
   });
+
+  it('a late write of one who was removed does not go over who has the id since', async () => {
+    const world = createWorld();
+    const one = await world.openTab({ storage: narrow(world) });
+    const two = await world.openTab({ storage: narrow(world) });
+    const alice = await one.store.store(world.authority.signIn({ id: 'main', sub: 'alice' }));
+    await settle();
+    const late = await two.store.with('main');
+    world.browser.setDelivery(0); // nothing is heard from now on
+    await alice.remove();
+    await world.browser.advance(1_000);
+    const bob = await world.openTab({ storage: narrow(world) });
+    await bob.store.store(world.authority.signIn({ id: 'main', sub: 'bob' }));
+    await expect(late?.setTags(['late'])).rejects.toMatchObject({ code: 'credential_removed' });
+    expect(world.disk.records.get('main')).toMatchObject({ claims: { sub: 'bob' }, tags: [] });
+    const later = await world.openTab({ storage: narrow(world) });
+    expect(later.store.snapshot()).toMatchObject({ defaultId: 'main', credentials: [{ claims: { sub: 'bob' } }] });
+  });
+
+  it('a removal that goes on after everything was cleared takes the default from nobody', async () => {
+    const world = createWorld();
+    const storage = narrow(world);
+    let standing = Promise.resolve();
+    const slow: CredentialStorage = {
+      ...storage,
+      write: async (record, condition) => {
+        if (record.id === '@store') await standing;
+        return storage.write(record, condition);
+      },
+    };
+    const [one, two] = [await world.openTab({ storage: slow }), await world.openTab({ storage: narrow(world) })];
+    const alice = await one.store.store(world.authority.signIn({ sub: 'alice' }));
+    await settle();
+    let goOn = (): void => undefined;
+    standing = new Promise((resolve) => (goOn = resolve));
+    const removing = alice.remove();
+    await settle();
+    await two.store.clear();
+    const bob = await two.store.store(world.authority.signIn({ sub: 'bob' }));
+    goOn();
+    await removing;
+    await settle();
+    const later = await world.openTab({ storage: narrow(world) });
+    for (const { store } of [two, later]) expect(store.snapshot()).toMatchObject({ ids: [bob.id], defaultId: bob.id });
+  });
 });
 
 describe('cookieStorage in requests of one browser', () => {
