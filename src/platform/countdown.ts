@@ -16,7 +16,7 @@ export function countdown({ setTimer }: Pick<Platform, 'setTimer'>, limitMs: num
   let left = limitMs;
   let cancel = (): void => undefined;
   const step = (): void => {
-    const ms = left > LAST_STEP_MS ? Math.min(left - LAST_STEP_MS, STEP_MS, limitMs >> 1) : left;
+    const ms = left > LAST_STEP_MS ? Math.min(left - LAST_STEP_MS, STEP_MS, limitMs / 2) : left;
     left -= ms;
     cancel = setTimer(left > 0 ? step : onEnd, ms, true); // else a program ends before whoever waits has heard of it
   };

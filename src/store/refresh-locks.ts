@@ -206,15 +206,11 @@ function startPatience(platform: Pick<Platform, 'setTimer'>): Patience {
   let cancel = (): void => undefined;
   const arm = (ms: number): void => {
     cancel();
-    cancel = platform.setTimer(
-      () => {
-        if (--left > 0) return arm(PATIENCE_STEP_MS);
-        const what = 'Another tab or process has been renewing the token for too long; try again.';
-        giveUp((ended = new CredentialError('timeout', what, { class: 'transient' })));
-      },
-      ms,
-      true,
-    );
+    cancel = platform.setTimer(() => {
+      if (--left > 0) return arm(PATIENCE_STEP_MS);
+      const what = 'Another tab or process has been renewing the token for too long; try again.';
+      giveUp((ended = new CredentialError('timeout', what, { class: 'transient' })));
+    }, ms);
   };
   arm(PATIENCE_STEP_MS);
   return {

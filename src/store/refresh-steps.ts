@@ -152,10 +152,10 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
   let token: Token | undefined;
   let renewed: Renewed | undefined;
   let failure: CredentialError | undefined;
+  let unheard: CredentialError | undefined; // the last of which nobody knows what came
   let begun: number | undefined;
   let begunWith: string | undefined; // the access token that was there
-  let mustRead = false;
-  let isUnread = false; // the record is what this tab last knew of it
+  let [mustRead, isUnread] = [false, false]; // isUnread: the record is what this tab last knew of it
 
   const begin = (): void => {
     if (begun === undefined) loop.dispatch([{ type: 'refresh_started', id, generation: record.generation }], 'here');
@@ -260,7 +260,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
       throw error;
     }
   };
-  const send: Episode['steps']['send'] = async () => {
+  const send: Episode['steps']['send'] = async ({ inDoubt }) => {
     begin(); // if the intent was written though the storage said no, a reading has led here
     context.sending.add(id);
     try {
@@ -276,8 +276,12 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
       failure = new CredentialError('response_invalid', 'The token response is no JSON object (RFC 6749 §5.1).', { issuer });
       return 'outcome_unknown';
     } catch (error) {
-      failure = asCredentialError(error, 'renewal_failed', `The function that renews tokens failed (${nameOf(error)}).`);
-      return outcomeOf(failure, target);
+      const thrown = asCredentialError(error, 'renewal_failed', `The function that renews tokens failed (${nameOf(error)}).`);
+      const came = outcomeOf(thrown, target);
+      if (came === 'outcome_unknown') unheard = thrown;
+      const isUnsent = inDoubt && came === 'refused' && thrown.code === 'network_error'; // that says nothing of an earlier one
+      failure = (isUnsent && unheard) || thrown;
+      return isUnsent ? 'outcome_unknown' : came;
     } finally {
       context.sending.delete(id);
     }
@@ -366,8 +370,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
       judge,
       commit,
       verify: async () => {
-        const rejection = failure;
-        const found = await read();
+        const [rejection, found] = [failure, await read()];
         failure = rejection ?? failure;
         return found;
       },
@@ -379,10 +382,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
           secrets: null,
           generation: nextCount(current.generation),
         }));
-        failure = new CredentialError('needs_sign_in', ENDINGS[reason], {
-          issuer: client.issuer,
-          ...(failure && { cause: failure }),
-        });
+        failure = new CredentialError('needs_sign_in', ENDINGS[reason], { issuer: client.issuer, cause: failure });
         return written ? 'done' : 'overtaken';
       },
       retract: async ({ me }) => {

@@ -126,8 +126,9 @@ async function finish(
       if (isResumed && current?.state === 'removed' && current.revision > 0) return REVOKED_BY_OTHERS;
       // Who removes or clears asks no server: what was marked lives on. Revoked by another tab, it is harmless to ask again (7009-3).
       const isMarked = current?.state === 'revoking' && current.storedAt === marked.storedAt;
-      const opening = ledger.unsealed(isMarked ? current : marked, deadline.leftMs()); // of this credential, whoever has the id by then
-      const remote = await revokeRemotely(context, await opening.catch(() => undefined), { marked, target, deadline });
+      const opening = ledger.unsealed(isMarked ? current : marked, DEADLINE_MS); // of this credential, whoever has the id by then
+      const opened = await Promise.race([opening.catch(() => undefined), deadline.passed.then(() => undefined)]);
+      const remote = await revokeRemotely(context, opened, { marked, target, deadline });
       if (isMarked) await writing.update(marked, (latest) => (latest.state === 'revoking' ? tombstoneOf(latest) : null), { keep: true });
       return { local: 'removed', ...remote };
     });

@@ -64,19 +64,17 @@ export async function signOut(context: SignOutContext, meant: Meant, options: Si
     const idToken = record && isOpen(record) && record.storedAt === meant.storedAt ? record.secrets?.idToken : undefined;
     return of.start({ idToken, ...(additionalParameters && { additionalParameters }) });
   };
+  const deadline = deadlineOf(platform);
   const started = async (): Promise<Pick<SignOutResult, 'url' | 'urlFailure'>> => {
     if (!flow) return { url: null };
-    const deadline = deadlineOf(platform);
     try {
       const url = await Promise.race([begun(flow), deadline.passed.then(() => null)]);
       return url ? { url } : { url, urlFailure: 'timeout' };
     } catch (error) {
       return { url: null, urlFailure: asCredentialError(error, 'network_error', '').code };
-    } finally {
-      deadline.cancel();
     }
   };
-  const [end, revoked] = await Promise.all([started(), revoke(context, meant, 'all')]);
+  const [end, revoked] = await Promise.all([started(), revoke(context, meant, 'all')]).finally(() => deadline.cancel());
   const isOurs = revoked.refreshToken.status !== 'not_asked'; // else another call has said so
   if (isOurs) loop.dispatch([{ type: 'signed_out', id, generation }], 'here');
   return { ...revoked, ...end };

@@ -21,7 +21,7 @@ describe('RF-9 a tab that looks for an item that is lost, under the lock of its 
       locks,
       monotonicNow: () => clock,
       setTimer: (run, ms) => {
-        if (ms > 4_000) return () => undefined; // a deadline
+        if (ms > 2_000) return () => undefined; // a step of a deadline
         clock = endOf(clock + ms, ++timers);
         if (timers === 1) afterFirst = clock;
         queueMicrotask(run);

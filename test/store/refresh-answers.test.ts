@@ -451,6 +451,33 @@ describe('RF-8 the intent of a dead holder', () => {
     expect((await inTime(browser, credential.refresh())).accessToken).toBe('new-access');
   });
 
+  it.each([undefined, 'reauthenticate'] as const)(
+    'RF-7 %s: one that was not sent after one of which nobody knows says nothing of that: the third is sent',
+    async (onUnknownOutcome) => {
+      const { server, credential, browser } = await signedIn({ onUnknownOutcome });
+      const failing = (code: string) => (): never => {
+        throw Object.assign(new TypeError('fetch failed'), { cause: { code } });
+      };
+      server.plan('token', failing('ECONNRESET'), failing('ECONNREFUSED'), RENEWED);
+      expect((await inTime(browser, credential.refresh())).accessToken).toBe('new-access');
+      expect(server.calls('token')).toHaveLength(3);
+    },
+  );
+
+  it('RF-7 what three sends came to is told as unknown where the first may have been heard', async () => {
+    const { server, credential, browser, ...session } = await signedIn({});
+    const failing = (code: string) => (): never => {
+      throw Object.assign(new TypeError('fetch failed'), { cause: { code } });
+    };
+    server.plan('token', failing('ECONNRESET'), failing('ECONNREFUSED'), failing('ECONNREFUSED'));
+    const refusal: unknown = await inTime(
+      browser,
+      credential.refresh().catch((error: unknown) => error),
+    );
+    expect(refusal).toMatchObject({ code: 'network_error', class: 'unknown_outcome' });
+    expect(session.hasIntent()).toBe(true);
+  });
+
   it('reauthenticate sends nothing: the user must sign in', async () => {
     const { server, credential, events, ...session } = await withDeadHolder(1_000, { onUnknownOutcome: 'reauthenticate' });
     expect(await codeOf(credential.refresh())).toBe('needs_sign_in');
