@@ -49,8 +49,10 @@ describe('the sources', () => {
 
   it('E50 keep no state in a module', () => {
     expect(places(KEEPS_STATE)).toEqual([
+      'src/http/attachment.ts: const memories = new WeakMap', // by store, and gone with it
       'src/http/axios.ts: let finalUrlsOfAll', // by the `fetch` and the request of a caller, and gone with them: axios keeps each `fetch` for ever
       'src/http/redirects.ts: const REDIRECTS: ReadonlySet<number> = new Set', // never written to: its type has no `add`
+      'src/oauth/key-set.ts: const MATERIAL: ReadonlyMap<unknown, readonly string[]> = new Map', // never written to
       'src/storage/cookie/index.ts: const LOCKS = new WeakMap', // by the jar of one request, and gone with it
       'src/storage/key-value/index.ts: const SHARED = new WeakMap', // by the object the application keeps records in, and gone with it
       'projects/angular/src/stores.ts: const tokens = new Map', // names of stores and their InjectionTokens: each injector has stores of its own
