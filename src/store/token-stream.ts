@@ -3,14 +3,15 @@
  *
  * @module
  */
-import { concatAll, distinctUntilChanged, from, map, switchMap, type Observable } from 'rxjs';
+import { concatAll, defer, distinctUntilChanged, from, map, startWith, switchMap, tap, type Observable } from 'rxjs';
+import type { CredentialRecord } from '../credential/record.js';
 import type { Token } from '../credential/token.js';
 import type { CredentialContext } from './credential.js';
 import type { Holding, Ledger } from './ledger.js';
 
 /**
  * The token of a credential; `null` when it is absent, removed or needs sign-in. What is sealed is opened first. Until that has come to
- * something, the token before it stands: a key that is away for a moment signs nobody out.
+ * something, the token before it stands: a key that is away for a moment signs nobody out. One of another user does not stand.
  */
 export function tokenStream(context: CredentialContext, id: string, handle?: Holding): Observable<Token | null> {
   const { ledger, loop, isClosing } = context;
@@ -21,16 +22,28 @@ export function tokenStream(context: CredentialContext, id: string, handle?: Hol
     const all = isClosing() ? null : await context.living().catch(() => null);
     return all?.whenOpened(own) ?? [];
   };
-  return loop.ready$.pipe(
-    map(() => ledger.record(id)),
-    distinctUntilChanged(), // what becomes of others begins no opening anew
-    switchMap(() => {
-      const own = handle ?? ledger.entry(id);
-      const token = own && tokenAtHand(ledger, own);
-      return own && token === undefined ? from(opened(own)).pipe(concatAll()) : [token ?? null];
-    }),
-    distinctUntilChanged(),
-  );
+  return defer(() => {
+    let shown: CredentialRecord | null | undefined; // that the last token is from
+    return loop.ready$.pipe(
+      map(() => ledger.record(id)),
+      distinctUntilChanged(), // what becomes of others begins no opening anew
+      switchMap((record) => {
+        const own = handle ?? ledger.entry(id);
+        const token = own && tokenAtHand(ledger, own);
+        if (!own || token !== undefined) return [token ?? null];
+        const isStale = shown && record && !isOfSameUser(shown, record);
+        return from(opened(own)).pipe(concatAll(), startWith(...(isStale ? [null] : [])));
+      }),
+      tap((token) => (shown = token && ledger.record(id))),
+      distinctUntilChanged(),
+    );
+  });
+}
+
+/** Where no claims say who it is, whoever has signed in since is another one. */
+function isOfSameUser(shown: CredentialRecord, { claims, context, signedInAt, storedAt }: CredentialRecord): boolean {
+  if (shown.claims?.sub !== claims?.sub || shown.context.issuer !== context.issuer) return false;
+  return claims !== null || (shown.signedInAt ?? shown.storedAt) === (signedInAt ?? storedAt);
 }
 
 /** As `ledger.token`, but none of another credential that is stored under the id by now. */

@@ -186,7 +186,7 @@ describe('a store over sealed records', () => {
         return keys.away ? Promise.reject(new Error('CANARY')) : storage.unseal!(record);
       };
       const { store } = await world.openTab({ storage: { ...storage, unseal } });
-      return { world, alice, bob, hers, keys, store, theirs: (await store.getDefault())! };
+      return { world, first, alice, bob, hers, keys, store, theirs: (await store.getDefault())! };
     };
     const textOf = (values: readonly (Token | null)[]): readonly unknown[] => values.map((token) => token && token.accessToken);
 
@@ -226,6 +226,43 @@ describe('a store over sealed records', () => {
       keys.away = false;
       for (let i = 0; i < 3_000 && tokens.values.length < 2; i++) await world.browser.advance(1_000);
       expect(textOf(tokens.values)).toEqual([alice.accessToken, renewed.accessToken]);
+    });
+
+    it.each([
+      ['of another user', true],
+      ['of nobody that claims tell apart', false],
+    ])('E45 keeps no token once a sign-in %s has taken its place', async (_, hasClaims) => {
+      const { world, first, hers, keys, store, theirs } = await away();
+      const signIn = (sub: string): Token => world.authority.signIn({ sub: hasClaims ? sub : null });
+      keys.away = false;
+      const carol = signIn('carol');
+      await world.browser.advance(1_000);
+      await first.store.store(carol, { replace: hers });
+      await settle();
+      const tokens = [collect(theirs.token$), collect(store.token$(hers.id))];
+      await theirs.accessToken();
+      keys.away = true;
+      await world.browser.advance(1_000);
+      const dave = signIn('dave');
+      await first.store.store(dave, { replace: hers });
+      await settle();
+      const seen = [carol.accessToken, null];
+      expect(tokens.map(({ values }) => textOf(values))).toEqual([seen, seen]);
+      keys.away = false;
+      for (let i = 0; i < 3_000 && tokens.some(({ values }) => values.length < 3); i++) await world.browser.advance(1_000);
+      seen.push(dave.accessToken);
+      expect(tokens.map(({ values }) => textOf(values))).toEqual([seen, seen]);
+    });
+
+    it('keeps the token of a user who signs in once more', async () => {
+      const { world, first, alice, hers, keys, theirs } = await away();
+      keys.away = false;
+      const tokens = collect(theirs.token$);
+      await theirs.accessToken();
+      keys.away = true;
+      await first.store.store(world.authority.signIn(), { replace: hers });
+      await settle();
+      expect(textOf(tokens.values)).toEqual([alice.accessToken]);
     });
 
     it('ends with the removal and with the store', async () => {
