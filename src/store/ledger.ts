@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Subject } from 'rxjs';
+import type { ObservableInput } from 'rxjs';
 import type { StorageFact } from '../credential/actions.js';
 import { isPlainObject } from '../credential/data.js';
 import { factsOf } from '../credential/facts.js';
@@ -55,8 +55,10 @@ export interface Holding extends Meant {
   live: Live | undefined;
   /** What all who ask for the access token without conditions wait for. */
   asking: Promise<string> | undefined;
-  /** Tells those who could not open it that somebody has. */
-  opened$?: Subject<void>;
+  /** What all who listen for its token wait for, once it could not be opened for now. */
+  waiting?: Promise<ObservableInput<Token | null>> | undefined;
+  /** Hears that it was opened. */
+  onOpened?: (() => void) | undefined;
 }
 
 /**
@@ -231,7 +233,7 @@ export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerC
     const isAsItWas = (): boolean => known.get(entry.id) === entry && entry.record === record;
     try {
       const open = withHeld(undefined, await opened(record), refreshOnly) as OpenRecord;
-      if (isAsItWas()) keep(open, entry.storedRevision).opened$?.next();
+      if (isAsItWas()) keep(open, entry.storedRevision).onOpened?.();
       return open;
     } catch (error) {
       const reason = isCredentialError(error) ? error.code : '';

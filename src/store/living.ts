@@ -61,8 +61,8 @@ export interface Living extends Pick<Membership, 'setDefault' | 'clear' | 'store
   /** Ids of all that match, in order of storing. */
   find(query: CredentialQuery): readonly string[];
   find$(query: CredentialQuery): Observable<readonly string[]>;
-  /** The token of a record that could not be opened for now, once it was. */
-  whenOpened(own: Holding): Observable<Token | null>;
+  /** The token of a record that could not be opened for now, and why, once it was. */
+  whenOpened(own: Holding, why: unknown): Observable<Token | null>;
   /** Somebody else wrote a record; without a revision it is read in any case. */
   heard(id: string, revision?: unknown): void;
   /** Reads a record again. @throws {StorageError} it is not known, and cannot be read */
@@ -323,7 +323,7 @@ export function createLiving(context: LivingContext): Living {
         distinctUntilChanged((a, b) => a === b || (a.length === b.length && a.every((id, place) => id === b[place]))),
       );
     },
-    whenOpened: (own) => whenOpened({ ledger, loop, platform }, own),
+    whenOpened: (own, why) => whenOpened({ ledger, loop, platform }, own, why),
     heard: (id, revision) => {
       if (frozen) return;
       const known = id === STORE_RECORD_ID ? ledger.book.store.revision : ledger.entry(id)?.storedRevision;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { concatAll, defer, distinctUntilChanged, from, map, startWith, switchMap, tap, type Observable } from 'rxjs';
+import { concatAll, defer, distinctUntilChanged, from, map, startWith, switchMap, tap, type Observable, type ObservableInput } from 'rxjs';
 import type { CredentialRecord } from '../credential/record.js';
 import type { Token } from '../credential/token.js';
 import type { CredentialContext } from './credential.js';
@@ -15,12 +15,15 @@ import type { Holding, Ledger } from './ledger.js';
  */
 export function tokenStream(context: CredentialContext, id: string, handle?: Holding): Observable<Token | null> {
   const { ledger, loop, isClosing } = context;
-  const opened = async (own: Holding): Promise<Iterable<Token | null> | Observable<Token | null>> => {
-    await ledger.open(own.id).catch(() => undefined); // an event says so, and the status
-    const token = tokenAtHand(ledger, own);
-    if (token !== undefined) return [token];
+  const untilOpened = async (own: Holding, why: unknown): Promise<ObservableInput<Token | null>> => {
     const all = isClosing() ? null : await context.living().catch(() => null);
-    return all?.whenOpened(own) ?? [];
+    if (!all) own.waiting = undefined;
+    return all?.whenOpened(own, why) ?? [];
+  };
+  const opened = async (own: Holding): Promise<ObservableInput<Token | null>> => {
+    const why: unknown = await ledger.open(own.id).catch((error: unknown) => error); // an event says so, and the status
+    const token = tokenAtHand(ledger, own);
+    return token === undefined ? (own.waiting ??= untilOpened(own, why)) : [token];
   };
   return defer(() => {
     let shown: CredentialRecord | null | undefined; // that the last token is from
@@ -32,7 +35,7 @@ export function tokenStream(context: CredentialContext, id: string, handle?: Hol
         const token = own && tokenAtHand(ledger, own);
         if (!own || token !== undefined) return [token ?? null];
         const isStale = shown && record && !isOfSameUser(shown, record);
-        return from(opened(own)).pipe(concatAll(), startWith(...(isStale ? [null] : [])));
+        return from(own.waiting ?? opened(own)).pipe(concatAll(), startWith(...(isStale ? [null] : [])));
       }),
       tap((token) => (shown = token && ledger.record(id))),
       distinctUntilChanged(),

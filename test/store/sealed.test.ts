@@ -1,9 +1,8 @@
 import { filter, firstValueFrom } from 'rxjs';
 import { offline } from '../support/fake-client.js';
 import { sealed, staticKeys } from '../../src/storage/sealed/index.js';
-import type { Token } from '../../src/credential/token.js';
 import type { CredentialStorage } from '../../src/storage/storage.js';
-import { closeAll, codeOf, collect, createWorld, inTime, settle, type World } from '../support/fixture.js';
+import { closeAll, codeOf, collect, createWorld, inTime, type World } from '../support/fixture.js';
 
 afterEach(closeAll);
 
@@ -169,114 +168,6 @@ describe('a store over sealed records', () => {
     expect(credential.status.token).toBe('valid');
     fails = false;
     expect(await credential.accessToken()).toBe(token.accessToken);
-  });
-
-  describe('token$ while keys are away for a moment', () => {
-    /** A user whose key is away, in a tab of her own. */
-    const away = async () => {
-      const world = createWorld();
-      const first = await world.openTab({ storage: over(world) });
-      const [alice, bob] = [world.authority.signIn(), world.authority.signIn({ sub: 'bob' })];
-      const hers = await first.store.store(alice);
-      await first.store.store(bob);
-      const storage = over(world);
-      const keys = { away: true, asked: 0 };
-      const unseal: CredentialStorage['unseal'] = (record) => {
-        keys.asked++;
-        return keys.away ? Promise.reject(new Error('CANARY')) : storage.unseal!(record);
-      };
-      const { store } = await world.openTab({ storage: { ...storage, unseal } });
-      return { world, first, alice, bob, hers, keys, store, theirs: (await store.getDefault())! };
-    };
-    const textOf = (values: readonly (Token | null)[]): readonly unknown[] => values.map((token) => token && token.accessToken);
-
-    it('says nothing of a session that lives, and the token as soon as it opens, without being asked', async () => {
-      const { world, alice, bob, keys, store, theirs } = await away();
-      const streams = [collect(theirs.token$), collect(store.token$(bob.id))];
-      const heard = Promise.all([firstValueFrom(theirs.token$), firstValueFrom(store.token$(bob.id))]);
-      await settle();
-      await world.browser.advance(1_000);
-      expect([streams.map(({ values }) => values), theirs.status.token]).toEqual([[[], []], 'valid']);
-      const { asked } = keys;
-      await world.browser.advance(60_000);
-      expect(keys.asked - asked).toBeLessThan(40); // seldom: four streams
-      keys.away = false;
-      await inTime(world.browser, heard, 3_000_000); // opening takes real time
-      expect(streams.map(({ values }) => textOf(values))).toEqual([[alice.accessToken], [bob.accessToken]]);
-    });
-
-    it('says it at once when somebody else has opened it', async () => {
-      const { alice, keys, theirs } = await away();
-      const tokens = collect(theirs.token$);
-      await settle();
-      keys.away = false;
-      await theirs.accessToken();
-      expect(textOf(tokens.values)).toEqual([alice.accessToken]);
-    });
-
-    it('keeps the token it had when another tab has renewed it, and says the new one by itself', async () => {
-      const { world, alice, hers, keys, theirs } = await away();
-      keys.away = false;
-      const tokens = collect(theirs.token$);
-      await settle();
-      keys.away = true;
-      const renewed = await hers.refresh();
-      await settle();
-      expect(textOf(tokens.values)).toEqual([alice.accessToken]);
-      keys.away = false;
-      for (let i = 0; i < 3_000 && tokens.values.length < 2; i++) await world.browser.advance(1_000);
-      expect(textOf(tokens.values)).toEqual([alice.accessToken, renewed.accessToken]);
-    });
-
-    it.each([
-      ['of another user', true],
-      ['of nobody that claims tell apart', false],
-    ])('E45 keeps no token once a sign-in %s has taken its place', async (_, hasClaims) => {
-      const { world, first, hers, keys, store, theirs } = await away();
-      const signIn = (sub: string): Token => world.authority.signIn({ sub: hasClaims ? sub : null });
-      keys.away = false;
-      const carol = signIn('carol');
-      await world.browser.advance(1_000);
-      await first.store.store(carol, { replace: hers });
-      await settle();
-      const tokens = [collect(theirs.token$), collect(store.token$(hers.id))];
-      await theirs.accessToken();
-      keys.away = true;
-      await world.browser.advance(1_000);
-      const dave = signIn('dave');
-      await first.store.store(dave, { replace: hers });
-      await settle();
-      const seen = [carol.accessToken, null];
-      expect(tokens.map(({ values }) => textOf(values))).toEqual([seen, seen]);
-      keys.away = false;
-      for (let i = 0; i < 3_000 && tokens.some(({ values }) => values.length < 3); i++) await world.browser.advance(1_000);
-      seen.push(dave.accessToken);
-      expect(tokens.map(({ values }) => textOf(values))).toEqual([seen, seen]);
-    });
-
-    it('keeps the token of a user who signs in once more', async () => {
-      const { world, first, alice, hers, keys, theirs } = await away();
-      keys.away = false;
-      const tokens = collect(theirs.token$);
-      await theirs.accessToken();
-      keys.away = true;
-      await first.store.store(world.authority.signIn(), { replace: hers });
-      await settle();
-      expect(textOf(tokens.values)).toEqual([alice.accessToken]);
-    });
-
-    it('ends with the removal and with the store', async () => {
-      const { bob, hers, keys, store, theirs } = await away();
-      const tokens = [collect(theirs.token$), collect(store.token$(bob.id))];
-      await hers.remove();
-      await settle();
-      expect(tokens.map(({ values }) => values)).toEqual([[null], []]);
-      await store.close();
-      const { asked } = keys;
-      expect(tokens.map((one) => one.completed())).toEqual([true, true]);
-      await settle();
-      expect(keys.asked).toBe(asked);
-    });
   });
 
   it('RF-15 keys that cannot be kept: nothing lies in the clear, the session lives in memory, and it is said', async () => {
