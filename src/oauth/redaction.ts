@@ -28,23 +28,16 @@ export function withoutSecrets<T extends Readonly<Record<string, string | undefi
 }
 
 /**
- * The words of a server that hold none of the secrets, and do not look like one. Scopes and login classes are often addresses, ids of an
- * application, or several words in one: those stay.
+ * The words of a server that hold none of the secrets. No pattern: scopes and login classes look as random as tokens do (addresses, ids of an
+ * application, several words in one), and a server knows no other secrets than those it was sent.
  */
 export function wordsWithout(words: readonly string[], secrets: readonly string[]): readonly string[] {
-  return words.filter((word) => isFreeOf(word, secrets) && !(word.replace(UUID, '').match(/[\w-]{20,}/g) ?? []).some(isRandom));
+  return words.filter((word) => isFreeOf(word, secrets));
 }
 
 /** True if none of the secrets is in a text, in whatever spelling. */
 export function isFreeOf(text: string, secrets: readonly string[]): boolean {
   return !secrets.some((one) => text === one || (one.length >= MIN_SECRET_CHARACTERS && spellingsOf(one).some((it) => text.includes(it))));
-}
-
-const UUID = /[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}/gi;
-
-/** True unless each part is short, or letters with a number behind them at most. */
-function isRandom(run: string): boolean {
-  return !run.split(/[_-]+/).every((part) => /^(?:\w{0,6}|[A-Za-z]*\d{0,4})$/.test(part));
 }
 
 /** A text as it is, and percent-encoded as in an address or a form, in both cases of the digits. */
