@@ -51,7 +51,8 @@ export interface AttachmentOptions {
   /**
    * Gets a better token, where a resource server asks for more scope or another login: for instance by a sign-in in a window. `true`: the
    * request is tried once more. Called once for all requests that ask for the same, and once a minute for each resource, whosever token
-   * was refused (STEP-2). Without it there is an event only. What it throws the request fails with.
+   * was refused (STEP-2); adapters of a store that are given the same function and `stepUpWaitMs` count as one. Without it there is an
+   * event only. What it throws the request fails with.
    */
   readonly stepUp?: ((challenge: ResourceChallenge, credential: Credential) => boolean | Promise<boolean>) | undefined;
   /** How long requests wait for `stepUp`, in milliseconds; then the answer that asked for it is the caller's. Default 300,000. */

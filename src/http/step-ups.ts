@@ -17,19 +17,25 @@ export interface StepUp {
   readonly end: () => void;
 }
 
-/** What is remembered of them. */
+/** What is remembered of them for a store. */
 export interface StepUpMemory {
-  /** By resource and credential. */
-  readonly known: Recent<StepUp>;
-  /** Resources that the application was asked about a moment ago. */
-  readonly prompted: Recent<true>;
   /** By resource and credential: events by what was asked for. */
   readonly told: Recent<Map<string, Promise<void>>>;
+  /** What each function was asked: what one answers, or how long it takes, must not keep another from being asked. */
+  readonly questions: WeakMap<NonNullable<StepUpOptions['stepUp']>, Questions>;
+}
+
+/** What one function was asked; by how long requests wait for it, too, since those who leave early end it for who comes later. */
+interface Questions {
+  /** By resource and credential. */
+  readonly known: Recent<StepUp>;
+  /** Resources that it was asked about a moment ago. */
+  readonly prompted: Recent<true>;
 }
 
 /** Remembers nothing yet. */
 export function createStepUpMemory(platform: Pick<Platform, 'monotonicNow'>): StepUpMemory {
-  return { known: createRecent(platform), prompted: createRecent(platform), told: createRecent(platform) };
+  return { told: createRecent(platform), questions: new WeakMap() };
 }
 
 /** Those of all requests of a policy. */
@@ -55,13 +61,15 @@ const MAX_TOLD = 10;
 /** Those of a policy, with what its store remembers. */
 export function createStepUps(
   { stepUp, stepUpWaitMs = STEP_UP_WAIT_MS }: StepUpOptions,
-  platform: Pick<Platform, 'setTimer'>,
-  { known, prompted, told }: StepUpMemory,
+  platform: Pick<Platform, 'setTimer' | 'monotonicNow'>,
+  { told, questions }: StepUpMemory,
 ): StepUps {
   const longestMs = Math.max(stepUpWaitMs, STEP_UP_WAIT_MS);
+  const { known, prompted } = (stepUp && questions.get(stepUp)) ?? { known: createRecent(platform), prompted: createRecent(platform) };
+  if (stepUp) questions.set(stepUp, { known, prompted });
 
   const begin = (key: string, challenge: ResourceChallenge, credential: Credential): StepUp => {
-    const { resource } = challenge;
+    const resource = `${stepUpWaitMs} ${challenge.resource}`;
     const isOver = !stepUp || prompted.get(resource) === true;
     const begun: StepUp = {
       granted: Promise.resolve(false),
@@ -88,11 +96,15 @@ export function createStepUps(
       const events = told.get(key) ?? new Map<string, Promise<void>>();
       const asked = JSON.stringify([error, scope, acrValues, maxAge]);
       if (events.size === 0) told.set(key, events);
-      if (events.size < MAX_TOLD && !events.has(asked)) events.set(asked, credential.reportChallenge(challenge));
+      if (events.size < MAX_TOLD && !events.has(asked)) {
+        const event = credential.reportChallenge(challenge);
+        events.set(asked, event);
+        event.catch(() => events.delete(asked)); // nobody was told: the next one tries again
+      }
       await events.get(asked);
     },
     of: (challenge, credential) => {
-      const key = keyOf(challenge, credential);
+      const key = `${stepUpWaitMs} ${keyOf(challenge, credential)}`;
       return known.get(key) ?? begin(key, challenge, credential);
     },
     outcomeOf: async (one, signal) => {

@@ -2,7 +2,7 @@ import type { ResourceChallenge } from '../../src/credential/actions.js';
 import { createToken } from '../../src/credential/create-token.js';
 import { isSignedIn } from '../../src/credential/state.js';
 import type { Token } from '../../src/credential/token.js';
-import { NetworkError } from '../../src/errors.js';
+import { CredentialError, NetworkError } from '../../src/errors.js';
 import { createAuthorizationCodeFlow } from '../../src/flows/authorization-code.js';
 import { memoryTransactions } from '../../src/flows/transactions.js';
 import { createAttachmentPolicy, type Attachment, type AttachmentOptions, type AttachmentPolicy } from '../../src/http/attachment.js';
@@ -73,6 +73,15 @@ async function attached(policy: AttachmentPolicy, ...args: Partial<Parameters<At
   const attachment = await policy.attach(args[0] ?? GET, args[1]);
   if (!attachment) throw new Error('nothing was attached');
   return attachment;
+}
+/** The credential, with another `reportChallenge`. */
+function thatReports(credential: Credential, reportChallenge: Credential['reportChallenge']): Credential {
+  return new Proxy(credential, {
+    get: (target, key) => {
+      const value: unknown = key === 'reportChallenge' ? reportChallenge : Reflect.get(target, key, target);
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+    },
+  });
 }
 const answer = (status: number, headers: Readonly<Record<string, string>> = {}): Parameters<Attachment['retryOf']>[0] => ({
   status,
@@ -843,19 +852,69 @@ describe('STEP-1 STEP-2 a resource server that asks for more', () => {
   });
 
   it('STEP-1 STEP-2 nor more often where an adapter is made for each request, and there is one event', async () => {
-    const asked: string[] = [];
+    let prompts = 0;
     const { store, platform, events, browser } = await signedIn();
-    const once = async (name?: string): Promise<void> => {
-      const stepUp: AttachmentOptions['stepUp'] = name === undefined ? undefined : () => (asked.push(name), true);
+    const ask = (): boolean => (prompts++, true);
+    const once = async (stepUp?: AttachmentOptions['stepUp']): Promise<void> => {
       const policy = createAttachmentPolicy(store, { resources: [API], platform, stepUp });
       for (let next: Attachment | null = await attached(policy); next;) next = await next.retryOf(MORE);
     };
     await once(); // one that cannot ask does not keep others from it
-    for (let i = 0; i < 20; i++) await once(`at first ${i}`);
+    for (let i = 0; i < 20; i++) await once(ask);
+    expect(prompts).toBe(1);
     expect(events.filter(({ type }) => type === 'challenged')).toHaveLength(1);
     await browser.advance(60_000);
-    for (let i = 0; i < 20; i++) await once(`then ${i}`);
-    expect(asked).toEqual(['at first 0', 'then 0']);
+    for (let i = 0; i < 20; i++) await once(ask);
+    expect(prompts).toBe(2);
+  });
+
+  it('STEP-2 an adapter that declines at each poll does not keep another of the store from asking', async () => {
+    const asked = { poll: 0, page: 0 };
+    const { store, platform, browser } = await signedIn();
+    const policyOf = (stepUp: AttachmentOptions['stepUp']): AttachmentPolicy =>
+      createAttachmentPolicy(store, { resources: [API], platform, stepUp });
+    const poll = policyOf(() => (asked.poll++, false));
+    const page = policyOf(() => (asked.page++, true));
+    for (let minute = 0; minute < 3; minute++) {
+      expect(await (await attached(poll)).retryOf(MORE)).toBeNull();
+      expect(await (await attached(page)).retryOf(MORE)).not.toBeNull();
+      await browser.advance(60_000);
+    }
+    expect(asked).toEqual({ poll: 3, page: 3 });
+  });
+
+  it('STEP-2 an adapter that does not wait long ends no step-up of another that waits, also with the same function', async () => {
+    const never = (): Promise<boolean> => new Promise(() => undefined);
+    const finish: ((isBetter: boolean) => void)[] = [];
+    const slow = (): Promise<boolean> => new Promise((resolve) => void finish.push(resolve));
+    for (const [one, other] of [
+      [never, slow],
+      [slow, slow],
+    ] as const) {
+      finish.length = 0;
+      const { store, platform, browser, policy } = await signedIn({ stepUp: one, stepUpWaitMs: 50 });
+      const early = (await attached(policy)).retryOf(MORE);
+      await browser.advance(50);
+      expect(await early).toBeNull();
+      const patient = createAttachmentPolicy(store, { resources: [API], platform, stepUp: other });
+      const late = (await attached(patient)).retryOf(MORE);
+      await settle();
+      finish.at(-1)?.(true);
+      expect(await late).not.toBeNull();
+    }
+  });
+
+  it('STEP-1 where an event fails for now, the next challenge is told', async () => {
+    let reports = 0;
+    const { credential, store, platform, events } = await signedIn();
+    const reporting = thatReports(credential, async (challenge) => {
+      if (++reports === 1) throw new CredentialError('storage_failed', 'The storage is busy.', { class: 'transient' });
+      await credential.reportChallenge(challenge);
+    });
+    const policy = createAttachmentPolicy(store, { resources: [{ url: API, credential: () => reporting }], platform });
+    for (let i = 0; i < 5; i++) expect(await (await attached(policy)).retryOf(MORE)).toBeNull();
+    expect(reports).toBe(2);
+    expect(events.filter(({ type }) => type === 'challenged')).toHaveLength(1);
   });
 
   it.each(['a new credential', 'a new default'])(
