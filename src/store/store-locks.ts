@@ -71,10 +71,11 @@ export function createStoreLocks({ storageOf, platform }: StoreLocksContext): St
         let begun: Promise<T> | undefined;
         const begin = (): Promise<T> => (begun ??= run());
         const end = (): void => void begin().then(resolve, reject).finally(cancel);
-        const cancel = countdown(platform, limitMs, () => {
+        const giveUp = (): void => {
           if (!begun) late.abort();
           end();
-        });
+        };
+        const cancel = countdown(platform, limitMs, giveUp, true);
         withLock(name, begin, late.signal).then(end, end);
       }),
   };

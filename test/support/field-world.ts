@@ -163,7 +163,7 @@ export async function world(clientOptions: Partial<OAuth2ClientOptions> = {}, pa
     ...real,
     now: () => Date.now() + offset,
     monotonicNow: () => performance.now() + offset,
-    setTimer: (cb, ms, isAwaited) => real.setTimer(cb, isAwaited && ms < 1_000 ? 1 : ms, isAwaited), // longer ones are deadlines, or the second pause
+    setTimer: (cb, ms, isAwaited) => real.setTimer(cb, isAwaited ? 1 : ms, isAwaited),
   };
   const options: OAuth2ClientOptions = {
     issuer: as.issuer,
