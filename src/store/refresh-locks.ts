@@ -60,6 +60,7 @@ interface Hold {
 /** Locks that are not held yet. */
 export function createRefreshLocks({ withLock, writing, platform }: RefreshLocksContext): RefreshLocks {
   const holds = new Map<string, Hold>();
+  const freeing = new Set<Promise<void>>(); // given back, by whomever, and not free for others yet
   let thawing: { readonly done: Promise<void>; readonly end: () => void } | undefined;
   let cancelThaw = (): void => undefined;
   let hurried = false;
@@ -69,7 +70,7 @@ export function createRefreshLocks({ withLock, writing, platform }: RefreshLocks
   const letGo = (): void => {
     for (const [id, hold] of holds) if (hold.isIdle && !writing.isWaiting(id)) hold.release();
   };
-  const untilFree = ({ freed }: Hold): Promise<void> =>
+  const untilFree = (freed: Promise<void>): Promise<void> =>
     new Promise((resolve) => {
       const cancel = platform.setTimer(resolve, FREEING_MS, true);
       void freed.finally(cancel).then(resolve);
@@ -81,7 +82,7 @@ export function createRefreshLocks({ withLock, writing, platform }: RefreshLocks
     } finally {
       hold.isIdle = true;
       letGo();
-      if (holds.get(id) !== hold) await untilFree(hold); // a program that ends when it hears of it must leave no lock behind
+      if (holds.get(id) !== hold) await untilFree(hold.freed); // a program that ends when it hears of it must leave no lock behind
     }
   };
   const resume = (): void => {
@@ -119,14 +120,18 @@ export function createRefreshLocks({ withLock, writing, platform }: RefreshLocks
         new Promise((giveBack) => {
           isGranted = true;
           pending.delete(abort);
-          if (abort.signal.aborted) return giveBack(); // nobody waits for it any more
+          const letOthers = (): void => {
+            freeing.add(freed);
+            giveBack();
+          };
+          if (abort.signal.aborted) return letOthers(); // nobody waits for it any more
           patience.end();
           const hold: Hold = {
             isParked: false,
             isIdle: false,
             release: () => {
               if (holds.get(id) === hold) holds.delete(id);
-              giveBack();
+              letOthers();
             },
             freed,
           };
@@ -137,6 +142,7 @@ export function createRefreshLocks({ withLock, writing, platform }: RefreshLocks
         .catch((error: unknown) => isGranted || reject(error as Error)) // what a browser says of a lock that was granted is no answer
         .finally(() => {
           pending.delete(abort);
+          freeing.delete(freed);
           free();
         });
     });
@@ -182,9 +188,8 @@ export function createRefreshLocks({ withLock, writing, platform }: RefreshLocks
     },
     close: async () => {
       resume();
-      const held = [...holds.values()];
-      for (const hold of held) hold.release();
-      await Promise.all(held.map(untilFree));
+      for (const hold of [...holds.values()]) hold.release();
+      await Promise.all([...freeing].map(untilFree));
     },
   };
 }

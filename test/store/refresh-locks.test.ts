@@ -179,17 +179,35 @@ describe('E9 who waits for the lock', () => {
     expect(await stateOf(hanging)).toBe('settled');
   });
 
-  it('RF-9 close ends once a lock is free that was kept for what could not be written', async () => {
+  it.each([
+    ['could not be written', false],
+    ['close itself writes', true],
+    ['was written a moment ago', true],
+  ])('RF-9 close ends once a lock is free that was kept for what %s', async (when, isMended) => {
     const { openTab, authority, browser, disk } = createWorld();
     const gives: (() => void)[] = [];
     const { store } = await openTab({ storage: { ...disk.storage(), withLock: slowLock(gives) } });
     const credential = await store.store(authority.signIn());
-    disk.fail(isCommit);
+    const mend = disk.fail(isCommit);
     await credential.refresh();
+    if (isMended) mend();
+    if (when === 'was written a moment ago') await browser.advance(1_000);
     const closing = store.close();
-    await browser.advance(1_000);
-    expect([await stateOf(closing), gives.length]).toEqual(['pending', 1]);
+    await browser.advance(500);
+    expect([await stateOf(closing), gives.length, store.snapshot().durable]).toEqual(['pending', 1, isMended]);
     gives.shift()?.();
+    expect(await stateOf(closing)).toBe('settled');
+  });
+
+  it('RF-9 close waits two seconds at most for a lock that is never free', async () => {
+    const { openTab, authority, browser, disk } = createWorld();
+    const { store } = await openTab({ storage: { ...disk.storage(), withLock: slowLock([]) } });
+    const credential = await store.store(authority.signIn());
+    const mend = disk.fail(isCommit);
+    await credential.refresh();
+    mend();
+    const closing = store.close();
+    await browser.advance(2_000);
     expect(await stateOf(closing)).toBe('settled');
   });
 
