@@ -7,6 +7,7 @@
 import type { ResourceChallenge } from '../credential/actions.js';
 import { CredentialError, isCredentialError } from '../errors.js';
 import { defaultPlatform, type Platform } from '../platform/platform.js';
+import { normalizeScope } from '../credential/scope.js';
 import { retryAfterMs } from '../credential/retry-after.js';
 import type { AccessTokenOptions, Credential } from '../store/credential.js';
 import { assertArguments } from './arguments.js';
@@ -126,9 +127,9 @@ const LEAST_WAIT_MS = 1_000;
 
 /** What is remembered of a store and its resource servers, whoever asks: a program may make an adapter for each request (D-038). */
 interface Memory extends StepUpMemory {
-  /** By resource and credential. */
+  /** By kind of token, at one resource and of one credential. */
   readonly inVain: InVain;
-  /** Refused tokens that are being renewed while nobody waits for it; by resource and credential. */
+  /** Refused tokens that are being renewed while nobody waits for it; by the same. */
   readonly refused: Map<string, string>;
 }
 
@@ -322,7 +323,7 @@ class Sending {
     if (!(await this.#isStill(user))) return null;
     const { stepUps, options } = this.#shared;
     await this.#orNone(() => stepUps.tell(challenge, user.credential)); // the event comes before the answer
-    if (!options.stepUp) return null;
+    if (!options.stepUp || !(await this.#isStill(user))) return null; // that took its time
     const stepUp = stepUps.of(challenge, user.credential);
     const wasOver = stepUp.isOver;
     if (!mayRetry) return null;
@@ -369,6 +370,7 @@ class Sending {
   }
 }
 
-function keyOf({ url }: ProtectedResource, { id }: Credential): string {
-  return `${url} ${id}`;
+/** Adapters may ask for other tokens of one credential at one place: what is known of one of them says nothing of another. */
+function keyOf({ url, scope = '', resource }: ProtectedResource, { id }: Credential): string {
+  return JSON.stringify([url, id, normalizeScope(scope), resource]);
 }

@@ -464,6 +464,20 @@ describe('6750-4 after a 401', () => {
     expect(authority.refreshes.length).toBeLessThanOrEqual(4);
   });
 
+  it.each<[string, Partial<ProtectedResource>]>([
+    ['another scope', { scope: 'orders:read' }],
+    ['a resource of RFC 8707', { resource: API }],
+  ])('what is refused for ever with %s keeps no other token of the same place from its renewal', async (_, kind) => {
+    const { authority, store, platform, policy } = await signedIn({}, { scope: 'openid orders:read orders:write' });
+    const narrow = createAttachmentPolicy(store, { resources: [{ url: API, ...kind }], platform });
+    const first = await attached(policy);
+    expect(await first.retryOf(REFUSED)).not.toBeNull();
+    for (let next: Attachment | null = await attached(narrow); next;) next = await next.retryOf(REFUSED);
+    const before = authority.refreshes.length;
+    expect(await (await attached(policy)).retryOf(REFUSED)).not.toBeNull(); // it came of a renewal, and was good until now
+    expect(authority.refreshes).toHaveLength(before + 1);
+  });
+
   it('401 for ever of two servers is one token request a minute for each', async () => {
     const OTHER = 'https://other.example/';
     const { authority, policy } = await signedIn({ resources: [API, OTHER] });
@@ -951,7 +965,7 @@ describe('STEP-1 STEP-2 a resource server that asks for more', () => {
     expect(asked).toEqual(['orders:write']);
   });
 
-  it.each<[string, (tab: SignedIn) => unknown]>([
+  const endings: [string, (tab: SignedIn) => unknown][] = [
     [
       'another user has taken the place',
       ({ store, authority, credential }) => store.store(authority.signIn({ sub: 'bob' }), { replace: credential }),
@@ -963,7 +977,9 @@ describe('STEP-1 STEP-2 a resource server that asks for more', () => {
       ({ authority, credential }) => (authority.forget(credential.token?.refreshToken), codeOf(credential.refresh())),
     ],
     ['the store was closed', ({ store }) => store.close()],
-  ])('E12 once %s nobody is asked, and there is no event', async (_, happen) => {
+  ];
+
+  it.each(endings)('E12 once %s nobody is asked, and there is no event', async (_, happen) => {
     let prompts = 0;
     const tab = await signedIn({ stepUp: () => (prompts++, true) });
     const attachment = await attached(tab.policy);
@@ -971,6 +987,21 @@ describe('STEP-1 STEP-2 a resource server that asks for more', () => {
     expect(await attachment.retryOf(MORE)).toBeNull();
     expect(prompts).toBe(0);
     expect(tab.events.filter(({ type }) => type === 'challenged')).toEqual([]);
+  });
+
+  it.each(endings)('E12 nor where %s while the event is under way', async (_, happen) => {
+    let prompts = 0;
+    const tab = await signedIn();
+    const { credential, store, platform } = tab;
+    const reporting = thatReports(credential, async (asked) => {
+      await credential.reportChallenge(asked);
+      await happen(tab);
+    });
+    const resources = [{ url: API, credential: () => reporting }];
+    const policy = createAttachmentPolicy(store, { resources, platform, stepUp: () => (prompts++, true) });
+    expect(await (await attached(policy)).retryOf(MORE)).toBeNull();
+    expect(tab.events.filter(({ type }) => type === 'challenged')).toHaveLength(1);
+    expect(prompts).toBe(0);
   });
 
   it('STEP-2 for two credentials at one resource it is asked once, and the second is told of in an event', async () => {
