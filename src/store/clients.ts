@@ -37,7 +37,8 @@ export function createClients(
   if (names.size < clients.length) throw new TypeError('clients must not name the same issuer and clientId twice');
   return {
     named: ({ issuer, clientId, ...rest } = {}) => {
-      assertNothingElse(rest, 'client takes issuer and clientId'); // misspelled, it would be another one
+      // Misspelled, it would be any; a client or the context of a token names one, whatever else it has
+      if (issuer === undefined && clientId === undefined) assertNothingElse(rest, 'client takes issuer and clientId');
       const found = clients.filter(
         (client) => (issuer ?? client.issuer) === client.issuer && (clientId ?? client.clientId) === client.clientId,
       );
