@@ -62,13 +62,13 @@ export interface CredentialStore {
   readonly state$: Observable<StoreState>;
   /** What happened, without tokens and claims. Subscribers see the state their event made. */
   readonly events$: Observable<CredentialEvent>;
-  /** Resolves when storage has been read; streams emit nothing before. Broken storage is an event, not a rejection. */
+  /** Resolves when storage has been read, and the default's token opened; streams begin with the reading. Broken storage is an event, not a rejection. */
   readonly ready: Promise<void>;
   /** The token of a credential; `null` when it is absent, removed or needs sign-in. Silent while it cannot be opened for now. */
   token$(id: string): Observable<Token | null>;
   /** A live query; emits when the list of matches changes. */
   find$(query: CredentialQuery): Observable<readonly Credential[]>;
-  /** The state now; before `ready` its status is `unknown`. Answers after `close`, too. */
+  /** The state now; before storage has been read its status is `unknown`. Answers after `close`, too. */
   snapshot(): StoreState;
   /**
    * The client that flows take. @throws {CredentialError} `client_unknown`, or `client_ambiguous` when several are configured and none is named

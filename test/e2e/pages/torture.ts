@@ -57,10 +57,11 @@ const LIFETIME_MS = 600_000;
 /** `SETTLE_MS` of src/store/refresh-answers.ts. */
 const SETTLE_MS = 2_000;
 /**
- * What stands still here stands as long as the machine needs: deadlines of this length (`TOKEN_LIMITS` of src/oauth/transport.ts) are ten times
- * as long, or on a slow machine a request is given up and sent again, and the server counts one more.
+ * What stands still here stands as long as the machine needs: one step of the deadlines of requests (`TOKEN_LIMITS` of src/oauth/transport.ts,
+ * counted by src/platform/countdown.ts) is thirty times as long, or on a slow machine a request is given up and sent again, and the server
+ * counts one more.
  */
-const DEADLINE_MS = 30_000;
+const DEADLINE_STEP_MS = 9_800;
 
 interface Stop {
   isReached: boolean;
@@ -119,7 +120,7 @@ function stopping(platform: Platform): Platform {
       return response;
     },
     setTimer: (callback, delayMs, isAwaited) => {
-      if (delayMs === DEADLINE_MS) return platform.setTimer(callback, 10 * delayMs, isAwaited);
+      if (delayMs === DEADLINE_STEP_MS) return platform.setTimer(callback, 30 * delayMs, isAwaited);
       if (delayMs !== SETTLE_MS || !isAwaited) return platform.setTimer(callback, delayMs, isAwaited);
       return platform.setTimer(() => void pass('settle', '').then(callback), delayMs, isAwaited);
     },
