@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { inProcessLocks } from '../../src/platform/in-process-locks';
 import { keyValueStorage, type KeyValueStore } from '../../src/storage/key-value';
 import type { CredentialStorage } from '../../src/storage/storage';
 import { describeStorage } from '../contract/storage-contract';
@@ -535,6 +536,125 @@ describe('a call that is never answered', () => {
     expect(await on(store).readAll()).toEqual([{ id: 'one', value: rec(1) }]);
   });
 
+  it('RF-15 two copies of the index that are written late, over a name that was entered since, hide it from no later start', async () => {
+    const [platform, later] = platforms();
+    const { store, inner, hang, answer } = slow();
+    const [storage, other] = [on(store, { platform }), on(store, { platform })];
+    for (const [copy, id] of [
+      ['kv:index', 'a'],
+      ['kv:index2', 'b'],
+    ] as const) {
+      hang(copy);
+      const given = failure(storage.write({ id, revision: 1 }, 'absent'));
+      await later();
+      expect(await given).toMatchObject({ code: 'storage_failed' });
+    }
+    await other.write(rec(1), 'absent');
+    answer();
+    await settled();
+    expect(await on(bare(inner)).readAll()).toEqual([{ id: 'one', value: rec(1) }]);
+    expect(await storage.readAll()).toEqual([{ id: 'one', value: rec(1) }]);
+  });
+
+  it('RF-15 a removal that was answered late strikes out no name that was entered since', async () => {
+    const [platform, later] = platforms();
+    const inner = fakeStorage();
+    let answer = (): void => undefined;
+    const store: KeyValueStore = {
+      ...bare(inner),
+      removeItem: (key) => {
+        inner.removeItem(key);
+        return new Promise<void>((resolve) => (answer = resolve));
+      },
+    };
+    const storage = on(store, { platform });
+    await storage.write(rec(1), 'absent');
+    const first = failure(storage.remove('one', 1));
+    await later();
+    expect(await first).toMatchObject({ code: 'storage_failed' });
+    await storage.write(rec(2), 'absent');
+    answer();
+    await settled();
+    expect(await on(bare(inner)).readAll()).toEqual([{ id: 'one', value: rec(2) }]);
+  });
+
+  it('E45 a repair that fails is tried again, with pauses, and not without end', async () => {
+    const [platform, later] = platforms();
+    const { store, inner, hang, answer } = slow();
+    const storage = on(store, { platform });
+    await storage.write(rec(1), 'absent');
+    const lateOver = async (revision: number): Promise<void> => {
+      hang('record:one');
+      const first = failure(storage.write(rec(revision, { text: 'old' }), revision - 1));
+      await later();
+      await first;
+      await storage.write(rec(revision), revision - 1);
+    };
+    const { setItem } = store;
+    let writes = 0;
+    const fail = (): void => {
+      writes++;
+      throw new Error('busy');
+    };
+    await lateOver(2);
+    store.setItem = fail;
+    answer();
+    await settled();
+    expect([writes, await storage.read('one')]).toEqual([1, rec(2, { text: 'old' })]);
+    store.setItem = setItem;
+    platform.advance(1_000);
+    await settled();
+    expect(await on(bare(inner)).read('one')).toEqual(rec(2));
+
+    await lateOver(3);
+    store.setItem = fail;
+    answer();
+    for (let i = 0; i < 10; i++) await later();
+    expect(writes).toBe(1 + 6);
+  });
+
+  it('RF-15 a repair that is itself late over a later write is repaired, too', async () => {
+    const [platform, later] = platforms();
+    const { store, inner, hang, answer } = slow();
+    const storage = on(store, { platform });
+    await storage.write(rec(1), 'absent');
+    hang('record:one');
+    const first = failure(storage.write(rec(2, { text: 'old' }), 1));
+    await later();
+    await first;
+    await storage.write(rec(2), 1);
+    hang('record:one');
+    answer(); // the repair hangs now
+    await later();
+    expect(await storage.write(rec(3), 2)).toBe(true);
+    answer();
+    await settled();
+    expect(await on(bare(inner)).readAll()).toEqual([{ id: 'one', value: rec(3) }]);
+  });
+
+  it('RF-4 with reach origin a turn ends with its last effect: no other tab writes something under it', async () => {
+    const [unit, later] = platforms();
+    const { store, inner, hang, answer } = slow();
+    const platform: UnitPlatform = { ...unit, locks: { ...inProcessLocks(), reach: 'origin' } };
+    const [tab, other] = [store, bare(inner)].map((one) => on(one, { platform, reach: 'origin' })) as [
+      CredentialStorage,
+      CredentialStorage,
+    ];
+    await tab.write(rec(1), 'absent');
+    hang('record:one');
+    const first = failure(tab.write(rec(2, { text: 'old' }), 1));
+    await later();
+    const next = failure(other.write(rec(2), 1));
+    await later();
+    expect([await first, await next]).toMatchObject([{ code: 'storage_failed' }, { code: 'storage_failed' }]);
+    expect(await other.write({ id: 'two', revision: 1 }, 'absent')).toBe(true); // other records do not wait
+    answer();
+    await settled();
+    expect(await other.write(rec(2), 1)).toBe(false);
+    expect(await other.write(rec(3), 2)).toBe(true);
+    expect(await tab.read('one')).toEqual(rec(3));
+  });
+
   it('does not go on where its reading was answered too late', async () => {
     const [platform, later] = platforms();
     const inner = fakeStorage();
@@ -581,6 +701,25 @@ it.each(['setItem', 'removeItem'] as const)(
     other.watch?.((id) => seen.push(id));
     isLost = true;
     await failure(method === 'setItem' ? storage.write(rec(2), 1) : storage.remove('one', 1));
+    await settled();
     expect(seen).toEqual(['one']);
   },
 );
+
+it.each([
+  ['a write', (storage: CredentialStorage) => storage.write(rec(2), 1)],
+  ['a removal', (storage: CredentialStorage) => storage.remove('one', 1)],
+])('%s that failed is told to nobody: two stores would retry each other without a pause', async (_, change) => {
+  const inner = fakeStorage();
+  const store = bare(inner);
+  const [storage, other] = [on(store), on(store)];
+  await storage.write(rec(1), 'absent');
+  const seen: string[] = [];
+  other.watch?.((id) => seen.push(id));
+  store.setItem = store.removeItem = () => {
+    throw new DOMException('full', 'QuotaExceededError');
+  };
+  await failure(change(storage));
+  await settled();
+  expect(seen).toEqual([]);
+});

@@ -6,10 +6,12 @@
 import { assertNothingElse } from '../../credential/options.js';
 import { inProcessLocks } from '../../platform/in-process-locks.js';
 import { defaultPlatform, type Locks, type Platform } from '../../platform/platform.js';
-import { exclusively, requireLocks, within } from '../deadline.js';
+import { requireLocks } from '../deadline.js';
 import { late } from '../late.js';
 import { conditionHolds, tellAll, type CredentialStorage } from '../storage.js';
 import { itemsOf, parsed, prefixOf, type KeyValueStore } from './items.js';
+import { nameIndex } from './names.js';
+import { repairsWith, turnsOf, type Repair } from './turns.js';
 
 export type { KeyValueStore } from './items.js';
 
@@ -37,17 +39,21 @@ export interface KeyValueStorageOptions {
 interface Shared {
   readonly locks: Locks;
   readonly listeners: Set<(namespace: string, id: string) => void>;
-  /** By namespace and id: one change that is in time, and those that were given up and may take effect yet. */
-  readonly running: Map<string, Set<Running>>;
+  /** By namespace and id: one change that is in time, and those that were given up and may lie over what was written since. */
+  readonly changes: Map<string, Set<Change>>;
+  /** By namespace: the names in its index. */
+  readonly known: Map<string, Set<string>>;
+  readonly repairs: Map<string, Repair>;
 }
 
-interface Running {
-  /** What the item was changed to after this was given up; `null`: to nothing. */
+interface Change {
+  /** What it makes of the item; `null`: nothing. */
+  readonly text: string | null;
+  /** What the item was changed to after this was given up. */
   since?: string | null;
+  /** It was given up, and has had its effect by now, if any. */
+  isOver?: boolean;
 }
-
-/** How long a change may take, in milliseconds: less than a store waits for it, so that the next one may begin by then. */
-const CHANGE_MS = 20_000;
 
 /**
  * Storages over the same object must exclude each other, and nothing but the object is known to all of them. Nothing is shared
@@ -86,67 +92,81 @@ export function keyValueStorage(store: KeyValueStore, options: KeyValueStorageOp
       return { ...storage, open: async () => ({ ...(await storage.open()), durability }) }; // an entry that is lost makes no item old
     });
   }
-  const { locks, listeners, running } = sharedOf(store);
-  const withLock = <T>(name: string, run: () => Promise<T>): Promise<T> =>
-    reach === 'process' ? locks.withLock(name, run) : exclusively(platform, name, run);
-  /** Runs alone, and gives the lock up where the store does not answer: one lost answer must not be the end of all changes (RF-15). */
-  const alone = <T>(name: string, run: (isLate: () => boolean) => Promise<T>): Promise<T> =>
-    withLock(name, () => {
-      let late = false;
-      const running = run(() => late);
-      return within(platform, CHANGE_MS, 'The store does not answer; try again.', running).catch((error: unknown) => {
-        late = true;
-        throw error;
-      });
-    });
-  const items = itemsOf(
-    () => store,
-    namespace,
-    (run) => alone(`${namespace}:index`, run),
-  );
+  const shared = sharedOf(store);
+  const { locks, listeners, changes } = shared;
+  const isOurs = reach === 'process';
+  const prefix = prefixOf(namespace);
+  const alone = turnsOf(reach, locks, platform);
+  const repeatedly = repairsWith(shared.repairs, platform);
+  const known = (isOurs && shared.known.get(namespace)) || new Set();
+  if (isOurs) shared.known.set(namespace, known);
+  const index = nameIndex({ store, prefix, lock: `${namespace}:index`, alone, repeatedly, known, isOurs });
+  const items = itemsOf(() => store, namespace, index);
   const tell = (id: string): void => tellAll(listeners, namespace, id);
-  const alter = (id: string, text: string | null, isNew: boolean, isLate: () => boolean): Promise<void> =>
-    text === null ? items.remove(id) : items.set(id, text, isNew, isLate);
-  /** What took effect late may lie over what was written since: that is written once more. */
-  const mend = (id: string, text: string | null, since: string | null): Promise<void> =>
-    alone(`${namespace}:write:${id}`, async (isLate) => {
-      const stored = (await items.get(id)) ?? null;
-      if (stored === text && !isLate()) await alter(id, since, stored === null, isLate);
-    });
-  const altering = async (id: string, text: string | null, isNew: boolean, isLate: () => boolean): Promise<void> => {
-    const key = prefixOf(namespace) + id;
-    const mine: Running = {};
-    const all = running.get(key) ?? new Set();
-    running.set(key, all.add(mine));
+  const lockOf = (id: string): string => `${namespace}:write:${id}`;
+  const textOf = async (id: string): Promise<unknown> => (await items.get(id)) ?? null;
+
+  const changesOf = (id: string): Set<Change> => {
+    const all = changes.get(prefix + id) ?? new Set();
+    changes.set(prefix + id, all);
+    return all;
+  };
+  const forget = (id: string, some: readonly Change[]): void => {
+    const all = changesOf(id);
+    for (const one of some) all.delete(one);
+    if (all.size === 0) changes.delete(prefix + id);
+  };
+  /** Changes an item. What is given up, and takes effect over what was written since, is mended as soon as it has. */
+  const alter = async (id: string, text: string | null, isNew: boolean, isLate: () => boolean): Promise<void> => {
+    const mine: Change = { text };
+    const below = overIn(changesOf(id).add(mine));
     try {
-      await alter(id, text, isNew, isLate);
-      if (!isLate()) for (const one of all) one.since = text;
+      await (text === null ? items.remove(id, isLate) : items.set(id, text, isNew, isLate));
+      if (isLate()) return;
+      forget(id, below);
+      for (const one of changesOf(id)) one.since = text;
     } finally {
-      if (all.delete(mine) && all.size === 0) running.delete(key);
-      if (isLate()) {
-        const { since } = mine;
-        void (since === undefined || since === text ? Promise.resolve() : mend(id, text, since).catch(() => undefined)).then(() =>
-          tell(id),
-        );
-      }
+      if (isLate() && isOurs) {
+        mine.isOver = true;
+        void repeatedly(lockOf(id), () => mend(id)).then(() => tell(id));
+      } else forget(id, [mine]);
     }
   };
-  const conditionally = (id: string, condition: number | 'absent' | 'any', text: string | null): Promise<boolean> =>
-    alone(`${namespace}:write:${id}`, async (isLate) => {
-      const stored = parsed(await items.get(id));
-      if (isLate() || !conditionHolds(stored, condition)) return false; // late: the lock is another's
-      await altering(id, text, stored === undefined, isLate);
-      return true;
-    }).then(
-      (isChanged) => {
-        if (isChanged) tell(id);
-        return isChanged;
-      },
-      (error: unknown) => {
-        tell(id); // it may have been kept all the same (E45)
-        throw error;
-      },
-    );
+  /** Writes once more what lies under a change that was given up. */
+  const mend = (id: string): Promise<void> =>
+    alone(lockOf(id), async (isLate) => {
+      const over = overIn(changesOf(id)); // before the item is read: what takes effect after that is mended after this
+      const stored = await textOf(id);
+      if (isLate()) return;
+      const same = over.filter(({ text }) => text === stored);
+      const [since, ...more] = new Set(same.map((one) => one.since)); // of several that wrote the same, one may be the newest
+      if (since === undefined || since === stored || more.length > 0) forget(id, over);
+      else await alter(id, since, stored === null, isLate);
+    });
+
+  const conditionally = async (id: string, condition: number | 'absent' | 'any', text: string | null): Promise<boolean> => {
+    let before: unknown;
+    try {
+      const isChanged = await alone(lockOf(id), async (isLate) => {
+        const item = await textOf(id);
+        const stored = parsed(item);
+        if (isLate() || !conditionHolds(stored, condition)) return false; // late: the turn is another's
+        before = item;
+        await alter(id, text, stored === undefined, isLate);
+        return true;
+      });
+      if (isChanged) tell(id);
+      return isChanged;
+    } catch (error) {
+      // It may have been kept all the same (E45). Only then: whoever hears of it tries again what waits, and two would keep each other busy
+      if (before !== undefined && before !== text)
+        void textOf(id).then(
+          (now) => now === text && tell(id),
+          () => undefined,
+        );
+      throw error;
+    }
+  };
   return {
     namespace,
     open: async () => {
@@ -162,7 +182,7 @@ export function keyValueStorage(store: KeyValueStore, options: KeyValueStorageOp
     },
     write: async (record, condition) => conditionally(record.id, condition, JSON.stringify(record)),
     remove: (id, condition) => conditionally(id, condition, null),
-    ...(reach === 'process' && {
+    ...(isOurs && {
       withLock: <T>(name: string, run: () => Promise<T>, signal?: AbortSignal) => locks.withLock(name, run, signal),
       watch: (listener: (id: string) => void) => {
         const mine = (where: string, id: string): void => {
@@ -187,8 +207,18 @@ function checkStore(store: unknown): void {
   if (!isStore) throw new TypeError('store: an object with getItem, setItem and removeItem is expected.');
 }
 
+function overIn(changes: Iterable<Change>): readonly Change[] {
+  return [...changes].filter(({ isOver }) => isOver);
+}
+
 function sharedOf(store: object): Shared {
-  const shared = SHARED.get(store) ?? { locks: inProcessLocks(), listeners: new Set(), running: new Map() };
+  const shared = SHARED.get(store) ?? {
+    locks: inProcessLocks(),
+    listeners: new Set(),
+    changes: new Map(),
+    known: new Map(),
+    repairs: new Map(),
+  };
   SHARED.set(store, shared);
   return shared;
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import { StorageError } from '../../errors.js';
+import type { NameIndex } from './names.js';
 
 /**
  * An object that keeps text under keys: React Native's `AsyncStorage`, a map, a class with static methods, or a few lines of your own. Every
@@ -28,17 +29,13 @@ export interface Items {
   get(name: string): Promise<unknown>;
   /** `isNew` says that there was none: it is then entered in the index, if there is one. Nothing more is begun once it is late. */
   set(name: string, text: string, isNew: boolean, isLate?: () => boolean): Promise<void>;
-  remove(name: string): Promise<void>;
+  remove(name: string, isLate?: () => boolean): Promise<void>;
   /** The names there may be items of. */
   names(): Promise<readonly string[]>;
 }
 
-/** Runs something alone, until it is late. */
-export type Alone = (run: (isLate: () => boolean) => Promise<void>) => Promise<void>;
-
 /** A record's own items begin with this; what else begins with the namespace is not read and not touched. */
 const RECORD = 'record:';
-const INDEX = ['index', 'index2'] as const;
 
 /**
  * What the keys of a namespace begin with. No one begins with another's (E39): the encoded text has no colon.
@@ -66,50 +63,25 @@ export function parsed(text: unknown): unknown {
 /**
  * The items of a namespace. The store is asked for late: looking at web storage may throw.
  *
- * @param alone runs changes of the index one at a time, and says when another's time has come; left out: no index is kept, and without a way to list there are no names
+ * @param index left out: no index is kept, and without a way to list there are no names
  */
-export function itemsOf(storeOf: () => KeyValueStore, namespace: string, alone?: Alone): Items {
-  const prefix = prefixOf(namespace);
-  const itemPrefix = prefix + RECORD;
-  let inIndex: ReadonlySet<string> = new Set(); // as last read
-  /**
-   * The index is kept twice: a copy that was damaged does not take the records with it (E62), nor does one that was written late, over names that
-   * were entered since. What is in one of them counts.
-   */
-  const readIndex = async (): Promise<readonly string[]> => {
-    const lists: unknown[] = [];
-    for (const name of INDEX) lists.push(parsed(await storeOf().getItem(prefix + name)));
-    const whole = lists.filter((list) => Array.isArray(list));
-    if (whole.length === 0 && lists.some((list) => list !== undefined)) {
-      throw new StorageError('storage_failed', `The items "${prefix}${INDEX.join('" and "')}" are damaged; remove both to start anew.`);
-    }
-    return [...new Set(whole.flat().filter((one) => typeof one === 'string'))];
-  };
-  const changeIndex = async (change: (names: Set<string>) => boolean): Promise<void> => {
-    if (!alone || listOf(storeOf())) return;
-    await alone(async (isLate) => {
-      const names = new Set(await readIndex());
-      if (isLate()) return;
-      inIndex = names;
-      if (!change(names)) return;
-      const text = JSON.stringify([...names]);
-      for (const name of INDEX) if (!isLate()) await storeOf().setItem(prefix + name, text);
-    });
-  };
+export function itemsOf(storeOf: () => KeyValueStore, namespace: string, index?: NameIndex): Items {
+  const itemPrefix = prefixOf(namespace) + RECORD;
+  const indexed = (): NameIndex | undefined => (index && !listOf(storeOf()) ? index : undefined);
   return {
     get: async (name) => (await storeOf().getItem(itemPrefix + name)) ?? undefined,
     set: async (name, text, isNew, isLate) => {
-      // Also a record that was there before this storage: its index may have been lost. First: what is listed without an item is no record, never the reverse
-      if (isNew || !inIndex.has(name)) await changeIndex((names) => !names.has(name) && Boolean(names.add(name)));
+      await indexed()?.enter(name, isNew); // first: what is listed without an item is no record, never the reverse
       if (!isLate?.()) await storeOf().setItem(itemPrefix + name, text);
     },
-    remove: async (name) => {
+    remove: async (name, isLate) => {
       await storeOf().removeItem(itemPrefix + name);
-      await changeIndex((names) => names.delete(name)).catch(() => undefined); // it is gone: what is listed without an item is no record
+      const striking = indexed()?.strike(name, () => isLate?.() === true);
+      await striking?.catch(() => undefined); // it is gone: what is listed without an item is no record
     },
     names: async () => {
       const list = listOf(storeOf());
-      if (!list) return alone ? readIndex() : [];
+      if (!list) return (await index?.names()) ?? [];
       const keys = Array.from(await listed(list));
       if (keys.length > 0 && !keys.some((key) => typeof key === 'string')) throw unknownForm(); // to find nothing would be a sign-out of everybody
       return keys.flatMap((key) => (typeof key === 'string' && key.startsWith(itemPrefix) ? [key.slice(itemPrefix.length)] : []));
