@@ -68,8 +68,9 @@ export interface Credential extends CredentialView {
   readonly state$: Observable<CredentialState>;
   readonly status$: Observable<CredentialStatus>;
   /**
-   * An access token that is valid by our clock, renewed if it has to be; one that comes with no time to live is none. If the renewal fails and the token at hand has not expired
-   * yet, that one is returned, unless `minValidityMs`, `forceRefresh` or `refused` asks for another.
+   * An access token that is valid by our clock, renewed if it has to be; what was renewed for this call is given, though its time was over when
+   * it arrived. If the renewal fails and the token at hand has not expired yet, that one is returned, unless `minValidityMs`, `forceRefresh` or
+   * `refused` asks for another.
    *
    * @throws {CredentialError} `needs_sign_in`, `needs_interaction`, `no_refresh_token`, `credential_removed`, `store_closed`, `aborted`,
    * `renewal_failed`, or what the renewal failed with; {TypeError} an option that is wrong or unknown
@@ -300,7 +301,6 @@ async function usableAccessToken(context: CredentialContext, own: Holding, optio
   const token = forceRefresh
     ? await context.command((living) => living.refresh(own, { minValidityMs: null }))
     : await currentToken(context, own, minValidityMs);
-  assertAlive(ledger.remainingMs(own.id));
   const aheadMs = ledger.remainingMs(own.id) - defaultGraceMs(token);
   if (aheadMs > 0 && tokenAtHand(ledger, own) === token) {
     const accessToken = Promise.resolve(token.accessToken);
@@ -347,11 +347,6 @@ export function clientFor({ clientOf }: CredentialContext, id: string): OAuth2Cl
   const client = clientOf(id);
   if (client) return client;
   throw new CredentialError('client_unknown', 'The credential belongs to a client that is not configured; nothing is sent for it.');
-}
-
-/** E18: nor is one sent that came too late, or with no time to live. @throws {CredentialError} `renewal_failed` */
-export function assertAlive(remainingMs: number): void {
-  if (remainingMs <= 0) throw new CredentialError('renewal_failed', 'The new token has expired already; it is not used.');
 }
 
 function assertDuration(value: unknown, name: string): void {

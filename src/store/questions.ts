@@ -5,7 +5,7 @@
  */
 import { CredentialError } from '../errors.js';
 import type { Introspection, UserInfo } from '../oauth/client.js';
-import { assertAlive, clientFor, currentToken, gone, usableRecord, type CredentialContext } from './credential.js';
+import { clientFor, currentToken, gone, usableRecord, type CredentialContext } from './credential.js';
 import type { Holding } from './ledger.js';
 
 /** Which token to ask about (RFC 7009 §2.1). */
@@ -29,7 +29,6 @@ export function createQuestions(context: CredentialContext): Questions {
     userInfo: async (own) => {
       const { id } = own;
       const token = await currentToken(context, own);
-      assertAlive(context.ledger.remainingMs(id));
       const client = clientFor(context, id);
       try {
         return await client.userInfo(token);
@@ -38,7 +37,6 @@ export function createQuestions(context: CredentialContext): Questions {
         if (!isRefusal(error) || rests || context.loop.stateOf(id)?.isRenewable === false) throw error;
         // As a command: the store may have been closed meanwhile.
         const next = await context.command((all) => all.refresh(own, { minValidityMs: null, refused: token.accessToken }));
-        assertAlive(context.ledger.remainingMs(id));
         if (token.claims && next.claims?.sub !== token.claims.sub) throw gone(); // another user has taken the place meanwhile
         return client.userInfo(next).catch((again: unknown) => {
           if (isRefusal(again)) restsUntil.set(own, context.monotonicNow() + IN_VAIN_MS);

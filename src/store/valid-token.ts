@@ -10,7 +10,7 @@ import { isOpen, type ChildToken, type Target } from '../credential/record.js';
 import type { Token } from '../credential/token.js';
 import type { Platform } from '../platform/platform.js';
 import type { Holding, Ledger } from './ledger.js';
-import { assertAlive, currentToken, usableRecord, type AccessTokenOptions, type CredentialContext } from './credential.js';
+import { currentToken, usableRecord, type AccessTokenOptions, type CredentialContext } from './credential.js';
 import type { RefreshRequest, Renewed } from './refresh.js';
 
 /** Who has a token that still lives waits no longer than this for the next one, in milliseconds. */
@@ -47,14 +47,7 @@ export function renewedOrHeld(
 export async function accessTokenFor(context: ValidTokenContext, own: Holding, options: AccessTokenOptions): Promise<string> {
   const { credentials } = context;
   const target = targetFor(await usableRecord(credentials, own), options);
-  if (!target) {
-    const accessToken = await parentToken(context, own, options);
-    assertAlive(credentials.ledger.remainingMs(own.id));
-    return accessToken;
-  }
-  const child = await childToken(context, own, target, options);
-  assertAlive(childRemainingMs(child, context.platform.now()));
-  return child.accessToken;
+  return target ? (await childToken(context, own, target, options)).accessToken : parentToken(context, own, options);
 }
 
 async function parentToken({ credentials, renew }: ValidTokenContext, own: Holding, options: AccessTokenOptions): Promise<string> {
