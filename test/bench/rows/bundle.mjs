@@ -20,16 +20,16 @@ const APPLICATIONS = {
   localforage: application(LOCALFORAGE, 'localforageStorage()'),
 };
 
-/** Budgets in bytes: what was measured last, and about 5 % more; of what is reached the reach. */
+/** Budgets in bytes: what was measured last, and a little more; of what is reached the reach. */
 const LIMITS = {
-  memoryStart: 14_300,
-  memoryAll: 54_800,
-  indexeddbStart: 15_300,
-  indexeddbAll: 55_800,
+  memoryStart: 14_600,
+  memoryAll: 57_200,
+  indexeddbStart: 15_600,
+  indexeddbAll: 58_200,
   sealed: 9_216,
   rxjs: 6_400,
-  localforageStart: 15_000,
-  localforageAll: 64_700,
+  localforageStart: 15_500,
+  localforageAll: 66_800,
 };
 
 export default async function bundle({ coreFolder, bytes, count }) {
