@@ -104,17 +104,10 @@ export function createMembership(context: MembershipContext): Membership {
         for (const { record } of ledger.entries()) newest = Math.max(newest, record.epoch);
         const epoch = nextCount(Math.max(ledger.book.store.epoch, newest));
         const isLast = nextCount(epoch) === epoch; // no epoch comes after it that would tell what was cleared
-        const next = { epoch, nullClaim: 0 };
-        const begun = writing.updateStore((current) => ({ ...current, ...next, epoch: Math.max(nextCount(current.epoch), epoch) }));
-        if (
-          await begun.then(
-            () => true,
-            () => false,
-          )
-        ) {
-          // prettier-ignore
-          // Who signs in meanwhile belongs to the new epoch, and stays, whatever the storage does not let go of
-          await writing.sweep((record) => record === null || isLast).finally(() => isLast && following.forgetAll()); // also what no one can read
+        const begins = writing.updateStore((current) => ({ ...current, epoch: Math.max(nextCount(current.epoch), epoch), nullClaim: 0 }));
+        if (await begins.catch(() => null)) {
+          // Who signs in meanwhile belongs to the new epoch, and stays, whatever the storage does not let go of. What no one can read goes, too
+          await writing.sweep((record) => record === null || isLast).finally(() => isLast && following.forgetAll());
         } else await clearOneByOne();
         await within(platform, CLEARING_MS, '', (async () => storageOf().sweep?.())()).catch(() => undefined); // keys that nobody needs: the next start finds them
       }),
