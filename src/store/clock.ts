@@ -1,6 +1,6 @@
 /**
- * One bounded timer for all credentials of a store: it wakes at the next change of a status, at the latest after 30 s, and compares
- * with both clocks. A long timer would fire at once or oversleep (E41, E70); a clock that was set, or a machine that slept, is
+ * One bounded timer for all credentials of a store: it wakes at the next change of a status, and compares with both clocks those that are
+ * due by then; at the latest after 30 s, or when a clock was set, it compares all. A long timer would fire at once or oversleep (E41, E70); a clock that was set, or a machine that slept, is
  * noticed by the one clock or the other (TM-2). It goes on as long as there is a credential: whatever time does to that, a sign-out
  * elsewhere is missed by who sleeps (E45).
  *
@@ -16,6 +16,8 @@ import type { Loop } from './loop.js';
 const MAX_SLEEP_MS = 30_000;
 /** Browsers let a timer of a hidden page fire once a minute. Later than that, the page was frozen or the machine slept. */
 const OVERDUE_MS = 90_000;
+/** Clocks that drift apart by more than this, in milliseconds, since all were compared: one of them was set. */
+const DRIFT_MS = 20;
 
 /** Keeps statuses true as time passes. */
 export interface Clock {
@@ -25,6 +27,8 @@ export interface Clock {
   within(delayMs: number): void;
   /** Compares every credential with the time now, as after a sleep. */
   check(): void;
+  /** Compares what may have changed since: what is due, or everything where the clocks say that something was missed. */
+  tick(): void;
   /** Fires after this many milliseconds, and not before, unless `check` comes first. */
   pause(delayMs: number): void;
   /** Stops until there is something to wake for. */
@@ -39,12 +43,12 @@ export interface Clock {
 /** What a clock needs of the store around it. */
 export interface ClockContext {
   readonly platform: Pick<Platform, 'now' | 'monotonicNow' | 'setTimer'>;
-  readonly loop: Loop;
+  readonly loop: Pick<Loop, 'snapshot' | 'stateOf' | 'dispatch'>;
   readonly ledger: Pick<Ledger, 'remainingMs' | 'entry'>;
-  /** Called when the timer fires; `check` is what there is to do. */
+  /** Called when the timer fires; `tick` is what there is to do. */
   readonly onTimer: () => void;
-  /** Called at each waking, after statuses were compared. */
-  readonly onWake: () => void;
+  /** Called at each waking with the credentials whose statuses were compared. */
+  readonly onWake: (compared: readonly CredentialState[]) => void;
   /** Hears that `overdueAt` may answer otherwise now. */
   readonly onArmed: () => void;
   /** Milliseconds until something else is to be done with a credential. */
@@ -76,13 +80,24 @@ export function createClock({ platform, loop, ledger, onTimer, onWake, onArmed, 
     wakesAt = setAt = Infinity;
   };
   const untilNext = (credential: CredentialState): number => Math.min(untilChange(credential, ledger), dueInMs(credential), MAX_SLEEP_MS);
-  const arm = (): void => {
-    let soonest = Infinity;
-    for (const credential of loop.snapshot().credentials) soonest = Math.min(soonest, untilNext(credential));
-    within(soonest);
+  /** What is due before all are compared again: of ten thousand only few have to be asked at each waking. */
+  const soon = new Set<string>();
+  let allAt = -Infinity; // monotonic: when all were compared
+  let apart = 0; // by how much the wall clock was ahead of the monotonic one then
+  const gap = (): number => platform.now() - platform.monotonicNow();
+  const isMissing = (): boolean => platform.monotonicNow() >= allAt + MAX_SLEEP_MS || Math.abs(gap() - apart) > DRIFT_MS;
+  const consider = (credential: CredentialState): number => {
+    const ms = untilNext(credential);
+    if (ms < MAX_SLEEP_MS) soon.add(credential.id);
+    return ms;
   };
-  const compare = (): void => {
-    const facts = loop.snapshot().credentials.map((credential) => {
+  const arm = (credentials: readonly CredentialState[]): void => {
+    let soonest = allAt + MAX_SLEEP_MS - platform.monotonicNow();
+    for (const credential of credentials) soonest = Math.min(soonest, consider(credential));
+    if (loop.snapshot().credentials.length > 0) within(soonest);
+  };
+  const compare = (credentials: readonly CredentialState[]): void => {
+    const facts = credentials.map((credential) => {
       const remainingMs = ledger.remainingMs(credential.id);
       const entry = ledger.entry(credential.id);
       if (entry && remainingMs <= defaultGraceMs(credential)) entry.live = undefined; // whatever the wall clock says to its readers
@@ -93,20 +108,34 @@ export function createClock({ platform, loop, ledger, onTimer, onWake, onArmed, 
       'here',
     );
   };
-  const wake = (): void => {
+  const wake = (current: () => readonly CredentialState[]): void => {
     sleep();
     stillUntil = -Infinity;
-    compare();
-    onWake();
-    arm();
+    compare(current());
+    onWake(current());
+    arm(current());
+  };
+  const wakeAll = (): void => {
+    allAt = platform.monotonicNow();
+    apart = gap();
+    soon.clear();
+    wake(() => loop.snapshot().credentials);
+  };
+  const wakeSome = (): void => {
+    const ids = [...soon];
+    soon.clear(); // what is to be compared again comes back
+    wake(() => ids.map((id) => loop.stateOf(id)).filter((credential) => credential !== undefined));
   };
   return {
     consider: (credential) => {
-      if (credential) within(untilNext(credential));
+      if (credential) within(consider(credential));
     },
     within,
     check: () => {
-      if (!closed) wake();
+      if (!closed) wakeAll();
+    },
+    tick: () => {
+      if (!closed) (isMissing() ? wakeAll : wakeSome)();
     },
     pause: (delayMs) => {
       sleep();

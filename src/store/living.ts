@@ -202,11 +202,11 @@ export function createLiving(context: LivingContext): Living {
   };
   const renewedByCommand: typeof renewed = (own, request) => context.credentials.command(() => renewed(own, request));
   const validToken: ValidTokenContext = { credentials: context.credentials, platform, renew: renewed };
-  const onWake = (): void => {
+  const onWake = (compared: readonly CredentialState[]): void => {
     void retry();
     catchingUp.retry();
     const renew = (id: string, minValidityMs: number): Promise<unknown> => context.running(refresher.refresh(id, { minValidityMs }));
-    renewal.run(renew, (id) => clock.consider(lookup.get(id)));
+    renewal.run(compared, renew, (id) => clock.consider(lookup.get(id)));
     if (platform.monotonicNow() < sweepsAt) return;
     sweepsAt = platform.monotonicNow() + SWEEP_MS;
     void context.running(membership.sweep()).catch(() => undefined); // what fails is tried again later
@@ -215,7 +215,7 @@ export function createLiving(context: LivingContext): Living {
     platform,
     loop,
     ledger,
-    onTimer: () => (frozen || clock.isOverdue() ? wake() : clock.check()), // whether or not anybody says so: it slept, or was not frozen after all
+    onTimer: () => (frozen || clock.isOverdue() ? wake() : clock.tick()), // whether or not anybody says so: it slept, or was not frozen after all
     onWake,
     onArmed: () => trustMemory(),
     dueInMs: (credential) => renewal.dueInMs(credential),

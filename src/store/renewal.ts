@@ -52,8 +52,12 @@ export interface RenewalContext {
 export interface Renewal {
   /** Milliseconds until a credential is to be renewed unasked; `Infinity` if it is not. */
   dueInMs(credential: CredentialState): number;
-  /** Renews what is due; `done` hears of each when it is over. */
-  run(renew: (id: string, minValidityMs: number) => Promise<unknown>, done: (id: string) => void): void;
+  /** Renews what is due of these; `done` hears of each when it is over. */
+  run(
+    credentials: readonly CredentialState[],
+    renew: (id: string, minValidityMs: number) => Promise<unknown>,
+    done: (id: string) => void,
+  ): void;
   /** The error that a caller gets instead of another request: the last one was answered a moment ago. */
   refusal(id: string, isForced: boolean, target: Target | undefined): CredentialError | undefined;
   /** How many failures there were. */
@@ -146,8 +150,8 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf 
   };
   return {
     dueInMs,
-    run: (renew, done) => {
-      const due = loop.snapshot().credentials.filter((credential) => dueInMs(credential) <= 0);
+    run: (credentials, renew, done) => {
+      const due = credentials.filter((credential) => dueInMs(credential) <= 0);
       for (const credential of due.slice(0, MAX_AT_ONCE - running.size)) {
         const { id } = credential;
         running.add(id);

@@ -25,6 +25,28 @@ describe('the clock', () => {
     expect(newEvents()).toEqual(['expiring', 'expired']);
   });
 
+  it('E1 asks only what is due, not each of a thousand at every change of one', async () => {
+    const { openTab, authority, browser, platform } = await withTab();
+    const { store } = await openTab();
+    const signIn = (i: number) => store.store(authority.signIn({ sub: `user-${i}`, lifetimeS: i < 30 ? 600 + i : 86_400 }));
+    const credentials = await Promise.all(Array.from({ length: 1_000 }, (_, i) => signIn(i)));
+    await browser.advance(569_500);
+    const asked = jest.spyOn(platform, 'now');
+    await browser.advance(30_000);
+    expect(credentials.filter(({ status }) => status.token === 'expiring')).toHaveLength(30);
+    expect(asked.mock.calls.length).toBeLessThan(1_000 * 10); // all are compared once or twice; at each change it were 60,000
+  });
+
+  it('TM-2 compares all when the wall clock was set, though only one is due', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const { store } = await openTab();
+    await store.store(authority.signIn({ sub: 'soon', lifetimeS: 20 }));
+    const late = await store.store(authority.signIn({ sub: 'late', lifetimeS: 85 }));
+    browser.setClock(browser.now() + 60_000);
+    await browser.advance(15_000);
+    expect(late.status.token).toBe('expiring'); // by the clock that was set; by the other one it has more than a minute
+  });
+
   it('E43 calls a short-lived token expiring for a quarter of its life, not for all of it', async () => {
     const { openTab, authority, browser } = createWorld();
     const { store } = await openTab();
