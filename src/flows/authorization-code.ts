@@ -7,7 +7,7 @@
 import { assertNothingElse, optionsOf } from '../credential/options.js';
 import { assertScope } from '../credential/scope.js';
 import { isResource, type Token } from '../credential/token.js';
-import { CredentialError, ProtocolError } from '../errors.js';
+import { CredentialError, isCredentialError, ProtocolError } from '../errors.js';
 import type { AuthorizationServer, OAuth2Client } from '../oauth/client.js';
 import { endpointIn } from '../oauth/endpoint.js';
 import { isSecureUrl } from '../oauth/secure-url.js';
@@ -56,8 +56,8 @@ export interface AuthorizationCodeFlow {
   start(options?: AuthorizationCodeStartOptions): Promise<URL>;
   /**
    * The validated token of the sign-in the user came back from, ready for `store()`. In a browser the code leaves the address bar before
-   * anything else happens (2.1-2). Called twice at a time it exchanges the code once; after a passing failure of discovery, before the code
-   * was sent, it can be called again.
+   * anything else happens (2.1-2). Called twice at a time it exchanges the code once; after a passing failure before the code was sent
+   * (class `transient`: of discovery, or of a host that could not be resolved or connected to) it can be called again.
    *
    * @throws {CredentialError} `callback_invalid`, `callback_state_unknown` (visited twice, or never begun here), `issuer_mismatch`,
    * `authorization_failed` (the server or the user said no: see `error`), `storage_failed`, and what the exchange throws
@@ -158,11 +158,22 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
   /** Takes the sign-in of this state, for good, and exchanges the code (6749-3: at most once). */
   async function exchange(state: string, url: URL): Promise<Token> {
     const found = await taken(state, url);
-    if (client.isPrepared()) return exchangeOf(found, url);
+    if (client.isPrepared()) return spend(found, url);
     // What fails before the code is sent costs no sign-in, and neither does a page that is left meanwhile
     await keep(found);
     await client.metadata();
-    return exchangeOf(await taken(state, url), url);
+    return spend(await taken(state, url), url);
+  }
+
+  /** Exchanges the code; where the request certainly never left, the sign-in can be taken again. */
+  async function spend(transaction: Transaction, url: URL): Promise<Token> {
+    try {
+      return await exchangeOf(transaction, url);
+    } catch (error) {
+      if (isCredentialError(error) && error.code === 'network_error' && error.class === 'transient')
+        await keep(transaction).catch(() => undefined); // then it is as lost as after any failure
+      throw error;
+    }
   }
 
   /** @throws {CredentialError} it is not of this flow, or the answer is not to it */

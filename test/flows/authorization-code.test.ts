@@ -457,6 +457,18 @@ describe('resume', () => {
     expect(server.calls('token')).toHaveLength(1);
   });
 
+  it('6749-3 RF-8 a code whose request certainly never left is sent once, when the host can be reached again', async () => {
+    const { server, flow, begun } = setUp();
+    await flow.start();
+    server.plan('token', () => {
+      throw Object.assign(new TypeError('fetch failed'), { cause: { code: 'ECONNREFUSED' } });
+    });
+    expect(await refusal(flow.resume(callback(begun[0].state)))).toMatchObject({ code: 'network_error', class: 'transient' });
+    await planToken(server, begun[0].nonce);
+    expect((await flow.resume(callback(begun[0].state))).claims).toMatchObject({ sub: expect.any(String) as unknown });
+    expect(await refusal(flow.resume(callback(begun[0].state)))).toMatchObject({ code: 'callback_state_unknown' });
+  });
+
   /** The page that a user comes back to: nothing is known there but what was stored. */
   const loadedAnew = ({ server, platform }: SetUp, transactions: TransactionStorage): AuthorizationCodeFlow =>
     createAuthorizationCodeFlow(createOAuth2Client({ issuer: server.issuer, clientId: 'spa', redirectUri: REDIRECT_URI, platform }), {
