@@ -217,7 +217,7 @@ export function createMembership(context: MembershipContext): Membership {
     };
     if (defaultId !== null) return !isUsable(defaultId);
     if (isLost()) return true; // it may be she who signs in again
-    return ids.every((id) => ledger.record(id)?.state === 'revoking');
+    return !ids.some(isUsable);
   }
 
   /** True once a token has expired that nothing renews without the user. */

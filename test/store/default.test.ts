@@ -1,3 +1,4 @@
+import { refusal } from '../support/fake-client.js';
 import { closeAll, codeOf, collect, createWorld, settle } from '../support/fixture.js';
 
 afterEach(closeAll);
@@ -128,6 +129,30 @@ describe('the default credential', () => {
     await (await store.store(authority.signIn())).remove();
     const next = await store.store(authority.signIn());
     expect(await store.getDefault()).toBe(next);
+  });
+
+  it('E7 is who signs in where nobody is, and nothing that is there can be used: else nobody could be signed in again', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    const bob = await store.store(authority.signIn({ sub: 'bob' }));
+    authority.next(refusal('invalid_grant'));
+    await bob.refresh().catch(() => undefined);
+    expect(bob.status.token).toBe('needs_sign_in');
+    await (await store.store(authority.signIn({ sub: 'alice' }))).remove();
+    expect(await store.getDefault()).toBeNull(); // nobody is promoted
+    const again = await store.store(authority.signIn({ sub: 'alice' }));
+    expect(await store.getDefault()).toBe(again);
+    expect(await (await openTab()).store.getDefault()).toMatchObject({ id: again.id });
+  });
+
+  it('stays nobody after the default was removed, as long as another can be used', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    const first = await store.store(authority.signIn());
+    await store.store(authority.signIn({ sub: 'bob' }));
+    await first.remove();
+    await store.store(authority.signIn({ sub: 'carol' }));
+    expect(await store.getDefault()).toBeNull();
   });
 
   it('E61 is exactly one when two tabs store their first credential at the same time', async () => {
