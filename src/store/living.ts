@@ -102,6 +102,9 @@ export interface LivingContext {
   readonly running: <T>(command: Promise<T>) => Promise<T>;
 }
 
+/** So long after a page was told that it is left, in milliseconds, what is asked is answered by what is known: it may have no more than this moment. */
+const LEAVING_MS = 500;
+
 /** Who waits for a refresh. */
 interface Waiter {
   readonly leave: () => void;
@@ -145,6 +148,7 @@ export function createLiving(context: LivingContext): Living {
   let closed = false;
   let sweepsAt = platform.monotonicNow() + SWEEP_MS;
   let frozen = false; // a page that is frozen in the middle of a reading keeps others from writing
+  let leavesUntil = -Infinity; // monotonic: what a page sends as it is left cannot wait for a reading
 
   /** The credential that is meant, unless another has its id by now. */
   const known = (own: Holding): Meant => {
@@ -341,12 +345,14 @@ export function createLiving(context: LivingContext): Living {
       await Promise.all([resumeRevocations(parts), membership.sweep(), context.refreshOnly && withdrawAccessTokens(parts)]);
     },
     freeze: () => {
+      leavesUntil = platform.monotonicNow() + LEAVING_MS;
       frozen = true;
       refresher.freeze();
       clock.pause(STILL_RUNS_MS);
     },
     wake,
     caughtUp: () => {
+      if (frozen && platform.monotonicNow() < leavesUntil) return undefined;
       const slept = frozen;
       frozen = false;
       if (slept) catchingUp.all(slept); // asked something, so it runs again

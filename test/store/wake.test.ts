@@ -175,9 +175,19 @@ describe('a tab that is about to be frozen', () => {
     expect(theirs.status.token).toBe('expired');
   });
 
-  it('and is asked something after all, reads everything first', async () => {
-    const { b, mine } = await withFrozenTab();
+  it('gives who sends something as the page is left the token at hand, and reads nothing for it', async () => {
+    const { disk, b, theirs } = await withFrozenTab();
+    const before = disk.calls.length;
     b.platform.emit('frozen');
+    const standard = await b.store.getDefault();
+    expect(await standard?.accessToken()).toBe(theirs.token?.accessToken);
+    expect(disk.calls).toHaveLength(before);
+  });
+
+  it('and is asked something after all, reads everything first', async () => {
+    const { browser, b, mine } = await withFrozenTab();
+    b.platform.emit('frozen');
+    browser.sleep(500);
     await mine.setTags(['new']);
     expect(await b.store.find({ tags: 'new' })).toHaveLength(1);
   });
