@@ -80,7 +80,11 @@ export function checkClaims(
   if ([aud].flat().some((one) => one !== clientId && !isTrusted(one)))
     throw invalid('is meant for a further audience that is not among trustedAudiences', iss);
   if (given(azp) !== undefined && azp !== clientId) throw invalid('names another authorized party (azp)', iss);
-  if (ageS < -clockToleranceS) throw invalid('was issued in the future (iat)', iss);
+  if (ageS < -clockToleranceS)
+    throw invalid(
+      `was issued in the future (iat): the clock here, or the server's, is off by more than ${clockToleranceS} s (clockToleranceS)`,
+      iss,
+    );
   if (ageS > maxAgeS + clockToleranceS) throw invalid(`was issued more than ${maxAgeS} s ago (iat, maxIdTokenAgeS)`, iss);
 }
 

@@ -86,6 +86,14 @@ describe('a code exchange whose ID token says', () => {
   });
 });
 
+it('IDT-7 of an iat in the future the error names the clock, and the option that allows for it', async () => {
+  const { server, client } = setUpOAuth();
+  await planIdToken(server, { iat: NOW + 60 });
+  expect((await refusal(client.exchangeCode(exchangeOf()))).message).toMatch(
+    /clock here, or the server's, is off by more than 30 s \(clockToleranceS\)/,
+  );
+});
+
 describe('what a client says of ID tokens', () => {
   it.each<[string, Partial<OAuth2ClientOptions>, Record<string, unknown>, boolean]>([
     ['IDT-3 a further audience that is trusted', { trustedAudiences: ['other', 'project'] }, { aud: ['spa', 'project'], azp: 'spa' }, true],
