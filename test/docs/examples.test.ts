@@ -56,6 +56,7 @@ describe('examples of the documentation', () => {
         'docs/concepts.md',
         'docs/errors.md',
         'docs/http.md',
+        'docs/migrating.md',
         'docs/plain-rxjs.md',
         'docs/queries.md',
         'docs/refresh.md',
