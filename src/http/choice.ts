@@ -13,7 +13,8 @@ import type { ResourceRequest } from './resources.js';
 
 /**
  * An id, or a tag; criteria as of `find`; or a function of the request that gives one of these, a credential, or `null` for none. Of
- * several that match and are signed in the default goes first, then the oldest.
+ * several that match and are signed in the default goes first, then the oldest. Criteria that say nothing (`{}`, `{ sub: undefined }`) name
+ * nobody: no credential is there for them.
  */
 export type CredentialChoice = string | CredentialCriteria | ((request: ResourceRequest) => Chosen | Promise<Chosen>);
 
@@ -83,8 +84,16 @@ async function chosenBy(
 ): Promise<Credential | null | undefined> {
   const what = typeof choice === 'function' ? await choice(request) : choice;
   if (what === null || isCredential(what)) return what;
-  if (typeof what !== 'string') return firstOf(store, what);
-  return (await store.with(what)) ?? firstOf(store, { tags: what });
+  if (typeof what !== 'string') return isPlainObject(what) && !saysSomething(what) ? undefined : firstOf(store, what);
+  // Storage last, for an id that has just come there: a tag is no id, and must not be looked for there by each request (D-037)
+  return (await firstOf(store, { id: what })) ?? (await firstOf(store, { tags: what })) ?? (await store.with(what)) ?? undefined;
+}
+
+/** False for criteria that hold of every credential, such as `{ sub: undefined }`: by them nobody is named, least of all the default (D-037). */
+export function saysSomething(criteria: unknown): boolean {
+  if (typeof criteria === 'string') return criteria.trim() !== '';
+  if (typeof criteria !== 'object' || criteria === null) return criteria !== undefined;
+  return Object.values(criteria).some(saysSomething);
 }
 
 async function firstOf(store: StoreOfCredentials, criteria: CredentialCriteria): Promise<Credential | undefined> {

@@ -8,7 +8,7 @@ import { isPlainObject } from '../credential/data.js';
 import { assertNothingElse } from '../credential/options.js';
 import { assertScope } from '../credential/scope.js';
 import { isResource } from '../credential/token.js';
-import { assertChoice, type CredentialChoice } from './choice.js';
+import { assertChoice, saysSomething, type CredentialChoice } from './choice.js';
 
 /** A place that tokens may be sent to, and what goes there. */
 export interface ProtectedResource {
@@ -136,6 +136,8 @@ function assertMembers({ url: _url, methods, credential, scope, resource, ...res
   if (methods !== undefined && !(Array.isArray(methods) && methods.length > 0 && methods.every((one) => typeof one === 'string')))
     throw new TypeError('methods of a resource must be a list such as ["GET", "HEAD"]; leave it out for all');
   if (credential !== undefined) assertChoice(credential);
+  if (typeof credential === 'object' && !saysSomething(credential))
+    throw new TypeError('credential of a resource must say which: criteria that hold of every credential name none');
   if (scope !== undefined && (typeof scope !== 'string' || assertScope(scope, 'scope of a resource') === ''))
     throw new TypeError('scope of a resource must be a text of scopes, such as "read write"; leave it out for all that were granted');
   if (resource !== undefined && !isResource(resource))

@@ -1,5 +1,6 @@
 import type { ResourceChallenge } from '../../src/credential/actions.js';
 import { createToken } from '../../src/credential/create-token.js';
+import type { CredentialCriteria } from '../../src/credential/query.js';
 import { isSignedIn } from '../../src/credential/state.js';
 import type { Token } from '../../src/credential/token.js';
 import { CredentialError, NetworkError } from '../../src/errors.js';
@@ -1325,6 +1326,69 @@ describe('whose token', () => {
       expect(await codeOf(policy.attach(GET, { credential: () => named }))).toBe('needs_sign_in');
     await bob.remove();
     for (const credential of [bob.id, () => bob.id]) expect(await codeOf(policy.attach(GET, { credential }))).toBe('needs_sign_in');
+  });
+
+  it('a tag is found in memory: storage is not read for it by each request, and none fails with it', async () => {
+    const memory = memoryStorage();
+    const [reads, disk]: [string[], { isGone: boolean }] = [[], { isGone: false }];
+    const read: typeof memory.read = (id) => {
+      reads.push(id);
+      return disk.isGone ? Promise.reject(new Error('the disk is gone')) : memory.read(id);
+    };
+    const { fetch, issuer } = fakeServer();
+    const platform = unitPlatform({ fetch });
+    const store = createCredentialStore({ clients: { issuer, clientId: 'spa' }, storage: { ...memory, read }, platform });
+    stores.add(store);
+    await store.store(aToken({ accessToken: 'access-0' }), { tags: ['billing'] });
+    const policy = createAttachmentPolicy(store, { resources: [{ url: API, credential: 'billing' }], platform });
+    reads.length = 0;
+    disk.isGone = true;
+    expect((await attached(policy)).authorization).toBe('Bearer access-0');
+    expect((await attached(policy, GET, { credential: 'billing' })).authorization).toBe('Bearer access-0');
+    expect(reads).toEqual([]);
+  });
+
+  it('an id goes before a tag that is the same; one that is in storage alone, as just written by another tab, is found there', async () => {
+    const { policyOf, ownerOf, store, authority, platform, alice, bob } = await three();
+    await store.store(authority.signIn({ sub: 'dave' }), { tags: [alice.id] });
+    expect(await ownerOf(policyOf(API), GET, { credential: alice.id })).toBe('alice');
+    const late = { getDefault: store.getDefault, with: store.with, find: () => Promise.resolve([]) };
+    const policy = createAttachmentPolicy(late, { resources: [API], platform });
+    expect(await ownerOf(policy, GET, { credential: bob.id })).toBe('bob');
+    expect(await codeOf(policy.attach(GET, { credential: 'billing' }))).toBe('needs_sign_in');
+  });
+
+  describe('criteria that say nothing name nobody, and never the default', () => {
+    const nothing: readonly (readonly [string, CredentialCriteria])[] = [
+      ['{}', {}],
+      ['sub: undefined', { sub: undefined }],
+      ['no tags', { tags: [] }],
+      ['a blank scope', { scope: ' ' }],
+      ['no scopes', { scope: [] }],
+      ['no claims', { claims: {} }],
+      ['claims: { sub: undefined }', { claims: { sub: undefined } }],
+      ['claims: { groups: [] }', { claims: { groups: [] } }],
+    ];
+
+    it.each(nothing)('%s: a request fails, also where a function says so; of a resource it goes without a token', async (_, criteria) => {
+      const { policyOf, ownerOf, store } = await three();
+      expect(await store.find(criteria)).toHaveLength(3); // of a query it is everybody
+      const policy = policyOf(API);
+      expect(await codeOf(policy.attach(GET, { credential: criteria }))).toBe('needs_sign_in');
+      expect(await codeOf(policy.attach(GET, { credential: () => criteria }))).toBe('needs_sign_in');
+      expect(await ownerOf(policyOf({ url: API, credential: () => Promise.resolve(criteria) }), GET)).toBeNull();
+    });
+
+    it.each(nothing)('%s: as a resource’s own it is a TypeError at once', async (_, credential) => {
+      const { policyOf } = await three();
+      expect(() => policyOf({ url: API, credential })).toThrow(/credential of a resource must say which/);
+    });
+
+    it('what says something beside it counts', async () => {
+      const { policyOf, ownerOf } = await three();
+      expect(await ownerOf(policyOf(API), GET, { credential: { tags: [], sub: 'carol' } })).toBe('carol');
+      expect(await ownerOf(policyOf({ url: API, credential: { isDefault: false, claims: {} } }), GET)).toBe('bob');
+    });
   });
 
   it('6750-2 a request’s choice opens no place that is off the list', async () => {
