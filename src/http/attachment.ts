@@ -34,7 +34,7 @@ import {
   type ResourceRequest,
 } from './resources.js';
 import { createStepUpMemory, createStepUps, type StepUpMemory, type StepUps } from './step-ups.js';
-import { ended, inTime, LONGEST_MS } from './waiting.js';
+import { ended, inTime, LONGEST_MS, settledBy } from './waiting.js';
 
 /** Options of the policy. */
 export interface AttachmentOptions {
@@ -122,6 +122,8 @@ export interface AttachmentPolicy {
 }
 
 const WAIT_MS = 30_000;
+/** A token that was refused somewhere is held back no longer than this while the next one is on its way, in milliseconds. */
+const HELD_BACK_MS = 2_000;
 /** What a server that is busy is left alone for at least, whatever it says. */
 const LEAST_WAIT_MS = 1_000;
 
@@ -129,15 +131,15 @@ const LEAST_WAIT_MS = 1_000;
 interface Memory extends StepUpMemory {
   /** By kind of token, at one resource and of one credential. */
   readonly inVain: InVain;
-  /** Refused tokens that are being renewed while nobody waits for it; by the same. */
-  readonly refused: Map<string, string>;
+  /** What those who come wait for while a refused token is being renewed and the one who was refused does not; by the same. */
+  readonly renewals: Map<string, Promise<void>>;
 }
 
 /** By the clock of the policy that came first. */
 const memories = new WeakMap<StoreOfCredentials, Memory>();
 
 /** What all requests of a policy share. */
-interface Shared extends Pick<Memory, 'inVain' | 'refused'> {
+interface Shared extends Pick<Memory, 'inVain' | 'renewals'> {
   readonly store: StoreOfCredentials;
   readonly match: ResourceMatcher;
   readonly options: AttachmentOptions;
@@ -153,11 +155,11 @@ export function createAttachmentPolicy(store: StoreOfCredentials, options: Attac
   const memory = memories.get(store) ?? {
     ...createStepUpMemory(platform),
     inVain: createInVain(platform),
-    refused: new Map<string, string>(),
+    renewals: new Map<string, Promise<void>>(),
   };
   memories.set(store, memory);
-  const { inVain, refused } = memory;
-  const shared: Shared = { store, match, options, platform, inVain, refused, stepUps: createStepUps(options, platform, memory) };
+  const { inVain, renewals } = memory;
+  const shared: Shared = { store, match, options, platform, inVain, renewals, stepUps: createStepUps(options, platform, memory) };
   return {
     covers: (request) => match(request) !== null,
     attach: (request, own = {}) => attach(shared, { request, own, users: createUsers(store), marks: new Map() }),
@@ -224,11 +226,11 @@ class Sending {
     }
   }
 
-  /** An access token; where the one at hand is being renewed because it was refused, the next one. If there is none, what there is. */
+  /** An access token; where the one at hand is being renewed because it was refused, the next one if it comes soon. Else what there is. */
   async #goodTokenOf(user: User): Promise<string> {
-    const refused = this.#shared.refused.get(keyOf(this.#resource, user.credential));
-    if (refused === undefined) return this.#tokenOf(user);
-    return this.#tokenOf(user, refused).catch(() => this.#tokenOf(user));
+    const renewal = this.#shared.renewals.get(keyOf(this.#resource, user.credential));
+    if (renewal) await renewal;
+    return this.#tokenOf(user);
   }
 
   /** An access token, as long as it is that user's. */
@@ -287,7 +289,7 @@ class Sending {
 
   /** The next token, renewed if the one that was refused is still the current one (6750-4). */
   async #renewed({ user, accessToken: sent, mayRetry }: Sent): Promise<Attachment | null> {
-    const { inVain, refused } = this.#shared;
+    const { inVain, renewals, platform, options } = this.#shared;
     const key = keyOf(this.#resource, user.credential);
     const former = this.#marks.renewedFor;
     if (former !== undefined) inVain.add(key, former);
@@ -302,12 +304,12 @@ class Sending {
     };
     if (!mayRetry) {
       // For those who come after. Nobody tries it now: whether it is of use is not known, unless this was the second in a row.
-      refused.set(key, sent);
-      const over = (): boolean => refused.get(key) === sent && refused.delete(key);
       const isSecond = inVain.isBrought(sent);
-      renew()
-        .then(() => isSecond && inVain.add(key, sent))
-        .then(over, over);
+      const renewing = renew().then(() => isSecond && inVain.add(key, sent));
+      // What one place refuses others may take: the token at hand is not held back for long (D-032)
+      const soon = settledBy(renewing, platform, Math.min((options.waitMs ?? WAIT_MS) / 2, HELD_BACK_MS));
+      renewals.set(key, soon);
+      void soon.then(() => renewals.get(key) === soon && renewals.delete(key));
       return null;
     }
     return this.#orNone(async () => {

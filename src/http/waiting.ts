@@ -58,3 +58,12 @@ export function ended<T>(waited: Promise<T>, signal: AbortSignal | null | undefi
     if (signal.aborted) stop();
   });
 }
+
+/** Resolves when something has ended, well or not, at the latest after so many milliseconds. */
+export function settledBy(waited: Promise<unknown>, { setTimer }: Pick<Platform, 'setTimer'>, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    const cancel = setTimer(resolve, ms);
+    const over = (): void => (cancel(), resolve());
+    waited.then(over, over);
+  });
+}

@@ -564,13 +564,39 @@ describe('6750-4 after a 401', () => {
     expect(authority.refreshes).toHaveLength(1);
   });
 
-  it('E20 and no longer than `waitMs`', async () => {
-    const { authority, policy, browser } = await signedIn({ waitMs: 5_000 });
+  it.each([
+    [2_000, undefined],
+    [500, 1_000],
+  ])('D-032 E20 and no longer than %d ms, with `waitMs: %p`: then requests go on with the token there is', async (ms, waitMs) => {
+    const { authority, policy, browser, platform } = await signedIn(waitMs === undefined ? {} : { waitMs });
     authority.hold();
+    const upload = await attached(policy, GET, { mayRetry: false });
+    await upload.retryOf(REFUSED);
+    let next: Attachment | undefined;
+    void attached(policy).then((attachment) => (next = attachment));
+    await browser.advance(ms - 1);
+    expect(next).toBeUndefined();
+    await browser.advance(1);
+    expect(next?.authorization).toBe(upload.authorization);
+    const before = platform.delays.length;
+    expect((await attached(policy)).authorization).toBe(upload.authorization); // who comes later does not wait at all
+    expect(platform.delays.slice(before)).toEqual([]);
+    authority.refreshes[0]?.answer();
+    await browser.advance(0);
+    expect((await attached(policy)).authorization).not.toBe(upload.authorization);
+    expect(authority.refreshes).toHaveLength(1);
+  });
+
+  it('leaves no timer behind for those who might have come meanwhile', async () => {
+    const { authority, policy, platform } = await signedIn();
+    authority.hold();
+    const before = platform.held().timers;
     await (await attached(policy, GET, { mayRetry: false })).retryOf(REFUSED);
-    expect(await codeOf(afterTime(browser, policy.attach(GET)))).toBe('timeout');
+    await settle();
+    expect(platform.held().timers).toBeGreaterThan(before);
     authority.refreshes[0]?.answer();
     await settle();
+    expect(platform.held().timers).toBe(before);
   });
 
   it('where that renewal fails, requests go on with the token there is', async () => {
