@@ -11,6 +11,7 @@ import {
 import { signal } from '@angular/core';
 import { TestBed } from '@angular/core/testing';
 import { credentialsInterceptor, withRefresh } from 'rx-credentials-angular';
+import { createAttachmentPolicy } from 'rx-credentials/http';
 import { concat, defer, of, take, throwError } from 'rxjs';
 import { API, createAngularApp, endAngularApp, type AngularApp } from '../support/angular-world.js';
 import { createToken } from '../../src/index.js';
@@ -200,6 +201,24 @@ describe('credentialsInterceptor', () => {
     await app.credentials.tick();
     expect(sent.errors).toMatchObject([{ status: 401, error: { problem: 1 } }]);
     app.credentials.expectNoRefresh();
+  });
+
+  it('D-038 what is refused for ever is known to all adapters of the store: to them it is one renewal a minute together', async () => {
+    app = createAngularApp();
+    await app.credentials.signIn();
+    app.get(ORDERS);
+    await app.credentials.tick();
+    app.server.expectOne(ORDERS).flush(null, REFUSED);
+    await app.credentials.tick();
+    await app.credentials.expectRefresh().flush();
+    app.server.expectOne(ORDERS).flush(null, REFUSED);
+    await app.credentials.tick();
+    const attachment = await createAttachmentPolicy(app.store, { resources: [API] }).attach({ url: ORDERS, method: 'GET' });
+    let next: unknown;
+    void attachment?.retryOf({ status: 401, header: () => null }).then((again) => (next = again));
+    await app.credentials.tick();
+    app.credentials.expectNoRefresh();
+    expect(next).toBeNull();
   });
 
   it('refreshes once for 50 concurrent 401s', async () => {

@@ -14,7 +14,7 @@ import type {
   OAuth2ClientOptions,
   Platform,
 } from 'rx-credentials';
-import { createAttachmentPolicy } from 'rx-credentials/http';
+import { createAttachmentPolicy, createResourceMatcher } from 'rx-credentials/http';
 import type { AttachmentPolicy } from 'rx-credentials/http';
 import { injectBaseUrl } from './base-url';
 import { featureSet, logEvent } from './features';
@@ -87,10 +87,27 @@ function createStore(name: string, tokens: StoreTokens, set: FeatureSet): Creden
 function createPolicy(tokens: StoreTokens, set: FeatureSet): AttachmentPolicy {
   const injector = inject(Injector);
   const baseUrl = injectBaseUrl();
-  const made = (): CredentialStoreType => (injector.get(tokens.setup), injector.get(tokens.store));
+  const { withResources, withRefresh, withStepUp } = set;
+  const resources = withResources?.resources ?? [];
+  const match = createResourceMatcher(resources, baseUrl);
+  let policy: AttachmentPolicy | undefined;
+  // Of the store itself: what is remembered of refusals is that of all its adapters (D-038)
+  const made = (): AttachmentPolicy => {
+    const { platform } = injector.get(tokens.setup);
+    return (policy ??= createAttachmentPolicy(injector.get(tokens.store), {
+      resources,
+      baseUrl,
+      platform,
+      ...withRefresh?.refresh,
+      ...(withStepUp && {
+        stepUp: (...args) => runInInjectionContext(injector, () => withStepUp.stepUp(...args)),
+        stepUpWaitMs: withStepUp.waitMs,
+      }),
+    }));
+  };
   // At once: before the next turn Angular makes the rest of its components, and the storage may open meanwhile. The request may come from the
   // factory that makes the store: then it is there a turn later
-  const store = async (): Promise<CredentialStoreType> => {
+  const makeIt = async (): Promise<AttachmentPolicy> => {
     try {
       return made();
     } catch (error) {
@@ -102,29 +119,10 @@ function createPolicy(tokens: StoreTokens, set: FeatureSet): AttachmentPolicy {
       }
     }
   };
-  const platform = (): Platform => injector.get(tokens.setup).platform;
-  const { withStepUp } = set;
-  return createAttachmentPolicy(
-    {
-      getDefault: async () => (await store()).getDefault(),
-      with: async (id) => (await store()).with(id),
-      find: async (query) => (await store()).find(query),
-    },
-    {
-      resources: set.withResources?.resources ?? [],
-      baseUrl,
-      platform: {
-        now: () => platform().now(),
-        monotonicNow: () => platform().monotonicNow(),
-        setTimer: (...args) => platform().setTimer(...args),
-      },
-      ...set.withRefresh?.refresh,
-      ...(withStepUp && {
-        stepUp: (...args) => runInInjectionContext(injector, () => withStepUp.stepUp(...args)),
-        stepUpWaitMs: withStepUp.waitMs,
-      }),
-    },
-  );
+  return {
+    covers: (request) => (policy ? policy.covers(request) : match(request) !== null),
+    attach: async (request, own) => (policy ?? (await makeIt())).attach(request, own),
+  };
 }
 
 /** The storage; what the browser forbids is found out by the store, which says so and goes on in memory (E38). */
