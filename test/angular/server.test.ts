@@ -1,9 +1,22 @@
 // On Angular's own server: a document that cannot say its base, and no browser that began anything.
-import { PlatformLocation } from '@angular/common';
-import { PLATFORM_ID } from '@angular/core';
+import { PlatformLocation, XhrFactory } from '@angular/common';
+import {
+  FetchBackend,
+  HTTP_INTERCEPTORS,
+  HttpBackend,
+  HttpClient,
+  HttpContext,
+  HttpXhrBackend,
+  provideHttpClient,
+  withInterceptors,
+  withInterceptorsFromDi,
+  withRequestsMadeViaParent,
+} from '@angular/common/http';
+import type { HttpFeature, HttpFeatureKind } from '@angular/common/http';
+import { createEnvironmentInjector, EnvironmentInjector, PLATFORM_ID, type Type } from '@angular/core';
 import { TestBed } from '@angular/core/testing';
 import { provideRouter } from '@angular/router';
-import { completeSignIn, CredentialStore } from 'rx-credentials-angular';
+import { completeSignIn, CredentialsInterceptor, credentialsInterceptor, CredentialStore, noCredential } from 'rx-credentials-angular';
 import { settle } from '../support/fixture.js';
 import { API, createAngularWorldOf, endAngularWorld, type AngularWorld } from '../support/angular-world.js';
 
@@ -40,4 +53,72 @@ it('E49 the guard of the callback leaves the code to the browser that began the 
   const guard = completeSignIn();
   expect(await TestBed.runInInjectionContext(() => guard())).toBe(true);
   expect(await TestBed.inject(CredentialStore).allIDs()).toEqual([]);
+});
+
+describe('HT-3 where HttpClient sends by XMLHttpRequest on a server, which takes a token to wherever a redirect leads', () => {
+  const asFunction = [withInterceptors([credentialsInterceptor])];
+  const SENT = new Error('here it would have been sent');
+
+  /** Sends by the backend; `SENT` is the error of what was. */
+  function openWorld(http: readonly HttpFeature<HttpFeatureKind>[], backend: Type<HttpBackend>, platform = 'server'): void {
+    const build = (): never => {
+      throw SENT;
+    };
+    jest.spyOn(globalThis, 'fetch').mockRejectedValue(SENT);
+    world = createAngularWorldOf({
+      http,
+      providers: [
+        { provide: PLATFORM_ID, useValue: platform },
+        { provide: XhrFactory, useValue: { build } },
+        { provide: HTTP_INTERCEPTORS, useClass: CredentialsInterceptor, multi: true },
+        HttpXhrBackend,
+        { provide: HttpBackend, useExisting: backend },
+      ],
+    });
+  }
+  async function errorsOf(
+    { http }: Pick<AngularWorld, 'http'>,
+    context = noCredential(),
+    url = `${API}orders`,
+  ): Promise<readonly unknown[]> {
+    const errors: unknown[] = [];
+    http.get(url, { context }).subscribe({ error: (error: unknown) => errors.push(error) });
+    await settle();
+    return errors;
+  }
+  const toBeSent = (errors: readonly unknown[]): void =>
+    expect(errors.map((error) => (error === SENT ? SENT : (error as { readonly error: unknown }).error))).toEqual([SENT]);
+
+  it.each([
+    ['function', asFunction],
+    ['class', [withInterceptorsFromDi()]],
+  ])('nothing that would carry one is sent; all else is (%s)', async (_, http) => {
+    openWorld(http, HttpXhrBackend);
+    toBeSent(await errorsOf(world, new HttpContext())); // nobody is signed in
+    await world.signIn();
+    const [error] = await errorsOf(world, new HttpContext());
+    expect(error).toMatchObject({ code: 'unsupported', message: expect.stringContaining('withFetch()') as string });
+    toBeSent(await errorsOf(world));
+    toBeSent(await errorsOf(world, new HttpContext(), 'https://elsewhere.example.com/'));
+  });
+
+  it('nor by way of a parent', async () => {
+    openWorld(asFunction, HttpXhrBackend);
+    const child = createEnvironmentInjector(
+      [provideHttpClient(...asFunction, withRequestsMadeViaParent())],
+      TestBed.inject(EnvironmentInjector),
+    );
+    await world.signIn();
+    expect(await errorsOf({ http: child.get(HttpClient) }, new HttpContext())).toMatchObject([{ code: 'unsupported' }]);
+    child.destroy();
+  });
+
+  it.each<[string, Type<HttpBackend>, string]>([
+    ['by fetch on a server', FetchBackend, 'server'],
+    ['by XMLHttpRequest in a browser', HttpXhrBackend, 'browser'],
+  ])('it is sent %s', async (_, backend, platform) => {
+    openWorld(asFunction, backend, platform);
+    await world.signIn();
+    toBeSent(await errorsOf(world, new HttpContext()));
+  });
 });

@@ -103,6 +103,54 @@ test('the example of docs/ng-add.md is what a fresh application gets', async () 
   expect(formatted(example)).toBe(formatted(stages[1]?.[CONFIG] ?? 'nothing'));
 });
 
+describe('an application that is rendered on a server, of an Angular that sends by XMLHttpRequest there, gets withFetch()', () => {
+  const client = (features: string, names: string): Files =>
+    appConfig(`import { ${names} } from '@angular/common/http';\nimport { logging } from './logging';`, `provideHttpClient(${features})`);
+  const ofMajor = (files: Files, major: string): Files => ({
+    ...files,
+    '/package.json': `{ "dependencies": { "@angular/core": "${major}" } }`,
+  });
+
+  test.each([
+    ['beside a client of its own', {}, 'provideHttpClient(withFetch(), withInterceptors([credentialsInterceptor]))'],
+    [
+      'in the one that is there',
+      client('', 'provideHttpClient'),
+      'provideHttpClient(withFetch(), withInterceptors([credentialsInterceptor]))',
+    ],
+    [
+      'behind a list of interceptors',
+      client('withInterceptors([logging])', 'provideHttpClient, withInterceptors'),
+      'provideHttpClient(withInterceptors([logging, credentialsInterceptor]), withFetch())',
+    ],
+    [
+      'once',
+      client('byFetch()', 'provideHttpClient, withFetch as byFetch'),
+      'provideHttpClient(byFetch(), withInterceptors([credentialsInterceptor]))',
+    ],
+  ])('%s', async (_, files, expected) => {
+    for (const [major, text] of [
+      ['^20.3.0', expected],
+      ['~21.0.0', expected],
+      ['next', expected],
+      ['^22.0.0', expected.includes('byFetch') ? expected : expected.replace(/withFetch\(\), |, withFetch\(\)/, '')],
+    ] as const) {
+      const runs = [OPTIONS, OPTIONS];
+      const { stages, error } = await stage.play({ application: { ssr: true }, files: ofMajor(files, major), runs });
+      expect(error).toBeUndefined();
+      expect([major, stages[1]?.[CONFIG]]).toEqual([major, expect.stringContaining(text)]);
+      expect(syntaxErrors(stages[1]?.[CONFIG] ?? '')).toEqual([]);
+      expect(stages[1]?.[CONFIG]?.match(/\bwithFetch\b/g) ?? []).toHaveLength({ once: 1 }[_] ?? (text.includes('withFetch') ? 2 : 0));
+      expect(stages[2]).toEqual(stages[1]);
+    }
+  });
+
+  test('and no other does', async () => {
+    const { stages } = await stage.play({ files: ofMajor({}, '^20.3.0'), runs: [OPTIONS] });
+    expect(stages[1]?.[CONFIG]).toContain('provideHttpClient(withInterceptors([credentialsInterceptor]))');
+  });
+});
+
 describe('a configuration that has provideHttpClient', () => {
   test.each([
     ['without features', `provideHttpClient()`, 'provideHttpClient', 'provideHttpClient(withInterceptors([credentialsInterceptor]))'],

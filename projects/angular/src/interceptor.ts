@@ -6,35 +6,44 @@
 import { HttpErrorResponse } from '@angular/common/http';
 import type { HttpEvent, HttpHandler, HttpHandlerFn, HttpInterceptor, HttpInterceptorFn, HttpRequest } from '@angular/common/http';
 import { inject, Injectable } from '@angular/core';
+import { CredentialError } from 'rx-credentials';
 import type { Attachment, AttachmentPolicy } from 'rx-credentials/http';
 import { catchError, from, Observable, switchMap, tap } from 'rxjs';
+import { injectSendsByXhr } from './backend';
 import { choiceOf } from './request-context';
 import { ATTACHMENT_POLICIES } from './stores';
 
 /**
  * For `provideHttpClient(withInterceptors([credentialsInterceptor]))`. Requests off the list, and those that carry an `Authorization`
  * header of their own, pass untouched. While nobody is signed in, requests go without a token. A token that expired and cannot be
- * renewed is never sent: the request fails with the `CredentialError` of the renewal.
+ * renewed is never sent: the request fails with the `CredentialError` of the renewal. On a server `HttpClient` needs `withFetch()`: without
+ * it requests that would carry a token fail with `unsupported`.
  *
  * Of several stores the first one whose list covers the request attaches.
  */
-export const credentialsInterceptor: HttpInterceptorFn = (request, next) => intercepted(inject(ATTACHMENT_POLICIES), request, next);
+export const credentialsInterceptor: HttpInterceptorFn = (request, next) => intercepted(injectWays(), request, next);
 
 /** The same as a class: `{ provide: HTTP_INTERCEPTORS, useClass: CredentialsInterceptor, multi: true }` and `withInterceptorsFromDi()`. */
 @Injectable()
 export class CredentialsInterceptor implements HttpInterceptor {
-  readonly #policies = inject(ATTACHMENT_POLICIES);
+  readonly #ways = injectWays();
 
   intercept(request: HttpRequest<unknown>, next: HttpHandler): Observable<HttpEvent<unknown>> {
-    return intercepted(this.#policies, request, (handled) => next.handle(handled));
+    return intercepted(this.#ways, request, (handled) => next.handle(handled));
   }
 }
 
-function intercepted(
-  policies: readonly AttachmentPolicy[],
-  request: HttpRequest<unknown>,
-  next: HttpHandlerFn,
-): Observable<HttpEvent<unknown>> {
+/** What requests of an injector get, and how they are sent. */
+interface Ways {
+  readonly policies: readonly AttachmentPolicy[];
+  readonly byXhr: boolean;
+}
+
+function injectWays(): Ways {
+  return { policies: inject(ATTACHMENT_POLICIES), byXhr: injectSendsByXhr() };
+}
+
+function intercepted({ policies, byXhr }: Ways, request: HttpRequest<unknown>, next: HttpHandlerFn): Observable<HttpEvent<unknown>> {
   const { credential, isSentOnce } = choiceOf(request.context);
   // A script tag of JSONP carries no header
   if (credential === null || request.method === 'JSONP' || request.headers.has('Authorization')) return next(request);
@@ -48,6 +57,8 @@ function intercepted(
     const end = (): void => void (isOver = true);
     const send = (attachment: Attachment | null): void => {
       if (subscriber.closed) return;
+      if (attachment && byXhr)
+        throw new CredentialError('unsupported', 'XMLHttpRequest on a server takes tokens to wherever a redirect leads; use withFetch().');
       // What an API says to nobody does not go from the server to the browser of a user (docs/ssr.md)
       const sent = attachment ? sentWith(attachment, request, next) : next(request.clone({ transferCache: false }));
       // The subscriber itself: one that leaves in the middle of a synchronous answer stops what follows

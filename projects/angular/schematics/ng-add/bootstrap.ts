@@ -15,15 +15,25 @@ export interface AppConfig {
   readonly config: ts.ObjectLiteralExpression;
 }
 
+/** An application of the workspace. */
+export interface Application {
+  readonly mainFile: string;
+  /** True if its requests may be sent by XMLHttpRequest on a server: it is rendered there, and Angular is older than 22. */
+  readonly needsFetch: boolean;
+}
+
+/** The first Angular whose `HttpClient` sends by `fetch`, if nothing is said. */
+const FETCH_BY_DEFAULT = 22;
+
 const DOCS = 'See docs/ng-add.md of rx-credentials. Nothing was changed.';
 
 /**
- * The path of an application's main file.
+ * An application, with the path of its main file.
  *
  * @param name default: the only application of the workspace
  * @throws {SchematicsException} no such application, or several and no name
  */
-export async function mainFileOf(tree: Tree, name: string | undefined): Promise<string> {
+export async function applicationOf(tree: Tree, name: string | undefined): Promise<Application> {
   const { projects } = await readWorkspace(tree);
   const applications = Array.from(projects).filter(([key, { extensions }]) =>
     name === undefined ? extensions['projectType'] === 'application' : key === name,
@@ -36,7 +46,16 @@ export async function mainFileOf(tree: Tree, name: string | undefined): Promise<
   const options = project.targets.get('build')?.options;
   const path = options?.['browser'] ?? options?.['main'] ?? posix.join(project.sourceRoot ?? posix.join(project.root, 'src'), 'main.ts');
   if (typeof path !== 'string' || !tree.exists(path)) throw new SchematicsException(`"${key}" has no main file. ${DOCS}`);
-  return path;
+  const isServed = project.targets.has('server') || !!options?.['server'] || !!options?.['ssr'];
+  return { mainFile: path, needsFetch: isServed && !(majorOf(tree) >= FETCH_BY_DEFAULT) };
+}
+
+/** That of Angular, as the manifest asks for it; `NaN` if it does not say. */
+function majorOf(tree: Tree): number {
+  const { dependencies } = tree.exists('package.json')
+    ? (tree.readJson('package.json') as { readonly dependencies?: Record<string, string> })
+    : {};
+  return Number(/\d+/.exec(dependencies?.['@angular/core'] ?? '')?.[0] ?? NaN);
 }
 
 /**

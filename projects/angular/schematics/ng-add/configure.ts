@@ -22,15 +22,19 @@ interface Edit {
 
 const NO_EDIT: Edit = { insertions: [], providers: [], imports: [] };
 
-/** The text of the configuration's file with both providers; the same text where they are there. `undefined`: its providers are no list. */
-export function configured({ source, config }: AppConfig, options: NgAddOptions): string | undefined {
+/**
+ * The text of the configuration's file with both providers; the same text where they are there. `undefined`: its providers are no list.
+ *
+ * @param features functions of Angular that the application's HTTP client needs, such as `withFetch`
+ */
+export function configured({ source, config }: AppConfig, options: NgAddOptions, features: readonly string[]): string | undefined {
   const property = config.properties.find(({ name }) => name && textOf(name) === 'providers');
   const list =
     property && ts.isPropertyAssignment(property) && ts.isArrayLiteralExpression(property.initializer) ? property.initializer : undefined;
   if (property && !list) return undefined;
   const first = list?.elements[0];
   const indent = first ? indentOf(source, first) : `${indentOf(source, config)}    `;
-  const edits = [storeEdit(source, config, options, indent), httpEdit(source, config)];
+  const edits = [storeEdit(source, config, options, indent), httpEdit(source, config, features)];
   return insertAll(source.text, [
     ...mergedImports(edits).flatMap(([module, ...names]) => importing(source, names, module)),
     ...edits.flatMap((edit) => edit.insertions),
@@ -69,7 +73,7 @@ function storeEdit(source: ts.SourceFile, config: ts.Node, options: NgAddOptions
 }
 
 /** The interceptor, in the call of `provideHttpClient` that is there, or with one. */
-function httpEdit(source: ts.SourceFile, config: ts.Node): Edit {
+function httpEdit(source: ts.SourceFile, config: ts.Node, features: readonly string[]): Edit {
   const interceptor = localName(source, INTERCEPTOR, OURS) ?? INTERCEPTOR;
   if (mentions(config, interceptor)) return NO_EDIT;
   const provide = localName(source, 'provideHttpClient', HTTP) ?? 'provideHttpClient';
@@ -77,12 +81,18 @@ function httpEdit(source: ts.SourceFile, config: ts.Node): Edit {
   const [call] = callsOf(config, provide);
   const ours = [OURS, INTERCEPTOR] as const;
   const feature = `${intercept}([${interceptor}])`;
-  if (!call)
-    return { insertions: [], providers: [`${provide}(${feature})`], imports: [ours, [HTTP, 'provideHttpClient', 'withInterceptors']] };
+  const missing = features.filter((name) => !call || callsOf(call, localName(source, name, HTTP) ?? name).length === 0);
+  const calls = missing.map((name) => `${localName(source, name, HTTP) ?? name}()`);
+  if (!call) {
+    const names = ['provideHttpClient', ...missing, 'withInterceptors'];
+    return { insertions: [], providers: [`${provide}(${[...calls, feature].join(', ')})`], imports: [ours, [HTTP, ...names]] };
+  }
   const lists = callsOf(call, intercept).flatMap(({ arguments: [list] }) => (list && ts.isArrayLiteralExpression(list) ? [list] : []));
   const list = lists.at(-1);
-  if (list) return { ...NO_EDIT, insertions: appending(source, list.elements, [interceptor]), imports: [ours] };
-  return { ...NO_EDIT, insertions: appending(source, call.arguments, [feature]), imports: [ours, [HTTP, 'withInterceptors']] };
+  const added = appending(source, call.arguments, list ? calls : [...calls, feature]);
+  if (!list) return { ...NO_EDIT, insertions: added, imports: [ours, [HTTP, ...missing, 'withInterceptors']] };
+  const insertions = [...appending(source, list.elements, [interceptor]), ...(calls.length > 0 ? added : [])];
+  return { ...NO_EDIT, insertions, imports: calls.length > 0 ? [ours, [HTTP, ...missing]] : [ours] };
 }
 
 /** Each module once: two edits of one import would not know of each other. */

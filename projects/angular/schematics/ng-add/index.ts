@@ -5,7 +5,7 @@
  */
 import { chain, SchematicsException, type Rule } from '@angular-devkit/schematics';
 import { addDependency, ExistingBehavior } from '@schematics/angular/utility';
-import { appConfigOf, mainFileOf } from './bootstrap.js';
+import { appConfigOf, applicationOf } from './bootstrap.js';
 import { configured } from './configure.js';
 import { checkOptions, type NgAddOptions } from './options.js';
 import { dependencies } from './versions.js';
@@ -18,9 +18,10 @@ import { dependencies } from './versions.js';
 export function ngAdd(options: NgAddOptions): Rule {
   return async (tree, { logger }) => {
     checkOptions(options);
-    const appConfig = appConfigOf(tree, await mainFileOf(tree, options.project));
+    const { mainFile, needsFetch } = await applicationOf(tree, options.project);
+    const appConfig = appConfigOf(tree, mainFile);
     const { fileName, text } = appConfig.source;
-    const edited = configured(appConfig, options);
+    const edited = configured(appConfig, options, needsFetch ? ['withFetch'] : []);
     if (edited === undefined) throw new SchematicsException(`The providers in ${fileName} are no list. Nothing was changed.`);
     if (edited === text) logger.info(`${fileName} provides credentials already; it was left as it is.`);
     else {
