@@ -33,7 +33,10 @@ export interface ResourceRequest {
   readonly method: string;
 }
 
-/** The entry that covers a request: of several the one with the longest path, then one that names methods. `null`: no token may go there. */
+/**
+ * The entry that covers a request: of several the one with the longest path, then one that names methods. `null`: no token may go there, or
+ * servers may differ in which entry's place it is.
+ */
 export type ResourceMatcher = (request: ResourceRequest) => ProtectedResource | null;
 
 interface Place {
@@ -74,7 +77,7 @@ export function createResourceMatcher(
   const find = (url: string, method: string, base: string | undefined): ProtectedResource | null => {
     const target = parse(url, base);
     const site = target && sites.get(target.origin);
-    return site ? longestOf(site, target.pathname, method) : null;
+    return site ? entryOf(site, target.pathname, method) : null;
   };
   // Who asks whether a request is covered asks again at once what goes with it.
   let last: Asked | undefined;
@@ -96,15 +99,37 @@ function addTo(sites: Map<string, Site>, place: Place): void {
   );
 }
 
-/** The entry whose path is the longest that the request lies below; a path ends at a slash. */
-function longestOf({ places, longest }: Site, pathname: string, method: string): ProtectedResource | null {
-  // Servers differ in how they read encoded separators: such a URL may mean something above a path
-  const path = hasEncodedSeparator(pathname) ? '/' : `${pathname}/`;
+/** The entry that a request belongs to; none where a server may take the address for one that belongs to another entry, and its token. */
+function entryOf(site: Site, pathname: string, method: string): ProtectedResource | null {
+  // Such a URL may mean something above a path: no path covers it
+  const isVague = hasEncodedSeparator(pathname);
+  const found = longestOf(site, isVague ? '/' : `${pathname}/`, method);
+  if (!found || site.longest === 1 || !/[%;\\]|\/\//.test(pathname)) return found?.resource ?? null;
+  const { path, resource } = found;
+  const decoded = `${pathname}/`
+    .slice(path.length)
+    .replace(/%([2-7][\da-f])/gi, decodedChar)
+    .replaceAll('\\', '/');
+  // Ways up lead anywhere, and so does a parameter that ends where a server decodes a separator
+  if (/\/\.\.?[;/]/.test(`/${decoded}`) || (isVague && decoded.includes(';'))) return null;
+  // To some servers `;` begins a parameter, and several slashes are one. Who does but a part of all this comes below the same paths
+  const merged = decoded.replace(/;[^/]*/g, '').replace(/^\/+|(?<=\/)\/+/g, '');
+  return [decoded, merged].every((below) => longestOf(site, path + below, method) === found) ? resource : null;
+}
+
+/** What servers may decode before they look at a path: what needs no code (RFC 3986 §2.3), and what separates. */
+function decodedChar(code: string, hex: string): string {
+  const char = String.fromCharCode(parseInt(hex, 16));
+  return /[\w.~;/\\-]/.test(char) ? char : code;
+}
+
+/** The entry whose path is the longest that the path lies below; a path ends at a slash. */
+function longestOf({ places, longest }: Site, path: string, method: string): Place | undefined {
   for (let end = path.lastIndexOf('/', longest - 1); end >= 0; end = end === 0 ? -1 : path.lastIndexOf('/', end - 1)) {
     const place = places.get(path.slice(0, end + 1))?.find(({ methods }) => methods?.has(method.toUpperCase()) ?? true);
-    if (place) return place.resource;
+    if (place) return place;
   }
-  return null;
+  return undefined;
 }
 
 function placeOf(entry: unknown): Place {

@@ -275,7 +275,7 @@ describe('entries that say more', () => {
     const list = ['/', '/a/b/', '/a', '/a/b/c/d', '/a/bc'].map((path) => `https://api.example.com${path}`);
     for (const resources of [list, list.toReversed()]) {
       const ask = (path: string): string | undefined => of(resources, `https://api.example.com${path}`)?.url.slice(23);
-      expect(['/x', '/a', '/a/', '/a/b', '/a/b/x', '/a/b/c', '/a/b/c/d', '/a/b/c/dx', '/a/bc', '/a/b%2fc', '//a/b'].map(ask)).toEqual([
+      expect(['/x', '/a', '/a/', '/a/b', '/a/b/x', '/a/b/c', '/a/b/c/d', '/a/b/c/dx', '/a/bc', '/x%2fc'].map(ask)).toEqual([
         '/',
         '/a',
         '/a',
@@ -286,9 +286,64 @@ describe('entries that say more', () => {
         '/a/b/',
         '/a/bc',
         '/',
-        '/',
       ]);
     }
+  });
+
+  it.each<[string, string | undefined]>([
+    // below no path of the list, however it is read
+    ['/files/a%2Fb', '/'],
+    ['/files/a%5Cb', '/'],
+    ['/files/%2Ehidden', '/'],
+    ['/files/a.json;v=1', '/'],
+    ['/files//x', '/'],
+    ['/files/%41', '/'],
+    ['/billings%2Fx', '/'],
+    ['/billing/%41', '/billing'],
+    ['/billing//x', '/billing'],
+    ['/billing/x;v=1', '/billing'],
+    ['/billing/%C3%A4%20', '/billing'],
+    // below `/billing` as it stands, or as a server may read it
+    ['/billing/2024%2F1', undefined],
+    ['/billing/a%2Ejson', undefined],
+    ['/billing%2F1', undefined],
+    ['/billing%5C1', undefined],
+    ['/%2Fbilling/1', undefined],
+    ['/bill%69ng/1', undefined],
+    ['/bill%69ng%2F1', undefined],
+    ['//billing/1', undefined],
+    ['/billing;v=1/1', undefined],
+    ['/billing%3Bv=1/1', undefined],
+    // up and down
+    ['/files/..%2Fbilling', undefined],
+    ['/files%2F..%2Fbilling', undefined],
+    ['/files/..;/billing', undefined],
+    ['/files/..%3B%2Fbilling', undefined],
+    ['/files/.%2Fbilling', undefined],
+    ['/billing/..%2Ffiles', undefined],
+    // beside a path with a parameter of its own
+    ['/odd;p/x', '/odd;p'],
+    ['/odd;p%2Fx', undefined],
+    ['/odd/x%2Fy', '/'],
+  ])('6750-2 with an entry for the whole origin beside others: %s belongs to %j', (path, entry) => {
+    const origin = 'https://api.example.com';
+    for (const resources of [
+      [`${origin}/`, `${origin}/billing`, `${origin}/odd;p`],
+      [`${origin}/`, { url: `${origin}/billing`, credential: () => null }, `${origin}/odd;p/`],
+    ]) {
+      expect(
+        of(resources, `${origin}${path}`)
+          ?.url.slice(origin.length)
+          .replace(/(.)\/$/, '$1'),
+      ).toBe(entry);
+      expect(of([`${origin}/`], `${origin}${path}`)).toEqual({ url: `${origin}/` }); // alone it is all there is
+    }
+  });
+
+  it('6750-2 an entry for other methods takes nothing away', () => {
+    const [whole, billing] = ['https://api.example.com/', { url: 'https://api.example.com/billing', methods: ['POST'] }];
+    expect(of([whole, billing], 'https://api.example.com/billing/1%2F2', 'GET')).toEqual({ url: whole });
+    expect(of([whole, billing], 'https://api.example.com/billing/1%2F2', 'POST')).toBeNull();
   });
 
   it('of two for the same path the one that names methods goes first; other methods are left to a shorter one', () => {
@@ -560,4 +615,36 @@ it('6750-2 random text is never covered', () => {
     }),
     { numRuns: runs(1_000, 20_000) },
   );
+});
+
+/** What servers make of a path before they look where it belongs; each step is done, or not. */
+const SERVER_STEPS: readonly ((path: string) => string)[] = [
+  (path) => path.replace(/%2f/gi, '/'),
+  (path) => path.replace(/%5c/gi, '/'),
+  (path) => path.replace(/%[2-7][\da-f]/gi, (code) => (/^%(2f|5c|25|3f|23|20)$/i.test(code) ? code : decodeURIComponent(code))),
+  (path) => path.replaceAll('\\', '/'),
+  (path) => path.replace(/;[^/]*/g, ''),
+  (path) => path.replace(/\/+/g, '/'),
+  (path) => new URL(path.replace(/^\/+/, '/'), 'https://api.example.com').pathname,
+];
+
+it('6750-2 whatever a server makes of an address, it carries no token of another entry', () => {
+  const list = ['/', '/a', '/a/b', '/c'];
+  const match = createResourceMatcher(list.map((path) => `https://api.example.com${path}`));
+  const entryOf = (path: string): string | undefined =>
+    list.findLast((entry) => entry === '/' || path === entry || path.startsWith(`${entry}/`));
+  const parts = part('/', '/', 'a', 'b', 'c', '%61', '%62', '%2F', '%2f', '%5C', '%2E', '.', '..', ';', ';x', '%3B', 'd', '%20', '\\');
+  let withToken = 0;
+  fc.assert(
+    fc.property(fc.array(parts, { maxLength: 8 }), fc.array(fc.boolean(), { minLength: 7, maxLength: 7 }), (path, steps) => {
+      const { pathname, href } = new URL(`https://api.example.com/${path.join('')}`);
+      const found = match({ url: href, method: 'GET' });
+      if (!found) return;
+      withToken++;
+      const read = SERVER_STEPS.reduce((one, step, place) => (steps[place] ? step(one) : one), pathname);
+      expect([href, read, found.url.slice('https://api.example.com'.length)]).toEqual([href, read, entryOf(read)]);
+    }),
+    { numRuns: runs(20_000, 200_000) },
+  );
+  expect(withToken).toBeGreaterThan(runs(2_000, 20_000));
 });
