@@ -35,7 +35,7 @@ import { createRefresher, type RefreshRequest, type Renewed } from './refresh.js
 import { STILL_RUNS_MS } from './refresh-locks.js';
 import { createRenewal } from './renewal.js';
 import { whenOpened } from './reopening.js';
-import { resumeRevocations, revoke, type RevokeResult, type RevokeTarget } from './revocation.js';
+import { createResuming, revoke, type RevokeResult, type RevokeTarget } from './revocation.js';
 import { signOut, type SignOutOptions, type SignOutResult } from './sign-out.js';
 import { accessTokenFor, renewedOrHeld, sameAsNow, type ValidTokenContext } from './valid-token.js';
 import { createWriting } from './writing.js';
@@ -140,6 +140,7 @@ export function createLiving(context: LivingContext): Living {
   const renewal = createRenewal({ ...context, isAhead: context.renewsAhead, used });
   const attacked = new Set<string>();
   const sending = new Set<string>();
+  const resuming = createResuming(parts);
   const refresher = createRefresher({ ...parts, renewal, attacked, sending });
   const lookup = createLookup();
   const find = (query: CredentialQuery): readonly string[] => lookup.ids(compileQuery(query), loop.snapshot().credentials);
@@ -211,6 +212,7 @@ export function createLiving(context: LivingContext): Living {
     catchingUp.retry();
     const renew = (id: string, minValidityMs: number): Promise<unknown> => context.running(refresher.refresh(id, { minValidityMs }));
     renewal.run(compared, renew, (id) => clock.consider(lookup.get(id)));
+    resuming.run(compared);
     if (platform.monotonicNow() < sweepsAt) return;
     sweepsAt = platform.monotonicNow() + SWEEP_MS;
     void context.running(membership.sweep()).catch(() => undefined); // what fails is tried again later
@@ -222,7 +224,7 @@ export function createLiving(context: LivingContext): Living {
     onTimer: () => (frozen || clock.isOverdue() ? wake() : clock.tick()), // whether or not anybody says so: it slept, or was not frozen after all
     onWake,
     onArmed: () => trustMemory(),
-    dueInMs: (credential) => renewal.dueInMs(credential),
+    dueInMs: (credential) => Math.min(renewal.dueInMs(credential), resuming.dueInMs(credential)),
   });
   /** What is in memory may be used as long as the clock ticks and nothing is being caught up with. */
   const trustMemory = (): void => {
@@ -251,6 +253,7 @@ export function createLiving(context: LivingContext): Living {
     if (!before) return;
     if (after?.generation !== before.generation) refresher.forget(before.id);
     if (isEnding(after)) letLeave(before.id);
+    if (after?.status.activity !== 'revoking') resuming.forget(before.id);
     if (after && isRenewed(before, after)) renewal.succeeded(after.id);
     if (after) return;
     context.onGone(before);
@@ -342,7 +345,7 @@ export function createLiving(context: LivingContext): Living {
       });
     },
     tidy: async () => {
-      await Promise.all([resumeRevocations(parts), membership.sweep(), context.refreshOnly && withdrawAccessTokens(parts)]);
+      await Promise.all([resuming.all(), membership.sweep(), context.refreshOnly && withdrawAccessTokens(parts)]);
     },
     freeze: () => {
       leavesUntil = platform.monotonicNow() + LEAVING_MS;

@@ -1,11 +1,12 @@
 /**
  * Revoking: the record is marked first, so that nothing attaches or refreshes it any more in any tab; then the refresh token and the
  * access token are revoked at the server; then the record goes, at the latest after five seconds. A crash in between is taken up
- * at the next start. Local removal never depends on the server.
+ * at the next start, or before by another tab that lives. Local removal never depends on the server.
  *
  * @module
  */
 import { isOpen, nextCount, type CredentialRecord, type OpenRecord } from '../credential/record.js';
+import type { CredentialState } from '../credential/state.js';
 import { asCredentialError, CredentialError, type CredentialErrorCode } from '../errors.js';
 import type { OAuth2Client } from '../oauth/client.js';
 import { accessTokenIn, refreshTokenIn } from '../oauth/token-response.js';
@@ -21,6 +22,10 @@ import type { RecordDraft, Writing } from './writing.js';
 export const DEADLINE_MS = 5_000;
 /** How much of it may pass while another has the lock, in milliseconds. */
 const LOCK_MS = 2_500;
+/** How long a mark is left to who made it, in milliseconds: twice what that tab has. */
+const LEFT_ALONE_MS = 10_000;
+/** Who takes up what another began waits until any tab that lives is done with it, in milliseconds. */
+const RESUMED_LOCK_MS = DEADLINE_MS + LOCK_MS;
 
 /** What happened to one token at the server. `absent`: there was none; `failed`: it may live on, see `code`. */
 export type RemoteRevocation =
@@ -103,38 +108,90 @@ function isKept(record: CredentialRecord, target: RevokeTarget): record is OpenR
   return state === 'active' && hasRefreshToken(record) === (target === 'access');
 }
 
-/** Takes up what an earlier run of the program began. */
-export async function resumeRevocations(context: RevocationContext): Promise<void> {
-  const begun = [...context.ledger.entries()].filter(({ record }) => record.state === 'revoking');
-  await Promise.all(begun.map(({ record }) => finish(context, record, 'all', true).catch(() => undefined)));
+/** Takes up what was begun by a program, or another tab, that is no more. */
+export interface Resuming {
+  /** Milliseconds until somebody has to look whether it is still going on; `Infinity` for what is not being revoked. */
+  dueInMs(credential: CredentialState): number;
+  /** Takes up what is due of these. */
+  run(credentials: readonly CredentialState[]): void;
+  /** Takes up all there is, as at a start. */
+  all(): Promise<void>;
+  /** It is no more, or not being revoked. */
+  forget(id: string): void;
 }
 
-/** The remote part and the tombstone; `isResumed`: other tabs have found the same mark, too, and one of them is enough. */
-async function finish(
-  context: RevocationContext,
-  marked: CredentialRecord,
-  target: RevokeTarget,
-  isResumed = false,
-): Promise<RevokeResult> {
-  const { ledger, following, writing, locks, platform } = context;
+/** What taking up needs of the store around it. */
+export interface ResumingContext extends RevocationContext {
+  readonly isClosing: () => boolean;
+  /** `close` waits for what is run here. */
+  readonly running: <T>(command: Promise<T>) => Promise<T>;
+}
+
+/** A tab that lives keeps the lock until it is done. So none is disturbed, and of those who look one is enough. */
+export function createResuming(context: ResumingContext): Resuming {
+  const { ledger, platform } = context;
+  /** By id; monotonic. */
+  const lookAt = new Map<string, number>();
+  const dueInMs: Resuming['dueInMs'] = ({ id, status }) => {
+    if (status.activity !== 'revoking') return Infinity;
+    const now = platform.monotonicNow();
+    const at = lookAt.get(id) ?? now + LEFT_ALONE_MS;
+    lookAt.set(id, at);
+    return at - now;
+  };
+  return {
+    dueInMs,
+    run: (credentials) => {
+      for (const credential of credentials) {
+        const record = ledger.record(credential.id);
+        if (dueInMs(credential) > 0 || record?.state !== 'revoking' || context.isClosing()) continue;
+        lookAt.delete(credential.id); // should nothing come of it, after the same time
+        void context.running(takeUp(context, record)).catch(() => undefined);
+      }
+    },
+    all: async () => {
+      const begun = [...ledger.entries()].filter(({ record }) => record.state === 'revoking');
+      await Promise.all(begun.map(({ record }) => takeUp(context, record).catch(() => undefined)));
+    },
+    forget: (id) => void lookAt.delete(id),
+  };
+}
+
+/** What a mark of another is good for, unless that one, or who looked before, has done it meanwhile. */
+async function takeUp(context: RevocationContext, marked: CredentialRecord): Promise<void> {
+  const { ledger, following, locks, platform } = context;
+  const { id } = marked;
+  await locks.aloneInTime(`revoke:${id}`, RESUMED_LOCK_MS, async () => {
+    await following.reread(id).catch(() => undefined);
+    const current = ledger.record(id);
+    if (current?.state === 'removed' && (current.revision > 0 || ledger.book.isNarrow)) return; // a narrow storage keeps no tombstone
+    const deadline = deadlineOf(platform); // from now on: a lock is waited for longer than that
+    await end(context, marked, 'all', deadline).finally(() => deadline.cancel());
+  });
+}
+
+async function finish(context: RevocationContext, marked: CredentialRecord, target: RevokeTarget): Promise<RevokeResult> {
+  const { following, locks, platform } = context;
   const { id } = marked;
   const deadline = deadlineOf(platform);
-  try {
-    return await locks.aloneInTime(`revoke:${id}`, LOCK_MS, async () => {
-      await following.reread(id).catch(() => undefined); // a broken storage keeps nobody signed in
-      const current = ledger.record(id);
-      if (isResumed && current?.state === 'removed' && current.revision > 0) return REVOKED_BY_OTHERS;
-      // Who removes or clears asks no server: what was marked lives on. Revoked by another tab, it is harmless to ask again (7009-3).
-      const isMarked = current?.state === 'revoking' && current.storedAt === marked.storedAt;
-      const opening = ledger.unsealed(isMarked ? current : marked, DEADLINE_MS); // of this credential, whoever has the id by then
-      const opened = await Promise.race([opening.catch(() => undefined), deadline.passed.then(() => undefined)]);
-      const remote = await revokeRemotely(context, opened, { marked, target, deadline });
-      if (isMarked) await writing.update(marked, (latest) => (latest.state === 'revoking' ? tombstoneOf(latest) : null), { keep: true });
-      return { local: 'removed', ...remote };
-    });
-  } finally {
-    deadline.cancel();
-  }
+  const ended = locks.aloneInTime(`revoke:${id}`, LOCK_MS, async () => {
+    await following.reread(id).catch(() => undefined); // a broken storage keeps nobody signed in
+    return end(context, marked, target, deadline);
+  });
+  return ended.finally(() => deadline.cancel());
+}
+
+/** The remote part and the tombstone. */
+async function end(context: RevocationContext, marked: CredentialRecord, target: RevokeTarget, deadline: Deadline): Promise<RevokeResult> {
+  const { ledger, writing } = context;
+  const current = ledger.record(marked.id);
+  // Who removes or clears asks no server: what was marked lives on. Revoked by another tab, it is harmless to ask again (7009-3).
+  const isMarked = current?.state === 'revoking' && current.storedAt === marked.storedAt;
+  const opening = ledger.unsealed(isMarked ? current : marked, DEADLINE_MS); // of this credential, whoever has the id by then
+  const opened = await Promise.race([opening.catch(() => undefined), deadline.passed.then(() => undefined)]);
+  const remote = await revokeRemotely(context, opened, { marked, target, deadline });
+  if (isMarked) await writing.update(marked, (latest) => (latest.state === 'revoking' ? tombstoneOf(latest) : null), { keep: true });
+  return { local: 'removed', ...remote };
 }
 
 /** Also one that waits to be judged. */

@@ -1,6 +1,7 @@
 import { CredentialError } from '../../src/errors.js';
 import { createAttachmentPolicy } from '../../src/http/attachment.js';
 import { ISSUER, offline, refusal } from '../support/fake-client.js';
+import type { CredentialStorage } from '../../src/storage/storage.js';
 import type { Credential } from '../../src/store/credential.js';
 import { closeAll, codeOf, collect, createWorld, settle, type Tab, type World } from '../support/fixture.js';
 
@@ -254,6 +255,129 @@ describe('revoke', () => {
     const credential = await store.store(authority.signIn());
     await expect(credential.revoke('both' as never)).rejects.toThrow(TypeError);
     expect(await store.allIDs()).toEqual([credential.id]);
+  });
+});
+
+describe('a tab that signs out and is closed in the middle', () => {
+  const plain = ({ disk }: World): CredentialStorage => disk.storage();
+  const narrow = (world: World): CredentialStorage => ({
+    ...plain(world),
+    open: async () => ({ ...(await plain(world).open()), capacity: 8_192 }),
+  });
+
+  /** Its mark is written, and the tab gets no further. The others learn of it. */
+  async function closedInTheMiddle(world: World, others: number, storage = plain) {
+    const first = await world.openTab({ storage: storage(world) });
+    const token = world.authority.signIn({ lifetimeS: null });
+    const credential = await first.store.store(token);
+    const tabs: Tab[] = [];
+    for (let i = 0; i < others; i++) tabs.push(await world.openTab({ storage: storage(world) }));
+    const gate = world.disk.hold(({ method, record }) => method === 'write' && record?.['state'] === 'revoking', 'after');
+    void credential.revoke().catch(() => undefined);
+    await gate.reached;
+    for (const { platform } of tabs) platform.emit('visible');
+    await settle();
+    for (const { store } of tabs) expect(store.snapshot().credentials).toMatchObject([{ id: token.id, status: { activity: 'revoking' } }]);
+    return { token, tabs };
+  }
+
+  it('E45 another that is open takes it up after ten seconds', async () => {
+    const world = createWorld();
+    const { token, tabs } = await closedInTheMiddle(world, 1);
+    await world.browser.advance(9_999);
+    expect(world.authority.revocations).toEqual([]);
+    await world.browser.advance(1);
+    expect(world.authority.revocations.map((one) => one.token)).toEqual([token.refreshToken, token.accessToken]);
+    expect(tabs.map(({ store }) => store.snapshot())).toMatchObject([{ ids: [], defaultId: null }]);
+    expect(world.disk.record(token.id)).toMatchObject({ state: 'removed', secrets: null });
+  });
+
+  it.each([
+    ['a storage', plain],
+    ['a storage that keeps no tombstone', narrow],
+  ])('eight others take it up once, over %s, however slow the server', async (_, storage) => {
+    const world = createWorld();
+    const { token, tabs } = await closedInTheMiddle(world, 8, storage);
+    const { setTimer } = world.browser.openTab();
+    world.authority.setRevocation(() => new Promise((resolve) => void setTimer(resolve, 2_000)));
+    await world.browser.advance(25_000);
+    expect(world.authority.revocations.map((one) => one.token)).toEqual([token.refreshToken, token.accessToken]);
+    for (const { store } of tabs) expect(store.snapshot()).toMatchObject({ ids: [], defaultId: null });
+  });
+
+  it('E45 one that is frozen takes it up when it wakes', async () => {
+    const world = createWorld();
+    const { token, tabs } = await closedInTheMiddle(world, 1);
+    tabs[0]?.platform.emit('frozen');
+    world.browser.sleep(20_000);
+    await settle();
+    expect(world.authority.revocations).toEqual([]);
+    tabs[0]?.platform.emit('resumed');
+    await settle();
+    expect(world.authority.revocations).toHaveLength(2);
+    expect(world.disk.record(token.id)).toMatchObject({ state: 'removed' });
+  });
+
+  it('E45 what came to nothing is taken up again', async () => {
+    const world = createWorld();
+    let isContested = true;
+    const contested = (one: World): CredentialStorage => {
+      const storage = plain(one);
+      const isLost = (record: object): boolean => isContested && 'state' in record && record.state === 'removed';
+      return { ...storage, write: async (record, condition) => !isLost(record) && storage.write(record, condition) };
+    };
+    const { token, tabs } = await closedInTheMiddle(world, 1, contested);
+    await world.browser.advance(10_000);
+    expect(tabs[0]?.store.snapshot().credentials).toMatchObject([{ status: { activity: 'revoking' } }]);
+    isContested = false;
+    await world.browser.advance(10_000);
+    expect(tabs[0]?.store.snapshot()).toMatchObject({ ids: [], defaultId: null });
+    expect(world.disk.record(token.id)).toMatchObject({ state: 'removed' });
+  });
+
+  it('another asks once, however long its last write takes', async () => {
+    const world = createWorld();
+    const { token } = await closedInTheMiddle(world, 1);
+    const gate = world.disk.hold(({ method, record }) => method === 'write' && record?.['state'] === 'removed');
+    await world.browser.advance(28_000);
+    gate.open();
+    await settle();
+    expect(world.authority.revocations).toHaveLength(2);
+    expect(world.disk.record(token.id)).toMatchObject({ state: 'removed' });
+  });
+
+  it('one that lives is not disturbed, however long its last write takes', async () => {
+    const world = createWorld();
+    const [a, b] = [await world.openTab(), await world.openTab()];
+    const credential = await a.store.store(world.authority.signIn({ lifetimeS: null }));
+    await settle();
+    const gate = world.disk.hold(({ method, record }) => method === 'write' && record?.['state'] === 'removed');
+    const revoking = credential.revoke();
+    await world.browser.advance(15_000);
+    expect(b.store.snapshot().credentials).toMatchObject([{ status: { activity: 'revoking' } }]);
+    gate.open();
+    expect(await revoking).toMatchObject({ local: 'removed', refreshToken: { status: 'revoked' } });
+    await world.browser.advance(60_000);
+    expect(world.authority.revocations).toHaveLength(2);
+    expect(b.store.snapshot().ids).toEqual([]);
+  });
+
+  it('a start does not disturb one that lives and waits for its server', async () => {
+    const world = createWorld();
+    const a = await world.openTab();
+    const credential = await a.store.store(world.authority.signIn({ lifetimeS: null }));
+    const server = holdRevocation(world);
+    const revoking = credential.revoke();
+    await settle();
+    const b = await world.openTab();
+    await world.browser.advance(4_000);
+    expect(world.authority.revocations).toHaveLength(1);
+    await server.answer();
+    await server.answer();
+    expect(await revoking).toMatchObject({ refreshToken: { status: 'revoked' }, accessToken: { status: 'revoked' } });
+    await world.browser.advance(60_000);
+    expect(world.authority.revocations).toHaveLength(2);
+    expect(b.store.snapshot().ids).toEqual([]);
   });
 });
 
