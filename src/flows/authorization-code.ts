@@ -11,7 +11,8 @@ import { CredentialError, isCredentialError, ProtocolError } from '../errors.js'
 import type { AuthorizationServer, OAuth2Client } from '../oauth/client.js';
 import { endpointIn } from '../oauth/endpoint.js';
 import { isSecureUrl } from '../oauth/secure-url.js';
-import { base64url, randomText } from '../platform/random.js';
+import type { Platform } from '../platform/platform.js';
+import { base64url, randomText, subtleOf } from '../platform/random.js';
 import { furtherParameters, OF_AUTHORIZATION, type AdditionalParameters } from './parameters.js';
 import { asked, hideAnswer, isLive, isPromise } from './pending.js';
 import { returnPathOf } from './return-path.js';
@@ -104,7 +105,7 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
       const endpoint = endpointIn(metadata, 'authorization_endpoint', issuer);
       assertAnswerable(metadata, client, redirectUri);
       const transaction = begin(client, redirectUri, startOptions);
-      const codeChallenge = await challengeOf(transaction.codeVerifier, platform.crypto);
+      const codeChallenge = await challengeOf(transaction.codeVerifier, platform);
       await keep(transaction);
       const { state, nonce, scope, maxAge, acrValues } = transaction;
       const parameters: Record<string, string> = {
@@ -285,10 +286,8 @@ function secondsOf(text: string | undefined): number | undefined {
 }
 
 /** S256 and nothing else (RFC 7636 §4.2). */
-async function challengeOf(codeVerifier: string, crypto: Crypto): Promise<string> {
-  const subtle: SubtleCrypto | undefined = crypto.subtle;
-  if (!subtle) throw new CredentialError('crypto_unavailable', 'This page has no crypto.subtle; it needs https or localhost.');
-  return base64url(new Uint8Array(await subtle.digest('SHA-256', new TextEncoder().encode(codeVerifier))));
+async function challengeOf(codeVerifier: string, platform: Pick<Platform, 'crypto'>): Promise<string> {
+  return base64url(new Uint8Array(await subtleOf(platform).digest('SHA-256', new TextEncoder().encode(codeVerifier))));
 }
 
 /**

@@ -7,9 +7,9 @@
 import { jsonObjectIn } from '../credential/data.js';
 import type { IdTokenClaims } from '../credential/token.js';
 import { ProtocolError } from '../errors.js';
-import { base64url } from '../platform/random.js';
+import { base64url, subtleOf } from '../platform/random.js';
 import type { Platform } from '../platform/platform.js';
-import type { ResolvedClientOptions } from './client.js';
+import type { Grant, ResolvedClientOptions } from './client.js';
 import { given } from './token-response.js';
 import type { Exchange } from './transport.js';
 
@@ -56,6 +56,16 @@ export function judgedAt({ text, receivedAt, serverTime }: Pick<Exchange, 'text'
   return awayMs(serverTime) < awayMs(receivedAt) ? serverTime : receivedAt;
 }
 
+/**
+ * A refresh token is not to be spent where an ID token may come with the answer, and its signature could not be verified.
+ *
+ * @throws {CredentialError} `crypto_unavailable`
+ */
+export function assertVerifiable({ idToken, scope, context }: Pick<Grant, 'idToken' | 'scope' | 'context'>, platform: Platform): void {
+  const isOpenId = idToken !== undefined || `${scope} ${context.scope ?? ''}`.split(' ').includes('openid');
+  if (isOpenId) subtleOf(platform);
+}
+
 /** What a token says before anything is verified. */
 export function unverifiedPayload(idToken: string): Readonly<Record<string, unknown>> | undefined {
   return jsonObjectIn(textOf(idToken.split('.')[1] ?? ''));
@@ -97,13 +107,13 @@ export async function checkAccessTokenHash(
   atHash: unknown,
   accessToken: string,
   alg: string,
-  { crypto }: Pick<Platform, 'crypto'>,
+  platform: Pick<Platform, 'crypto'>,
   issuer: string,
 ): Promise<void> {
   const expected = given(atHash);
   if (expected === undefined) return;
   const bits = /^[A-Z]{2}(256|384|512)$/.exec(alg)?.[1] ?? '512'; // EdDSA and Ed25519 go with SHA-512
-  const digest = new Uint8Array(await crypto.subtle.digest(`SHA-${bits}`, new TextEncoder().encode(accessToken)));
+  const digest = new Uint8Array(await subtleOf(platform).digest(`SHA-${bits}`, new TextEncoder().encode(accessToken)));
   if (base64url(digest.slice(0, digest.length / 2)) !== expected) throw invalid('has an at_hash of another access token', issuer);
 }
 

@@ -18,6 +18,7 @@ import {
   type IdTokenHeader,
 } from './id-token.js';
 import type { KeySet } from './key-set.js';
+import { subtleOf } from '../platform/random.js';
 import type { TokenResponse } from './token-response.js';
 import { responseOf, type Exchange } from './transport.js';
 
@@ -32,12 +33,14 @@ export interface Judge {
    * @param atMs epoch milliseconds of the answer
    * @param maxAgeS seconds
    * @throws {ProtocolError} `id_token_invalid`
+   * @throws {CredentialError} `crypto_unavailable`
    */
   signIn(answer: TokenResponse, atMs: number, maxAgeS: number, process: Process): Promise<IdTokenClaims | null>;
   /**
    * The claims of a refreshed ID token; `null` where it is not taken over: one that is of the same user and otherwise not as it should be (D-046).
    *
    * @throws {ProtocolError} `id_token_invalid`, `token_substitution`
+   * @throws {CredentialError} `crypto_unavailable`
    */
   refresh(answer: TokenResponse, atMs: number, login: IdTokenClaims | null): Promise<IdTokenClaims | null>;
 }
@@ -99,6 +102,7 @@ export function createJudge(
     atHash: unknown,
     accessToken: string,
   ): Promise<void> {
+    subtleOf(platform); // without it every signature would look forged
     const keyText = await keys.text(kid, alg);
     const verifying = oauth.validateApplicationLevelSignature(as, response, {
       [oauth.customFetch]: () => Promise.resolve(responseOf(jsonOf(keyText))),

@@ -18,7 +18,7 @@ import { randomText } from '../platform/random.js';
 import { introspectionIn, userInfoIn } from './answers.js';
 import type { CodeExchange, Grant, Introspection, ResolvedClientOptions, UserInfo } from './client.js';
 import { endpointIn } from './endpoint.js';
-import { checkAcr, judgedAt, parseIdTokenHeader } from './id-token.js';
+import { assertVerifiable, checkAcr, judgedAt, parseIdTokenHeader } from './id-token.js';
 import { createJudge } from './judge.js';
 import { createKeySet } from './key-set.js';
 import { asPassing } from './passing.js';
@@ -210,9 +210,12 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
       };
       return tokenOf(answer, { id: randomText(platform, 16), context, sentAt: exchange.sentAt, claims });
     },
-    sendRefresh: async ({ refreshToken, scope, context: { resource } }, target) => {
+    sendRefresh: async (grant, target) => {
+      const { refreshToken, scope, context } = grant;
+      const { resource } = context;
       if (refreshToken === undefined)
         throw new CredentialError('no_refresh_token', 'There is no refresh token; the user must sign in.', { issuer });
+      assertVerifiable(grant, platform);
       const as = await metadata();
       endpointIn(as, 'token_endpoint', issuer);
       const exchange = await exchanging((seen) =>
@@ -235,8 +238,9 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
         if (!isCredentialError(error)) throw error;
         // A server may sign with a key before its key set, or a cache of it, has the key: the answer is looked at again
         const isEarly = keys.has(undefined) && needsKeys({ text }) && Math.abs(platform.now() - sentAt) < KEY_PATIENCE_MS;
-        // All else but what is wrong with the ID token is about what could not be fetched, and says nothing of the answer (IDR-6)
-        const isPassing = error.class !== 'security' || (isEarly && error.code === 'id_token_invalid');
+        // All else but what is wrong with the ID token, or with this page, is about what could not be fetched, and says nothing of the answer (IDR-6)
+        const isOfAnswer = error.class === 'security' || error.code === 'crypto_unavailable';
+        const isPassing = !isOfAnswer || (isEarly && error.code === 'id_token_invalid');
         throw isPassing ? asPassing(error) : error;
       });
       const kept = {
@@ -320,11 +324,7 @@ function asNotGranted(error: CredentialError, held: string, asked: string): Cred
   return new CredentialError(
     'scope_not_granted',
     'The server refuses a scope that this token does not have; sign in again and ask for it.',
-    {
-      issuer,
-      status,
-      cause: error,
-    },
+    { issuer, status, cause: error },
   );
 }
 

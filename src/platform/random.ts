@@ -21,6 +21,17 @@ export function randomText({ crypto }: Pick<Platform, 'crypto'>, byteCount: numb
   return base64url(crypto.getRandomValues(new Uint8Array(byteCount)));
 }
 
+/**
+ * What digests and verifies; only secure contexts have it.
+ *
+ * @throws {CredentialError} `crypto_unavailable`
+ */
+export function subtleOf({ crypto }: Pick<Platform, 'crypto'>): SubtleCrypto {
+  const subtle = (crypto as Partial<Crypto> | undefined)?.subtle;
+  if (!subtle) throw new CredentialError('crypto_unavailable', 'This page has no crypto.subtle; it needs https or localhost.');
+  return subtle;
+}
+
 /** A number from 0 up to 1: to spread programs that would act at the same instant. */
 export function randomFraction({ crypto }: Pick<Platform, 'crypto'>): number {
   return (crypto.getRandomValues(new Uint32Array(1))[0] ?? 0) / 2 ** 32;

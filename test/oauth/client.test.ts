@@ -2,8 +2,8 @@ import { generateKeyPair } from 'jose';
 import type { StagedAnswer, Target } from '../../src/credential/record';
 import { NetworkError, ProtocolError } from '../../src/errors';
 import { createOAuth2Client, type OAuth2ClientOptions } from '../../src/oauth/client';
-import { json, publicJwk, type Answer, type Endpoint } from '../support/fake-server';
-import { exchangeOf, NONCE, planIdToken, REDIRECT_URI, refusal, setUpOAuth } from '../support/oauth';
+import { fakeServer, json, publicJwk, type Answer, type Endpoint } from '../support/fake-server';
+import { exchangeOf, NONCE, planIdToken, REDIRECT_URI, refusal, setUpOAuth, type OAuthSetUp } from '../support/oauth';
 import { aToken, CLAIMS } from '../support/tokens';
 import { settled, START_MS, unitPlatform } from '../support/unit-platform';
 
@@ -21,6 +21,15 @@ const login = aToken({
   idToken: 'old-id',
   context: { issuer: CLAIMS.iss, clientId: 'spa', scope: 'openid profile' },
 });
+
+const withoutIdToken = { idToken: undefined, claims: null };
+/** A page without https. */
+const setUpInsecure = (): OAuthSetUp => {
+  const server = fakeServer();
+  const insecure = { getRandomValues: crypto.getRandomValues.bind(crypto) } as Crypto;
+  const platform = unitPlatform({ fetch: server.fetch, crypto: insecure });
+  return { ...setUpOAuth({ issuer: server.issuer, platform }), server, platform };
+};
 
 const redirect = () => new Response(null, { status: 302, headers: { location: '/login' } });
 const endless: Record<string, unknown> = {};
@@ -697,6 +706,24 @@ describe('sendRefresh', () => {
     expect(server.calls()).toEqual([]);
   });
 
+  it.each([
+    ['has an ID token', { idToken: 'old-id', scope: 'api', context: { ...login.context, scope: 'api' } }],
+    ['was granted openid', { idToken: undefined, scope: 'openid', context: { ...login.context, scope: 'api' } }],
+    ['asked for openid', { idToken: undefined, scope: 'api', context: { ...login.context, scope: 'openid api' } }],
+  ])('IDT-5 sends nothing without crypto.subtle for a login that %s: no signature could be verified', async (_, changes) => {
+    const { server, client } = setUpInsecure();
+    const grant = aToken({ refreshToken: 'r', ...changes });
+    expect(await refusal(client.sendRefresh(grant))).toMatchObject({ code: 'crypto_unavailable', class: 'configuration' });
+    expect(server.calls()).toEqual([]);
+  });
+
+  it('refreshes without crypto.subtle where no ID token is to come', async () => {
+    const { server, client } = setUpInsecure();
+    const grant = aToken({ ...withoutIdToken, refreshToken: 'r', scope: 'api', context: { ...login.context, scope: 'api' } });
+    server.plan('token', { access_token: 'new-access', token_type: 'bearer' });
+    expect(await client.processRefresh(grant, await client.sendRefresh(grant))).toMatchObject({ accessToken: 'new-access' });
+  });
+
   it.each<[string, Response | 'offline', string, string]>([
     ['invalid_grant', json({ error: 'invalid_grant' }, { status: 400 }), 'oauth_error', 'needs_user'],
     ['503', json({ error: 'invalid_grant' }, { status: 503, headers: { 'retry-after': '7' } }), 'server_unavailable', 'transient'],
@@ -871,6 +898,14 @@ describe('processRefresh', () => {
     server.plan('jwks', { keys: [await publicJwk('ES256')] });
     const id_token = await server.idToken();
     expect(await refusal(client.processRefresh(login, answerOf({ ...next, id_token })))).toMatchObject({ code: 'id_token_invalid' });
+  });
+
+  it('IDT-5 an ID token that came unasked, and cannot be verified without crypto.subtle, is not called forged', async () => {
+    const { server, client } = setUpInsecure();
+    const plain = aToken({ ...withoutIdToken, refreshToken: 'r', scope: 'api', context: { ...login.context, scope: 'api' } });
+    const id_token = await server.idToken();
+    const refused = await refusal(client.processRefresh(plain, answerOf({ ...next, id_token })));
+    expect(refused).toMatchObject({ code: 'crypto_unavailable', class: 'configuration' });
   });
 
   it('E36 a login without an ID token goes on without one, or takes the first it is given', async () => {

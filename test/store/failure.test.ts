@@ -1,5 +1,7 @@
 import { CredentialError } from '../../src/errors.js';
-import { ISSUER, offline, refusal } from '../support/fake-client.js';
+import { createOAuth2Client } from '../../src/oauth/client.js';
+import type { Platform } from '../../src/platform/platform.js';
+import { CLIENT_ID, ISSUER, offline, refusal } from '../support/fake-client.js';
 import { closeAll, codeOf, collect, createWorld, inTime, settle } from '../support/fixture.js';
 
 afterEach(closeAll);
@@ -126,6 +128,21 @@ describe('a refresh that fails', () => {
     expect(authority.userInfos).toHaveLength(0);
     expect(await store.allIDs()).toEqual([credential.id]);
   });
+});
+
+it('IDT-5 a page without crypto.subtle keeps the credential, and sends nothing', async () => {
+  const { openTab, authority, disk } = createWorld();
+  const insecure = { getRandomValues: crypto.getRandomValues.bind(crypto) } as Crypto;
+  const metadata = { token_endpoint: `${ISSUER}/token` };
+  const clients = (platform: Platform) => createOAuth2Client({ issuer: ISSUER, clientId: CLIENT_ID, metadata, platform });
+  const { store, events } = await openTab({ clients, platform: { crypto: insecure } }); // whose fetch fails, as one of the network would
+  const token = authority.signIn();
+  const credential = await store.store(token);
+  expect(await codeOf(credential.refresh())).toBe('crypto_unavailable');
+  expect(events.at(-1)).toMatchObject({ type: 'refresh_failed', code: 'crypto_unavailable', class: 'configuration', nextTryAt: null });
+  expect(await credential.accessToken()).toBe(token.accessToken);
+  expect(disk.record(credential.id)).toMatchObject({ state: 'active', generation: 1, secrets: { refreshToken: token.refreshToken } });
+  expect(disk.record(credential.id)).not.toHaveProperty('intent');
 });
 
 describe('a refresh token that the server rejects', () => {
