@@ -57,10 +57,11 @@ export interface AuthorizationCodeFlow {
   start(options?: AuthorizationCodeStartOptions): Promise<URL>;
   /**
    * The validated token of the sign-in the user came back from, ready for `store()`. In a browser the code leaves the address bar before
-   * anything else happens (2.1-2). Called twice at a time it exchanges the code once; after a passing failure before the code was sent
-   * (class `transient`: of discovery, or of a host that could not be resolved or connected to) it can be called again.
+   * anything else happens (2.1-2): `location.href` is no callback after the first call. Called twice at a time with the same address, one flow
+   * exchanges the code once and gives the same token; after a passing failure before the code was sent (class `transient`: of discovery, or
+   * of a host that could not be resolved or connected to) it can be called again with that address.
    *
-   * @throws {CredentialError} `callback_invalid`, `callback_state_unknown` (visited twice, or never begun here), `issuer_mismatch`,
+   * @throws {CredentialError} `callback_invalid`, `callback_state_unknown` (visited twice, under way in another flow, or never begun here), `issuer_mismatch`,
    * `authorization_failed` (the server or the user said no: see `error`), `storage_failed`, and what the exchange throws
    */
   resume(callbackUrl: string | URL): Promise<Token>;

@@ -57,6 +57,7 @@ describe('examples of the documentation', () => {
         'docs/errors.md',
         'docs/http.md',
         'docs/migrating.md',
+        'docs/pitfalls.md',
         'docs/plain-rxjs.md',
         'docs/queries.md',
         'docs/refresh.md',

@@ -18,8 +18,8 @@ export interface IndexedDBStorageOptions {
 }
 
 /**
- * A storage in IndexedDB, shared by all tabs and workers of an origin. A conditional write is one transaction, so it needs no lock; the
- * store takes those of the platform for what is longer than a write.
+ * A storage in IndexedDB, shared by all tabs and workers of an origin (a service worker needs a bundle without code splitting). A
+ * conditional write is one transaction, so it needs no lock; the store takes those of the platform for what is longer than a write.
  *
  * @throws {StorageError} from `open`: `storage_failed` where IndexedDB is missing, blocked, or does not answer within 5 s
  */
