@@ -16,7 +16,7 @@ import { base64url, randomText, subtleOf } from '../platform/random.js';
 import { furtherParameters, OF_AUTHORIZATION, type AdditionalParameters } from './parameters.js';
 import { asked, hideAnswer, isLive, isPromise } from './pending.js';
 import { returnPathOf } from './return-path.js';
-import { defaultTransactions, type Transaction, type TransactionStorage } from './transactions.js';
+import { defaultTransactions, wayBackOf, type Transaction, type TransactionStorage } from './transactions.js';
 
 /** Options of the flow. */
 export interface AuthorizationCodeFlowOptions {
@@ -66,8 +66,8 @@ export interface AuthorizationCodeFlow {
    */
   resume(callbackUrl: string | URL): Promise<Token>;
   /**
-   * The `returnTo` of the sign-in that an address answers, once `resume` has settled, whether it succeeded or failed; `null`: there was
-   * none, or the sign-in is not known here. Always a path of the application, whatever was stored.
+   * The `returnTo` of the sign-in that an address answers, once `resume` has settled, whether it succeeded, failed or came too late; `null`:
+   * there was none, or the sign-in is not known here. Always a path of the application, whatever was stored.
    */
   returnToOf(callbackUrl: string | URL): string | null;
   /** True if the address looks like an answer to this flow: it has a `state` and a `code` or an `error`. */
@@ -182,11 +182,14 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
   async function taken(state: string, url: URL): Promise<Transaction> {
     const found = asked(() => pending().take(state), issuer);
     const transaction = isPromise(found) ? await found : found;
-    const isKnown = transaction && isLive(transaction, platform); // a storage of the application may give what is older
+    // A storage of the application may give what is older; of that the way back is all that counts
+    const isKnown = transaction && transaction.codeVerifier !== '' && isLive(transaction, platform);
     const isOurs = transaction?.issuer === issuer && transaction.clientId === clientId;
     // Another flow's, which may be tried next, or in this very turn: where the storage answers at once it does not miss its sign-in
-    if (isKnown && !isOurs) await keep(transaction);
+    const ofAnother = transaction && !isOurs && (isKnown ? transaction : wayBackOf(transaction));
+    if (ofAnother) await keep(ofAnother);
     if (!isKnown || !isOurs) {
+      if (isOurs) remember(state, transaction);
       throw new CredentialError(
         'callback_state_unknown',
         'No sign-in with this "state" is under way here: it was completed already, is older than ten minutes, or began elsewhere.',
@@ -196,10 +199,14 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
       );
     }
     assertOurs(url, client, transaction.redirectUri);
+    remember(state, transaction);
+    return transaction;
+  }
+
+  function remember(state: string, transaction: Transaction): void {
     const returnTo = returnPathOf(transaction.returnTo); // a storage of the application may give anything
     if (returnTo !== null) returned.set(state, returnTo);
     if (returned.size > MAX_RETURNED) for (const [oldest] of [...returned].slice(0, -MAX_RETURNED)) returned.delete(oldest);
-    return transaction;
   }
 
   function exchangeOf(transaction: Transaction, url: URL): Promise<Token> {

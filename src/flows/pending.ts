@@ -1,5 +1,5 @@
 /**
- * What a flow keeps until its return: by `state`, used once, gone after ten minutes, twenty at most (7636-3, E63).
+ * What a flow keeps until its return: by `state`, used once, of no use after ten minutes, twenty at most (7636-3, E63).
  *
  * @module
  */
@@ -24,12 +24,21 @@ export interface Pending<T extends Begun> {
 type Clock = Pick<Platform, 'now'>;
 
 const LIFETIME_MS = 10 * 60_000;
+const REMEMBERED_MS = 24 * 60 * 60_000;
 const MAX_PENDING = 20;
 
 /** True for ten minutes. What was begun later than now is as old as it is early: the clock was set back since. */
-export function isLive({ startedAt }: Begun, platform: Clock): boolean {
-  return Math.abs(platform.now() - startedAt) <= LIFETIME_MS;
+export function isLive(begun: Begun, platform: Clock): boolean {
+  return ageOf(begun, platform) <= LIFETIME_MS;
 }
+
+function ageOf({ startedAt }: Begun, platform: Clock): number {
+  return Math.abs(platform.now() - startedAt);
+}
+
+/** What is kept for a day of one that is too old; the same if it is that already, `null` for nothing. */
+type Remains<T> = (one: T) => T | null;
+const nothing = (): null => null;
 
 /** Where it lies, by `state`. */
 interface Shelf<T> {
@@ -39,7 +48,7 @@ interface Shelf<T> {
   readonly drop: (state: string) => void;
 }
 
-export function inMemory<T extends Begun>(platform: Clock): Pending<T> {
+export function inMemory<T extends Begun>(platform: Clock, remains: Remains<T> = nothing): Pending<T> {
   const all = new Map<string, T>();
   return pendingOn(
     {
@@ -49,11 +58,18 @@ export function inMemory<T extends Begun>(platform: Clock): Pending<T> {
       drop: (state) => all.delete(state),
     },
     platform,
+    remains,
   );
 }
 
 /** In web storage, under keys with a prefix. */
-export function inItems<T extends Begun>(items: Storage, platform: Clock, prefix: string, parse: (value: unknown) => T | null): Pending<T> {
+export function inItems<T extends Begun>(
+  items: Storage,
+  platform: Clock,
+  prefix: string,
+  parse: (value: unknown) => T | null,
+  remains: Remains<T> = nothing,
+): Pending<T> {
   const keys = (): readonly string[] => Array.from({ length: items.length }, (_, i) => items.key(i) ?? '');
   return pendingOn(
     {
@@ -63,24 +79,27 @@ export function inItems<T extends Begun>(items: Storage, platform: Clock, prefix
       drop: (state) => items.removeItem(prefix + state),
     },
     platform,
+    remains,
   );
 }
 
 /** What was given up goes when the next one begins, comes back, or this is made. */
-function pendingOn<T extends Begun>({ states, get, set, drop }: Shelf<T>, platform: Clock): Pending<T> {
-  /** What can still come back. Anything else goes: a verifier lives for ten minutes (7636-3). */
+function pendingOn<T extends Begun>({ states, get, set, drop }: Shelf<T>, platform: Clock, remains: Remains<T>): Pending<T> {
+  /** What can still come back, and what is left of the rest. Anything else goes: a verifier lives for ten minutes (7636-3). */
   const swept = (): readonly { readonly state: string; readonly one: T }[] =>
     states().flatMap((state) => {
       const one = get(state);
       if (one && isLive(one, platform)) return [{ state, one }];
-      drop(state);
-      return [];
+      const left = one && ageOf(one, platform) <= REMEMBERED_MS ? remains(one) : null;
+      if (!left) drop(state);
+      else if (left !== one) set(state, left);
+      return left ? [{ state, one: left }] : [];
     });
   swept();
   return {
     put: (one) => {
-      const live = [...swept()].sort((a, b) => a.one.startedAt - b.one.startedAt);
-      for (const { state } of live.slice(0, Math.max(0, live.length - MAX_PENDING + 1))) drop(state);
+      const kept = [...swept()].sort((a, b) => a.one.startedAt - b.one.startedAt);
+      for (const { state } of kept.slice(0, Math.max(0, kept.length - MAX_PENDING + 1))) drop(state);
       set(one.state, one);
     },
     take: (asked) => {

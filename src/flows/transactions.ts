@@ -32,7 +32,7 @@ export interface Transaction {
 
 /**
  * Where sign-ins under way are kept. It must be bound to the browser that began them (9700-4). How old they are is looked at when they come
- * back; what it throws is told as `storage_failed`. Where `take` gives a promise, flows that share it must be asked one after the other whose
+ * back; what it throws is told as `storage_failed`. Of one that is too old `returnTo` alone counts. Where `take` gives a promise, flows that share it must be asked one after the other whose
  * answer a callback is: each takes the sign-in out, and puts it back if it is not its own.
  */
 export interface TransactionStorage {
@@ -45,15 +45,15 @@ const PREFIX = 'rx-credentials:transaction:';
 
 /** Sign-ins in memory: for programs that do not navigate away. */
 export function memoryTransactions(platform: Pick<Platform, 'now'>): TransactionStorage {
-  return inMemory<Transaction>(platform);
+  return inMemory<Transaction>(platform, wayBackOf);
 }
 
 /**
  * Sign-ins in the session storage of the tab: they survive the navigation to the authorization server and back. What was given up goes when
- * the next one begins, comes back, or the storage is made.
+ * the next one begins, comes back, or the storage is made; its `returnTo` a day later.
  */
 export function sessionTransactions(items: Storage, platform: Pick<Platform, 'now'>): TransactionStorage {
-  const { put, take } = inItems(items, platform, PREFIX, parseTransaction);
+  const { put, take } = inItems(items, platform, PREFIX, parseTransaction, wayBackOf);
   return {
     put: (transaction) => {
       try {
@@ -75,6 +75,12 @@ export function defaultTransactions(platform: Platform): TransactionStorage {
     throw noReturn();
   };
   return items ? sessionTransactions(items, platform) : { put, take: () => null };
+}
+
+/** What is left of a sign-in that is too old: where the user wanted to go, and nothing that could complete it (7636-3). `null`: nothing. */
+export function wayBackOf(transaction: Transaction): Transaction | null {
+  if (transaction.returnTo === undefined) return null;
+  return transaction.codeVerifier === '' ? transaction : { ...transaction, codeVerifier: '', nonce: '' };
 }
 
 function noReturn(): StorageError {

@@ -943,6 +943,49 @@ describe('9700-1 returnTo', () => {
     expect(flow.returnToOf('no address')).toBeNull();
   });
 
+  it.each<[string, (items: Storage, platform: UnitPlatform) => TransactionStorage | undefined]>([
+    ['session storage, in a page that is loaded anew', () => undefined],
+    ['a storage of the application that keeps it for longer', (_, platform) => memoryTransactions({ ...platform, now: () => START_MS })],
+  ])('7636-3 is known of a sign-in that came back too late, from %s', async (_, storageOf) => {
+    const page = fakePage('https://app.example.com/');
+    const { platform, server } = setUp({ page });
+    const client = createOAuth2Client({ issuer: server.issuer, clientId: 'spa', redirectUri: REDIRECT_URI, platform });
+    const transactions = storageOf(page.items, platform);
+    const flow = (): AuthorizationCodeFlow => createAuthorizationCodeFlow(client, { transactions });
+    const late = callback((await flow().start({ returnTo: '/orders' })).searchParams.get('state') ?? '');
+    platform.advance(10 * 60_000 + 1);
+    const after = flow();
+    for (const visit of [1, 2]) {
+      expect([visit, await refusal(after.resume(late))]).toMatchObject([visit, { code: 'callback_state_unknown' }]);
+      expect(after.returnToOf(late)).toBe('/orders');
+    }
+    expect(server.calls('token')).toEqual([]);
+  });
+
+  it('7636-3 is known of one that is too late where several flows are asked whose it is', async () => {
+    const page = fakePage('https://app.example.com/');
+    const { platform, server } = setUp({ page });
+    const flowOf = (clientId: string): AuthorizationCodeFlow =>
+      createAuthorizationCodeFlow(createOAuth2Client({ issuer: server.issuer, clientId, redirectUri: REDIRECT_URI, platform }));
+    const [ours, theirs] = [flowOf('ours'), flowOf('theirs')];
+    const late = callback((await ours.start({ returnTo: '/orders' })).searchParams.get('state') ?? '');
+    platform.advance(10 * 60_000 + 1);
+    for (const flow of [theirs, ours]) expect(await refusal(flow.resume(late))).toMatchObject({ code: 'callback_state_unknown' });
+    expect([theirs.returnToOf(late), ours.returnToOf(late)]).toEqual([null, '/orders']);
+  });
+
+  it('7636-3 what is left of one that is too late begins nothing, though the clock is set back', async () => {
+    const page = fakePage('https://app.example.com/');
+    const { platform, server } = setUp({ page });
+    const client = createOAuth2Client({ issuer: server.issuer, clientId: 'spa', redirectUri: REDIRECT_URI, platform });
+    const back = callback((await createAuthorizationCodeFlow(client).start({ returnTo: '/orders' })).searchParams.get('state') ?? '');
+    platform.advance(10 * 60_000 + 1);
+    await createAuthorizationCodeFlow(client).start(); // sweeps
+    platform.jump(-10 * 60_000);
+    expect(await refusal(createAuthorizationCodeFlow(client).resume(back))).toMatchObject({ code: 'callback_state_unknown' });
+    expect(server.calls('token')).toEqual([]);
+  });
+
   it.each([...NO_PATHS, 7, null, ['/orders']])('%j in a storage of the application leads nowhere', async (stored) => {
     const { platform, server } = setUp();
     const client = createOAuth2Client({ issuer: server.issuer, clientId: 'spa', redirectUri: REDIRECT_URI, platform });

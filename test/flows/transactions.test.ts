@@ -113,6 +113,30 @@ describe('session storage', () => {
     expect(items.getItem('rx-credentials:transaction:old')).toBeNull();
   });
 
+  it('7636-3 of one that is too late the way back stays for a day, without verifier and nonce', () => {
+    const platform = unitPlatform();
+    const items = fakeStorage();
+    void sessionTransactions(items, platform).put(transaction('late', START_MS, { returnTo: '/orders' }));
+    platform.advance(10 * MINUTE + 1);
+    const pending = sessionTransactions(items, platform);
+    expect(items.getItem('rx-credentials:transaction:late')).toMatch(/\/orders/);
+    expect(items.getItem('rx-credentials:transaction:late')).not.toMatch(/verifier-late|nonce-late/);
+    platform.advance(24 * 60 * MINUTE - 10 * MINUTE);
+    void pending.put(transaction('other', platform.now()));
+    expect(items.getItem('rx-credentials:transaction:late')).toBeNull();
+  });
+
+  it('7636-3 what is left counts among the twenty', async () => {
+    const platform = unitPlatform();
+    const items = fakeStorage();
+    const pending = sessionTransactions(items, platform);
+    for (let i = 0; i < 20; i++) await pending.put(transaction(`late${i}`, platform.now(), { returnTo: '/orders' }));
+    platform.advance(11 * MINUTE);
+    await pending.put(transaction('new', platform.now()));
+    expect(items.length).toBe(20);
+    expect(await pending.take('new')).toMatchObject({ codeVerifier: 'verifier-new' });
+  });
+
   it.each([
     '',
     '{',
