@@ -220,6 +220,17 @@ describe('CredentialsTestingController', () => {
     });
   });
 
+  it('6749-4 an answer with an error signs nobody in: it is refused as by a real client', async () => {
+    application();
+    const flow = TestBed.runInInjectionContext(() => injectAuthorizationCodeFlow());
+    const state = async (): Promise<string | null> => (await flow.start()).searchParams.get('state');
+    credentials.nextSignIn({ sub: 'carol' });
+    const refused = flow.resume(`https://app.example.com/cb?error=access_denied&error_description=no&state=${await state()}`);
+    await expect(refused).rejects.toMatchObject({ code: 'authorization_failed', error: 'access_denied', errorDescription: 'no' });
+    const token = await flow.resume(`https://app.example.com/cb?code=x&state=${await state()}`);
+    expect(token.claims?.sub).toBe('carol'); // what was prepared is for the next exchange
+  });
+
   it('holds storage back: nobody knows yet who is signed in', async () => {
     application({ credentials: [{ id: 'a' }] });
     const release = credentials.holdStorage();

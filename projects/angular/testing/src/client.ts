@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { CredentialError, createOAuth2Client, createToken } from 'rx-credentials';
+import { CredentialError, createOAuth2Client, createToken, OAuthResponseError } from 'rx-credentials';
 import type { Grant, OAuth2Client, OAuth2ClientOptions, Platform, StagedAnswer, Target, Token } from 'rx-credentials';
 import type { TestCredential, TestTokens, TokenMaker } from './tokens';
 
@@ -43,7 +43,9 @@ export function createTestClient(given: OAuth2ClientOptions | OAuth2Client, serv
         token_endpoint: `${issuer}/token`,
         end_session_endpoint: `${issuer}/logout`,
       }),
-    exchangeCode: () => {
+    exchangeCode: ({ parameters }) => {
+      const error = parameters.get('error');
+      if (error !== null) return Promise.reject(refusal(error, parameters.get('error_description') ?? undefined, issuer));
       const signedIn = server.signIn();
       return signedIn instanceof CredentialError ? Promise.reject(signedIn) : Promise.resolve(tokens.signedIn(tested, signedIn));
     },
@@ -55,6 +57,11 @@ export function createTestClient(given: OAuth2ClientOptions | OAuth2Client, serv
     introspect: () => Promise.resolve({ active: true }),
   };
   return tested;
+}
+
+/** The server, or the user, said no (RFC 6749 §4.1.2.1). */
+function refusal(error: string, errorDescription: string | undefined, issuer: string): OAuthResponseError {
+  return new OAuthResponseError({ error, errorDescription }, 'authorization_failed', { issuer });
 }
 
 function sent(grant: Grant, target: Target | undefined, { platform, tokens, arrived }: TestServer): Promise<StagedAnswer> {
