@@ -70,7 +70,10 @@ export interface AuthorizationCodeFlow {
    * there was none, or the sign-in is not known here. Always a path of the application, whatever was stored.
    */
   returnToOf(callbackUrl: string | URL): string | null;
-  /** True if the address looks like an answer to this flow: it has a `state` and a `code` or an `error`. */
+  /**
+   * True if the address looks like an answer to this flow: it has a `state` and a `code` or an `error`. Some servers send an error without
+   * `state`: at the path of the redirect URI that is an answer, too, which `resume` refuses with `callback_invalid`.
+   */
   isCallback(url: string | URL): boolean;
 }
 
@@ -148,8 +151,9 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
     },
     isCallback: (url) => {
       if (!URL.canParse(url)) return false;
-      const { searchParams } = new URL(url);
-      return searchParams.has('state') && (searchParams.has('code') || searchParams.has('error'));
+      const { pathname, searchParams } = new URL(url);
+      if (searchParams.has('state')) return searchParams.has('code') || searchParams.has('error');
+      return searchParams.has('error') && withoutSlash(pathname) === withoutSlash(new URL(redirectUri).pathname);
     },
   };
 
@@ -324,6 +328,11 @@ function assertOurs(callback: URL, { issuer, redirectUrisOfOthers = [] }: OAuth2
   const isOurs = (other: string): boolean => isAt(callback, redirectUri) && isAt(new URL(redirectUri), other);
   if (redirectUrisOfOthers.every((other) => !isAt(callback, other) || isOurs(other))) return;
   throw new ProtocolError('issuer_mismatch', 'The callback came to the redirect URI of another server (RFC 9700 §4.4.2.2).', { issuer });
+}
+
+/** Routers and hosts add and drop it. */
+function withoutSlash(path: string): string {
+  return path.replace(/\/$/, '');
 }
 
 function isAt(callback: URL, redirectUri: string): boolean {

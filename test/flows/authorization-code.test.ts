@@ -832,12 +832,21 @@ describe('isCallback', () => {
     ['?error=e&state=s', true],
     ['?code=c', false],
     ['?state=s', false],
-    ['?error=e', false],
+    ['?error=e', true],
+    ['/?error=e', true],
+    ['/more?error=e', false],
     ['', false],
     ['#code=c&state=s', false],
   ])('%j: %p', (query, is) => {
     expect(setUp().flow.isCallback(REDIRECT_URI + query)).toBe(is);
     expect(setUp().flow.isCallback(new URL(REDIRECT_URI + query))).toBe(is);
+  });
+
+  it('an error without state is one at the path of the redirect URI alone; resume refuses it', async () => {
+    const { flow } = setUp();
+    const elsewhere = 'https://app.example.com/search?error=404';
+    expect(flow.isCallback(elsewhere)).toBe(false);
+    expect(await refusal(flow.resume(`${REDIRECT_URI}?error=access_denied`))).toMatchObject({ code: 'callback_invalid' });
   });
 });
 
