@@ -10,6 +10,8 @@ import type { AuthorizationCodeFlow } from 'rx-credentials/flows';
 /** One flow for each client: sign-ins that are kept in memory are found again. */
 export interface SignInFlows {
   of(client: OAuth2Client): AuthorizationCodeFlow;
+  /** The query in the address bar when the last answer came. */
+  answered?: string;
 }
 
 /** No flow yet. */

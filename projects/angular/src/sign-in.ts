@@ -54,7 +54,7 @@ export function injectAuthorizationCodeFlow(client?: ClientName, options: StoreC
 
 /**
  * A guard for the route of the redirect URI, `canActivate: [completeSignIn()]`: exchanges the code, stores the credential and sends the
- * user to where the sign-in began. The route itself is never shown. The code leaves the address bar before anything is asked, and is in
+ * user to where the sign-in began. The route itself is shown to nobody, unless it is `home` or `failure`, too. The code leaves the address bar before anything is asked, and is in
  * no history entry. Only paths of the application are gone to.
  *
  * Who signs in again, for more scope or a stronger login, keeps her credential: the new token takes its place, with its id, tags and rank as
@@ -67,12 +67,21 @@ export function completeSignIn(options: CompleteSignInOptions = {}, ...more: rea
     if (isPlatformServer(inject(PLATFORM_ID))) return true; // what began in a browser ends there
     const store = injectStore(options);
     const flow = injectAuthorizationCodeFlow(options.client, options);
+    const router = inject(Router);
     const redirect = injectRedirect();
-    const { location } = inject(DOCUMENT);
-    const asked = new URL(injectWantedPath(), injectBaseUrl()()).href;
+    const flows = inject(tokensOf(options.store).flows);
+    const { href, search } = inject(DOCUMENT).location;
+    const wanted = injectWantedPath();
+    const asked = new URL(`.${wanted}`, injectBaseUrl()()).href;
     const replaceUrl = true;
-    const address = [location.href, asked].find((one) => flow.isCallback(one));
-    if (address === undefined) return redirect(home, null, { replaceUrl }); // somebody came by hand
+    // A browser may refuse to clean the address bar: what was answered once is over
+    const address = [search === flows.answered ? '' : href, asked].find((one) => flow.isCallback(one));
+    if (address === undefined) {
+      // Somebody came by hand. Where the callback is home, or shows what failed, she is there already: a redirect would come here for ever
+      const atHome = router.serializeUrl(router.parseUrl(home));
+      return injectSignInFailure() !== null || pathOf(atHome) === pathOf(wanted) || redirect(home, null, { replaceUrl });
+    }
+    flows.answered = search;
     const returnTo = (): string => flow.returnToOf(address) ?? home;
     try {
       const token = await flow.resume(address);
@@ -117,6 +126,11 @@ function placeOf({ claims, context }: Token, tags: readonly string[] | undefined
       (tags ?? []).every((tag) => one.tags.includes(tag)),
   );
   return (ofUser.find(({ isDefault }) => isDefault) ?? ofUser[0])?.id;
+}
+
+/** Without query, fragment and matrix parameters. */
+function pathOf(path: string): string {
+  return path.replace(/[?#;].*/s, '');
 }
 
 const FAILURE = 'rx-credentials:failure';
