@@ -11,7 +11,8 @@ import {
   provideCredentials,
 } from 'rx-credentials-angular';
 import type { CompleteSignInOptions } from 'rx-credentials-angular';
-import { provideCredentialsTesting } from 'rx-credentials-angular/testing';
+import { CredentialsTestingController, provideCredentialsTesting } from 'rx-credentials-angular/testing';
+import type { TestCredential } from 'rx-credentials-angular/testing';
 
 @Component({ template: 'home {{ failure?.code }}' })
 class Home {
@@ -148,6 +149,51 @@ describe('the address bar', () => {
     );
     history.replaceState(null, '', '/search?error=404');
     expect(shown(await RouterTestingHarness.create('/callback'))).toEqual(['/', 'home']);
+  });
+});
+
+describe('an answer that is none any more', () => {
+  const routes = (): Routes => [
+    { path: '', pathMatch: 'full', component: Home },
+    { path: 'orders', component: Page },
+    { path: 'sign-in', component: Page },
+    { path: 'callback', component: Page, canActivate: [completeSignIn({ failure: '/sign-in' })] },
+  ];
+  const credentials = (): CredentialsTestingController => TestBed.inject(CredentialsTestingController);
+
+  it('6749-3 leads to where the sign-in led for who went back to it', async () => {
+    application(routes());
+    const harness = await RouterTestingHarness.create('/');
+    const answer = await begin('/orders');
+    await harness.navigateByUrl(`/callback?${answer}`);
+    await harness.navigateByUrl(`/callback?${answer}`);
+    expect(shown(harness)).toEqual(['/orders', 'page']);
+  });
+
+  it('leads home while somebody is signed in, and stores nothing', async () => {
+    application(routes());
+    await credentials().signIn({ sub: 'alice' });
+    expect(shown(await RouterTestingHarness.create('/callback?code=abc&state=forged'))).toEqual(['/', 'home']);
+    expect(users()).toEqual(['alice']);
+  });
+
+  it.each<[string, TestCredential]>([
+    ['the session has ended', { refreshToken: null, expiresIn: 1 }],
+    ['nobody is the default', {}],
+  ])('is a failure where %s', async (what, credential) => {
+    application(routes());
+    await credentials().signIn(credential);
+    await credentials().tick(2_000);
+    if (what === 'nobody is the default') await TestBed.inject(CredentialStore).setDefault(null);
+    const harness = await RouterTestingHarness.create('/callback?code=abc&state=unknown');
+    expect(shown(harness)).toEqual(['/sign-in', 'page callback_state_unknown /']);
+  });
+
+  it('is a failure where the server said no, whoever is signed in', async () => {
+    application(routes());
+    await credentials().signIn({ sub: 'alice' });
+    const refused = (await begin('/orders')).replace('code=abc', 'error=access_denied');
+    expect(shown(await RouterTestingHarness.create(`/callback?${refused}`))).toEqual(['/sign-in', 'page authorization_failed /orders']);
   });
 });
 

@@ -6,7 +6,7 @@
 import { DOCUMENT, isPlatformServer } from '@angular/common';
 import { assertInInjectionContext, inject, PLATFORM_ID } from '@angular/core';
 import { Router } from '@angular/router';
-import { isCredentialError } from 'rx-credentials';
+import { isCredentialError, isSignedIn } from 'rx-credentials';
 import type { ClientName, CredentialErrorCode, CredentialStore, StoreState, Token } from 'rx-credentials';
 import type { AuthorizationCodeFlow } from 'rx-credentials/flows';
 import { injectBaseUrl } from './base-url';
@@ -54,7 +54,7 @@ export function injectAuthorizationCodeFlow(client?: ClientName, options: StoreC
 
 /**
  * A guard for the route of the redirect URI, `canActivate: [completeSignIn()]`: exchanges the code, stores the credential and sends the
- * user to where the sign-in began. The route itself is shown to nobody, unless it is `home` or `failure`, too. The code leaves the address bar before anything is asked, and is in
+ * user to where the sign-in began. An answer that is none any more (the user went back) is no failure while somebody is signed in. The route itself is shown to nobody, unless it is `home` or `failure`, too. The code leaves the address bar before anything is asked, and is in
  * no history entry. Only paths of the application are gone to.
  *
  * Who signs in again, for more scope or a stronger login, keeps her credential: the new token takes its place, with its id, tags and rank as
@@ -89,6 +89,8 @@ export function completeSignIn(options: CompleteSignInOptions = {}, ...more: rea
       return redirect(returnTo(), null, { replaceUrl });
     } catch (error) {
       const failure = failureOf(error, returnTo());
+      // Back, or a second tab of the address: what was wanted is there. Nothing was asked or stored, so a forged answer gains nothing (D-060)
+      if (failure.code === 'callback_state_unknown' && (await isSomebodyIn(store))) return redirect(returnTo(), null, { replaceUrl });
       return redirect(onFailure, failure, { replaceUrl, state: { [FAILURE]: failure } });
     }
   };
@@ -98,6 +100,11 @@ export function completeSignIn(options: CompleteSignInOptions = {}, ...more: rea
 export function injectSignInFailure(): SignInFailure | null {
   assertInInjectionContext(injectSignInFailure);
   return (inject(Router).getCurrentNavigation()?.extras.state?.[FAILURE] as SignInFailure | undefined) ?? null;
+}
+
+async function isSomebodyIn(store: CredentialStore): Promise<boolean> {
+  await store.ready;
+  return isSignedIn(store.snapshot().credentials.find(({ isDefault }) => isDefault));
 }
 
 /** Stores the token of a sign-in: in the place of the user's credential, if there is one. */
