@@ -9,6 +9,7 @@ import {
   provideCredentials,
   requireCredential,
 } from 'rx-credentials-angular';
+import { CredentialError } from 'rx-credentials';
 import type { CompleteSignInOptions } from 'rx-credentials-angular';
 import { CredentialsTestingController, provideCredentialsTesting } from 'rx-credentials-angular/testing';
 import type { TestCredential } from 'rx-credentials-angular/testing';
@@ -95,5 +96,78 @@ describe('who signs in again', () => {
     });
     expect(url).toBe('/invoices');
     expect(credentials()).toMatchObject([{ sub: 'alice', scope: 'openid invoices:read', tags: [], isDefault: true }]);
+  });
+});
+
+describe('who signs in', () => {
+  const defaults = (): readonly unknown[] =>
+    TestBed.inject(CredentialStore)
+      .snapshot()
+      .credentials.map(({ claims, isDefault }) => [claims?.sub, isDefault]);
+  const BOB: TestCredential = { id: 'bob', sub: 'bob', scope: 'openid' };
+  /** The default signs out; the other credential stays. */
+  async function leave(): Promise<void> {
+    const user = await TestBed.inject(CredentialStore).getDefault();
+    await user?.remove();
+    expect(TestBed.inject(CredentialStore).snapshot().defaultId).toBeNull();
+  }
+
+  it.each<[string, CompleteSignInOptions, string]>([
+    ['as somebody new', {}, 'carol'],
+    ['as somebody new, with tags', { tags: ['mail'] }, 'carol'],
+    ['as who is there', {}, 'bob'],
+    ['as who is there, with other tags', { tags: ['mail'] }, 'bob'],
+  ])('after the default has signed out is the default, though others are there: %s', async (_, options, sub) => {
+    application([ALICE, BOB], options);
+    expect(await signInAgain({ sub }, leave)).toBe('/invoices');
+    expect(defaults().filter((one) => (one as unknown[])[1])).toEqual([[sub, true]]);
+    const tab = await TestBed.inject(CredentialsTestingController).openTab();
+    expect((await tab.getDefault())?.claims?.sub).toBe(sub); // it is stored
+  });
+
+  it('as another user leaves the default alone, unless there is one account: then the last one is it', async () => {
+    application([ALICE]);
+    expect(await signInAgain({ sub: 'bob' })).toMatch(/^\/sign-in/);
+    expect(defaults()).toEqual([
+      ['alice', true],
+      ['bob', false],
+    ]);
+    TestBed.resetTestingModule();
+    application([ALICE], { asDefault: true });
+    expect(await signInAgain({ sub: 'bob' })).toBe('/invoices');
+    expect(defaults()).toEqual([
+      ['alice', false],
+      ['bob', true],
+    ]);
+  });
+
+  it('is stored, and told what failed, where nobody can be made the default', async () => {
+    application([ALICE, BOB], { failure: ({ code, returnTo }) => `/sign-in?code=${code}&to=${returnTo}` });
+    const store = TestBed.inject(CredentialStore);
+    const url = await signInAgain({ sub: 'carol' }, async () => {
+      await leave();
+      jest.spyOn(store, 'setDefault').mockRejectedValue(new CredentialError('storage_failed', 'full'));
+    });
+    expect(url).toBe('/sign-in?code=storage_failed&to=%2Finvoices');
+    expect(defaults()).toEqual([
+      ['bob', false],
+      ['carol', false],
+    ]);
+  });
+
+  it('in two tabs at a time after a sign-out makes one of the two the default in both', async () => {
+    application([ALICE, BOB]);
+    const tab = await TestBed.inject(CredentialsTestingController).openTab();
+    let other: Promise<void> | undefined;
+    await signInAgain({ sub: 'carol' }, async () => {
+      await leave();
+      const [bob] = await tab.find({ sub: 'bob' });
+      other = tab.setDefault(bob ?? null); // as its completeSignIn does
+    });
+    await other;
+    await TestBed.inject(CredentialsTestingController).tick();
+    const { snapshot } = TestBed.inject(CredentialStore);
+    expect(defaults().filter((one) => (one as unknown[])[1])).toHaveLength(1);
+    expect(tab.snapshot().defaultId).toBe(snapshot().defaultId);
   });
 });

@@ -7,7 +7,7 @@ import { DOCUMENT, isPlatformServer } from '@angular/common';
 import { assertInInjectionContext, inject, PLATFORM_ID } from '@angular/core';
 import { Router } from '@angular/router';
 import { isCredentialError, isSignedIn } from 'rx-credentials';
-import type { ClientName, CredentialErrorCode, CredentialStore, StoreState, Token } from 'rx-credentials';
+import type { ClientName, Credential, CredentialErrorCode, CredentialStore, StoreState, Token } from 'rx-credentials';
 import type { AuthorizationCodeFlow } from 'rx-credentials/flows';
 import { injectBaseUrl } from './base-url';
 import { assertCalled } from './guard';
@@ -34,6 +34,11 @@ export interface CompleteSignInOptions extends StoreChoice {
    * another of the user's, keeps what tags it has.
    */
   readonly tags?: readonly string[] | undefined;
+  /**
+   * `true`: who has just signed in is the default, whoever was: for an application with one account. Left out: only where nobody is the
+   * default, or one that is of no use.
+   */
+  readonly asDefault?: boolean | undefined;
   /** Where to go if the sign-in was begun without `returnTo`. Default `/`. */
   readonly home?: string | undefined;
   /**
@@ -58,11 +63,11 @@ export function injectAuthorizationCodeFlow(client?: ClientName, options: StoreC
  * no history entry. Only paths of the application are gone to.
  *
  * Who signs in again, for more scope or a stronger login, keeps her credential: the new token takes its place, with its id, tags and rank as
- * the default.
+ * the default. Who signs in while nobody is the default, as after a sign-out, is.
  */
 export function completeSignIn(options: CompleteSignInOptions = {}, ...more: readonly never[]): CredentialGuard {
   assertCalled(more);
-  const { home = '/', failure: onFailure = home, tags } = options;
+  const { home = '/', failure: onFailure = home } = options;
   return async () => {
     if (isPlatformServer(inject(PLATFORM_ID))) return true; // what began in a browser ends there
     const store = injectStore(options);
@@ -85,7 +90,7 @@ export function completeSignIn(options: CompleteSignInOptions = {}, ...more: rea
     const returnTo = (): string => flow.returnToOf(address) ?? home;
     try {
       const token = await flow.resume(address);
-      await keep(store, token, tags);
+      await keep(store, token, options);
       return redirect(returnTo(), null, { replaceUrl });
     } catch (error) {
       const failure = failureOf(error, returnTo());
@@ -107,17 +112,24 @@ async function isSomebodyIn(store: CredentialStore): Promise<boolean> {
   return isSignedIn(store.snapshot().credentials.find(({ isDefault }) => isDefault));
 }
 
-/** Stores the token of a sign-in: in the place of the user's credential, if there is one. */
-async function keep(store: CredentialStore, token: Token, tags: readonly string[] | undefined): Promise<void> {
-  const options = tags ? { tags } : {};
+/** Keeps the token of a sign-in. Where its credential cannot become the default, it is stored all the same. */
+async function keep(store: CredentialStore, token: Token, { tags, asDefault = false }: CompleteSignInOptions): Promise<void> {
   await store.ready;
+  const credential = await stored(store, token, tags);
+  // After a sign-out the store promotes nobody (design §4.1); but who signs in means to be somebody
+  if (asDefault || store.snapshot().defaultId === null) await store.setDefault(credential);
+}
+
+/** Stores a token: in the place of the user's credential, if there is one. */
+async function stored(store: CredentialStore, token: Token, tags: readonly string[] | undefined): Promise<Credential> {
+  const options = tags ? { tags } : {};
   const replace = placeOf(token, tags, store.snapshot());
-  if (replace === undefined) return void (await store.store(token, options));
+  if (replace === undefined) return store.store(token, options);
   try {
-    await store.store(token, { replace });
+    return await store.store(token, { replace });
   } catch (error) {
     if (!(isCredentialError(error) && error.code === 'credential_removed')) throw error; // signed out in another tab meanwhile
-    await store.store(token, options);
+    return store.store(token, options);
   }
 }
 
