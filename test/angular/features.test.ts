@@ -21,7 +21,9 @@ import {
   withResources,
   withStepUp,
   withStorage,
+  withTransactions,
 } from 'rx-credentials-angular';
+import { memoryTransactions } from 'rx-credentials/flows';
 import { from, switchMap } from 'rxjs';
 import { offline } from '../support/fake-client.js';
 import { fakeServer } from '../support/fake-server.js';
@@ -53,6 +55,7 @@ describe('features', () => {
     ['withLogger', withLogger()],
     ['withPlatform', withPlatform(() => createWorld().browser.openTab())],
     ['withName', withName('admin')],
+    ['withTransactions', withTransactions(() => memoryTransactions({ now: () => 0 }))],
   ])('%s twice is refused when it is configured, and the message says which', (kind, feature) => {
     for (const other of [feature, { ...feature }]) {
       const twice = (): unknown => provideCredentials(CLIENT, feature, other);
@@ -84,6 +87,7 @@ describe('features', () => {
     ['a time that is no number', () => withRefresh({ retryAfterMaxMs: NaN }), /retryAfterMaxMs/],
     ['a renewal that is neither on nor off', () => withRefresh({ ahead: 1 as unknown as boolean }), /ahead/],
     ['a storage instead of a function', () => withStorage(createWorld().disk.storage() as unknown as () => CredentialStorage), /function/],
+    ['transactions instead of a function', () => withTransactions(memoryTransactions({ now: () => 0 }) as never), /function/],
     ['an empty name', () => withName(''), /takes a text/],
     ['a logger without methods', () => withLogger({} as Console), /withLogger: debug/],
     ['no function to step up', () => withStepUp(true as unknown as () => boolean), /function/],

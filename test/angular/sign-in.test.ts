@@ -1,4 +1,4 @@
-import { Component, inject } from '@angular/core';
+import { Component, inject, InjectionToken } from '@angular/core';
 import { TestBed } from '@angular/core/testing';
 import { provideRouter, RedirectCommand, Router, type UrlTree } from '@angular/router';
 import { RouterTestingHarness } from '@angular/router/testing';
@@ -8,8 +8,12 @@ import {
   injectAuthorizationCodeFlow,
   injectSignInFailure,
   provideCredentials,
+  withTransactions,
 } from 'rx-credentials-angular';
-import type { CompleteSignInOptions, SignInFailure } from 'rx-credentials-angular';
+import type { CompleteSignInOptions, CredentialsFeature, SignInFailure } from 'rx-credentials-angular';
+import { provideCredentialsTesting } from 'rx-credentials-angular/testing';
+import { sessionTransactions } from 'rx-credentials/flows';
+import type { TransactionStorage } from 'rx-credentials/flows';
 import { createWorld, type World } from '../support/fixture.js';
 import { refusal } from '../support/fake-client.js';
 import type { CodeExchange, OAuth2Client, Platform } from '../../src/index.js';
@@ -25,6 +29,7 @@ let world: World;
 let exchanges: CodeExchange[];
 let answer: () => Promise<never> | undefined;
 let items: Map<string, string>;
+const SHARED = new InjectionToken<Storage>('');
 
 /** The session storage of a tab. */
 function sessionItems(): Storage {
@@ -44,9 +49,10 @@ interface ApplicationOptions {
   readonly options?: CompleteSignInOptions;
   /** Default: there is one. */
   readonly hasPage?: boolean;
+  readonly features?: readonly CredentialsFeature[];
 }
 
-function application({ options = {}, hasPage = true }: ApplicationOptions = {}): void {
+function application({ options = {}, hasPage = true, features = [] }: ApplicationOptions = {}): void {
   const tab = world.browser.openTab();
   const page = { url: () => 'https://app.example.com/', replaceUrl: () => undefined, sessionItems };
   const platform: Platform = hasPage ? { ...tab, page } : tab;
@@ -62,7 +68,8 @@ function application({ options = {}, hasPage = true }: ApplicationOptions = {}):
   TestBed.resetTestingModule();
   TestBed.configureTestingModule({
     providers: [
-      provideCredentials(client),
+      provideCredentials(client, ...features),
+      { provide: SHARED, useFactory: sessionItems },
       provideRouter([
         { path: '', component: Home },
         { path: 'orders', component: Orders },
@@ -222,5 +229,53 @@ describe('completeSignIn', () => {
     application({ options: { failure: (failure) => (seen.push(failure), '/') } });
     await RouterTestingHarness.create(`/callback?${await begin('/orders')}`);
     expect(seen).toEqual([{ code: 'unknown', message: 'The sign-in failed.', returnTo: '/orders' }]);
+  });
+});
+
+describe('withTransactions', () => {
+  const inShared = (): TransactionStorage => sessionTransactions(inject(SHARED), { now: () => world.browser.openTab().now() });
+
+  it('says where sign-ins wait: one of them comes back to another page', async () => {
+    const features = [withTransactions(inShared)];
+    application({ hasPage: false, features });
+    const answered = await begin('/orders');
+    expect([...items.values()].join()).toContain('/orders');
+    application({ hasPage: false, features });
+    await RouterTestingHarness.create(`/callback?${answered}`);
+    expect([TestBed.inject(Router).url, exchanges.length, items.size]).toEqual(['/orders', 1, 0]);
+  });
+
+  it('is asked when a sign-in begins, and once', async () => {
+    const create = jest.fn(inShared);
+    application({ features: [withTransactions(create)] });
+    TestBed.runInInjectionContext(() => injectAuthorizationCodeFlow());
+    expect(create).not.toHaveBeenCalled();
+    await begin();
+    await begin();
+    expect(create).toHaveBeenCalledTimes(1);
+  });
+
+  it('E38 fails the sign-in and nothing else where the browser forbids it', async () => {
+    const forbidden = (): never => {
+      throw new DOMException('no', 'SecurityError');
+    };
+    application({ features: [withTransactions(forbidden)] });
+    await expect(begin()).rejects.toMatchObject({ code: 'storage_failed' });
+  });
+
+  it('is not asked in tests of applications, whose clock is another', async () => {
+    const create = jest.fn(inShared);
+    TestBed.resetTestingModule();
+    TestBed.configureTestingModule({
+      providers: [
+        provideCredentials(
+          { issuer: 'https://id.example.com', clientId: 'spa', redirectUri: 'https://app.example.com/cb' },
+          withTransactions(create),
+        ),
+        provideCredentialsTesting(),
+      ],
+    });
+    expect(await begin('/orders')).toMatch(/state=/);
+    expect(create).not.toHaveBeenCalled();
   });
 });

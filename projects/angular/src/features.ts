@@ -6,6 +6,7 @@
 import type { Credential, CredentialEvent, CredentialStorage, Platform, ResourceChallenge } from 'rx-credentials';
 import { createResourceMatcher } from 'rx-credentials/http';
 import type { ProtectedResource } from 'rx-credentials/http';
+import type { TransactionStorage } from 'rx-credentials/flows';
 
 /** Options of `withRefresh`. */
 export interface RefreshOptions {
@@ -29,6 +30,7 @@ export interface CredentialsLogger {
 /** A part of the configuration that is given by a `with…` function. */
 export type CredentialsFeature =
   | { readonly kind: 'withStorage'; readonly create: () => CredentialStorage; readonly persist?: 'all' | 'refresh-only' | undefined }
+  | { readonly kind: 'withTransactions'; readonly create: () => TransactionStorage }
   | { readonly kind: 'withResources'; readonly resources: readonly (string | ProtectedResource)[] }
   | { readonly kind: 'withRefresh'; readonly refresh: RefreshOptions }
   | { readonly kind: 'withStepUp'; readonly stepUp: StepUp; readonly waitMs?: number | undefined }
@@ -51,6 +53,15 @@ export function withStorage(
 ): CredentialsFeature {
   assertFunction('withStorage', create);
   return { kind: 'withStorage', create, ...options };
+}
+
+/**
+ * Where sign-ins wait for the return of the user. The factory runs in an injection context when a sign-in first begins or comes back.
+ * Without this feature that is the session storage of the tab, or memory where there is no page.
+ */
+export function withTransactions(create: () => TransactionStorage): CredentialsFeature {
+  assertFunction('withTransactions', create);
+  return { kind: 'withTransactions', create };
 }
 
 /**

@@ -16,6 +16,7 @@ import type {
 } from 'rx-credentials';
 import { createAttachmentPolicy, createResourceMatcher } from 'rx-credentials/http';
 import type { AttachmentPolicy } from 'rx-credentials/http';
+import type { TransactionStorage } from 'rx-credentials/flows';
 import { injectBaseUrl } from './base-url';
 import { featureSet, logEvent } from './features';
 import type { CredentialsFeature, FeatureSet } from './features';
@@ -46,7 +47,7 @@ export function provideCredentials(
   return makeEnvironmentProviders([
     { provide: tokens.setup, useFactory: () => setupOf(config, set) },
     { provide: tokens.store, useFactory: () => createStore(name, tokens, set) },
-    { provide: tokens.flows, useFactory: () => createSignInFlows() },
+    { provide: tokens.flows, useFactory: () => createSignInFlows(transactionsOf(set)) },
     { provide: tokens.policy, useFactory: () => createPolicy(tokens, set) },
     { provide: STORE_NAMES, useValue: name, multi: true },
     { provide: ATTACHMENT_POLICIES, useFactory: () => [...new Set(inject(STORE_NAMES))].map((one) => inject(tokensOf(one).policy)) },
@@ -62,6 +63,15 @@ function setupOf(config: CredentialsConfig | ConfigFactory, set: FeatureSet): St
     inject(NgZone),
   );
   return { platform, clients: overrides ? clients.map((client) => overrides.client(client)) : clients };
+}
+
+/** Made when it is first asked: what the browser forbids is then told by `start` and `resume`. */
+function transactionsOf({ withTransactions }: FeatureSet): TransactionStorage | undefined {
+  if (!withTransactions || inject(CREDENTIALS_OVERRIDES, { optional: true })) return undefined;
+  const injector = inject(Injector);
+  let made: TransactionStorage | undefined;
+  const storage = (): TransactionStorage => (made ??= runInInjectionContext(injector, withTransactions.create));
+  return { put: (transaction) => storage().put(transaction), take: (state) => storage().take(state) };
 }
 
 function createStore(name: string, tokens: StoreTokens, set: FeatureSet): CredentialStoreType {

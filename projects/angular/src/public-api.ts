@@ -7,7 +7,7 @@ export { CredentialStore, credentialStoreToken, CREDENTIALS_OVERRIDES as ɵCREDE
 export type { CredentialsOverrides as ɵCredentialsOverrides, StoreChoice } from './stores';
 export { provideCredentials } from './providers';
 export type { CredentialsConfig } from './providers';
-export { withLogger, withName, withPlatform, withRefresh, withResources, withStepUp, withStorage } from './features';
+export { withLogger, withName, withPlatform, withRefresh, withResources, withStepUp, withStorage, withTransactions } from './features';
 export type { CredentialsFeature, CredentialsLogger, RefreshOptions, StepUp } from './features';
 export { injectCredentials, injectCredentialStatus, injectDefaultCredential, injectSessionLogoutFlow, injectToken } from './inject';
 export type { CredentialId } from './inject';

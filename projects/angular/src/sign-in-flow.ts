@@ -5,7 +5,7 @@
  */
 import type { OAuth2Client } from 'rx-credentials';
 import { createAuthorizationCodeFlow } from 'rx-credentials/flows';
-import type { AuthorizationCodeFlow } from 'rx-credentials/flows';
+import type { AuthorizationCodeFlow, TransactionStorage } from 'rx-credentials/flows';
 
 /** One flow for each client: sign-ins that are kept in memory are found again. */
 export interface SignInFlows {
@@ -14,12 +14,12 @@ export interface SignInFlows {
   answered?: string;
 }
 
-/** No flow yet. */
-export function createSignInFlows(): SignInFlows {
+/** No flow yet. @param transactions where sign-ins wait; left out: the default of flows */
+export function createSignInFlows(transactions?: TransactionStorage): SignInFlows {
   const flows = new WeakMap<OAuth2Client, AuthorizationCodeFlow>();
   return {
     of: (client) => {
-      const flow = flows.get(client) ?? createAuthorizationCodeFlow(client);
+      const flow = flows.get(client) ?? createAuthorizationCodeFlow(client, { transactions });
       flows.set(client, flow);
       return flow;
     },
