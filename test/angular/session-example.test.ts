@@ -1,0 +1,87 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Component, provideAppInitializer } from '@angular/core';
+import { TestBed } from '@angular/core/testing';
+import { provideRouter, Router } from '@angular/router';
+import { RouterTestingHarness } from '@angular/router/testing';
+import { CredentialStore, provideCredentials } from 'rx-credentials-angular';
+import { CredentialsTestingController, provideCredentialsTesting } from 'rx-credentials-angular/testing';
+import type { TestCredential } from 'rx-credentials-angular/testing';
+import ts from 'typescript';
+import { ROOT } from '../support/markdown';
+
+// The example of docs/angular/unauthorized.md as it stands there.
+const page = readFileSync(join(ROOT, 'docs/angular/unauthorized.md'), 'utf8');
+const [, code = ''] = /`src\/app\/session\.ts`\n\n```typescript\n([^]*?)^```$/m.exec(page) ?? [];
+const { outputText } = ts.transpileModule(code, { compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.CommonJS } });
+const example: { followSession?: () => void } = {};
+// eslint-disable-next-line @typescript-eslint/no-implied-eval -- it is what a bundler does with a file
+(new Function('require', 'exports', outputText) as (load: NodeJS.Require, exports: object) => void)(require, example);
+
+@Component({ template: '' })
+class Page {}
+
+let credentials: CredentialsTestingController;
+async function application(...stored: readonly TestCredential[]): Promise<void> {
+  TestBed.configureTestingModule({
+    providers: [
+      provideCredentials({ issuer: 'https://id.example.com', clientId: 'spa', redirectUri: 'https://app.example.com/callback' }),
+      provideRouter([
+        { path: 'orders', component: Page },
+        { path: 'sign-in', component: Page },
+      ]),
+      provideCredentialsTesting({ credentials: stored }),
+      provideAppInitializer(() => example.followSession?.()),
+    ],
+  });
+  credentials = TestBed.inject(CredentialsTestingController);
+  await RouterTestingHarness.create('/orders');
+  await credentials.tick();
+  expect(await where()).toBe('/orders');
+}
+
+async function where(): Promise<string> {
+  TestBed.tick();
+  await credentials.tick();
+  return TestBed.inject(Router).url;
+}
+
+/** The server refuses to renew the default. */
+async function refuse(error?: string): Promise<void> {
+  const user = await TestBed.inject(CredentialStore).getDefault();
+  const refresh = user?.refresh().catch(() => undefined);
+  await credentials.tick();
+  await credentials.expectRefresh().fail(error);
+  if (error !== undefined) await refresh;
+}
+
+describe('docs/angular/unauthorized.md: the page leads to the sign-in once', () => {
+  it.each<[string, TestCredential, () => Promise<void>]>([
+    ['a token has expired that nothing renews', { id: 'alice', refreshToken: null }, () => credentials.expire('alice')],
+    ['the server refuses to renew', {}, () => refuse('invalid_grant')],
+    ['the server asks for the user', {}, () => refuse('interaction_required')],
+    [
+      'the user has signed out in another tab',
+      {},
+      async () => {
+        const there = await (await credentials.openTab()).getDefault();
+        await there?.remove();
+      },
+    ],
+  ])('%s', async (_, credential, end) => {
+    await application(credential);
+    await end();
+    expect(await where()).toBe('/sign-in?returnTo=%2Forders');
+  });
+
+  it('and not where the network is down, nobody was signed in, or another becomes the default', async () => {
+    await application();
+    await credentials.signIn({ id: 'alice' });
+    expect(await where()).toBe('/orders');
+    await credentials.signIn({ id: 'bob', sub: 'bob' });
+    await TestBed.inject(CredentialStore).setDefault('bob');
+    expect(await where()).toBe('/orders');
+    await refuse();
+    expect(await where()).toBe('/orders');
+  });
+});
