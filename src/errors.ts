@@ -32,6 +32,7 @@ export type CredentialErrorCode =
   | 'network_error'
   | 'no_refresh_token'
   | 'oauth_error'
+  | 'program_not_loaded'
   | 'renewal_failed'
   | 'response_invalid'
   | 'response_too_large'
@@ -69,6 +70,7 @@ const CODES: Readonly<Record<CredentialErrorCode, ErrorClass>> = {
   network_error: 'unknown_outcome',
   no_refresh_token: 'needs_user',
   oauth_error: 'configuration',
+  program_not_loaded: 'transient',
   renewal_failed: 'transient',
   response_invalid: 'unknown_outcome',
   response_too_large: 'unknown_outcome',
@@ -152,9 +154,9 @@ function given(members: Readonly<Record<string, unknown>>): Record<string, unkno
   return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined));
 }
 
-/** A chunk is gone, as after a deployment, or the network is. */
-export function notLoaded(): CredentialError {
-  return new CredentialError('network_error', 'A part of the program could not be loaded; nothing was done.', { class: 'transient' });
+/** A chunk is gone, as after a deployment, or the network was: browsers may keep that failure for the life of the page (D-061). */
+export function notLoaded(Kind: typeof CredentialError = CredentialError): CredentialError {
+  return new Kind('program_not_loaded', 'A part of the program could not be loaded, and nothing was done; reload the page.');
 }
 
 /** Anything thrown, as an error of ours. The original is dropped: errors of other libraries may hold response bodies with tokens. */

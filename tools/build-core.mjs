@@ -182,6 +182,8 @@ function handOver(importer, parts) {
   let text = readFileSync(importer, 'utf8');
   const additions = [];
   for (const [index, { isAwaited, start, end, names, files }] of parts.toSorted((a, b) => b.end - a.end).entries()) {
+    if (!isAwaited && /\{[^}]*\} = await $/.test(text.slice(0, start)))
+      throw new Error(`${importer}: Vite would hand ${text.slice(start, end)} on without "link"; use then(…, …)`);
     text = isAwaited
       ? `${text.slice(0, start)}handOver${index}(${text.slice(start, end)})${text.slice(end)}`
       : `${text.slice(0, end)}.then(handOver${index})${text.slice(end)}`;

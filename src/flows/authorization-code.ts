@@ -11,6 +11,7 @@ import { CredentialError, isCredentialError, ProtocolError } from '../errors.js'
 import type { AuthorizationServer, OAuth2Client } from '../oauth/client.js';
 import { endpointIn } from '../oauth/endpoint.js';
 import { isSecureUrl } from '../oauth/secure-url.js';
+import { isUnsent } from '../oauth/thrown.js';
 import type { Platform } from '../platform/platform.js';
 import { base64url, randomText, subtleOf } from '../platform/random.js';
 import { furtherParameters, OF_AUTHORIZATION, type AdditionalParameters } from './parameters.js';
@@ -176,8 +177,7 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
     try {
       return await exchangeOf(transaction, url);
     } catch (error) {
-      if (isCredentialError(error) && error.code === 'network_error' && error.class === 'transient')
-        await keep(transaction).catch(() => undefined); // then it is as lost as after any failure
+      if (isCredentialError(error) && isUnsent(error)) await keep(transaction).catch(() => undefined); // then it is as lost as after any failure
       throw error;
     }
   }

@@ -5,6 +5,7 @@
  * @module
  */
 import { assertNothingElse } from '../credential/options.js';
+import { notLoaded } from '../errors.js';
 import type { RenewFunction } from '../oauth/client.js';
 import { furtherParameters, OF_AUTHORIZATION, type AdditionalParameters } from './parameters.js';
 
@@ -53,9 +54,12 @@ export function silentAuthorization({
   if (!(typeof timeoutMs === 'number' && timeoutMs >= 1 && timeoutMs <= MAX_TIMEOUT_MS))
     throw new TypeError(`timeoutMs must be a number of milliseconds from 1 to ${MAX_TIMEOUT_MS}`);
   const added = furtherParameters(additionalParameters, OWN_PARAMETERS);
-  const renew: RenewFunction = async (grant, client) => {
-    const { authorizeSilently } = await import('./authorize-silently.js');
-    return authorizeSilently(grant, client, { redirectUri: redirectUri ?? client.redirectUri, timeoutMs, added });
-  };
+  const renew: RenewFunction = (grant, client) =>
+    import('./authorize-silently.js').then(
+      ({ authorizeSilently }) => authorizeSilently(grant, client, { redirectUri: redirectUri ?? client.redirectUri, timeoutMs, added }),
+      () => {
+        throw notLoaded();
+      },
+    );
   return Object.assign(renew, redirectUri !== undefined && { redirectUri });
 }

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { StorageError } from '../errors.js';
+import { notLoaded, StorageError } from '../errors.js';
 
 /** Runs a callback alone among all who use the same name. The lock ends when the callback's promise settles. */
 export interface Locks {
@@ -134,7 +134,7 @@ function databaseLocks(platform: Platform): Locks {
     reach: 'origin',
     withLock: async (...args) => {
       const { indexedDBLocks } = await import('./indexeddb-locks.js').catch(() => {
-        throw new StorageError('lock_unavailable', 'The locks could not be loaded; try again.', { class: 'transient' });
+        throw notLoaded(StorageError);
       });
       return (loaded ??= indexedDBLocks(platform, StorageError)).withLock(...args);
     },
@@ -176,7 +176,12 @@ function pageOf(document: Document): Page {
     localItems: () => orBlocked(() => view()?.localStorage),
     cookies: () => orBlocked(() => document.cookie) ?? '',
     setCookie: (cookie) => void (document.cookie = cookie),
-    loadFrame: async (url, signal) => (await import('./hidden-frame.js')).loadHiddenFrame(document, url, signal),
+    loadFrame: async (url, signal) => {
+      const { loadHiddenFrame } = await import('./hidden-frame.js').catch(() => {
+        throw notLoaded();
+      });
+      return loadHiddenFrame(document, url, signal);
+    },
   };
 }
 

@@ -3,21 +3,19 @@
  *
  * @module
  */
-import { StorageError } from '../errors.js';
+import { notLoaded, StorageError } from '../errors.js';
 import type { CredentialStorage } from './storage.js';
 
-/** A storage that is loaded when it is first asked something. A load that failed is tried again the next time. */
+/** A storage that is loaded when it is first asked something. A load that failed is tried again the next time, which helps where the runtime does not keep the failure. */
 export function late(
   namespace: string,
   load: () => Promise<CredentialStorage>,
-): CredentialStorage & Pick<Required<CredentialStorage>, 'sweep'> {
+): CredentialStorage & Pick<Required<CredentialStorage>, 'prepare' | 'sweep'> {
   let loading: Promise<CredentialStorage> | undefined;
   const loaded = (): Promise<CredentialStorage> =>
     (loading ??= load().catch((error: unknown) => {
       loading = undefined;
-      throw error instanceof StorageError
-        ? error
-        : new StorageError('storage_failed', 'Code of the storage could not be loaded; try again.', { class: 'transient' });
+      throw error instanceof StorageError ? error : notLoaded(StorageError);
     }));
   return {
     namespace,
@@ -26,6 +24,7 @@ export function late(
     readAll: async () => (await loaded()).readAll(),
     write: async (record, condition) => (await loaded()).write(record, condition),
     remove: async (id, condition) => (await loaded()).remove(id, condition),
+    prepare: async () => (await loaded()).prepare?.(),
     sweep: async () => (await loaded()).sweep?.(),
     close: async () =>
       loading?.then(

@@ -170,7 +170,7 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
         return living;
       },
       () => {
-        bringing = undefined; // asked for again the next time
+        bringing = undefined; // asked for again the next time: not all runtimes keep a failure
         throw notLoaded();
       },
     ));

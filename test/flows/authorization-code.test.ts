@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { createAuthorizationCodeFlow, type AuthorizationCodeFlow } from '../../src/flows/authorization-code';
 import { memoryTransactions, sessionTransactions, type Transaction, type TransactionStorage } from '../../src/flows/transactions';
 import { createCredentialStore, memoryStorage, type CredentialError } from '../../src/index';
-import { createOAuth2Client } from '../../src/oauth/client';
+import { notLoaded } from '../../src/errors';
+import { createOAuth2Client, type OAuth2Client } from '../../src/oauth/client';
 import { fakeServer, json, type FakeServer, type FakeServerOptions } from '../support/fake-server';
 import { REDIRECT_URI, refusal, setUpOAuth } from '../support/oauth';
 import { fakePage, settled, START_MS, unitPlatform, type UnitPlatform, type UnitPlatformOptions } from '../support/unit-platform';
@@ -334,7 +335,7 @@ describe('start', () => {
     jest.doMock('../../src/oauth/protocol', () => {
       throw new Error('Loading chunk 7 failed');
     });
-    expect(await refusal(flow.start())).toMatchObject({ code: 'network_error', class: 'transient' });
+    expect(await refusal(flow.start())).toMatchObject({ code: 'program_not_loaded', class: 'transient' });
     jest.dontMock('../../src/oauth/protocol');
     expect(await flow.start()).toBeInstanceOf(URL);
   });
@@ -455,6 +456,19 @@ describe('resume', () => {
     expect(await refusal(flow.resume(callback(begun[0].state)))).toMatchObject({ code: 'network_error' });
     expect(await refusal(flow.resume(callback(begun[0].state)))).toMatchObject({ code: 'callback_state_unknown' });
     expect(server.calls('token')).toHaveLength(1);
+  });
+
+  it('6749-3 RF-8 a code that nothing could be sent with, since a part of the program was not there, is sent the next time', async () => {
+    const { client, server } = setUpOAuth();
+    let isThere = false;
+    const exchangeCode: OAuth2Client['exchangeCode'] = (exchange) =>
+      isThere ? client.exchangeCode(exchange) : Promise.reject(notLoaded());
+    const flow = createAuthorizationCodeFlow({ ...client, exchangeCode });
+    const { state, nonce } = Object.fromEntries((await flow.start()).searchParams);
+    expect(await refusal(flow.resume(callback(state)))).toMatchObject({ code: 'program_not_loaded' });
+    isThere = true;
+    await planToken(server, nonce);
+    expect((await flow.resume(callback(state))).claims).toMatchObject({ sub: expect.any(String) as unknown });
   });
 
   it('6749-3 RF-8 a code whose request certainly never left is sent once, when the host can be reached again', async () => {

@@ -411,6 +411,19 @@ describe('a code exchange that fails', () => {
   });
 });
 
+describe('a part of the program that is not there', () => {
+  it('E48 is told as what it is, and passes: the request', async () => {
+    const { renew, planToken } = setUp();
+    jest.doMock('../../src/flows/authorize-silently', () => {
+      throw new Error('Failed to fetch dynamically imported module');
+    });
+    expect(await refusal(renew())).toMatchObject({ code: 'program_not_loaded', class: 'transient' });
+    jest.dontMock('../../src/flows/authorize-silently');
+    planToken();
+    expect((await renew()).claims?.sub).toBe(CLAIMS.sub);
+  });
+});
+
 describe('where it cannot be', () => {
   const withPlatform = (change: (platform: UnitPlatform) => Partial<Platform>) => {
     const { client, grant } = setUp();

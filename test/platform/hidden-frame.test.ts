@@ -127,7 +127,13 @@ describe('a hidden frame', () => {
     const before = Object.getOwnPropertyDescriptor(globalThis, 'document');
     Object.defineProperty(globalThis, 'document', { value: document, configurable: true });
     try {
-      const ended = defaultPlatform().page?.loadFrame?.(URL_OF_SERVER, new AbortController().signal);
+      const { loadFrame } = defaultPlatform().page!;
+      jest.doMock('../../src/platform/hidden-frame', () => {
+        throw new Error('Failed to fetch dynamically imported module');
+      });
+      await expect(loadFrame?.(URL_OF_SERVER, new AbortController().signal)).rejects.toMatchObject({ code: 'program_not_loaded' });
+      jest.dontMock('../../src/platform/hidden-frame');
+      const ended = loadFrame?.(URL_OF_SERVER, new AbortController().signal);
       (await appended).end(END);
       expect(await ended).toBe(END);
     } finally {

@@ -452,7 +452,7 @@ describe('the locks of the default platform', () => {
     expect(defaultPlatform().locks).toBeUndefined();
   });
 
-  it('that cannot be loaded are lock_unavailable, and are loaded by the next who asks', async () => {
+  it('that cannot be loaded are program_not_loaded, and are loaded by the next who asks', async () => {
     put('navigator', {});
     jest.resetModules();
     let loads = 0;
@@ -463,7 +463,7 @@ describe('the locks of the default platform', () => {
     });
     const fresh = await import('../../src/platform/platform');
     const { locks } = fresh.defaultPlatform();
-    expect(await failure(ask(locks!, 'late').done)).toMatchObject({ code: 'lock_unavailable', class: 'transient' });
+    expect(await failure(ask(locks!, 'late').done)).toMatchObject({ code: 'program_not_loaded', class: 'transient' });
     await ask(locks!, 'late').done;
     expect(loads).toBe(2);
     expect(await swept()).toEqual([]);

@@ -86,7 +86,7 @@ describe('a part of the program that cannot be loaded', () => {
     const mine = await store.getDefault();
     await settle();
     expect(await mine?.accessToken()).toBe(accessToken);
-    expect(await codeOf(mine!.setTags(['x']))).toBe('network_error');
+    expect(await codeOf(mine!.setTags(['x']))).toBe('program_not_loaded');
     if (how !== 'a message') world.browser.setDelivery(0);
     await credential.remove();
     await settle();
@@ -110,7 +110,7 @@ describe('a part of the program whose loading never ends', () => {
     const late = codeOf(other.store.setDefault(null));
     const closing = other.store.close();
     await world.browser.advance(30_000);
-    expect([await tagging, await late]).toEqual(['network_error', 'network_error']);
+    expect([await tagging, await late]).toEqual(['program_not_loaded', 'program_not_loaded']);
     await closing;
     jest.dontMock('../../src/store/living.js');
     await credential!.setTags(['x']);

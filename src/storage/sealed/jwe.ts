@@ -10,7 +10,7 @@
 import type * as Jose from 'jose/jwe/compact/encrypt';
 import { deepFreezeData, isPlainObject } from '../../credential/data.js';
 import { normalizeScope } from '../../credential/scope.js';
-import { StorageError } from '../../errors.js';
+import { notLoaded, StorageError } from '../../errors.js';
 import { base64url } from '../../platform/random.js';
 import { askingForKeys, type SealingKey, type SealingKeys } from './keys.js';
 
@@ -36,9 +36,11 @@ export function isSealed(part: unknown): boolean {
   return isPlainObject(part) && Object.keys(part).join() === 'sealed';
 }
 
-/** Loads what seals. */
+/** Loads what seals. @throws {StorageError} `program_not_loaded` */
 export function loadJose(): Promise<typeof Jose> {
-  return askingForKeys(() => import('jose/jwe/compact/encrypt'));
+  return import('jose/jwe/compact/encrypt').catch(() => {
+    throw notLoaded(StorageError);
+  });
 }
 
 /** A part of a record as sealed text. `jose` takes a new random initialization vector each time (RFC 7518 §5.3, E59). */

@@ -36,6 +36,7 @@ const SENTENCES: Readonly<Record<CredentialErrorCode, string>> = {
   network_error: 'The server could not be reached. Nothing is lost: try again when you are back online.',
   no_refresh_token: 'There is no refresh token; sign in again for a new access token.',
   oauth_error: 'The authorization server refused the request.',
+  program_not_loaded: 'A part of this page could not be loaded. Nothing is lost: reload the page.',
   renewal_failed: 'The token could not be renewed. It is tried again later.',
   response_invalid: 'The answer of the authorization server breaks the protocol. It was not used.',
   response_too_large: 'The answer was far too large and was not read.',
