@@ -126,6 +126,11 @@ export interface OAuth2Client {
   metadata(): Promise<AuthorizationServer>;
   /** True if the metadata is at hand and fresh: a request asks for nothing first. */
   isPrepared(): boolean;
+  /**
+   * Loads the code that makes requests; the server is asked for nothing. A store calls it after a start, so that a network that fails, or a
+   * deployment, does not matter later.
+   */
+  load?(): Promise<unknown>;
   /** Checks the callback and exchanges its code for a validated token (RFC 6749 §4.1.3, RFC 7636, RFC 9207, OIDC Core §3.1.3.7). */
   exchangeCode(exchange: CodeExchange): Promise<Token>;
   /**
@@ -175,7 +180,7 @@ export function createOAuth2Client(options: OAuth2ClientOptions): OAuth2Client {
     (loaded ??= import('./protocol.js').then(
       ({ createProtocol }) => (ready = createProtocol(resolved)),
       () => {
-        loaded = undefined; // asked for again the next time
+        loaded = undefined; // asked for again the next time: not all runtimes keep a failure
         throw notLoaded();
       },
     ));
@@ -192,6 +197,7 @@ export function createOAuth2Client(options: OAuth2ClientOptions): OAuth2Client {
     platform: resolved.platform,
     metadata: async () => (await protocol()).metadata(),
     isPrepared: () => ready?.isPrepared() ?? false,
+    load: protocol,
     exchangeCode: async (exchange) => (await protocol()).exchangeCode(exchange),
     sendRefresh: async (grant, target) => (await protocol()).sendRefresh(grant, target),
     needsKeys: (answer) => ready?.needsKeys(answer) ?? true,

@@ -68,6 +68,11 @@ export interface CredentialStorage {
    * `storage_failed`: the key could not be read this time
    */
   unseal?(record: StoredRecord): Promise<unknown>;
+  /**
+   * Loads whatever `write` needs besides the medium. The store calls it after a start, and before it sends a refresh token that is stored: if it
+   * rejects nothing is sent, and it is tried again later. For what passes; a medium that cannot be written to is no reason to reject.
+   */
+  prepare?(): Promise<void>;
   /** Lets go of what no record needs any more, such as old keys. The store calls it at a start and after `clear`, under its lock. */
   sweep?(): Promise<void>;
   close(): Promise<void>;

@@ -17,6 +17,7 @@ import { StorageError } from '../errors.js';
 import type { OAuth2Client } from '../oauth/client.js';
 import type { Platform } from '../platform/platform.js';
 import type { CredentialStorage } from '../storage/storage.js';
+import { loadAhead } from './ahead.js';
 import { withdrawAccessTokens } from './at-rest.js';
 import { authorize } from './authorize.js';
 import { createCatchingUp, FIRST_RETRY_MS, LAST_RETRY_MS } from './catching-up.js';
@@ -241,6 +242,7 @@ export function createLiving(context: LivingContext): Living {
       trustMemory();
     },
   });
+  const ahead = loadAhead(context);
   const retry = async (): Promise<void> => {
     if (!writing.isWaiting()) return;
     await context.running(writing.retry().catch(() => undefined)); // it waits on
@@ -267,6 +269,7 @@ export function createLiving(context: LivingContext): Living {
       for (const action of actions) {
         if (action.type === 'token_replaced') look(action.id);
         if ('credential' in action || action.type === 'refresh_failed') clock.consider(lookup.get(action.id));
+        if ('credential' in action) ahead.consider(action.id);
         if (action.type === 'not_durable') clock.within(retryDelayMs);
         // The default's token is at hand, as after a start; what cannot be opened tells of itself.
         if (action.type === 'default_changed' && action.id !== null) void ledger.open(action.id).catch(() => undefined);
@@ -292,6 +295,7 @@ export function createLiving(context: LivingContext): Living {
   };
   clock.check();
   trustMemory();
+  for (const { id } of loop.snapshot().credentials) ahead.consider(id);
 
   return {
     ...membership,
@@ -373,6 +377,7 @@ export function createLiving(context: LivingContext): Living {
       closed = true;
       void refresher.close(); // what has begun since
       clock.close();
+      ahead.close();
     },
   };
 }

@@ -15,7 +15,7 @@ import {
 } from '../credential/record.js';
 import type { Ending, OnUnknownOutcome, Refresh, Results } from '../credential/refresh-protocol.js';
 import { isToken, type Token } from '../credential/token.js';
-import { asCredentialError, CredentialError, ProtocolError } from '../errors.js';
+import { asCredentialError, CredentialError, ProtocolError, StorageError } from '../errors.js';
 import type { Grant, OAuth2Client } from '../oauth/client.js';
 import { OAuthResponseError } from '../oauth/oauth-response-error.js';
 import { isOnThisMachine } from '../oauth/secure-url.js';
@@ -117,17 +117,28 @@ export function deferred({ issuer }: OAuth2Client): CredentialError {
   return new CredentialError('network_error', what, { issuer });
 }
 
-/** Fetches what a request needs before anything is written down; resolves with why it must not be sent now. */
-export async function notReady(client: OAuth2Client, { isOnline }: Pick<Platform, 'isOnline'>): Promise<CredentialError | undefined> {
+/** Fetches what a request and its answer need before anything is written down; resolves with why it must not be sent now. */
+export async function notReady(
+  client: OAuth2Client,
+  { ledger, writing, platform }: Pick<RefreshContext, 'ledger' | 'writing' | 'platform'>,
+  id: string,
+): Promise<CredentialError | undefined> {
   const { issuer } = client;
-  if (isOnline?.() === false && !isOnThisMachine(issuer))
+  if (platform.isOnline?.() === false && !isOnThisMachine(issuer))
     return new CredentialError('network_error', 'The device is offline; nothing was sent.', { issuer, class: 'transient' });
   try {
     if (!client.renew) await client.metadata();
-    return undefined;
   } catch (error) {
     return asCredentialError(error, 'network_error', 'What the server says of itself could not be read.');
   }
+  // What is stored must not be spent while what follows it could not be stored (D-061); what is in memory alone goes on there (RF-15).
+  if (!ledger.entry(id)?.storedRevision || writing.isWaiting(id)) return undefined;
+  return ledger
+    .write(async (storage) => storage.prepare?.())
+    .then(
+      () => undefined,
+      ({ code, message }: CredentialError) => new StorageError(code, message, { class: 'transient' }),
+    );
 }
 
 /** The token that a function of the application gives. @throws {CredentialError} `renewal_failed`, `timeout` */

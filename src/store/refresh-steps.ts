@@ -19,7 +19,7 @@ import { beginRefresh, next, park, type Found, type Refresh, type Results, type 
 import { isToken, type Token } from '../credential/token.js';
 import { asCredentialError, CredentialError, StorageError } from '../errors.js';
 import type { OAuth2Client } from '../oauth/client.js';
-import { nameOf } from '../oauth/thrown.js';
+import { isUnsent, nameOf } from '../oauth/thrown.js';
 import type { Platform } from '../platform/platform.js';
 import { randomFraction, randomText } from '../platform/random.js';
 import { closed, finished, isOf } from './drafts.js';
@@ -199,7 +199,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
     [record, grant] = [known, grantOf(known)];
     const asked = context.clientOf(known);
     if (!asked?.isPrepared() || reasonNotToSend(asked, grant, target) || unwrittenAnswer(unwritten, grant) || atHand()) return undefined;
-    return (await notReady(asked, platform)) ? undefined : known;
+    return (await notReady(asked, context, id)) ? undefined : known;
   };
   /** The first reading may be left to the write of the intent, which is made only over what is known (RF-2). Who cannot write it reads. */
   const unread = async (): Promise<OpenRecord | undefined> => {
@@ -279,9 +279,9 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
       const thrown = asCredentialError(error, 'renewal_failed', `The function that renews tokens failed (${nameOf(error)}).`);
       const came = outcomeOf(thrown, target);
       if (came === 'outcome_unknown') unheard = thrown;
-      const isUnsent = inDoubt && came === 'refused' && thrown.code === 'network_error'; // that says nothing of an earlier one
-      failure = (isUnsent && unheard) || thrown;
-      return isUnsent ? 'outcome_unknown' : came;
+      const isUnheard = inDoubt && isUnsent(thrown); // that it never left says nothing of an earlier one
+      failure = (isUnheard && unheard) || thrown;
+      return isUnheard ? 'outcome_unknown' : came;
     } finally {
       context.sending.delete(id);
     }
@@ -352,7 +352,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
       read,
       prepare: async () => {
         if (!isUnread) begin(); // else once it is written
-        failure = await notReady(client, platform);
+        failure = await notReady(client, context, id);
         if (failure) begin();
         return failure ? 'failed' : 'ready';
       },

@@ -180,6 +180,17 @@ export const LIFE_CASES: readonly Case[] = [
     },
   ],
   [
+    'prepare, where it has one, changes nothing, and resolves where writing works',
+    async ({ storage }) => {
+      await storage.prepare?.();
+      same(await everything(storage), [], 'readAll of an empty place');
+      await storage.write(record('one', 1), 'absent');
+      await Promise.all([storage.prepare?.(), storage.prepare?.()]);
+      same(await everything(storage), entriesOf(record('one', 1)), 'readAll');
+      same(await storage.write(record('one', 2), 1), true, 'write afterwards');
+    },
+  ],
+  [
     'a sweep, where it has one, leaves every record',
     async ({ storage }) => {
       const tombstone = { state: 'removed', secrets: null, changedAt: 0 }; // old, and still for the store to remove

@@ -42,6 +42,21 @@ describe('createOAuth2Client', () => {
     expect(server.calls()).toEqual([]);
   });
 
+  it('BBA-2 loads the code of requests ahead, and asks nobody: a chunk that is gone later does not matter', async () => {
+    const { client, server } = setUpOAuth();
+    const missing = (): never => {
+      throw new Error('Failed to fetch dynamically imported module');
+    };
+    jest.doMock('../../src/oauth/protocol', missing);
+    await expect(client.load?.()).rejects.toMatchObject({ code: 'program_not_loaded', class: 'transient' });
+    jest.dontMock('../../src/oauth/protocol');
+    await client.load?.();
+    expect([server.calls(), client.isPrepared()]).toEqual([[], false]);
+    jest.doMock('../../src/oauth/protocol', missing);
+    expect((await client.metadata()).issuer).toBe(server.issuer);
+    jest.dontMock('../../src/oauth/protocol');
+  });
+
   it('asks for openid by default and keeps what it was given', () => {
     const platform = unitPlatform();
     expect(createOAuth2Client({ issuer: 'https://id.example.com/', clientId: 'spa', platform })).toMatchObject({

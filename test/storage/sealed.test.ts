@@ -464,14 +464,19 @@ describe('sealed', () => {
       expect(sealed(port(), { keys: someKeys(), write: 'plain' }).needsSealing).toBeUndefined();
     });
 
-    it('says what the inner one can do, and is swept and closed with it', async () => {
+    it('says what the inner one can do, and is prepared, swept and closed with it', async () => {
       const swept: string[] = [];
-      const inner = port({ sweep: async () => void swept.push('inner'), close: async () => void swept.push('closed') });
+      const inner = port({
+        prepare: async () => void swept.push('prepared'),
+        sweep: async () => void swept.push('inner'),
+        close: async () => void swept.push('closed'),
+      });
       const storage = sealed(inner, { keys: { ...someKeys(), close: () => swept.push('keys') } });
       expect(await storage.open()).toEqual({ coherent: true, durability: 'relaxed', reach: 'origin' });
+      await storage.prepare();
       await storage.sweep();
       await storage.close();
-      expect(swept).toEqual(['inner', 'closed', 'keys']);
+      expect(swept).toEqual(['prepared', 'inner', 'closed', 'keys']);
       await expect(sealed(port(), { keys: someKeys() }).close()).resolves.toBeUndefined();
     });
   });

@@ -2,6 +2,7 @@
 import { createToken, withFields } from '../../src/credential/create-token.js';
 import type { Credential } from '../../src/index.js';
 import type { Token, TokenFields } from '../../src/credential/token.js';
+import { notLoaded } from '../../src/errors.js';
 import type { Grant, RenewFunction } from '../../src/oauth/client.js';
 import { CLIENT_ID, ISSUER, offline, refusal, type FakeAuthority } from '../support/fake-client.js';
 import { closeAll, codeOf, createWorld, inTime, settle, type Tab, type TabOptions, type World } from '../support/fixture.js';
@@ -70,6 +71,14 @@ async function renewing(options: Omit<TabOptions, 'clients'> = {}, refreshable =
     },
   };
 }
+
+it('RF-7 that a part of the program is not there says nothing of an attempt before of which nobody knows', async () => {
+  const { application, authority, browser, credential } = await renewing();
+  const next = renewed(authority);
+  const answers = [() => Promise.reject(offline()), () => Promise.reject(notLoaded()), () => next];
+  application.answer(() => answers.shift()!());
+  expect(await inTime(browser, credential.refresh())).toMatchObject({ accessToken: next.accessToken });
+});
 
 describe('a token that a function of the application renews', () => {
   it.each([false, true])('keeps its id, tags and default; no refresh request is made (refresh token: %s)', async (refreshable) => {

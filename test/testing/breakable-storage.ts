@@ -114,6 +114,7 @@ function storageOf(namespace: string, { items, listeners, locks }: Medium, parts
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
+    prepare: turn,
     sweep: turn,
     close: turn,
   };

@@ -366,5 +366,11 @@ export const MUTANTS: Readonly<Record<string, readonly [broken: Partial<Parts>, 
     })),
     'a sweep',
   ],
+  'prepares records away': [methods((_, { items }) => ({ prepare: async () => void items.delete('one') })), 'prepare'],
+  'prepares by a record of its own': [
+    methods(({ write }) => ({ prepare: async () => void (await write({ id: 'probe', revision: 1 }, 'absent')) })),
+    'prepare',
+  ],
+  'is never prepared': [methods(() => ({ prepare: () => Promise.reject(new Error('not yet')) })), 'prepare'],
   'sweeps records away': [methods((_, { items }) => ({ sweep: async () => void items.delete('one') })), 'a sweep'],
 };

@@ -31,7 +31,7 @@ export interface SealedStorageOptions {
 }
 
 /** A storage that seals. */
-export type SealedStorage = CredentialStorage & Required<Pick<CredentialStorage, 'unseal' | 'sweep'>>;
+export type SealedStorage = CredentialStorage & Required<Pick<CredentialStorage, 'unseal' | 'prepare' | 'sweep'>>;
 
 /** How long a replaced key is kept at least, in milliseconds. */
 const KEEP_MS = 24 * 60 * 60 * 1000;
@@ -130,8 +130,12 @@ export function sealed(storage: CredentialStorage, options: SealedStorageOptions
     write: seals ? writeSealed : async (record, condition, isPassing) => storage.write(await opened(record), condition, isPassing),
     remove: (id, condition) => storage.remove(id, condition),
     unseal,
+    // Not the keys, too: where they cannot be had it may be for good, and what cannot be written lives in memory (RF-15).
+    prepare: async () => {
+      if (seals) await loadJose();
+      await storage.prepare?.();
+    },
     sweep: async () => {
-      void loadJose().catch(() => undefined); // now that a start is over; else the first write waits for it
       const endsAt = platform.now() + SWEEP_MS;
       await answered(storage.sweep?.());
       if (storage.isPartial) return; // who knows which keys the records name that cannot be seen from here
