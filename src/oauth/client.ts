@@ -11,6 +11,7 @@ import { deepFreezeData, isPlainObject } from '../credential/data.js';
 import { assertNothingElse } from '../credential/options.js';
 import { assertScope } from '../credential/scope.js';
 import { notLoaded } from '../errors.js';
+import { countdown } from '../platform/countdown.js';
 import type { Token } from '../credential/token.js';
 import { defaultPlatform, type Platform } from '../platform/platform.js';
 import type { Protocol } from './protocol.js';
@@ -168,6 +169,9 @@ export interface ResolvedClientOptions extends Judgement {
   readonly platform: Platform;
 }
 
+/** How long a part of the program is waited for, in milliseconds. */
+const LOADING_MS = 30_000;
+
 /**
  * A client. Nothing is asked before a method is called; the protocol code loads then, too.
  *
@@ -177,13 +181,14 @@ export function createOAuth2Client(options: OAuth2ClientOptions): OAuth2Client {
   const resolved = resolve(options);
   let loaded: Promise<Protocol> | undefined;
   const protocol = (): Promise<Protocol> =>
-    (loaded ??= import('./protocol.js').then(
-      ({ createProtocol }) => (ready = createProtocol(resolved)),
-      () => {
+    (loaded ??= new Promise<Protocol>((resolve, reject) => {
+      const fail = (): void => {
         loaded = undefined; // asked for again the next time: not all runtimes keep a failure
-        throw notLoaded();
-      },
-    ));
+        reject(notLoaded());
+      };
+      const cancel = countdown(resolved.platform, LOADING_MS, fail); // a network may lose an answer, and a lock may be held meanwhile
+      import('./protocol.js').then(({ createProtocol }) => resolve((ready = createProtocol(resolved))), fail).finally(cancel);
+    }));
   let ready: Protocol | undefined;
   return {
     issuer: resolved.issuer,

@@ -186,7 +186,10 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
   const open = async (): Promise<void> => {
     if (!closing) await ready;
     if (isBehind() && !closing) {
-      const all = await bring().catch(() => null); // where it cannot be loaded, what is known is all there is
+      const all = await bring().catch((error: unknown) => {
+        if (early.size > 0) throw error; // another tab has told of something: it may be that this user is gone
+        return null; // what is known is all there is
+      });
       if (all) await Promise.all([...early].map((id) => all.reread(id).catch(() => undefined)));
     }
     await living?.caughtUp();

@@ -1,5 +1,5 @@
 // Between a start and the part of the program that follows what happens: it is loaded when those who waited have had their turn.
-import { createCredentialStore, StorageError, type CredentialStorage, type Platform } from '../../src/index.js';
+import { createCredentialStore, createOAuth2Client, StorageError, type CredentialStorage, type Platform } from '../../src/index.js';
 import { closeAll, codeOf, collect, createWorld, settle, type World } from '../support/fixture.js';
 
 afterEach(closeAll);
@@ -90,6 +90,8 @@ describe('a part of the program that cannot be loaded', () => {
     if (how !== 'a message') world.browser.setDelivery(0);
     await credential.remove();
     await settle();
+    // What another tab has told of cannot be followed: this user may be gone
+    if (how === 'a message') expect(await codeOf(mine!.accessToken())).toBe('program_not_loaded');
     jest.dontMock('../../src/store/living.js');
     if (how === 'a wake') platform.emit('visible');
     if (how === 'the network') platform.setOnline(true);
@@ -98,6 +100,19 @@ describe('a part of the program that cannot be loaded', () => {
 });
 
 describe('a part of the program whose loading never ends', () => {
+  it('RF-15 of requests keeps no lock from the other tabs for longer than thirty seconds', async () => {
+    const world = createWorld();
+    jest.doMock('../../src/oauth/protocol.js', () => ({ then: () => undefined })); // import() waits for what looks like a promise
+    const client = createOAuth2Client({ issuer: 'https://id.example.com', clientId: 'spa', platform: world.browser.openTab() });
+    const asking = codeOf(client.metadata());
+    await world.browser.advance(29_000);
+    expect(await Promise.race([asking, settle().then(() => 'waits')])).toBe('waits');
+    await world.browser.advance(1_000);
+    expect(await asking).toBe('program_not_loaded');
+    jest.dontMock('../../src/oauth/protocol.js');
+    expect(await codeOf(client.metadata())).toBe('network_error'); // no server is there
+  });
+
   it('fails commands after thirty seconds, keeps no store from closing, and may come the next time', async () => {
     const world = createWorld();
     await signedIn(world);
