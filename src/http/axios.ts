@@ -61,7 +61,8 @@ export function credentialsInterceptor(store: StoreOfCredentials, options: Attac
 
   const sendWith = async (given: Config['adapter'], config: Config): Promise<AxiosResponse> => {
     let bare = changed(config, { adapter: given });
-    const send = getAdapter(given ?? axios.defaults.adapter, changed(bare, { env: finalUrls.watched(bare.env) }));
+    const chosen = getAdapter(given ?? axios.defaults.adapter, changed(bare, { env: finalUrls.watched(bare.env) }));
+    const send = typeof given === 'function' ? chosen : forAnyCopy(chosen);
     const request = { url: plain.getUri(bare), method: bare.method ?? 'GET' };
     const resource = match(request);
     if (resource) {
@@ -113,7 +114,7 @@ async function tried(send: AxiosAdapter, bare: Config, { authorization }: Attach
   const { beforeRedirect, maxRedirects } = bare;
   const config = changed(bare, {
     maxRedirects: Math.min(maxRedirects ?? MAX_HOPS, MAX_HOPS), // where axios follows them itself
-    headers: new AxiosHeaders(bare.headers).set('Authorization', authorization),
+    headers: bare.headers.concat().set('Authorization', authorization), // of their own class
     beforeRedirect: (options, ...rest) => {
       const headers = options['headers'] as Record<string, unknown>;
       ledTo = String(options['href']);
@@ -142,6 +143,30 @@ async function tried(send: AxiosAdapter, bare: Config, { authorization }: Attach
     };
     return { response, result: fail, from: fromOf(response), isBare };
   }
+}
+
+/**
+ * An adapter of the copy of axios that is imported here, for requests of whichever: a CommonJS program has another, and before axios 1.9
+ * neither reads headers of the other's class.
+ */
+function forAnyCopy(send: AxiosAdapter): AxiosAdapter {
+  return async (config) => {
+    if (config.headers instanceof AxiosHeaders) return send(config);
+    const asTheirs = (response: AxiosResponse): AxiosResponse => Object.assign(response, { config, headers: readable(response.headers) });
+    try {
+      return asTheirs(await send(changed(config, { headers: new AxiosHeaders(readable(config.headers)) })));
+    } catch (error) {
+      if (!isAxiosError(error)) throw error;
+      error.config = config;
+      if (error.response) asTheirs(error.response);
+      throw error;
+    }
+  };
+}
+
+/** Headers as data, if they have the class of some copy of axios. */
+function readable<T extends object>(headers: T | undefined): T | undefined {
+  return headers && 'toJSON' in headers ? { ...headers } : headers;
 }
 
 /** What is for a proxy axios has just set anew for the next request. */
@@ -197,7 +222,7 @@ function createFinalUrls(): FinalUrls {
 }
 
 function answerOf({ status, headers }: AxiosResponse): ResourceAnswer {
-  const all = AxiosHeaders.from(headers as Record<string, string>);
+  const all = AxiosHeaders.from(readable(headers) as Record<string, string>);
   return {
     status,
     header: (name) => {

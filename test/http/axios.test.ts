@@ -1,5 +1,6 @@
+import type { ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
-import axios, { AxiosError, type AxiosAdapter, type AxiosRequestConfig, type InternalAxiosRequestConfig } from 'axios';
+import axios, { AxiosError, AxiosHeaders, type AxiosAdapter, type AxiosRequestConfig, type InternalAxiosRequestConfig } from 'axios';
 import { credentialsInterceptor } from '../../src/http/axios.js';
 import type { AttachmentOptions } from '../../src/http/attachment.js';
 import type { Credential } from '../../src/store/credential.js';
@@ -60,13 +61,8 @@ describe('what is attached', () => {
     const { instance, sent, credential, tokens } = await setUp([200], {}, { baseURL: API, allowAbsoluteUrls: false });
     const { config } = await instance.get('https://evil.test/steal', { params: { q: 1 } });
     await instance.request(config);
-    const { baseURL, url, allowAbsoluteUrls, params } = sent[0] ?? {};
-    expect({ baseURL, url, allowAbsoluteUrls, params }).toEqual({
-      baseURL: undefined,
-      url: `${API}https://evil.test/steal`,
-      allowAbsoluteUrls: true,
-      params: { q: 1 },
-    });
+    const url = `${API}https://evil.test/steal`;
+    expect(sent[0]).toMatchObject({ baseURL: undefined, url, allowAbsoluteUrls: true, params: { q: 1 } });
     expect(sent[1]?.url).toBe(url);
     expect(tokens()).toEqual([bearer(credential), bearer(credential)]);
   });
@@ -184,6 +180,69 @@ it('gives axios, which keeps what it makes for each `fetch`, one for all interce
   const made = set.mock.calls.filter(([key]) => typeof key === 'function');
   set.mockRestore();
   expect(made).toEqual([]);
+});
+
+describe('a program with another copy of axios, as CommonJS has it, of before 1.9', () => {
+  type Axios = typeof axios;
+  const iterator = Object.getOwnPropertyDescriptor(AxiosHeaders.prototype, Symbol.iterator) ?? {};
+  let other: Axios;
+  beforeEach(async () => {
+    await jest.isolateModulesAsync(async () => void (other = (await import('axios')).default));
+    for (const one of [axios, other]) Object.defineProperty(one.AxiosHeaders.prototype, Symbol.iterator, { ...iterator, value: undefined });
+  });
+  afterEach(() => Object.defineProperty(AxiosHeaders.prototype, Symbol.iterator, iterator));
+
+  async function openServer() {
+    const { store, platform, credential } = await setUp();
+    const origin = await openOrigin();
+    const refuse = (response: ServerResponse): void => void response.writeHead(401, { 'X-Back': '1', 'Retry-After': '0' }).end();
+    origin.on('/api/pay', (response, { headers }) =>
+      headers['authorization'] === bearer(credential) ? void response.writeHead(200, { 'X-Back': '1' }).end() : refuse(response),
+    );
+    origin.on('/off', refuse);
+    const instance = other.create({ adapter: 'http', proxy: false });
+    instance.interceptors.request.use(credentialsInterceptor(store, { resources: [`${origin.url}/api/`], platform }));
+    return { origin, instance, credential };
+  }
+  const headers = { 'Idempotency-Key': 'k1', 'User-Agent': false } as const;
+  const seenOf = ({ seen }: Awaited<ReturnType<typeof openOrigin>>) =>
+    seen.map((one) => [one.headers['idempotency-key'], one.headers['content-type'], one.headers['user-agent']]);
+
+  it('6750-1 neither headers of the caller nor those of the answer are lost, with a token', async () => {
+    const { origin, instance, credential } = await openServer();
+    expect(other.AxiosHeaders).not.toBe(AxiosHeaders);
+    const answer = await instance.post(`${origin.url}/api/pay`, { amount: 1 }, { headers });
+    expect(origin.seen[0]?.headers['authorization']).toBe(bearer(credential));
+    await instance.request(answer.config);
+    expect(seenOf(origin)).toEqual(Array(2).fill(['k1', 'application/json', undefined]));
+    expect(answer.headers['x-back']).toBe('1');
+    expect([answer.headers, answer.config.headers].map((one) => one instanceof other.AxiosHeaders)).toEqual([true, true]);
+    expect(JSON.stringify(answer.config)).not.toContain('CANARY');
+  });
+
+  it('nor without, and an error can be sent again by its `config`', async () => {
+    const { origin, instance } = await openServer();
+    const error = await instance.post(`${origin.url}/off`, { amount: 1 }, { headers }).catch((reason: unknown) => reason as AxiosError);
+    if (!other.isAxiosError(error) || !error.config) throw new Error('it was not refused');
+    expect(error.response?.headers['x-back']).toBe('1');
+    await expect(instance.request(error.config)).rejects.toMatchObject({ status: 401 });
+    expect(seenOf(origin)).toEqual(Array(2).fill(['k1', 'application/json', undefined]));
+  });
+
+  it('6750-4 an adapter of the caller’s own has, and gives, headers of its own copy', async () => {
+    const { store, platform, authority } = await setUp();
+    const seen: unknown[] = [];
+    const adapter: AxiosAdapter = async (config) => {
+      seen.push(config.headers instanceof other.AxiosHeaders, config.headers.get('Idempotency-Key'));
+      const given = new other.AxiosHeaders({ 'WWW-Authenticate': 'Bearer error="invalid_request"' }); // not about the token
+      return { data: '', status: 401, statusText: '', headers: given, config };
+    };
+    const instance = other.create({ adapter });
+    instance.interceptors.request.use(credentialsInterceptor(store, { resources: [API], platform }));
+    await instance.get(API, { headers });
+    expect(seen).toEqual([true, 'k1']);
+    expect(authority.refreshes).toHaveLength(0);
+  });
 });
 
 describe('6750-4 bodies', () => {
