@@ -35,7 +35,7 @@ interface Questions {
 
 /** Remembers nothing yet. */
 export function createStepUpMemory(platform: Pick<Platform, 'monotonicNow'>): StepUpMemory {
-  return { told: createRecent(platform), questions: new WeakMap() };
+  return { told: createRecent(platform, MAX_TOLD_KEYS), questions: new WeakMap() };
 }
 
 /** Those of all requests of a policy. */
@@ -57,6 +57,8 @@ interface StepUpOptions {
 const STEP_UP_WAIT_MS = 300_000;
 /** A hostile server must not fill a log: of one credential at one resource so many events at a time. */
 const MAX_TOLD = 10;
+/** Nor memory: what was asked for is its text. */
+const MAX_TOLD_KEYS = 200;
 
 /** Those of a policy, with what its store remembers. */
 export function createStepUps(

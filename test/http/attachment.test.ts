@@ -490,6 +490,17 @@ describe('6750-4 after a 401', () => {
     expect(authority.refreshes).toHaveLength(2);
   });
 
+  it('D-038 401 for ever is one token request a minute for each credential, also of a store with hundreds', async () => {
+    let whose = '';
+    const { authority, store, policy } = await signedIn({ resources: [{ url: API, credential: () => whose }] });
+    const ids: string[] = [];
+    for (let i = 0; i < 210; i++) ids.push((await store.store(authority.signIn({ sub: `user-${i}` }))).id);
+    for (let round = 0; round < 2; round++) {
+      for (whose of ids) for (let next: Attachment | null = await attached(policy); next; next = await next.retryOf(REFUSED));
+      expect(authority.refreshes).toHaveLength(ids.length);
+    }
+  });
+
   it('401 for ever to requests that cannot be sent again is a bounded number of token requests, too', async () => {
     const { authority, policy } = await signedIn();
     for (let i = 0; i < 50; i++) {

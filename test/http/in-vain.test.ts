@@ -27,3 +27,20 @@ it('what is over is let go of when something else is remembered', () => {
   expect(remove.mock.calls).toContainEqual(['a']);
   expect([recent.get('a') ?? null, recent.get('b'), recent.get('c')]).toEqual([null, {}, {}]);
 });
+
+it('D-038 age alone ends what is remembered of our own credentials, however many there are', () => {
+  let now = 0;
+  const recent = createRecent<number>({ monotonicNow: () => now });
+  for (let i = 0; i < 1_000; i++) recent.set(`${i}`, i);
+  expect([recent.get('0'), recent.get('999')]).toEqual([0, 999]);
+  now = 60_000;
+  const remove = jest.spyOn(Map.prototype, 'delete');
+  recent.set('another', 0);
+  expect(remove.mock.calls.filter(([key]) => key !== 'another')).toHaveLength(1_000); // those of credentials that are gone, too
+});
+
+it('STEP-2 of what a server can fill the oldest go first', () => {
+  const recent = createRecent<number>({ monotonicNow: () => 0 }, 2);
+  for (const key of ['a', 'b', 'a', 'c']) recent.set(key, 0);
+  expect(['a', 'b', 'c'].map((key) => recent.get(key))).toEqual([0, undefined, 0]);
+});
