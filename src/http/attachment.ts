@@ -40,7 +40,7 @@ import { ended, inTime, LONGEST_MS, settledBy } from './waiting.js';
 export interface AttachmentOptions {
   /** Where tokens may go, and which. Empty: nowhere. */
   readonly resources: readonly (string | ProtectedResource)[];
-  /** What relative request URLs are relative to; without it they never match. Those that match are sent to what they mean by it. */
+  /** What relative request URLs are relative to, an absolute URL; without it they never match. Those that match are sent to what they mean by it. */
   readonly baseUrl?: () => string | undefined;
   /** How long a request waits for a token, in milliseconds; then it fails with `timeout`, and the renewal goes on. Default 30,000. */
   readonly waitMs?: number | undefined;

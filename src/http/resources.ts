@@ -65,7 +65,7 @@ interface Asked extends ResourceRequest {
  * The allow-list as a function. What it costs does not depend on how many entries there are.
  *
  * @param resources URLs, or objects that say more
- * @param baseUrl what relative request URLs are relative to; without it they never match
+ * @param baseUrl what relative request URLs are relative to; without it they never match. Where it gives no absolute URL they are a `TypeError`
  * @throws {TypeError} an entry that is no such URL, or has a member that is wrong or unknown
  */
 export function createResourceMatcher(
@@ -169,12 +169,21 @@ function assertMembers({ url: _url, methods, credential, scope, resource, ...res
     throw new TypeError('resource of a resource must be an absolute URI without fragment');
 }
 
-/** As fetch and XMLHttpRequest will parse it; `null` for what is no http(s) URL, or carries a user. */
+/** What means the same whatever the base is: for the web that takes `//`, since `https:a` is relative to a base of that scheme. */
+const ABSOLUTE = /^(?!https?:(?!\/\/))[a-z][a-z\d+.-]*:/i;
+
+/**
+ * As fetch and XMLHttpRequest will parse it; `null` for what is no http(s) URL, or carries a user.
+ *
+ * @throws {TypeError} the base is needed, and is none
+ */
 function parse(text: string, baseUrl: string | undefined): URL | null {
+  const base = ABSOLUTE.test(text) ? undefined : baseUrl;
   let url: URL;
   try {
-    url = new URL(text, baseUrl);
+    url = new URL(text, base);
   } catch {
+    if (base !== undefined && !URL.canParse(base)) throw new TypeError('baseUrl must give an absolute URL, or undefined');
     return null;
   }
   const web = url.protocol === 'https:' || url.protocol === 'http:';
@@ -196,8 +205,7 @@ export function addressOf(text: string, baseUrl: string | undefined): string | u
  * would go there.
  */
 export function anchored(text: string, baseUrl: string | undefined): string {
-  const { href } = new URL(text, baseUrl);
-  return parse(text, undefined)?.href === href ? text : href;
+  return ABSOLUTE.test(text) ? text : new URL(text, baseUrl).href;
 }
 
 function hasEncodedSeparator(pathname: string): boolean {

@@ -48,6 +48,26 @@ it('E49 requests carry tokens where the document of the server throws when it is
   }
 });
 
+it('E49 a server that renders a document without an address sends absolute requests, and relative ones are its own', async () => {
+  const location = { href: '/', getBaseHrefFromDOM: () => '/' }; // of `renderApplication(bootstrap, { document })`
+  world = createAngularWorldOf({ resources: [API], providers: [{ provide: PlatformLocation, useValue: location }] });
+  const credential = await world.signIn();
+  jest.spyOn(document, 'baseURI', 'get').mockImplementation(() => {
+    throw new Error('NotYetImplemented');
+  });
+  const tokens: unknown[] = [];
+  for (const base of ['/', '', 'https://app.example.com/']) {
+    location.getBaseHrefFromDOM = () => base;
+    for (const url of [`${API}orders`, 'https://elsewhere.example.com/', '/orders']) {
+      world.get(url);
+      await settle();
+      tokens.push(world.server.expectOne(url).request.headers.get('Authorization'));
+    }
+  }
+  const bearer = `Bearer ${credential.token?.accessToken}`;
+  expect(tokens).toEqual([bearer, null, null, bearer, null, null, bearer, null, null]);
+});
+
 it('E49 the guard of the callback leaves the code to the browser that began the sign-in', async () => {
   world = createAngularWorldOf({ providers: [provideRouter([]), { provide: PLATFORM_ID, useValue: 'server' }] });
   const guard = completeSignIn();

@@ -73,6 +73,21 @@ describe('what is passed on', () => {
     expect(calls.at(-1)?.[0]).toBe('/off');
   });
 
+  it('6750-2 a base that is none fails what depends on it, and nothing else', async () => {
+    const { send, calls, tokens, credential } = await setUp(undefined, { baseUrl: () => '/' });
+    await send(API);
+    await send(OTHER);
+    await expect(send('/orders')).rejects.toThrow(/^baseUrl must give an absolute URL/);
+    expect(tokens()).toEqual([bearer(credential), null]);
+    expect(calls).toHaveLength(2);
+  });
+
+  it('6750-2 `https:` without `//`, which is relative to a page of that scheme, is sent as it was looked up', async () => {
+    const { send, calls } = await setUp();
+    await send(API.replace('//', ''));
+    expect(calls[0]?.[0]).toBe(API);
+  });
+
   it.each<[string, HeadersInit]>([
     ['an object', { AUTHORIZATION: 'Basic x' }],
     ['a list', [['authorization', 'Basic x']]],
