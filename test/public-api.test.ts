@@ -28,7 +28,7 @@ const ENTRIES: Record<string, { readonly load: () => Promise<object>; readonly e
   },
   './http': {
     load: () => import('rx-credentials/http'),
-    exports: ['createAttachmentPolicy', 'createFetch', 'createResourceMatcher', 'parseChallenges'],
+    exports: ['copyOfBody', 'createAttachmentPolicy', 'createFetch', 'createResourceMatcher', 'parseChallenges'],
   },
   './http/axios': { load: () => import('rx-credentials/http/axios'), exports: ['credentialsInterceptor'] },
   './http/rxjs': { load: () => import('rx-credentials/http/rxjs'), exports: ['createAjax', 'createFromFetch'] },

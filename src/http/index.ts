@@ -5,6 +5,7 @@
  */
 export { createAttachmentPolicy } from './attachment.js';
 export type { Attachment, AttachmentOptions, AttachmentPolicy, RequestOptions, ResourceAnswer } from './attachment.js';
+export { copyOfBody } from './bodies.js';
 export { parseChallenges } from './challenges.js';
 export type { AuthenticationChallenge } from './challenges.js';
 export type { CredentialChoice, StoreOfCredentials } from './choice.js';

@@ -7,7 +7,7 @@ import { catchError, from, Observable, switchMap, tap, throwError, type Observab
 import { ajax, type AjaxConfig, type AjaxError, type AjaxResponse } from 'rxjs/ajax';
 import { assertKnown } from './arguments.js';
 import { createAttachmentPolicy, type Attachment, type AttachmentOptions } from './attachment.js';
-import { isReplayable } from './bodies.js';
+import { copyOfBody, isReplayable } from './bodies.js';
 import type { StoreOfCredentials } from './choice.js';
 import { createFetch, type FetchOptions } from './fetch.js';
 import { anchored } from './resources.js';
@@ -34,12 +34,24 @@ export function createAjax(store: StoreOfCredentials, options: AttachmentOptions
       if (hasOwn(config)) return ajax<T>(config);
       const mayRetry = isReplayable(config.body);
       const { progressSubscriber, tell } = lasting(config.progressSubscriber);
-      const send = { ...config, ...(progressSubscriber && { progressSubscriber }) };
+      const send = { ...taken(config), ...(progressSubscriber && { progressSubscriber }) };
       return from(policy.attach(request, { mayRetry, signal })).pipe(
         switchMap((attachment) => (attachment ? sendWith<T>(send, attachment) : ajax<T>(send))),
         tap({ error: tell }),
       );
     });
+}
+
+/** What is the caller's to change while a token is waited for, as it is now: `ajax` alone would have sent it. */
+function taken(config: AjaxConfig): AjaxConfig {
+  const { headers, queryParams } = config;
+  const body: unknown = config.body;
+  return {
+    ...config,
+    ...(body !== undefined && { body: copyOfBody(body) }),
+    ...(headers && { headers: { ...headers } }),
+    ...(queryParams !== undefined && { queryParams: copyOfBody(queryParams) }),
+  };
 }
 
 /** A subscriber to the progress that outlives a refusal which another token mends: it hears of an error when the caller does. */

@@ -2,6 +2,7 @@ import {
   HttpContext,
   HttpContextToken,
   HttpErrorResponse,
+  HttpParams,
   HttpResponse,
   httpResource,
   withInterceptors,
@@ -372,13 +373,90 @@ describe('credentialsInterceptor', () => {
     const bodies: unknown[] = [];
     app.http.post(ORDERS, body).subscribe((answer) => bodies.push(answer));
     await app.credentials.tick();
-    app.server.expectOne(ORDERS).flush(null, REFUSED);
+    const first = app.server.expectOne(ORDERS);
+    first.flush(null, REFUSED);
     await app.credentials.tick();
     await app.credentials.expectRefresh().flush();
     const retried = app.server.expectOne(ORDERS);
-    expect(retried.request.body).toBe(body);
+    const again: unknown = retried.request.body;
+    expect(again === first.request.body).toBe(true);
+    expect(again === null ? null : Object.getPrototypeOf(again)).toBe(body === null ? null : Object.getPrototypeOf(body));
     retried.flush('ok');
     expect(bodies).toEqual(['ok']);
+  });
+
+  class Order {
+    constructor(public count: number) {}
+    toJSON(): unknown {
+      return { count: this.count };
+    }
+  }
+  const change = <T>(value: T, changing: (value: T) => void): [T, () => void] => [value, () => changing(value)];
+  const text = (body: unknown): string => JSON.stringify(body instanceof FormData || body instanceof URLSearchParams ? [...body] : body);
+  it.each<[string, () => [unknown, () => void], string]>([
+    [
+      'a list',
+      () => change([{ event: 'click' }, { event: 'pay' }], (queue) => void (queue.length = 0)),
+      '[{"event":"click"},{"event":"pay"}]',
+    ],
+    [
+      'what lies deep',
+      () => change({ a: [{ b: 1, at: new Date(0) }] }, ({ a: [one] }) => void (one && (one.b = 2))),
+      '{"a":[{"b":1,"at":"1970-01-01T00:00:00.000Z"}]}',
+    ],
+    [
+      'an object of a class within',
+      () => change({ order: new Order(1), n: 1 }, (body) => void (body.n = 2)),
+      '{"order":{"count":1},"n":1}',
+    ],
+    ['a form', () => change(new URLSearchParams({ a: '1' }), (form) => form.set('a', '2')), '[["a","1"]]'],
+    ['a form of parts', () => change(new FormData(), (form) => form.set('a', '2')), '[]'],
+    ['bytes', () => change(new Uint8Array([1, 2]).buffer, (bytes) => void (new Uint8Array(bytes)[0] = 9)), '[1,2]'],
+  ])('sends a body as it was when it was asked to, as HttpClient alone does: %s', async (_, bodyOf, expected) => {
+    let offList: unknown;
+    const later: HttpInterceptorFn = (request, next) => {
+      if (request.url !== ORDERS) offList = request.body;
+      return next(request);
+    };
+    app = createAngularApp({ http: [withInterceptors([credentialsInterceptor, later])] });
+    await app.credentials.signIn();
+    const [body, changing] = bodyOf();
+    app.http.post(ORDERS, body).subscribe();
+    app.http.post('https://elsewhere.example.com/', body).subscribe();
+    expect(offList).toBe(body); // untouched, and at no cost
+    changing();
+    await app.credentials.tick();
+    app.server.expectOne('https://elsewhere.example.com/');
+    const { request } = app.server.expectOne(ORDERS);
+    const sent: unknown = request.body;
+    expect(Object.getPrototypeOf(sent)).toBe(Object.getPrototypeOf(body)); // interceptors that come later can work with it
+    expect(text(sent instanceof ArrayBuffer ? [...new Uint8Array(sent)] : sent)).toBe(expected);
+  });
+
+  it.each<[string, () => unknown]>([
+    ['text', () => 'x'],
+    ['false', () => false],
+    ['HttpParams', () => new HttpParams().set('a', '1')],
+    ['a Blob', () => new Blob(['x'], { type: 'text/plain' })],
+    ['an object of a class', () => new Order(1)],
+    ['a view of bytes, which HttpClient sends as JSON by its type', () => new Float32Array([0.5])],
+  ])('sends %s itself', async (_, bodyOf) => {
+    app = createAngularApp();
+    await app.credentials.signIn();
+    const body = bodyOf();
+    app.http.post(ORDERS, body).subscribe();
+    await app.credentials.tick();
+    expect(app.server.expectOne(ORDERS).request.body).toBe(body);
+  });
+
+  it('a body that no JSON can be made of fails as with HttpClient alone', async () => {
+    app = createAngularApp();
+    await app.credentials.signIn();
+    const body: Record<string, unknown> = {};
+    body['itself'] = body;
+    app.http.post(ORDERS, body).subscribe();
+    await app.credentials.tick();
+    expect(() => app.server.expectOne(ORDERS).request.serializeBody()).toThrow(/circular/);
   });
 
   it('6750-4 does not send a stream again: the 401 is the answer, the next request has the new token', async () => {

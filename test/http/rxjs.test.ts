@@ -199,6 +199,25 @@ describe('createAjax', () => {
     expect(authority.refreshes).toHaveLength(1);
   });
 
+  it('takes body, headers and query as they are at once, as ajax alone does', async () => {
+    const { ajax, sent } = await setUp([200]);
+    const queue = [{ event: 'click' }, { event: 'pay' }];
+    const form = new URLSearchParams({ a: '1' });
+    const bytes = new Uint8Array([1, 2]);
+    const headers = { x: '1' };
+    const queryParams = new URLSearchParams({ q: '1' });
+    const answers = [queue, form, bytes, 'x'].map((body) => firstValueFrom(ajax({ url: API, method: 'POST', body, headers, queryParams })));
+    queue.length = 0;
+    form.set('a', '2');
+    bytes[0] = 9;
+    headers.x = '2';
+    queryParams.set('q', '2');
+    await Promise.all(answers);
+    const texts = await Promise.all(sent.map(({ body }) => new Response(body as BodyInit).text()));
+    expect(texts).toEqual(['[{"event":"click"},{"event":"pay"}]', 'a=1', '\u0001\u0002', 'x']);
+    expect(sent.map(({ url, headers: { x } }) => [url, x])).toEqual(Array(4).fill([`${API}?q=1`, '1']));
+  });
+
   it.each<[string, Partial<AjaxConfig>]>([
     ['a header', { headers: { AUTHORIZATION: 'Basic x' } }],
     ['a user', { user: 'u', password: 'p' }],

@@ -7,7 +7,7 @@ import { HttpErrorResponse } from '@angular/common/http';
 import type { HttpEvent, HttpHandler, HttpHandlerFn, HttpInterceptor, HttpInterceptorFn, HttpRequest } from '@angular/common/http';
 import { inject, Injectable } from '@angular/core';
 import { CredentialError } from 'rx-credentials';
-import type { Attachment, AttachmentPolicy } from 'rx-credentials/http';
+import { copyOfBody, type Attachment, type AttachmentPolicy } from 'rx-credentials/http';
 import { catchError, from, Observable, switchMap, tap } from 'rxjs';
 import { injectSendsByXhr } from './backend';
 import { choiceOf } from './request-context';
@@ -43,14 +43,15 @@ function injectWays(): Ways {
   return { policies: inject(ATTACHMENT_POLICIES), byXhr: injectSendsByXhr() };
 }
 
-function intercepted({ policies, byXhr }: Ways, request: HttpRequest<unknown>, next: HttpHandlerFn): Observable<HttpEvent<unknown>> {
-  const { credential, isSentOnce } = choiceOf(request.context);
+function intercepted({ policies, byXhr }: Ways, given: HttpRequest<unknown>, next: HttpHandlerFn): Observable<HttpEvent<unknown>> {
+  const { credential, isSentOnce } = choiceOf(given.context);
   // A script tag of JSONP carries no header
-  if (credential === null || request.method === 'JSONP' || request.headers.has('Authorization')) return next(request);
-  const asked = { url: request.urlWithParams, method: request.method };
+  if (credential === null || given.method === 'JSONP' || given.headers.has('Authorization')) return next(given);
+  const asked = { url: given.urlWithParams, method: given.method };
   const policy = policies.find((one) => one.covers(asked));
-  if (!policy) return next(request);
+  if (!policy) return next(given);
   return new Observable((subscriber) => {
+    const request = taken(given);
     const left = new AbortController();
     const options = { credential, mayRetry: !isSentOnce && !isStream(request.body), signal: left.signal };
     let isOver = false; // to abort what has ended costs a stack trace
@@ -68,6 +69,12 @@ function intercepted({ policies, byXhr }: Ways, request: HttpRequest<unknown>, n
     policy.attach(asked, options).then(send).catch(fail);
     return () => void (isOver || left.abort()); // ends the waiting, never the refresh
   });
+}
+
+/** A request with its body as it is now: without a token to wait for, `HttpClient` would have sent it. Of bytes in a view it makes JSON, by their type. */
+function taken(request: HttpRequest<unknown>): HttpRequest<unknown> {
+  const { body } = request;
+  return body === null || ArrayBuffer.isView(body) ? request : request.clone({ body: copyOfBody(body) });
 }
 
 /** The tries after the first come from `retryOf`: no mark travels with the request (E13). */
