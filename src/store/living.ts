@@ -336,7 +336,7 @@ export function createLiving(context: LivingContext): Living {
     },
     whenOpened: (own, why) => whenOpened({ ledger, loop, platform }, own, why),
     heard: (id, revision) => {
-      if (frozen) return;
+      if (frozen) return void (leavesUntil = -Infinity); // what is known is not true any more
       const known = id === STORE_RECORD_ID ? ledger.book.store.revision : ledger.entry(id)?.storedRevision;
       const isGone = ledger.record(id)?.state === 'removed'; // stored anew, it counts from the beginning
       if (!isGone && known !== undefined && typeof revision === 'number' && revision <= known && !isLastCount(known)) return;
