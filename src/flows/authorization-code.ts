@@ -174,10 +174,11 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
 
   /** Exchanges the code; where the request certainly never left, the sign-in can be taken again. */
   async function spend(transaction: Transaction, url: URL): Promise<Token> {
+    let isSpent = false;
     try {
-      return await exchangeOf(transaction, url);
+      return await exchangeOf(transaction, url, () => (isSpent = true));
     } catch (error) {
-      if (isCredentialError(error) && isUnsent(error)) await keep(transaction).catch(() => undefined); // then it is as lost as after any failure
+      if (!isSpent && isCredentialError(error) && isUnsent(error)) await keep(transaction).catch(() => undefined); // then it is as lost as after any failure
       throw error;
     }
   }
@@ -213,7 +214,7 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
     if (returned.size > MAX_RETURNED) for (const [oldest] of [...returned].slice(0, -MAX_RETURNED)) returned.delete(oldest);
   }
 
-  function exchangeOf(transaction: Transaction, url: URL): Promise<Token> {
+  function exchangeOf(transaction: Transaction, url: URL, onAnswer: () => void): Promise<Token> {
     const { state, nonce, codeVerifier, redirectUri: sentRedirectUri, scope, maxAge, acrValues, requireAcr, resource } = transaction;
     return client.exchangeCode({
       parameters: url.searchParams,
@@ -222,6 +223,7 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
       codeVerifier,
       redirectUri: sentRedirectUri,
       scope,
+      onAnswer,
       ...(maxAge !== undefined && { maxAge }),
       ...(acrValues !== undefined && { acrValues }),
       ...(requireAcr && { requireAcr }),

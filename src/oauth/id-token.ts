@@ -57,13 +57,13 @@ export function judgedAt({ text, receivedAt, serverTime }: Pick<Exchange, 'text'
 }
 
 /**
- * A refresh token is not to be spent where an ID token may come with the answer, and its signature could not be verified.
+ * A refresh token is not to be spent where the next ID token comes with the answer, and its signature could not be verified. Of a login that has
+ * none nobody knows: one that comes all the same is refused by the judge, and what came with it is kept.
  *
  * @throws {CredentialError} `crypto_unavailable`
  */
-export function assertVerifiable({ idToken, scope, context }: Pick<Grant, 'idToken' | 'scope' | 'context'>, platform: Platform): void {
-  const isOpenId = idToken !== undefined || `${scope} ${context.scope ?? ''}`.split(' ').includes('openid');
-  if (isOpenId) subtleOf(platform);
+export function assertVerifiable({ idToken }: Pick<Grant, 'idToken'>, platform: Platform): void {
+  if (idToken !== undefined) subtleOf(platform);
 }
 
 /** What a token says before anything is verified. */

@@ -174,7 +174,7 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
   const protocol: Protocol = {
     metadata,
     isPrepared: () => atHand() !== undefined,
-    exchangeCode: async ({ parameters, state, nonce, codeVerifier, redirectUri, scope: asked, resource, ...login }) => {
+    exchangeCode: async ({ parameters, state, nonce, codeVerifier, redirectUri, scope: asked, resource, onAnswer, ...login }) => {
       const { maxAge, acrValues, requireAcr } = login;
       const asksForIdToken = asked.split(' ').includes('openid');
       const as = await metadata();
@@ -188,6 +188,7 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
           ...(resource !== undefined && { additionalParameters: { resource } }), // RFC 8707 §2.2
         }),
       );
+      onAnswer?.();
       if (!isSuccess(exchange)) throw errorOf(exchange, issuer);
       assertJsonType(contentTypeOf(exchange), issuer);
       const answer = parseTokenResponse(exchange.text, issuer);

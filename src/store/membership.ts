@@ -166,10 +166,12 @@ export function createMembership(context: MembershipContext): Membership {
       if (loop.snapshot().ids.length === 0) await following.reload(); // somebody else's first credential may be there
       return;
     }
-    for (let [id] = loop.snapshot().ids; id !== undefined; [id] = loop.snapshot().ids) {
-      if ((await following.reread(id))?.state !== 'removed') return; // not empty
+    const usable = ids.find(isUsable);
+    if (usable !== undefined) {
+      await following.reread(usable);
+      if (isUsable(usable)) return; // not empty
     }
-    await following.reload();
+    await following.reload(); // somebody may have signed in elsewhere, and be the default
   }
 
   /** A claim above all that were ever made, also by tabs whose messages were lost. */
@@ -211,13 +213,15 @@ export function createMembership(context: MembershipContext): Membership {
   /** True if a credential that is stored now must become the default: there is none that can be used, or the default cannot. */
   function isNeeded(): boolean {
     const { ids, defaultId } = loop.snapshot();
-    const isUsable = (id: string): boolean => {
-      const record = ledger.record(id);
-      return record?.state === 'active' && clientOf(record) !== undefined && !hasEnded(record);
-    };
     if (defaultId !== null) return !isUsable(defaultId);
     if (isLost()) return true; // it may be she who signs in again
     return !ids.some(isUsable);
+  }
+
+  /** True for a credential that its user is signed in by. */
+  function isUsable(id: string): boolean {
+    const record = ledger.record(id);
+    return record?.state === 'active' && clientOf(record) !== undefined && !hasEnded(record);
   }
 
   /** True once a token has expired that nothing renews without the user. */

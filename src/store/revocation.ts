@@ -133,7 +133,9 @@ export function createResuming(context: ResumingContext): Resuming {
   /** By id; monotonic. */
   const lookAt = new Map<string, number>();
   const dueInMs: Resuming['dueInMs'] = ({ id, status }) => {
-    if (status.activity !== 'revoking') return Infinity;
+    if (status.activity !== 'revoking' || context.isClosing()) return Infinity;
+    const marked = ledger.record(id);
+    if (!marked || !context.clientOf(marked)) return Infinity; // another program of the origin may have its client
     const now = platform.monotonicNow();
     const at = lookAt.get(id) ?? now + LEFT_ALONE_MS;
     lookAt.set(id, at);
@@ -143,10 +145,10 @@ export function createResuming(context: ResumingContext): Resuming {
     dueInMs,
     run: (credentials) => {
       for (const credential of credentials) {
-        const record = ledger.record(credential.id);
-        if (dueInMs(credential) > 0 || record?.state !== 'revoking' || context.isClosing()) continue;
+        if (dueInMs(credential) > 0) continue;
         lookAt.delete(credential.id); // should nothing come of it, after the same time
-        void context.running(takeUp(context, record)).catch(() => undefined);
+        const record = ledger.record(credential.id);
+        if (record?.state === 'revoking') void takeUp(context, record).catch(() => undefined);
       }
     },
     all: async () => {
@@ -158,15 +160,19 @@ export function createResuming(context: ResumingContext): Resuming {
 }
 
 /** What a mark of another is good for, unless that one, or who looked before, has done it meanwhile. */
-async function takeUp(context: RevocationContext, marked: CredentialRecord): Promise<void> {
+async function takeUp(context: ResumingContext, marked: CredentialRecord): Promise<void> {
   const { ledger, following, locks, platform } = context;
   const { id } = marked;
   await locks.aloneInTime(`revoke:${id}`, RESUMED_LOCK_MS, async () => {
-    await following.reread(id).catch(() => undefined);
-    const current = ledger.record(id);
-    if (current?.state === 'removed' && (current.revision > 0 || ledger.book.isNarrow)) return; // a narrow storage keeps no tombstone
-    const deadline = deadlineOf(platform); // from now on: a lock is waited for longer than that
-    await end(context, marked, 'all', deadline).finally(() => deadline.cancel());
+    if (context.isClosing()) return; // the mark stays for the next
+    const taken = async (): Promise<void> => {
+      await following.reread(id).catch(() => undefined);
+      const current = ledger.record(id);
+      if (current?.state === 'removed' && (current.revision > 0 || ledger.book.isNarrow)) return; // a narrow storage keeps no tombstone
+      const deadline = deadlineOf(platform); // from now on: a lock is waited for longer than that
+      await end(context, marked, 'all', deadline).finally(() => deadline.cancel());
+    };
+    await context.running(taken()); // `close` does not wait for the lock of another
   });
 }
 

@@ -483,6 +483,16 @@ describe('resume', () => {
     expect(await refusal(flow.resume(callback(begun[0].state)))).toMatchObject({ code: 'callback_state_unknown' });
   });
 
+  it('6749-3 a code is sent once, also where the keys to judge the answer cannot be had', async () => {
+    const { server, flow, begun } = setUp();
+    await flow.start();
+    await planToken(server, begun[0].nonce);
+    server.plan('jwks', 'offline', 'offline');
+    expect(await refusal(flow.resume(callback(begun[0].state)))).toMatchObject({ code: 'network_error', class: 'transient' });
+    expect(await refusal(flow.resume(callback(begun[0].state)))).toMatchObject({ code: 'callback_state_unknown' });
+    expect(server.calls('token')).toHaveLength(1);
+  });
+
   /** The page that a user comes back to: nothing is known there but what was stored. */
   const loadedAnew = ({ server, platform }: SetUp, transactions: TransactionStorage): AuthorizationCodeFlow =>
     createAuthorizationCodeFlow(createOAuth2Client({ issuer: server.issuer, clientId: 'spa', redirectUri: REDIRECT_URI, platform }), {

@@ -721,20 +721,16 @@ describe('sendRefresh', () => {
     expect(server.calls()).toEqual([]);
   });
 
-  it.each([
-    ['has an ID token', { idToken: 'old-id', scope: 'api', context: { ...login.context, scope: 'api' } }],
-    ['was granted openid', { idToken: undefined, scope: 'openid', context: { ...login.context, scope: 'api' } }],
-    ['asked for openid', { idToken: undefined, scope: 'api', context: { ...login.context, scope: 'openid api' } }],
-  ])('IDT-5 sends nothing without crypto.subtle for a login that %s: no signature could be verified', async (_, changes) => {
+  it('IDT-5 sends nothing without crypto.subtle for a login that has an ID token: no signature of the next could be verified', async () => {
     const { server, client } = setUpInsecure();
-    const grant = aToken({ refreshToken: 'r', ...changes });
+    const grant = aToken({ refreshToken: 'r', idToken: 'old-id', scope: 'api', context: { ...login.context, scope: 'api' } });
     expect(await refusal(client.sendRefresh(grant))).toMatchObject({ code: 'crypto_unavailable', class: 'configuration' });
     expect(server.calls()).toEqual([]);
   });
 
-  it('refreshes without crypto.subtle where no ID token is to come', async () => {
+  it.each(['api', 'openid api'])('refreshes without crypto.subtle where there is no ID token: scope %s', async (scope) => {
     const { server, client } = setUpInsecure();
-    const grant = aToken({ ...withoutIdToken, refreshToken: 'r', scope: 'api', context: { ...login.context, scope: 'api' } });
+    const grant = aToken({ ...withoutIdToken, refreshToken: 'r', scope, context: { ...login.context, scope } });
     server.plan('token', { access_token: 'new-access', token_type: 'bearer' });
     expect(await client.processRefresh(grant, await client.sendRefresh(grant))).toMatchObject({ accessToken: 'new-access' });
   });

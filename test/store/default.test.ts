@@ -145,6 +145,23 @@ describe('the default credential', () => {
     expect(await (await openTab()).store.getDefault()).toMatchObject({ id: again.id });
   });
 
+  it('E61 RF-12 is not taken from who signed in elsewhere, though nobody has told of it', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const [a, b] = [await openTab(), await openTab()];
+    for (const sub of ['xavier', 'yvonne']) {
+      const one = await a.store.store(authority.signIn({ sub }));
+      authority.next(refusal('invalid_grant'));
+      await one.refresh().catch(() => undefined);
+    }
+    await a.store.setDefault(null);
+    await settle();
+    browser.setDelivery(0);
+    const yvonne = await b.store.store(authority.signIn({ sub: 'yvonne' }));
+    await b.store.setDefault(yvonne);
+    await a.store.store(authority.signIn({ sub: 'zoe' }));
+    expect([a, await openTab()].map(({ store }) => store.snapshot().defaultId)).toEqual([yvonne.id, yvonne.id]);
+  });
+
   it('stays nobody after the default was removed, as long as another can be used', async () => {
     const { openTab, authority } = createWorld();
     const { store } = await openTab();

@@ -1,3 +1,4 @@
+import { createOAuth2Client } from '../../src/oauth/client.js';
 import { CredentialError } from '../../src/errors.js';
 import { createAttachmentPolicy } from '../../src/http/attachment.js';
 import { ISSUER, offline, refusal } from '../support/fake-client.js';
@@ -303,6 +304,35 @@ describe('a tab that signs out and is closed in the middle', () => {
     await world.browser.advance(25_000);
     expect(world.authority.revocations.map((one) => one.token)).toEqual([token.refreshToken, token.accessToken]);
     for (const { store } of tabs) expect(store.snapshot()).toMatchObject({ ids: [], defaultId: null });
+  });
+
+  it('another program of the origin, which has not its client, leaves it to one that has', async () => {
+    const world = createWorld();
+    const client = createOAuth2Client({ issuer: 'https://other.example.com', clientId: 'other', platform: world.browser.openTab() });
+    const other = world.startTab({ clients: () => client });
+    await other.store.ready;
+    const { token } = await closedInTheMiddle(world, 0);
+    other.platform.emit('visible');
+    await world.browser.advance(25_000);
+    expect(other.store.snapshot().credentials).toMatchObject([{ id: token.id, status: { activity: 'revoking' } }]);
+    expect(world.disk.record(token.id)).toMatchObject({ state: 'revoking' });
+  });
+
+  it('RF-15 a store that closes with something under way does not look for it again and again', async () => {
+    const world = createWorld();
+    const { tabs } = await closedInTheMiddle(world, 1);
+    const [tab] = tabs as [Tab];
+    world.authority.hold();
+    const other = await tab.store.store(world.authority.signIn({ sub: 'bob' }));
+    void other.refresh().catch(() => undefined);
+    await settle();
+    const closing = tab.store.close();
+    const before = tab.platform.delays.length;
+    await world.browser.advance(20_000);
+    expect(tab.platform.delays.length - before).toBeLessThan(50);
+    world.authority.refreshes.at(-1)?.answer?.();
+    await world.browser.advance(60_000);
+    await closing;
   });
 
   it('E45 one that is frozen takes it up when it wakes', async () => {
