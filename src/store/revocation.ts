@@ -148,23 +148,23 @@ export function createResuming(context: ResumingContext): Resuming {
         if (dueInMs(credential) > 0) continue;
         lookAt.delete(credential.id); // should nothing come of it, after the same time
         const record = ledger.record(credential.id);
-        if (record?.state === 'revoking') void takeUp(context, record).catch(() => undefined);
+        if (record?.state === 'revoking') void takeUp(context, record, context.isClosing).catch(() => undefined);
       }
     },
     all: async () => {
       const begun = [...ledger.entries()].filter(({ record }) => record.state === 'revoking');
-      await Promise.all(begun.map(({ record }) => takeUp(context, record).catch(() => undefined)));
+      await Promise.all(begun.map(({ record }) => takeUp(context, record, () => false).catch(() => undefined)));
     },
     forget: (id) => void lookAt.delete(id),
   };
 }
 
-/** What a mark of another is good for, unless that one, or who looked before, has done it meanwhile. */
-async function takeUp(context: ResumingContext, marked: CredentialRecord): Promise<void> {
+/** What a mark of another is good for, unless that one, or who looked before, has done it meanwhile. @param isLeft then it is left to others */
+async function takeUp(context: ResumingContext, marked: CredentialRecord, isLeft: () => boolean): Promise<void> {
   const { ledger, following, locks, platform } = context;
   const { id } = marked;
   await locks.aloneInTime(`revoke:${id}`, RESUMED_LOCK_MS, async () => {
-    if (context.isClosing()) return; // the mark stays for the next
+    if (isLeft()) return; // the mark stays for the next
     const taken = async (): Promise<void> => {
       await following.reread(id).catch(() => undefined);
       const current = ledger.record(id);
