@@ -15,39 +15,68 @@ export function isReplayable(body: unknown): boolean {
 
 /**
  * A body as it is now, for an adapter that waits before it sends: forms, bytes, and lists and plain objects at any depth are copied. What
- * cannot be changed, is read only once, or has a class of its own is itself.
+ * cannot be changed, is read only once, or has a class, a `toJSON` or accessors of its own is itself.
  */
 export function copyOfBody<T>(body: T): T {
-  return copyOf(body) as T;
+  try {
+    return copyOf(body) as T;
+  } catch {
+    return body; // it holds itself, or its bytes are gone: whoever sends it says so
+  }
 }
 
 function copyOf(body: unknown): unknown {
   if (typeof body !== 'object' || body === null) return body;
-  if (Array.isArray(body) || isRecord(body)) return copyOfData(body);
   if (body instanceof URLSearchParams) return copyOfPairs(body, new URLSearchParams());
   if (body instanceof FormData) return copyOfPairs(body, new FormData());
   if (ArrayBuffer.isView(body)) return new Uint8Array(body.buffer, body.byteOffset, body.byteLength).slice();
-  return 'byteLength' in body ? (body as ArrayBuffer).slice(0) : body;
+  return isBuffer(body) ? body.slice(0) : copyOfData(body);
 }
 
-/** What JSON would be made of, and as much of it as JSON could be made of: whoever makes it says why it cannot be. */
+/** Of whatever realm: objects of an application may have a `byteLength`, too. */
+function isBuffer(body: object): body is ArrayBuffer {
+  return /^\[object (Shared)?ArrayBuffer\]$/.test(Object.prototype.toString.call(body));
+}
+
+/**
+ * What JSON would be made of, each object once however often it is there.
+ *
+ * @throws {TypeError} it holds itself
+ */
 function copyOfData(data: object): unknown {
+  const copies = new Map<unknown, object | null>(); // `null` on the way down
   const copy = (value: unknown): unknown => {
-    if (Array.isArray(value)) return value.map(copy);
-    return isRecord(value) ? Object.fromEntries(Object.entries(value).map(([name, member]) => [name, copy(member)])) : value;
+    const known = copies.get(value);
+    if (known === null) throw new TypeError('circular');
+    if (known) return known;
+    const isList = isPlainList(value);
+    if (!isList && !isRecord(value)) return value;
+    copies.set(value, null);
+    const copied = isList
+      ? Array.from(value, copy)
+      : Object.fromEntries(Object.entries(value).map(([name, member]) => [name, copy(member)]));
+    copies.set(value, copied);
+    return copied;
   };
-  try {
-    return copy(data);
-  } catch {
-    return data; // it holds itself
-  }
+  return copy(data);
 }
 
-/** True for an object without a class, of whatever realm; what has symbols is more than data, such as an iterable. */
+/** True for a list without a class, of whatever realm: of prototypes only that of lists is a list. */
+function isPlainList(value: unknown): value is readonly unknown[] {
+  if (!Array.isArray(value) || 'toJSON' in value) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return Array.isArray(prototype) && !Array.isArray(Object.getPrototypeOf(prototype));
+}
+
+/** True for an object without a class, of whatever realm, that has nothing but data: no symbols, nothing hidden, no accessors. */
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  if (typeof value !== 'object' || value === null || Object.getOwnPropertySymbols(value).length > 0) return false;
+  if (typeof value !== 'object' || value === null || 'toJSON' in value) return false;
   const prototype = Object.getPrototypeOf(value) as object | null;
-  return prototype === null || Object.getPrototypeOf(prototype) === null;
+  if (prototype !== null && Object.getPrototypeOf(prototype) !== null) return false;
+  return Reflect.ownKeys(value).every((key) => {
+    const member = Object.getOwnPropertyDescriptor(value, key);
+    return typeof key === 'string' && member?.enumerable === true && 'value' in member;
+  });
 }
 
 /** Some forms of React Native have no iterator: they stay the caller's. */

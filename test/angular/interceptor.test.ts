@@ -391,6 +391,15 @@ describe('credentialsInterceptor', () => {
       return { count: this.count };
     }
   }
+  class Chunk {
+    readonly byteLength = 5;
+  }
+  class Ids extends Array<number> {}
+  const gone = (): ArrayBuffer => {
+    const bytes = new ArrayBuffer(8);
+    structuredClone(bytes, { transfer: [bytes] });
+    return bytes;
+  };
   const change = <T>(value: T, changing: (value: T) => void): [T, () => void] => [value, () => changing(value)];
   const text = (body: unknown): string => JSON.stringify(body instanceof FormData || body instanceof URLSearchParams ? [...body] : body);
   it.each<[string, () => [unknown, () => void], string]>([
@@ -440,6 +449,12 @@ describe('credentialsInterceptor', () => {
     ['a Blob', () => new Blob(['x'], { type: 'text/plain' })],
     ['an object of a class', () => new Order(1)],
     ['a view of bytes, which HttpClient sends as JSON by its type', () => new Float32Array([0.5])],
+    ['an object of a class with a byteLength', () => new Chunk()],
+    ['bytes that are gone', () => gone()],
+    ['a list of a class', () => Ids.from([1])],
+    ['a list with a toJSON', () => Object.assign([1], { toJSON: () => 'own' })],
+    ['an object with a hidden toJSON', () => Object.defineProperty({ a: 1 }, 'toJSON', { value: () => 'own' })],
+    ['an object with accessors', () => Object.defineProperty({}, 'a', { enumerable: true, get: () => 1 })],
   ])('sends %s itself', async (_, bodyOf) => {
     app = createAngularApp();
     await app.credentials.signIn();
@@ -449,14 +464,33 @@ describe('credentialsInterceptor', () => {
     expect(app.server.expectOne(ORDERS).request.body).toBe(body);
   });
 
-  it('a body that no JSON can be made of fails as with HttpClient alone', async () => {
+  it('a body that holds itself is itself, read once, and fails as with HttpClient alone', async () => {
     app = createAngularApp();
     await app.credentials.signIn();
-    const body: Record<string, unknown> = {};
+    let readings = 0;
+    const counting: ProxyHandler<object[]> = {
+      get: (list, name) => ((readings += name === '0' ? 1 : 0), Reflect.get(list, name) as unknown),
+    };
+    const body: Record<string, unknown> = { list: new Proxy([{}], counting) };
     body['itself'] = body;
     app.http.post(ORDERS, body).subscribe();
     await app.credentials.tick();
-    expect(() => app.server.expectOne(ORDERS).request.serializeBody()).toThrow(/circular/);
+    const { request } = app.server.expectOne(ORDERS);
+    expect(request.body).toBe(body);
+    expect(readings).toBe(1);
+    expect(() => request.serializeBody()).toThrow(/circular/);
+  });
+
+  it('what is in a body in many places is copied once', async () => {
+    app = createAngularApp();
+    await app.credentials.signIn();
+    let body: readonly unknown[] = [];
+    for (let level = 0; level < 16; level++) body = [body, body]; // 2^16 ways lead to the innermost
+    app.http.post(ORDERS, body).subscribe();
+    await app.credentials.tick();
+    const [left, right] = app.server.expectOne(ORDERS).request.body as readonly unknown[];
+    expect(left).toBe(right);
+    expect(left).not.toBe(body[0]);
   });
 
   it('6750-4 does not send a stream again: the 401 is the answer, the next request has the new token', async () => {
