@@ -13,8 +13,8 @@ import type { ResourceRequest } from './resources.js';
 
 /**
  * An id, or a tag; criteria as of `find`; or a function of the request that gives one of these, a credential, or `null` for none. Of
- * several that match and are signed in the default goes first, then the oldest. Criteria that say nothing (`{}`, `{ sub: undefined }`) name
- * nobody: no credential is there for them.
+ * several that match and are signed in the default goes first, then the oldest. Criteria that say nothing (`{}`), or have a member that is
+ * `undefined` (`{ issuer, sub: undefined }`), name nobody: no credential is there for them.
  */
 export type CredentialChoice = string | CredentialCriteria | ((request: ResourceRequest) => Chosen | Promise<Chosen>);
 
@@ -89,11 +89,19 @@ async function chosenBy(
   return (await firstOf(store, { id: what })) ?? (await firstOf(store, { tags: what })) ?? (await store.with(what)) ?? undefined;
 }
 
-/** False for criteria that hold of every credential, such as `{ sub: undefined }`: by them nobody is named, least of all the default (D-037). */
+/**
+ * False for criteria that hold of every credential, such as `{}`, and for those that have a member that is not known yet, such as
+ * `{ issuer, sub: undefined }`: by them nobody is named, least of all the default (D-037).
+ */
 export function saysSomething(criteria: unknown): boolean {
   if (typeof criteria === 'string') return criteria.trim() !== '';
   if (typeof criteria !== 'object' || criteria === null) return criteria !== undefined;
-  return Object.values(criteria).some(saysSomething);
+  return isComplete(criteria) && Object.values(criteria).some(saysSomething);
+}
+
+/** Lists are judged by the query. */
+function isComplete(criteria: unknown): boolean {
+  return isPlainObject(criteria) ? Object.values(criteria).every(isComplete) : criteria !== undefined;
 }
 
 async function firstOf(store: StoreOfCredentials, criteria: CredentialCriteria): Promise<Credential | undefined> {

@@ -162,7 +162,9 @@ function assertMembers({ url: _url, methods, credential, scope, resource, ...res
     throw new TypeError('methods of a resource must be a list such as ["GET", "HEAD"]; leave it out for all');
   if (credential !== undefined) assertChoice(credential);
   if (typeof credential === 'object' && !saysSomething(credential))
-    throw new TypeError('credential of a resource must say which: criteria that hold of every credential name none');
+    throw new TypeError(
+      'credential of a resource must say which: criteria that hold of every credential, or have a member that is undefined, name none',
+    );
   if (scope !== undefined && (typeof scope !== 'string' || assertScope(scope, 'scope of a resource') === ''))
     throw new TypeError('scope of a resource must be a text of scopes, such as "read write"; leave it out for all that were granted');
   if (resource !== undefined && !isResource(resource))

@@ -1405,6 +1405,8 @@ describe('whose token', () => {
       ['no claims', { claims: {} }],
       ['claims: { sub: undefined }', { claims: { sub: undefined } }],
       ['claims: { groups: [] }', { claims: { groups: [] } }],
+      ['sub: undefined beside the issuer', { issuer: ISSUER, sub: undefined }],
+      ['claims: { sub: undefined } beside the issuer', { issuer: ISSUER, claims: { sub: undefined } }],
     ];
 
     it.each(nothing)('%s: a request fails, also where a function says so; of a resource it goes without a token', async (_, criteria) => {
