@@ -10,7 +10,7 @@ import {
   injectSignInFailure,
   provideCredentials,
 } from 'rx-credentials-angular';
-import type { CompleteSignInOptions } from 'rx-credentials-angular';
+import type { CompleteSignInOptions, SignInFailure } from 'rx-credentials-angular';
 import { CredentialsTestingController, provideCredentialsTesting } from 'rx-credentials-angular/testing';
 import type { TestCredential } from 'rx-credentials-angular/testing';
 
@@ -104,6 +104,25 @@ describe('a callback that shows what failed', () => {
     await harness.navigateByUrl('/');
     await harness.navigateByUrl('/callback');
     expect(shown(harness)).toEqual(['/', 'home']);
+  });
+});
+
+describe('a failure that is told by ?error=', () => {
+  const failure = (path: string) => ({ failure: ({ code }: SignInFailure) => `${path}?error=${code}` });
+
+  it.each<[string, Routes]>([
+    ['/', root(failure('/'))],
+    [
+      '/callback',
+      [
+        { path: '', pathMatch: 'full', component: Home },
+        { path: 'callback', component: Home, canActivate: [completeSignIn(failure('/callback'))] },
+      ],
+    ],
+  ])('at the redirect URI itself, %s, is shown there and is no answer of the server', async (path, routes) => {
+    application(routes, { redirectUri: `https://app.example.com${path}` });
+    const harness = await RouterTestingHarness.create(`${path}?code=abc&state=unknown`);
+    expect(shown(harness)).toEqual([`${path}?error=callback_state_unknown`, 'home callback_state_unknown']);
   });
 });
 

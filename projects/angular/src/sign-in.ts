@@ -43,7 +43,7 @@ export interface CompleteSignInOptions extends StoreChoice {
   readonly home?: string | undefined;
   /**
    * Where to go if it failed: a path, or a function that runs in an injection context. Default: as `home`. `injectSignInFailure` says why; a
-   * `RedirectCommand` is taken as it is, without that.
+   * `RedirectCommand` is taken as it is, without that: back to this route with a parameter `error` it would go for ever.
    */
   readonly failure?: DestinationOf<SignInFailure> | undefined;
 }
@@ -70,6 +70,7 @@ export function completeSignIn(options: CompleteSignInOptions = {}, ...more: rea
   const { home = '/', failure: onFailure = home } = options;
   return async () => {
     if (isPlatformServer(inject(PLATFORM_ID))) return true; // what began in a browser ends there
+    if (injectSignInFailure() !== null) return true; // to tell of it; its address may look like an answer, such as `?error=…`
     const store = injectStore(options);
     const flow = injectAuthorizationCodeFlow(options.client, options);
     const router = inject(Router);
@@ -84,7 +85,7 @@ export function completeSignIn(options: CompleteSignInOptions = {}, ...more: rea
     if (address === undefined) {
       // Somebody came by hand. Where the callback is home, or shows what failed, she is there already: a redirect would come here for ever
       const atHome = router.serializeUrl(router.parseUrl(home));
-      return injectSignInFailure() !== null || pathOf(atHome) === pathOf(wanted) || redirect(home, null, { replaceUrl });
+      return pathOf(atHome) === pathOf(wanted) || redirect(home, null, { replaceUrl });
     }
     flows.answered = search;
     const returnTo = (): string => flow.returnToOf(address) ?? home;
