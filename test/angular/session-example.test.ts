@@ -74,6 +74,13 @@ describe('docs/angular/unauthorized.md: the page leads to the sign-in once', () 
     expect(await where()).toBe('/sign-in?returnTo=%2Forders');
   });
 
+  it('and not away from what a step-up asks for there', async () => {
+    await application({});
+    await TestBed.inject(Router).navigateByUrl('/sign-in?scope=orders&returnTo=%2Forders');
+    await refuse('invalid_grant');
+    expect(await where()).toBe('/sign-in?scope=orders&returnTo=%2Forders');
+  });
+
   it('and not where the network is down, nobody was signed in, or another becomes the default', async () => {
     await application();
     await credentials.signIn({ id: 'alice' });
