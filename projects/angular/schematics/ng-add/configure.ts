@@ -47,6 +47,11 @@ export function configured({ source, config }: AppConfig, options: NgAddOptions,
   ]);
 }
 
+/** Whether the configuration provides an HTTP client. */
+export function hasHttpClient({ source, config }: AppConfig): boolean {
+  return callsOf(config, localName(source, 'provideHttpClient', HTTP) ?? 'provideHttpClient').length > 0;
+}
+
 /** What a member is called, in quotes or not. */
 function textOf(name: ts.PropertyName): string | undefined {
   if (ts.isComputedPropertyName(name)) return ts.isStringLiteralLike(name.expression) ? name.expression.text : undefined;

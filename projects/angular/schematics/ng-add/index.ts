@@ -6,7 +6,7 @@
 import { chain, SchematicsException, type Rule } from '@angular-devkit/schematics';
 import { addDependency, ExistingBehavior } from '@schematics/angular/utility';
 import { appConfigOf, applicationOf } from './bootstrap.js';
-import { configured } from './configure.js';
+import { configured, hasHttpClient } from './configure.js';
 import { checkOptions, type NgAddOptions } from './options.js';
 import { dependencies } from './versions.js';
 
@@ -29,6 +29,10 @@ export function ngAdd(options: NgAddOptions): Rule {
       logger.info(
         `${fileName}: look at the issuer, the client id and the addresses there. Tokens are kept in memory until you add withStorage(…).`,
       );
+      if (hasHttpClient(appConfig) && edited !== configured(appConfig, options, []))
+        logger.warn(
+          `${fileName}: provideHttpClient has withFetch() now, which Angular's server needs for tokens. Browsers take it from there, too: uploads report no progress any more.`,
+        );
     }
     return chain(Object.entries(dependencies()).map(([name, range]) => addDependency(name, range, { existing: ExistingBehavior.Skip })));
   };
