@@ -23,13 +23,13 @@ const APPLICATIONS = {
 /** Budgets in bytes: what was measured last, and a little more; of what is reached the reach. */
 const LIMITS = {
   memoryStart: 14_600,
-  memoryAll: 57_200,
+  memoryAll: 57_900,
   indexeddbStart: 15_600,
-  indexeddbAll: 58_200,
+  indexeddbAll: 58_900,
   sealed: 9_216,
-  rxjs: 6_400,
+  rxjs: 6_500,
   localforageStart: 15_500,
-  localforageAll: 66_800,
+  localforageAll: 67_400,
 };
 
 export default async function bundle({ coreFolder, bytes, count }) {
