@@ -16,7 +16,8 @@ declare const ngServerMode: boolean | undefined;
  */
 export function injectSendsByXhr(): boolean {
   if (typeof ngServerMode !== 'undefined' && !ngServerMode) return false;
-  return isPlatformServer(inject(PLATFORM_ID)) && isXhr(inject(HttpBackend, { optional: true }));
+  const platform = inject(PLATFORM_ID, { optional: true }) ?? {}; // none: an injector that was made by hand
+  return isPlatformServer(platform) && isXhr(inject(HttpBackend, { optional: true }));
 }
 
 /** With `withRequestsMadeViaParent()` the backend is the parent's handler, which has one. */
