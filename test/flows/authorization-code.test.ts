@@ -458,7 +458,7 @@ describe('resume', () => {
     expect(server.calls('token')).toHaveLength(1);
   });
 
-  it('6749-3 RF-8 a code that nothing could be sent with, since a part of the program was not there, is sent the next time', async () => {
+  it('6749-3 a code that nothing could be sent with, since a part of the program was not there, is sent the next time', async () => {
     const { client, server } = setUpOAuth();
     let isThere = false;
     const exchangeCode: OAuth2Client['exchangeCode'] = (exchange) =>
@@ -471,7 +471,7 @@ describe('resume', () => {
     expect((await flow.resume(callback(state))).claims).toMatchObject({ sub: expect.any(String) as unknown });
   });
 
-  it('6749-3 RF-8 a code whose request certainly never left is sent once, when the host can be reached again', async () => {
+  it('6749-3 a code whose request certainly never left is sent once, when the host can be reached again', async () => {
     const { server, flow, begun } = setUp();
     await flow.start();
     server.plan('token', () => {

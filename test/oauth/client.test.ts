@@ -42,7 +42,7 @@ describe('createOAuth2Client', () => {
     expect(server.calls()).toEqual([]);
   });
 
-  it('BBA-2 loads the code of requests ahead, and asks nobody: a chunk that is gone later does not matter', async () => {
+  it('loads the code of requests ahead, and asks nobody: a chunk that is gone later does not matter', async () => {
     const { client, server } = setUpOAuth();
     const missing = (): never => {
       throw new Error('Failed to fetch dynamically imported module');

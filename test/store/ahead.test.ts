@@ -114,7 +114,7 @@ describe('the code of requests', () => {
     return { world, loads, clients };
   };
 
-  it('BBA-2 is loaded once a start is over, and what follows it: then who was waiting has had the first token', async () => {
+  it('is loaded once a start is over, and what follows it: then who was waiting has had the first token', async () => {
     const { world, loads, clients } = loading();
     await (await world.openTab()).store.store(world.authority.signIn());
     await (await world.openTab()).store.store(world.authority.signIn({ sub: 'bob' }));
@@ -126,7 +126,7 @@ describe('the code of requests', () => {
     expect(loads).toEqual(['load']); // once for all
   });
 
-  it('BBA-2 is not loaded for nobody, but for who signs in here or elsewhere', async () => {
+  it('is not loaded for nobody, but for who signs in here or elsewhere', async () => {
     const { world, loads, clients } = loading();
     const [here, there] = [await world.openTab({ clients }), await world.openTab({ clients })];
     expect(loads).toEqual([]);

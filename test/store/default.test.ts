@@ -131,7 +131,7 @@ describe('the default credential', () => {
     expect(await store.getDefault()).toBe(next);
   });
 
-  it('E7 is who signs in where nobody is, and nothing that is there can be used: else nobody could be signed in again', async () => {
+  it('is who signs in where nobody is, and nothing that is there can be used: else nobody could be signed in again', async () => {
     const { openTab, authority } = createWorld();
     const { store } = await openTab();
     const bob = await store.store(authority.signIn({ sub: 'bob' }));

@@ -19,7 +19,7 @@ async function filled(count: number): Promise<{ readonly world: World; readonly 
   return { world, tab };
 }
 
-describe('E1 many that were once the default', () => {
+describe('E68 many that were once the default', () => {
   it('are cleared in a moment', async () => {
     const { tab } = await filled(700);
     for (const credential of await tab.store.find({})) await tab.store.setDefault(credential);

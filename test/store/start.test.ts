@@ -100,7 +100,7 @@ describe('a part of the program that cannot be loaded', () => {
 });
 
 describe('a part of the program whose loading never ends', () => {
-  it('RF-15 of requests keeps no lock from the other tabs for longer than thirty seconds', async () => {
+  it('fails what needs it after thirty seconds, and may come the next time: the code of requests', async () => {
     const world = createWorld();
     jest.doMock('../../src/oauth/protocol.js', () => ({ then: () => undefined })); // import() waits for what looks like a promise
     const client = createOAuth2Client({ issuer: 'https://id.example.com', clientId: 'spa', platform: world.browser.openTab() });

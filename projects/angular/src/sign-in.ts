@@ -59,8 +59,9 @@ export function injectAuthorizationCodeFlow(client?: ClientName, options: StoreC
 
 /**
  * A guard for the route of the redirect URI, `canActivate: [completeSignIn()]`: exchanges the code, stores the credential and sends the
- * user to where the sign-in began. An answer that is none any more (the user went back) is no failure while somebody is signed in. The route itself is shown to nobody, unless it is `home` or `failure`, too. The code leaves the address bar before anything is asked, and is in
- * no history entry. Only paths of the application are gone to.
+ * user to where the sign-in began. An answer that is none any more (the user went back) is no failure while somebody is signed in. The
+ * route itself is shown to nobody, unless it is `home` or `failure`, too. The code leaves the address bar before anything is asked, and is
+ * in no history entry. Only paths of the application are gone to.
  *
  * Who signs in again, for more scope or a stronger login, keeps her credential: the new token takes its place, with its id, tags and rank as
  * the default. Who signs in while nobody is the default, as after a sign-out, is.
