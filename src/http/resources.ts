@@ -113,7 +113,10 @@ function entryOf(site: Site, pathname: string, method: string): ProtectedResourc
   // Ways up lead anywhere, and so does a parameter that ends where a server decodes a separator
   if (/\/\.\.?[;/]/.test(`/${decoded}`) || (isVague && decoded.includes(';'))) return null;
   // To some servers `;` begins a parameter, and several slashes are one. Who does but a part of all this comes below the same paths
-  const merged = decoded.replace(/;[^/]*/g, '').replace(/\/+/g, '/').replace(/^\//, '');
+  const merged = decoded
+    .replace(/;[^/]*/g, '')
+    .replace(/\/+/g, '/')
+    .replace(/^\//, '');
   return [decoded, merged].every((below) => longestOf(site, path + below, method) === found) ? resource : null;
 }
 
