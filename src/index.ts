@@ -12,7 +12,16 @@ export type { RemoteRevocation, RevokeResult, RevokeTarget } from './store/revoc
 export type { TokenTypeHint } from './store/questions.js';
 export type { SignOutFlow, SignOutOptions, SignOutResult } from './store/sign-out.js';
 export { createToken } from './credential/create-token.js';
-export type { IdTokenClaims, Token, TokenAttributes, TokenContext, TokenFields, TokenSecrets, TokenType } from './credential/token.js';
+export type {
+  ExtraParameters,
+  IdTokenClaims,
+  Token,
+  TokenAttributes,
+  TokenContext,
+  TokenFields,
+  TokenSecrets,
+  TokenType,
+} from './credential/token.js';
 export { credentialState, isSignedIn } from './credential/state.js';
 export type {
   Activity,

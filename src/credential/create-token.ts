@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { isPlainObject, isScalar } from './data.js';
+import { deepFreezeData, isPlainObject, isScalar } from './data.js';
 import {
   attributesOf,
   isAccessToken,
@@ -11,6 +11,7 @@ import {
   openToken,
   parseClaims,
   secretsOf,
+  type ExtraParameters,
   type IdTokenClaims,
   type Token,
   type TokenContext,
@@ -27,7 +28,8 @@ import {
 export function createToken(fields: TokenFields): Token {
   if (!isPlainObject(fields)) throw new TypeError('createToken takes an object: the members of a token');
   assertFields(fields);
-  return openToken({ ...fields, claims: claimsOf(fields.claims), context: contextOf(fields.context) });
+  const { claims, context, extra } = fields;
+  return openToken({ ...fields, claims: claimsOf(claims), context: contextOf(context), ...(extra && { extra: extraOf(extra) }) });
 }
 
 /** A token of the same grant and id with some fields replaced. */
@@ -43,13 +45,20 @@ function claimsOf(claims: IdTokenClaims | null): IdTokenClaims | null {
   return parsed;
 }
 
+function extraOf(extra: ExtraParameters): ExtraParameters {
+  const copy = deepFreezeData(extra);
+  if (!isPlainObject(copy) || !isJson(copy))
+    throw new TypeError('token.extra must be an object that holds what JSON has, and nothing else');
+  return copy;
+}
+
 /** A storage that writes JSON could keep nothing else. A number that is too large for JavaScript is infinite when it is read. */
 function isJson(value: unknown): boolean {
   if (typeof value === 'object' && value !== null) return Object.values(value).every(isJson);
   return isScalar(value) || value === Infinity || value === -Infinity;
 }
 
-function assertFields({ id, scope, tokenType, issuedAt, expiresAt, context, ...secrets }: TokenFields): void {
+function assertFields({ id, scope, tokenType, issuedAt, expiresAt, context, extra: _, ...secrets }: TokenFields): void {
   if (typeof id !== 'string' || id === '') throw new TypeError('token.id must be a non-empty string');
   if (id.startsWith('@')) throw new TypeError('token.id must not begin with "@"');
   if (typeof scope !== 'string') throw new TypeError('token.scope must be a string');
@@ -89,7 +98,7 @@ function contextOf({ issuer, clientId, scope, resource, dpopKeyId, acrValues, ma
   });
 }
 
-function assertSecrets({ accessToken, refreshToken, idToken }: TokenSecrets): void {
+function assertSecrets({ accessToken, refreshToken, idToken }: Omit<TokenSecrets, 'extra'>): void {
   if (!isAccessToken(accessToken)) throw new TypeError('token.accessToken must be visible ASCII characters (RFC 6750 §2.1)');
   for (const [name, value] of Object.entries({ refreshToken, idToken })) {
     if (value !== undefined && (typeof value !== 'string' || value === ''))

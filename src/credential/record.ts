@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { isPlainObject, membersOf, stringOr } from './data.js';
+import { deepFreezeData, isPlainObject, membersOf, stringOr } from './data.js';
 import { normalizeScope } from './scope.js';
 import type { SignInReason, Target } from './state.js';
 
@@ -291,12 +291,14 @@ function parseSecrets(value: unknown): StoredSecrets | SealedText | undefined {
   const { accessToken } = value;
   const refreshToken = stringOr(value['refreshToken'], undefined);
   const idToken = stringOr(value['idToken'], undefined);
+  const extra = deepFreezeData(value['extra']);
   const children = (membersOf(value['children']) ?? []).map(parseChild).filter((child) => child !== undefined);
   if (accessToken === undefined ? refreshToken === undefined : !isAccessToken(accessToken)) return undefined;
   return Object.freeze({
     ...(isAccessToken(accessToken) && { accessToken }),
     ...(refreshToken !== undefined && { refreshToken }),
     ...(idToken !== undefined && { idToken }),
+    ...(isPlainObject(extra) && { extra }),
     ...(children.length > 0 && { children: Object.freeze(children) }),
   });
 }

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { deepFreezeData, isPlainObject, sameData } from './data.js';
+import { bare, deepFreezeData, isPlainObject, sameData } from './data.js';
 import { sameScope } from './scope.js';
 
 /** How the access token is presented: RFC 6750 or RFC 9449. */
@@ -44,11 +44,16 @@ export interface TokenContext {
   readonly maxAge?: number;
 }
 
-/** The secret strings of a token. Tokens are opaque: nothing is read out of them (RFC 9068 §6). */
+/** Further members of a token response, as the server wrote them; frozen, without a prototype (HT-7). */
+export type ExtraParameters = Readonly<Record<string, unknown>>;
+
+/** The secret members of a token. Tokens are opaque: nothing is read out of them (RFC 9068 §6). */
 export interface TokenSecrets {
   readonly accessToken: string;
   readonly refreshToken?: string;
   readonly idToken?: string;
+  /** See `token.extra`. */
+  readonly extra?: ExtraParameters;
 }
 
 /** What may be known of a token without opening it. */
@@ -75,6 +80,11 @@ export interface Token extends TokenAttributes {
   readonly accessToken: string;
   readonly refreshToken: string | undefined;
   readonly idToken: string | undefined;
+  /**
+   * What the server put beside the tokens (RFC 6749 §5.1), of the members that the client keeps: see `extraParameters` of `OAuth2ClientOptions`. It
+   * is stored and printed like a secret, since nobody but the server knows what is in it.
+   */
+  readonly extra: ExtraParameters;
   /** True if the other token holds the same secrets, attributes and context. */
   isEqual(other: Token): boolean;
   /** The redacted form. */
@@ -84,17 +94,20 @@ export interface Token extends TokenAttributes {
 
 /** `createToken` for fields that were judged and frozen before, such as those of a record: shares claims and context. Not exported. */
 export function openToken(fields: TokenFields): Token {
-  const { id, tokenType, scope, issuedAt, expiresAt, claims, context, accessToken, refreshToken, idToken } = fields;
+  const { id, tokenType, scope, issuedAt, expiresAt, claims, context, accessToken, refreshToken, idToken, extra = NO_EXTRA } = fields;
   const token = Object.create(TOKEN) as object;
   Object.assign(token, { id, tokenType, scope, issuedAt, expiresAt, claims, context });
-  return Object.freeze(Object.defineProperty(token, OPEN, { value: () => ({ accessToken, refreshToken, idToken }) })) as Token;
+  return Object.freeze(Object.defineProperty(token, OPEN, { value: () => ({ accessToken, refreshToken, idToken, extra }) })) as Token;
 }
+
+/** What a token has where nothing more was kept. */
+export const NO_EXTRA: ExtraParameters = Object.freeze(bare());
 
 /** Under which a token keeps its secrets: in a closure, which nothing prints. */
 const OPEN = Symbol('open');
 
 interface Sealed extends TokenAttributes {
-  readonly [OPEN]: () => Readonly<Record<keyof TokenSecrets, string | undefined>>;
+  readonly [OPEN]: () => Pick<Token, keyof TokenSecrets>;
 }
 
 /** What all tokens share: accessors that no enumeration visits. Spreading, logging, cloning or serializing a token yields no secret. */
@@ -106,6 +119,7 @@ const TOKEN: object = Object.freeze(
       accessToken: { get: secret('accessToken') },
       refreshToken: { get: secret('refreshToken') },
       idToken: { get: secret('idToken') },
+      extra: { get: secret('extra') },
       isEqual: { value: isEqual },
       toJSON: { value: redacted },
       toString: { value: printed },
@@ -114,20 +128,21 @@ const TOKEN: object = Object.freeze(
   ),
 );
 
-function secret(name: keyof TokenSecrets): (this: Sealed) => string | undefined {
+function secret(name: keyof TokenSecrets): (this: Sealed) => unknown {
   return function () {
     return this[OPEN]()[name];
   };
 }
 
 function redacted(this: Sealed): Readonly<Record<string, unknown>> {
-  const { refreshToken, idToken } = this[OPEN]();
+  const { refreshToken, idToken, extra } = this[OPEN]();
   return {
     ...this,
     claims: this.claims && '[redacted]',
     accessToken: '[redacted]',
     ...(refreshToken !== undefined && { refreshToken: '[redacted]' }),
     ...(idToken !== undefined && { idToken: '[redacted]' }),
+    ...(hasMembers(extra) && { extra: '[redacted]' }),
   };
 }
 
@@ -141,8 +156,17 @@ function isEqual(this: Token, other: Token): boolean {
 
 /** The secret members, for a storage record. */
 export function secretsOf(token: Token): TokenSecrets {
-  const { accessToken, refreshToken, idToken } = token;
-  return { accessToken, ...(refreshToken !== undefined && { refreshToken }), ...(idToken !== undefined && { idToken }) };
+  const { accessToken, refreshToken, idToken, extra } = token;
+  return {
+    accessToken,
+    ...(refreshToken !== undefined && { refreshToken }),
+    ...(idToken !== undefined && { idToken }),
+    ...(hasMembers(extra) && { extra }),
+  };
+}
+
+function hasMembers(extra: ExtraParameters | undefined): boolean {
+  return extra !== undefined && Object.keys(extra).length > 0; // a token of another copy of this package may have none
 }
 
 /** The members that are no secret, for a storage record. */
@@ -185,6 +209,7 @@ function sameToken(a: Token, b: Token): boolean {
     a.accessToken === b.accessToken &&
     a.refreshToken === b.refreshToken &&
     a.idToken === b.idToken &&
+    sameData(a.extra, b.extra) &&
     a.tokenType === b.tokenType &&
     sameScope(a.scope, b.scope) &&
     a.issuedAt === b.issuedAt &&

@@ -7,6 +7,7 @@
 import { assertNothingElse } from '../credential/options.js';
 import { notLoaded } from '../errors.js';
 import type { RenewFunction } from '../oauth/client.js';
+import type * as AuthorizeSilently from './authorize-silently.js';
 import { furtherParameters, OF_AUTHORIZATION, type AdditionalParameters } from './parameters.js';
 
 /** Options of a silent authorization. */
@@ -54,12 +55,14 @@ export function silentAuthorization({
   if (!(typeof timeoutMs === 'number' && timeoutMs >= 1 && timeoutMs <= MAX_TIMEOUT_MS))
     throw new TypeError(`timeoutMs must be a number of milliseconds from 1 to ${MAX_TIMEOUT_MS}`);
   const added = furtherParameters(additionalParameters, OWN_PARAMETERS);
-  const renew: RenewFunction = (grant, client) =>
-    import('./authorize-silently.js').then(
-      ({ authorizeSilently }) => authorizeSilently(grant, client, { redirectUri: redirectUri ?? client.redirectUri, timeoutMs, added }),
-      () => {
-        throw notLoaded();
-      },
-    );
-  return Object.assign(renew, redirectUri !== undefined && { redirectUri });
+  const renew: RenewFunction = async (grant, client) =>
+    (await code()).authorizeSilently(grant, client, { redirectUri: redirectUri ?? client.redirectUri, timeoutMs, added });
+  const load: RenewFunction['load'] = ({ platform }) => Promise.all([code(), platform.page?.prepareFrame?.()]);
+  return Object.assign(renew, { load }, redirectUri !== undefined && { redirectUri });
+}
+
+function code(): Promise<typeof AuthorizeSilently> {
+  return import('./authorize-silently.js').catch(() => {
+    throw notLoaded();
+  });
 }

@@ -48,6 +48,12 @@ export interface OAuth2ClientOptions {
   readonly clockToleranceS?: number | undefined;
   /** How many seconds old the ID token of a sign-in may be. Default 600 (IDT-7); `Infinity` for any age. */
   readonly maxIdTokenAgeS?: number | undefined;
+  /**
+   * Further members of the token response to keep, by name: those of `extraParameters: ['patient', 'instance_url']` are in `token.extra`, are stored
+   * with the token, and stay if the answer of a refresh omits them. Default: none; what a server says beside its tokens is dropped (6749-8). With
+   * `persist: 'refresh-only'` they are stored too: name none that is an access token.
+   */
+  readonly extraParameters?: readonly string[] | undefined;
   /** Signing algorithms an ID token may have. Default `['RS256']`. `none` and HS* are never accepted (IDT-5). */
   readonly idTokenSigningAlgs?: readonly string[] | undefined;
   /**
@@ -81,6 +87,8 @@ export interface RenewFunction {
    * several servers, an address that nobody has said is taken for a shared one.
    */
   readonly redirectUri?: string | undefined;
+  /** Loads the code it needs; a store calls it after a start, as it does `OAuth2Client.load`. */
+  load?(client: OAuth2Client): Promise<unknown>;
 }
 
 /** What a code exchange needs from the flow that sent the user away. */
@@ -110,7 +118,7 @@ export type UserInfo = Readonly<Record<string, unknown>> & { readonly sub: strin
 export type Introspection = Readonly<Record<string, unknown>> & { readonly active: boolean };
 
 /** What a refresh needs to know of a token: also where its access token is not at hand. */
-export type Grant = Pick<Token, 'id' | 'tokenType' | 'scope' | 'claims' | 'context' | 'refreshToken' | 'idToken'>;
+export type Grant = Pick<Token, 'id' | 'tokenType' | 'scope' | 'claims' | 'context' | 'refreshToken' | 'idToken' | 'extra'>;
 
 /** One client of one authorization server. Every method may throw `NetworkError`, `ProtocolError` and `OAuthResponseError`. */
 export interface OAuth2Client {
@@ -168,6 +176,7 @@ export interface ResolvedClientOptions extends Judgement {
   readonly issuer: string;
   readonly clientId: string;
   readonly scope: string;
+  readonly extraParameters: readonly string[];
   readonly platform: Platform;
 }
 
@@ -225,6 +234,7 @@ function resolve(options: OAuth2ClientOptions): ResolvedClientOptions {
     trustedAudiences = [],
     clockToleranceS = 30,
     maxIdTokenAgeS = 600,
+    extraParameters = [],
     redirectUri: _,
     postLogoutRedirectUri: __,
     metadata: ___,
@@ -238,7 +248,9 @@ function resolve(options: OAuth2ClientOptions): ResolvedClientOptions {
   assertIdentity(options);
   assertJudgement(judgement);
   assertRenewal(options);
-  return { issuer, clientId, scope: assertScope(scope, 'scope'), metadata: frozenMetadata(options), ...judgement, platform };
+  assertExtraParameters(extraParameters);
+  const resolved = { issuer, clientId, scope: assertScope(scope, 'scope'), extraParameters: [...extraParameters] };
+  return { ...resolved, metadata: frozenMetadata(options), ...judgement, platform };
 }
 
 function frozenMetadata({ issuer, metadata }: OAuth2ClientOptions): AuthorizationServer | undefined {
@@ -278,6 +290,14 @@ function assertJudgement({ idTokenSigningAlgs, trustedAudiences, clockToleranceS
   if (!(typeof clockToleranceS === 'number' && clockToleranceS >= 0 && clockToleranceS <= 300))
     throw new TypeError('clockToleranceS must be a number of seconds, 0 to 300');
   if (!(typeof maxIdTokenAgeS === 'number' && maxIdTokenAgeS > 0)) throw new TypeError('maxIdTokenAgeS must be a number of more than 0');
+}
+
+const KNOWN_PARAMETERS: readonly unknown[] = ['access_token', 'token_type', 'expires_in', 'refresh_token', 'id_token', 'scope'];
+
+function assertExtraParameters(names: readonly string[]): void {
+  const isName = (name: unknown): boolean => typeof name === 'string' && name !== '' && !KNOWN_PARAMETERS.includes(name);
+  if (!Array.isArray(names) || !names.every(isName))
+    throw new TypeError('extraParameters must be a list of names, none of a member that every token response has (RFC 6749 §5.1)');
 }
 
 const ON_UNKNOWN_OUTCOME: readonly unknown[] = ['retry', 'defer-until-expiry', 'reauthenticate'] satisfies OnUnknownOutcome[];

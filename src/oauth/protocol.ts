@@ -6,7 +6,7 @@
  * @module
  */
 import * as oauth from 'oauth4webapi';
-import { isPlainObject, parseJson } from '../credential/data.js';
+import { isPlainObject, jsonObjectIn, parseJson } from '../credential/data.js';
 import type { StagedAnswer, Target } from '../credential/record.js';
 import { includesScope } from '../credential/scope.js';
 import { createToken } from '../credential/create-token.js';
@@ -144,7 +144,7 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
     answer: TokenResponse,
     parts: { id: string; context: TokenContext; sentAt: number; claims: IdTokenClaims | null },
   ): Token => {
-    const { accessToken, refreshToken, idToken, tokenType, expiresInS } = answer;
+    const { accessToken, refreshToken, idToken, extra, tokenType, expiresInS } = answer;
     const { scope: asked = '' } = parts.context;
     return createToken({
       id: parts.id,
@@ -155,14 +155,14 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
       expiresAt: expiresInS === undefined ? null : parts.sentAt + expiresInS * 1000,
       claims: parts.claims,
       context: parts.context,
+      extra,
       ...(refreshToken !== undefined && { refreshToken }),
       ...(idToken !== undefined && { idToken }),
     });
   };
 
   const needsKeys = ({ text }: Pick<StagedAnswer, 'text'>): boolean => {
-    const body = parseJson(text);
-    const idToken: unknown = isPlainObject(body) ? body['id_token'] : undefined;
+    const { id_token: idToken } = jsonObjectIn(text) ?? {};
     if (typeof idToken !== 'string') return false;
     try {
       return !keys.has(parseIdTokenHeader(idToken, idTokenSigningAlgs, issuer).kid);
@@ -191,7 +191,7 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
       onAnswer?.();
       if (!isSuccess(exchange)) throw errorOf(exchange, issuer);
       assertJsonType(contentTypeOf(exchange), issuer);
-      const answer = parseTokenResponse(exchange.text, issuer);
+      const answer = parseTokenResponse(exchange.text, options);
       await keysAreThere;
       const claims = await judge.signIn(answer, judgedAt(exchange), options.maxIdTokenAgeS, (server, client, response) =>
         oauth.processAuthorizationCodeResponse(server, client, response, {
@@ -233,7 +233,7 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
     needsKeys,
     processRefresh: async (grant, { text, contentType, sentAt, receivedAt }) => {
       if (contentType !== undefined) assertJsonType(contentType, issuer);
-      const answer = parseTokenResponse(text, issuer, grant.tokenType);
+      const answer = parseTokenResponse(text, options, grant);
       const { claims: login } = grant;
       const claims = await judge.refresh(answer, receivedAt, login).catch((error: unknown) => {
         if (!isCredentialError(error)) throw error;

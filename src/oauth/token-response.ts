@@ -6,7 +6,7 @@
 import { isPlainObject, jsonObjectIn, parseJson, stringOr } from '../credential/data.js';
 import { retryAfterMs } from '../credential/retry-after.js';
 import { normalizeScope, parseScope } from '../credential/scope.js';
-import type { TokenType } from '../credential/token.js';
+import { NO_EXTRA, type ExtraParameters, type Token, type TokenType } from '../credential/token.js';
 import { CredentialError, ProtocolError } from '../errors.js';
 import { OAuthResponseError } from './oauth-response-error.js';
 import { withoutSecrets } from './redaction.js';
@@ -28,6 +28,8 @@ export interface TokenResponse {
   readonly refreshToken: string | undefined;
   readonly idToken: string | undefined;
   readonly scope: string | undefined;
+  /** Of the further members those that are kept, with what the token before had of them. */
+  readonly extra: ExtraParameters;
 }
 
 /** Statuses after which nothing was done. */
@@ -91,20 +93,26 @@ export function assertJsonType(contentType: string, issuer: string): void {
 }
 
 /**
- * The members of a successful answer. `kept` is the type of the token that is renewed: what such an answer omits stays (design §4.3).
+ * The members of a successful answer.
  *
+ * @param extraParameters names of further members that are kept
+ * @param kept what the token has that is renewed: what such an answer omits stays (design §4.3)
  * @throws {ProtocolError} `response_invalid` names the member that breaks RFC 6749 §5.1
  * @throws {CredentialError} `unsupported`: a token type other than Bearer or DPoP
  */
-export function parseTokenResponse(text: string, issuer: string, kept?: TokenType): TokenResponse {
+export function parseTokenResponse(
+  text: string,
+  { issuer, extraParameters }: { readonly issuer: string; readonly extraParameters?: readonly string[] },
+  kept: Partial<Pick<Token, 'tokenType' | 'extra'>> = {},
+): TokenResponse {
   const invalid = (what: string): ProtocolError =>
     new ProtocolError('response_invalid', `The token response ${what} (RFC 6749 §5.1).`, { issuer, status: 200 });
   const body = parseJson(text);
   if (!isPlainObject(body)) throw invalid('is no JSON object');
   const { access_token: accessToken } = body;
-  const tokenType = given(body['token_type']) ?? kept ?? body['token_type'];
+  const tokenType = given(body['token_type']) ?? kept.tokenType ?? body['token_type'];
   const [refreshToken, idToken] = [body['refresh_token'], body['id_token']].map((one) => (one === false ? undefined : given(one))); // as PHP has it
-  const scope = given(Array.isArray(body['scope']) ? joined(body['scope']) : body['scope']); // there is no empty one (RFC 6749 §3.3)
+  const scope = scopeIn(body);
   if (!isTokenText(accessToken)) throw invalid('has no access_token that can be sent in a header');
   if (typeof tokenType !== 'string') throw invalid('has no token_type');
   if (refreshToken !== undefined && !isTokenText(refreshToken, REFRESH_TOKEN_TEXT)) throw invalid('has a refresh_token that is no token');
@@ -117,6 +125,7 @@ export function parseTokenResponse(text: string, issuer: string, kept?: TokenTyp
     refreshToken,
     idToken,
     scope: normalizeScope(scope ?? '') || undefined, // also one of blanks alone
+    extra: extraIn(body, extraParameters, kept.extra),
   };
 }
 
@@ -133,9 +142,19 @@ export function withoutCommas(scope: string, asked: string): string {
   return normalizeScope(parseScope(scope).flatMap(partsOf).join(' '));
 }
 
-/** Some servers write a list of scopes. */
-function joined(words: readonly unknown[]): unknown {
-  return words.every((word) => typeof word === 'string') ? words.join(' ') : words;
+/** What the body says of the names, else what was known; `null` and nothing are an omission here, too. */
+function extraIn(
+  body: Readonly<Record<string, unknown>>,
+  names: readonly string[] = [],
+  kept: ExtraParameters = NO_EXTRA,
+): ExtraParameters {
+  const there = names.filter((name) => Object.hasOwn(body, name) && given(body[name]) !== undefined);
+  return { ...kept, ...Object.fromEntries(there.map((name) => [name, body[name]])) };
+}
+
+/** Some servers write a list. There is no empty one (RFC 6749 §3.3). */
+function scopeIn({ scope }: Readonly<Record<string, unknown>>): unknown {
+  return given(Array.isArray(scope) && scope.every((word) => typeof word === 'string') ? scope.join(' ') : scope);
 }
 
 /** Some servers write `null` or nothing for a member or a claim they have nothing for: the session goes on with what it has. */

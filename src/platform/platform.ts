@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type * as HiddenFrame from './hidden-frame.js';
 import { notLoaded, StorageError } from '../errors.js';
 
 /** Runs a callback alone among all who use the same name. The lock ends when the callback's promise settles. */
@@ -48,6 +49,8 @@ export interface Page {
    * the browser, or forbidden to be framed
    */
   loadFrame?(url: string, signal: AbortSignal): Promise<string | null>;
+  /** Loads the code that `loadFrame` needs. */
+  prepareFrame?(): Promise<unknown>;
 }
 
 /** Everything ambient. All members are functions called late; missing ones mean that the runtime has no such thing. */
@@ -176,13 +179,15 @@ function pageOf(document: Document): Page {
     localItems: () => orBlocked(() => view()?.localStorage),
     cookies: () => orBlocked(() => document.cookie) ?? '',
     setCookie: (cookie) => void (document.cookie = cookie),
-    loadFrame: async (url, signal) => {
-      const { loadHiddenFrame } = await import('./hidden-frame.js').catch(() => {
-        throw notLoaded();
-      });
-      return loadHiddenFrame(document, url, signal);
-    },
+    loadFrame: async (url, signal) => (await hiddenFrame()).loadHiddenFrame(document, url, signal),
+    prepareFrame: hiddenFrame,
   };
+}
+
+function hiddenFrame(): Promise<typeof HiddenFrame> {
+  return import('./hidden-frame.js').catch(() => {
+    throw notLoaded();
+  });
 }
 
 /** Access alone throws where storage is blocked. */

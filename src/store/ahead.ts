@@ -24,14 +24,18 @@ export function loadAhead({
   const later = (load: () => Promise<unknown> | undefined): void =>
     void cancels.push(platform.setTimer(() => void (async () => load())().catch(() => undefined), 0)); // who needs it hears what failed
   let isAsked = false; // once for all: clients share their code
+  const renewals = new Set<unknown>();
   if (storageOf().prepare) later(() => storageOf().prepare?.());
   return {
     consider: (id) => {
       const record = ledger.record(id);
-      const client = isAsked || record?.state !== 'active' ? undefined : clientOf(record);
-      if (!client?.load) return;
-      isAsked = true;
-      later(() => client.load?.());
+      const client = record?.state === 'active' ? clientOf(record) : undefined;
+      if (!client) return;
+      const { renew } = client;
+      if (client.load && !isAsked) later(() => client.load?.());
+      if (renew?.load && !renewals.has(renew)) later(() => renew.load?.(client));
+      isAsked ||= client.load !== undefined;
+      renewals.add(renew);
     },
     close: () => cancels.forEach((cancel) => cancel()),
   };

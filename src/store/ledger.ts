@@ -5,7 +5,7 @@
  */
 import type { ObservableInput } from 'rxjs';
 import type { StorageFact } from '../credential/actions.js';
-import { isPlainObject } from '../credential/data.js';
+import { isPlainObject, sameData } from '../credential/data.js';
 import { factsOf } from '../credential/facts.js';
 import {
   defaultIdOf,
@@ -371,7 +371,7 @@ export function asUnreadable(record: CredentialRecord): CredentialRecord {
 export function holdsTheSame(a: CredentialRecord['secrets'], b: CredentialRecord['secrets']): boolean {
   if (a === b) return true;
   if (!a || !b || isSealedText(a) || isSealedText(b)) return false;
-  return a.accessToken === b.accessToken && a.refreshToken === b.refreshToken && a.idToken === b.idToken;
+  return a.accessToken === b.accessToken && a.refreshToken === b.refreshToken && a.idToken === b.idToken && sameData(a.extra, b.extra);
 }
 
 /** How long a storage may take for one answer, in milliseconds: one that never answers has failed, too (RF-15). */

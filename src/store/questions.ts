@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Token } from '../credential/token.js';
 import { CredentialError } from '../errors.js';
 import type { Introspection, UserInfo } from '../oauth/client.js';
 import { clientFor, currentToken, gone, usableRecord, type CredentialContext } from './credential.js';
@@ -25,24 +26,34 @@ export interface Questions {
 /** Asks for one store. */
 export function createQuestions(context: CredentialContext): Questions {
   const restsUntil = new WeakMap<Holding, number>();
+  /** What is being asked: all who ask with one token meanwhile share the answer. */
+  const asking = new WeakMap<Token, Promise<UserInfo>>();
+
+  async function ask(own: Holding, token: Token): Promise<UserInfo> {
+    const client = clientFor(context, own.id);
+    try {
+      return await client.userInfo(token);
+    } catch (error) {
+      const rests = (restsUntil.get(own) ?? -Infinity) > context.monotonicNow();
+      if (!isRefusal(error) || rests || context.loop.stateOf(own.id)?.isRenewable === false) throw error;
+      // As a command: the store may have been closed meanwhile.
+      const next = await context.command((all) => all.refresh(own, { minValidityMs: null, refused: token.accessToken }));
+      if (token.claims && next.claims?.sub !== token.claims.sub) throw gone(); // another user has taken the place meanwhile
+      return client.userInfo(next).catch((again: unknown) => {
+        if (isRefusal(again)) restsUntil.set(own, context.monotonicNow() + IN_VAIN_MS);
+        throw again;
+      });
+    }
+  }
+
   return {
     userInfo: async (own) => {
-      const { id } = own;
       const token = await currentToken(context, own);
-      const client = clientFor(context, id);
-      try {
-        return await client.userInfo(token);
-      } catch (error) {
-        const rests = (restsUntil.get(own) ?? -Infinity) > context.monotonicNow();
-        if (!isRefusal(error) || rests || context.loop.stateOf(id)?.isRenewable === false) throw error;
-        // As a command: the store may have been closed meanwhile.
-        const next = await context.command((all) => all.refresh(own, { minValidityMs: null, refused: token.accessToken }));
-        if (token.claims && next.claims?.sub !== token.claims.sub) throw gone(); // another user has taken the place meanwhile
-        return client.userInfo(next).catch((again: unknown) => {
-          if (isRefusal(again)) restsUntil.set(own, context.monotonicNow() + IN_VAIN_MS);
-          throw again;
-        });
-      }
+      const known = asking.get(token);
+      if (known) return known;
+      const asked = ask(own, token).finally(() => asking.delete(token));
+      asking.set(token, asked);
+      return asked;
     },
     introspect: (own, hint) => introspect(context, own, hint),
   };

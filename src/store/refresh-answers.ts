@@ -14,7 +14,7 @@ import {
   type Target,
 } from '../credential/record.js';
 import type { Ending, OnUnknownOutcome, Refresh, Results } from '../credential/refresh-protocol.js';
-import { isToken, type Token } from '../credential/token.js';
+import { isToken, NO_EXTRA, type Token } from '../credential/token.js';
 import { asCredentialError, CredentialError, ProtocolError, StorageError } from '../errors.js';
 import type { Grant, OAuth2Client } from '../oauth/client.js';
 import { OAuthResponseError } from '../oauth/oauth-response-error.js';
@@ -40,7 +40,8 @@ export interface SentGrant extends Grant {
 }
 
 export function grantOf({ id, tokenType, scope, claims, context, secrets, generation, storedAt }: OpenRecord): SentGrant {
-  return { id, tokenType, scope, claims, context, refreshToken: secrets?.refreshToken, idToken: secrets?.idToken, generation, storedAt };
+  const { refreshToken, idToken, extra = NO_EXTRA } = secrets ?? {};
+  return { id, tokenType, scope, claims, context, refreshToken, idToken, extra, generation, storedAt };
 }
 
 /** True if the record still holds what the request was sent with. */
@@ -209,6 +210,7 @@ export function sameUser(token: Token, { id, context, claims, ...kept }: Grant, 
     id,
     claims: token.claims ?? claims,
     context: { ...context, ...token.context },
+    extra: { ...kept.extra, ...token.extra },
     ...(refreshToken !== undefined && { refreshToken }),
     ...(idToken !== undefined && { idToken }),
   });

@@ -36,7 +36,9 @@ describe('an access token is opaque', () => {
       const part = (data: object): string => Buffer.from(JSON.stringify(data)).toString('base64url');
       const jwt = `${part({ alg: 'none', typ: 'at+jwt' })}.${part(claims)}.c2lnbmF0dXJl`;
       const said = (accessToken: string, more: object = {}) =>
-        parseTokenResponse(JSON.stringify({ access_token: accessToken, token_type: tokenType, ...more }), 'https://id.example.com');
+        parseTokenResponse(JSON.stringify({ access_token: accessToken, token_type: tokenType, ...more }), {
+          issuer: 'https://id.example.com',
+        });
       expect(said(jwt)).toEqual({ ...said('opaque'), accessToken: jwt });
       const all = { expires_in: 3600, scope: 'openid', refresh_token: 'r' };
       expect(said(jwt, all)).toEqual({ ...said('opaque', all), accessToken: jwt });

@@ -92,6 +92,7 @@ function setUp(
     context: { issuer: server.issuer, clientId: 'spa', scope: 'openid api:read' },
     refreshToken: undefined,
     idToken: 'header.payload.signature',
+    extra: {},
   };
   const planToken: SetUp['planToken'] = (claims, members) => server.plan('token', tokenAnswer(server, rest.urls, claims, members));
   return { server, platform, client, page, grant, renew: (one = grant) => renew(one, client), planToken, ...rest };
@@ -421,6 +422,27 @@ describe('a part of the program that is not there', () => {
     jest.dontMock('../../src/flows/authorize-silently');
     planToken();
     expect((await renew()).claims?.sub).toBe(CLAIMS.sub);
+  });
+});
+
+describe('load', () => {
+  it('D-061 loads what an authorization needs, so that it needs nothing later, and asks nobody', async () => {
+    const { client, renew: _, ...rest } = setUp();
+    const asked: string[] = [];
+    const prepareFrame = (): Promise<void> => Promise.resolve(void asked.push('frame'));
+    const page = { ...client.platform.page!, prepareFrame };
+    const renew = silentAuthorization();
+    jest.doMock('../../src/flows/authorize-silently', () => {
+      asked.push('request');
+      return jest.requireActual<object>('../../src/flows/authorize-silently');
+    });
+    await renew.load?.({ ...client, platform: { ...client.platform, page } });
+    jest.dontMock('../../src/flows/authorize-silently');
+    expect([asked.sort(), rest.urls]).toEqual([['frame', 'request'], []]);
+  });
+
+  it('fails nowhere for want of a page', async () => {
+    expect(await silentAuthorization().load?.({ ...setUp().client, platform: unitPlatform() })).toHaveLength(2);
   });
 });
 

@@ -16,7 +16,7 @@ const ISSUER = 'https://id.example.com';
 /** The instant of the examples of RFC 9110 §5.6.7. */
 const AT = Date.UTC(1994, 10, 6, 8, 49, 37);
 const ok = { access_token: 'a', token_type: 'Bearer' };
-const parse = (body: unknown) => parseTokenResponse(typeof body === 'string' ? body : JSON.stringify(body), ISSUER);
+const parse = (body: unknown) => parseTokenResponse(typeof body === 'string' ? body : JSON.stringify(body), { issuer: ISSUER });
 const failure = (run: () => unknown): CredentialError => {
   try {
     run();
@@ -144,7 +144,17 @@ describe('a token response', () => {
       refreshToken: 'r',
       idToken: 'x.y.z',
       scope: undefined,
+      extra: {},
     });
+  });
+
+  it('HT-7 6749-8 of the further members those are kept that were named, and an omission keeps what was known', () => {
+    const body = '{"access_token":"a","token_type":"Bearer","patient":"1","list":[],"no":null,"empty":"","__proto__":{"x":1}}';
+    const names = ['patient', 'list', 'no', 'empty', 'x', '__proto__', 'toString'];
+    const extraOf = (kept?: Readonly<Record<string, unknown>>) =>
+      parseTokenResponse(body, { issuer: ISSUER, extraParameters: names }, kept && { tokenType: 'Bearer', extra: kept }).extra;
+    expect(extraOf()).toEqual({ patient: '1', list: [] });
+    expect(extraOf({ patient: '0', no: 1, empty: 2, other: 3 })).toEqual({ patient: '1', list: [], no: 1, empty: 2, other: 3 });
   });
 
   it('6749-8 a list of scopes, as Twitch has it, is what it would be as text', () => {
@@ -153,7 +163,7 @@ describe('a token response', () => {
   });
 
   it('6749-6 design §4.3: of a refresh the type that is omitted stays, one that is given counts', () => {
-    const renewed = (body: unknown) => parseTokenResponse(JSON.stringify(body), ISSUER, 'DPoP');
+    const renewed = (body: unknown) => parseTokenResponse(JSON.stringify(body), { issuer: ISSUER }, { tokenType: 'DPoP' });
     for (const token_type of [undefined, null, '']) expect(renewed({ ...ok, token_type }).tokenType).toBe('DPoP');
     expect(renewed(ok).tokenType).toBe('Bearer');
     expect(failure(() => renewed({ ...ok, token_type: 'mac' })).code).toBe('unsupported');

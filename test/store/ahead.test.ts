@@ -2,6 +2,7 @@
 import { CredentialError, StorageError, type OAuth2Client } from '../../src/index.js';
 import { sealed, staticKeys } from '../../src/storage/sealed/index.js';
 import type { CredentialStorage } from '../../src/storage/storage.js';
+import { CLIENT_ID, offline } from '../support/fake-client.js';
 import { closeAll, codeOf, createWorld, inTime, settle, type World } from '../support/fixture.js';
 
 afterEach(closeAll);
@@ -124,6 +125,27 @@ describe('the code of requests', () => {
     await settle();
     await settle();
     expect(loads).toEqual(['load']); // once for all
+  });
+
+  it('D-061 what a renewal by a function needs is loaded, too, once for each function', async () => {
+    const world = createWorld();
+    const loads: unknown[] = [];
+    const renewing = (name: string) =>
+      Object.assign(() => Promise.reject(offline()), {
+        load: ({ clientId }: OAuth2Client) => (loads.push([name, clientId]), Promise.reject(offline())),
+      });
+    const [first, second] = [renewing('first'), renewing('second')];
+    const clients = (platform: OAuth2Client['platform']): OAuth2Client[] => [
+      { ...world.authority.client(platform), renew: first },
+      { ...world.authority.client(platform), clientId: 'other', renew: second },
+    ];
+    const { store } = await world.openTab({ clients });
+    for (const clientId of [CLIENT_ID, 'other', 'other']) await store.store(world.authority.signIn({ clientId, refreshable: false }));
+    await settle();
+    expect(loads).toEqual([
+      ['first', CLIENT_ID],
+      ['second', 'other'],
+    ]);
   });
 
   it('is not loaded for nobody, but for who signs in here or elsewhere', async () => {

@@ -283,6 +283,37 @@ describe('userInfo', () => {
     expect(await credential.userInfo()).toEqual({ sub: 'alice' });
   });
 
+  it('E1 is asked once for all who ask meanwhile, and anew afterwards; a failure is shared, too', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    const credential = await store.store(authority.signIn());
+    expect(await Promise.all([credential.userInfo(), credential.userInfo(), credential.userInfo()])).toEqual(
+      Array(3).fill({ sub: 'alice' }),
+    );
+    expect(authority.userInfos).toHaveLength(1);
+    authority.setUserInfo(() => Promise.reject(failure('server_unavailable', 503)));
+    expect(await Promise.all([codeOf(credential.userInfo()), codeOf(credential.userInfo())])).toEqual(Array(2).fill('server_unavailable'));
+    expect(authority.userInfos).toHaveLength(2);
+    authority.setUserInfo(() => Promise.resolve());
+    expect(await credential.userInfo()).toEqual({ sub: 'alice' });
+  });
+
+  it('design §4.2 is not shared with who asks with the next token, of another user', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    const credential = await store.store(authority.signIn());
+    const free: (() => void)[] = [];
+    authority.setUserInfo(() => new Promise((resolve) => free.push(resolve)));
+    const alice = credential.userInfo();
+    await settle();
+    await store.store(authority.signIn({ sub: 'bob' }), { replace: credential });
+    const bob = credential.userInfo();
+    await settle();
+    for (const answer of free) answer();
+    expect(await bob).toEqual({ sub: 'bob' });
+    expect(await alice).toEqual({ sub: 'alice' });
+  });
+
   it('sends no refresh once the store is closed', async () => {
     const { openTab, authority } = createWorld();
     const { store } = await openTab();
