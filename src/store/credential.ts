@@ -226,15 +226,17 @@ export function createCredentialFactory(context: CredentialContext): CredentialF
       return abortable(() => usableAccessToken(context, this.#own, options), options.signal);
     }
     async refresh(): Promise<Token> {
-      return command((living) => living.refresh(this.#own, { minValidityMs: null }));
+      return ofUser(ledger, this.#own, () => command((living) => living.refresh(this.#own, { minValidityMs: null })));
     }
     refresh$(): Observable<Token> {
       return defer(() => this.refresh());
     }
     async refreshIfNeeded(graceMs?: number): Promise<Token> {
       assertDuration(graceMs, 'graceMs');
-      await context.open();
-      return currentToken(context, this.#own, graceMs);
+      return ofUser(ledger, this.#own, async () => {
+        await context.open();
+        return currentToken(context, this.#own, graceMs);
+      });
     }
     async setTags(tags: readonly string[]): Promise<void> {
       return command((living) => living.setTags(this.#own, tags));
@@ -244,16 +246,13 @@ export function createCredentialFactory(context: CredentialContext): CredentialF
       await (await context.living()).reportChallenge(this.#own, challenge);
     }
     async userInfo(): Promise<UserInfo> {
-      await context.open();
-      return (await context.living()).userInfo(this.#own); // no command: `close` does not wait for it
+      return this.#asked((living) => living.userInfo(this.#own));
     }
     async introspect(hint: TokenTypeHint): Promise<Introspection> {
-      await context.open();
-      return (await context.living()).introspect(this.#own, hint);
+      return this.#asked((living) => living.introspect(this.#own, hint));
     }
     async authorize(input: string | URL | Request, init?: RequestInit): Promise<Request> {
-      await context.open();
-      return (await context.living()).authorize(this, input, init);
+      return this.#asked((living) => living.authorize(this, input, init));
     }
     async revoke(target: RevokeTarget = 'all'): Promise<RevokeResult> {
       return command((living) => living.revoke(this.#own, target));
@@ -263,6 +262,10 @@ export function createCredentialFactory(context: CredentialContext): CredentialF
     }
     async remove(): Promise<void> {
       return command((living) => living.remove(this.#own));
+    }
+    #asked<T>(ask: (living: Living) => Promise<T>): Promise<T> {
+      const asked = async (): Promise<T> => (await context.open(), ask(await context.living())); // no command: `close` does not wait for it
+      return ofUser(ledger, this.#own, asked);
     }
     toJSON(): CredentialView {
       const { id, claims, tags, status } = this.state;
@@ -291,7 +294,11 @@ function shared(context: CredentialContext, own: Holding): Promise<string> {
 }
 
 /** The access token after whatever opening and renewal it needs; what is good is at hand for the next reader. */
-async function usableAccessToken(context: CredentialContext, own: Holding, options: AccessTokenOptions): Promise<string> {
+function usableAccessToken(context: CredentialContext, own: Holding, options: AccessTokenOptions): Promise<string> {
+  return ofUser(context.ledger, own, () => anyAccessToken(context, own, options));
+}
+
+async function anyAccessToken(context: CredentialContext, own: Holding, options: AccessTokenOptions): Promise<string> {
   const { minValidityMs, forceRefresh, scope, resource, refused, signal: _signal, ...rest } = options;
   assertNothingElse(rest, 'accessToken takes AccessTokenOptions');
   assertDuration(minValidityMs, 'minValidityMs');
@@ -322,6 +329,23 @@ export async function currentToken(context: CredentialContext, own: Holding, gra
   return context.command((living) =>
     graceMs === undefined ? living.renewedOrHeld(own, minValidityMs) : living.refresh(own, { minValidityMs }),
   );
+}
+
+/** Says later whether a credential is still that of the user whose it is now: what is asked for one serves no other (D-051). */
+export function sameAsNow(ledger: Ledger, own: Holding): () => boolean {
+  const sub = ledger.record(own.id)?.claims?.sub;
+  return () => {
+    const now = ledger.entry(own.id);
+    return now === own && (sub === undefined || now.record.claims?.sub === sub);
+  };
+}
+
+/** What was asked for a user, as long as the credential is that user's: another may take the place while a key is asked for, or a page that slept catches up. */
+async function ofUser<T>(ledger: Ledger, own: Holding, ask: () => Promise<T>): Promise<T> {
+  const isTheirs = sameAsNow(ledger, own);
+  const answer = await ask();
+  if (!isTheirs()) throw gone();
+  return answer;
 }
 
 /** An active record with its secrets. @throws {CredentialError} `needs_sign_in`, `credential_removed` */

@@ -23,7 +23,7 @@ import { authorize } from './authorize.js';
 import { createCatchingUp, FIRST_RETRY_MS, LAST_RETRY_MS } from './catching-up.js';
 import { reportChallenge } from './challenge.js';
 import { createClock } from './clock.js';
-import { gone, type AccessTokenOptions, type Credential, type CredentialContext } from './credential.js';
+import { gone, sameAsNow, type AccessTokenOptions, type Credential, type CredentialContext } from './credential.js';
 import { tombstoneOf } from './drafts.js';
 import { createFollowing } from './following.js';
 import type { Holding, Ledger, Meant } from './ledger.js';
@@ -38,7 +38,7 @@ import { createRenewal } from './renewal.js';
 import { whenOpened } from './reopening.js';
 import { createResuming, revoke, type RevokeResult, type RevokeTarget } from './revocation.js';
 import { signOut, type SignOutOptions, type SignOutResult } from './sign-out.js';
-import { accessTokenFor, renewedOrHeld, sameAsNow, type ValidTokenContext } from './valid-token.js';
+import { accessTokenFor, renewedOrHeld, type ValidTokenContext } from './valid-token.js';
 import { createWriting } from './writing.js';
 
 /** How often tombstones that are due are looked for; the first time at the start. */

@@ -9,8 +9,8 @@ import { defaultGraceMs } from '../credential/expiry.js';
 import { isOpen, type ChildToken, type Target } from '../credential/record.js';
 import type { Token } from '../credential/token.js';
 import type { Platform } from '../platform/platform.js';
-import type { Holding, Ledger } from './ledger.js';
-import { currentToken, usableRecord, type AccessTokenOptions, type CredentialContext } from './credential.js';
+import type { Holding } from './ledger.js';
+import { currentToken, sameAsNow, usableRecord, type AccessTokenOptions, type CredentialContext } from './credential.js';
 import type { RefreshRequest, Renewed } from './refresh.js';
 
 /** Who has a token that still lives waits no longer than this for the next one, in milliseconds. */
@@ -79,15 +79,6 @@ async function childToken(
   if (remainingMs(child) > graceMs) return child;
   const renewing = renewed({ minValidityMs: graceMs });
   return minValidityMs === undefined ? orHeld(platform, renewing, held, remainingMs(child)) : renewing;
-}
-
-/** Says later whether a credential is still that of the user whose it is now: what is asked for one serves no other (D-051). */
-export function sameAsNow(ledger: Ledger, own: Holding): () => boolean {
-  const sub = ledger.record(own.id)?.claims?.sub;
-  return () => {
-    const now = ledger.entry(own.id);
-    return now === own && (sub === undefined || now.record.claims?.sub === sub);
-  };
 }
 
 /** What is renewed, or what is held if that takes too long or fails; the renewal goes on. */

@@ -1,6 +1,10 @@
 // A token that takes another's place, an id that reads like another's, an end that comes meanwhile: what is asked then is asked of the present.
+import { firstValueFrom } from 'rxjs';
 import { CredentialError } from '../../src/errors.js';
+import type { Credential } from '../../src/index.js';
 import type { OAuth2Client } from '../../src/oauth/client.js';
+import { sealed, staticKeys } from '../../src/storage/sealed/index.js';
+import type { CredentialStorage } from '../../src/storage/storage.js';
 import { refusal } from '../support/fake-client.js';
 import type { FakeDisk } from '../support/fake-disk.js';
 import { closeAll, codeOf, createWorld, settle } from '../support/fixture.js';
@@ -126,7 +130,7 @@ it('E39 E63 ids with blanks share no request: nobody gets the token of another u
   expect(tokens[0]).not.toBe(tokens[1]);
 });
 
-it('E1 user information that is refused to several calls, one after the other, costs one refresh', async () => {
+it('E1 user information that is refused to several calls costs one refresh', async () => {
   const { openTab, authority } = createWorld();
   const { store } = await openTab();
   const credential = await store.store(authority.signIn());
@@ -137,13 +141,12 @@ it('E1 user information that is refused to several calls, one after the other, c
       ? new Promise((_, reject) => refusals.push(() => reject(new CredentialError('http_error', 'refused', { status: 401 }))))
       : Promise.resolve(),
   );
-  const [first, second] = [credential.userInfo(), credential.userInfo()];
+  const asking = [credential.userInfo(), credential.userInfo()];
   await settle();
+  expect(refusals).toHaveLength(1);
   refusals[0]?.();
-  await first;
-  refusals[1]?.();
-  await second;
-  expect(authority.refreshes).toHaveLength(1);
+  await Promise.all(asking);
+  expect([authority.refreshes.length, authority.userInfos.length]).toEqual([1, 2]);
 });
 
 it('close refuses in the same turn, also a token that is at hand', async () => {
@@ -154,6 +157,64 @@ it('close refuses in the same turn, also a token that is at hand', async () => {
   const closing = store.close();
   expect(await codeOf(credential.accessToken())).toBe('store_closed');
   await closing;
+});
+
+describe('who asks in the name of a user', () => {
+  const KEYS = staticKeys([{ kid: 'one', key: new Uint8Array(32).fill(1) }]);
+  type Ask = (credential: Credential) => Promise<unknown>;
+  const asks: [string, Ask][] = [
+    ['accessToken()', (credential) => credential.accessToken()],
+    ['accessToken({ minValidityMs })', (credential) => credential.accessToken({ minValidityMs: 1_000 })],
+    ['accessToken({ forceRefresh })', (credential) => credential.accessToken({ forceRefresh: true })],
+    ['accessToken({ resource })', (credential) => credential.accessToken({ resource: 'urn:r' })],
+    ['refresh()', (credential) => credential.refresh()],
+    ['refresh$()', (credential) => firstValueFrom(credential.refresh$())],
+    ['refreshIfNeeded()', (credential) => credential.refreshIfNeeded()],
+    ['authorize()', (credential) => credential.authorize('https://api.example.com/pay')],
+    ['userInfo()', (credential) => credential.userInfo()],
+    ['introspect()', (credential) => credential.introspect('access_token')],
+  ];
+
+  it.each(asks)('D-051 gets nothing of another who takes the place while a key is asked for: %s', async (_, ask) => {
+    const world = createWorld();
+    const over = (storage = sealed(world.disk.storage(), { keys: KEYS })) => storage;
+    const first = await world.openTab({ storage: over() });
+    await first.store.store(world.authority.signIn({ sub: 'zoe' }));
+    const { id } = await first.store.store(world.authority.signIn());
+    let open = (): void => undefined;
+    const asked = new Promise<void>((resolve) => (open = resolve));
+    const storage = over();
+    const unseal: CredentialStorage['unseal'] = async (record) => {
+      if (record.id === id) await asked;
+      return storage.unseal(record);
+    };
+    const { store } = await world.openTab({ storage: { ...storage, unseal } });
+    const credential = (await store.with(id))!;
+    const answer = codeOf(ask(credential));
+    await settle();
+    await store.store(world.authority.signIn({ sub: 'bob' }), { replace: credential });
+    open();
+    expect(await answer).toBe('credential_removed');
+    expect(credential.claims?.sub).toBe('bob');
+    await expect(ask(credential)).resolves.toBeDefined(); // it is asked for him now
+  });
+
+  it.each(asks)('D-051 E45 nor of one who took it while the page slept: %s', async (_, ask) => {
+    const { openTab, authority, browser } = createWorld();
+    const [tab, other] = [await openTab(), await openTab()];
+    const credential = await tab.store.store(authority.signIn());
+    await settle();
+    browser.setDelivery(0);
+    tab.platform.emit('frozen');
+    const bob = authority.signIn({ sub: 'bob' });
+    await other.store.store(bob, { replace: credential.id });
+    browser.sleep(5_000);
+    tab.platform.emit('resumed');
+    expect(credential.claims?.sub).toBe('alice');
+    const waiting = [ask(credential), ask(credential)];
+    expect(await Promise.all(waiting.map(codeOf))).toEqual(['credential_removed', 'credential_removed']);
+    expect([credential.claims?.sub, await credential.accessToken()]).toEqual(['bob', credential.token?.accessToken]);
+  });
 });
 
 describe('a revocation of what is not there', () => {
