@@ -4,6 +4,7 @@
  * @module
  */
 import { isOpen, nextCount, RECORD_VERSION, recordFieldsOf, type CredentialRecord, type OpenRecord } from '../credential/record.js';
+import type { SignInReason } from '../credential/state.js';
 import type { Token } from '../credential/token.js';
 import type { OAuth2Client } from '../oauth/client.js';
 import type { Entry } from './ledger.js';
@@ -51,6 +52,11 @@ export function tombstoneOf(current: CredentialRecord): RecordDraft {
     secrets: null,
     generation: nextCount(current.generation),
   };
+}
+
+/** What is left of a session that has ended: who must sign in, and nothing to sign in with. */
+export function dismissed(current: OpenRecord, reason: SignInReason): RecordDraft {
+  return { ...closed(current), state: 'needs_sign_in', reason, secrets: null, generation: nextCount(current.generation) };
 }
 
 /** Where the revisions of an epoch begin: a tab that has not heard of a clear must not take a record for the one it knows. */

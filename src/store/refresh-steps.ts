@@ -7,7 +7,6 @@ import { assertGranted, childFor, childOf, childRemainingMs, narrowed, targetKey
 import { jsonObjectIn } from '../credential/data.js';
 import {
   isOpen,
-  nextCount,
   STORE_RECORD_ID,
   type ChildToken,
   type CredentialRecord,
@@ -22,7 +21,7 @@ import type { OAuth2Client } from '../oauth/client.js';
 import { isUnsent, nameOf } from '../oauth/thrown.js';
 import type { Platform } from '../platform/platform.js';
 import { randomFraction, randomText } from '../platform/random.js';
-import { closed, finished, isOf } from './drafts.js';
+import { closed, dismissed, finished, isOf } from './drafts.js';
 import type { Following } from './following.js';
 import type { Ledger } from './ledger.js';
 import type { Loop } from './loop.js';
@@ -157,7 +156,13 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
   let begunWith: string | undefined; // the access token that was there
   let [mustRead, isUnread] = [false, false]; // isUnread: the record is what this tab last knew of it
 
+  /** After an end nothing is told, and nothing sent: a write may come over a record of an epoch that has ended. */
+  const isStill = (): boolean => {
+    const now = ledger.record(id);
+    return now?.state === 'active' && now.generation === record.generation;
+  };
   const begin = (): void => {
+    if (!isStill()) return;
     if (begun === undefined) loop.dispatch([{ type: 'refresh_started', id, generation: record.generation }], 'here');
     begun = record.generation;
     begunWith = record.secrets?.accessToken;
@@ -251,12 +256,13 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
             : null,
         { isQuiet: true },
       );
-      if (written) begin();
-      return written ? 'written' : 'overtaken';
+      if (!written || !isStill()) return 'overtaken';
+      begin();
+      return 'written';
     } catch (error) {
       // A session must not end because the disk is full (RF-15); but nothing is sent of which nobody has looked whether it is spent.
       // Where others wrote first, and nobody can read what, it may be.
-      if (error instanceof StorageError && (isUnread || error.code !== 'storage_conflict')) return isUnread ? 'overtaken' : 'unwritten';
+      if (error instanceof StorageError && (isUnread || error.code !== 'storage_conflict')) return isUnread || !isStill() ? 'overtaken' : 'unwritten';
       throw error;
     }
   };
@@ -375,13 +381,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
         return found;
       },
       dismiss: async ({ reason }) => {
-        const written = await change((current) => ({
-          ...closed(current),
-          state: 'needs_sign_in',
-          reason,
-          secrets: null,
-          generation: nextCount(current.generation),
-        }));
+        const written = await change((current) => dismissed(current, reason));
         failure = new CredentialError('needs_sign_in', ENDINGS[reason], { issuer: client.issuer, cause: failure });
         return written ? 'done' : 'overtaken';
       },

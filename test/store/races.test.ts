@@ -1,8 +1,9 @@
 // Ending a credential while it is being refreshed, at each step of the refresh: what arrives late is revoked, never stored.
-import type { Credential, CredentialStore } from '../../src/index.js';
+import { createToken, type Credential, type CredentialStore } from '../../src/index.js';
 import { offline } from '../support/fake-client.js';
 import type { DiskCall } from '../support/fake-disk.js';
 import { closeAll, codeOf, createWorld, settle, type World } from '../support/fixture.js';
+import { tokenFields } from '../support/tokens.js';
 
 afterEach(closeAll);
 
@@ -152,6 +153,39 @@ describe.each(ENDINGS)('E12 E60 7009-6 %s during a refresh', (name, end) => {
     await settle();
     expect(world.authority.liveRefreshTokens()).toEqual([]);
     await expectNothingLeft(world, store);
+  });
+});
+
+const AFTER_A_START = /token_replaced|refresh_failed|refresh_ended|sign_in_required|interaction_required|token_removed|cleared/;
+
+describe.each<readonly [string, Ending]>([
+  ...ENDINGS,
+  ['replace', (credential, store) => store.store(createToken({ ...tokenFields({ id: 'z' }), claims: null }), { replace: credential })],
+  ['remove in another tab', (credential) => credential.remove()],
+  ['clear in another tab', (_, store) => store.clear()],
+])('design §3 of a refresh that meets %s', (name, end) => {
+  it('nobody hears that it began after the end, or hears of no end, however few turns lie between', async () => {
+    for (let turns = 0; turns < 60; turns++) {
+      const world = createWorld();
+      const [{ store, newEvents }, other] = [await world.openTab(), await world.openTab()];
+      const credential = await store.store(world.authority.signIn({ id: 'one' }));
+      await settle();
+      newEvents();
+      const elsewhere = name.endsWith('another tab');
+      const theirs = elsewhere ? (await other.store.with('one'))! : credential;
+      const refreshing = credential.refresh().catch(() => undefined);
+      for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+      await end(theirs, elsewhere ? other.store : store);
+      const sent = world.authority.refreshes.length;
+      await refreshing;
+      await settle();
+      const events = newEvents();
+      const started = events.indexOf('refresh_started');
+      const isEnd = /token_removed|cleared/;
+      expect([turns, events.slice(0, Math.max(started, 0)).filter((type) => isEnd.test(type))]).toEqual([turns, []]);
+      expect([turns, started === -1 || events.slice(started + 1).some((type) => AFTER_A_START.test(type))]).toEqual([turns, true]);
+      if (!elsewhere) expect([turns, world.authority.refreshes.length]).toEqual([turns, sent]); // nothing is sent after the end
+    }
   });
 });
 
