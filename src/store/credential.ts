@@ -302,6 +302,7 @@ async function anyAccessToken(context: CredentialContext, own: Holding, options:
   const { minValidityMs, forceRefresh, scope, resource, refused, signal: _signal, ...rest } = options;
   assertNothingElse(rest, 'accessToken takes AccessTokenOptions');
   assertDuration(minValidityMs, 'minValidityMs');
+  if (forceRefresh !== undefined && typeof forceRefresh !== 'boolean') throw new TypeError('forceRefresh must be true or false');
   await context.open();
   if (scope !== undefined || resource !== undefined || refused !== undefined) return (await context.living()).accessTokenFor(own, options); // no command: `close` waits for no key
   const { ledger, now, monotonicNow } = context;

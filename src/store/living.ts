@@ -95,6 +95,8 @@ export interface LivingContext {
   /** True if tokens are renewed without being asked for. */
   readonly renewsAhead: boolean;
   readonly announce: (record: { readonly id: string; readonly generation: number; readonly revision: number }) => void;
+  /** False where nobody tells of what others write. */
+  readonly hears: () => boolean;
   /** Hears of each credential that is no more, with its last state. */
   readonly onGone: (last: CredentialState) => void;
   /** True once `close` was called: no question is answered from memory any more. */
@@ -302,7 +304,7 @@ export function createLiving(context: LivingContext): Living {
     store: async (token, tags, replace) => {
       if (!isToken(token)) throw new TypeError('store takes a Token: what a flow resumed with, or createToken made');
       const judged = withFields(token, {}); // it may be something that looks like one
-      return membership.store(judged, tags && normalizeTags(tags), replace);
+      return membership.store(judged, tags === undefined ? tags : normalizeTags(tags), replace);
     },
     refresh: async (own, request) => (await renewed(own, request)) as Token,
     renewedOrHeld: (own, minValidityMs) => renewedOrHeld(validToken, own, minValidityMs),

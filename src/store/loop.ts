@@ -53,7 +53,7 @@ export function createLoop(platform: Pick<Platform, 'now'>): Loop {
     const changed = next !== state;
     state = next;
     if (changed) states.next(state);
-    for (const action of actions) events.next(eventOf(action, origin));
+    for (const action of actions) events.next(Object.freeze(eventOf(action, origin)));
   };
   const drain = (): void => {
     if (draining || !folding) return;

@@ -42,6 +42,8 @@ export interface MembershipContext {
   /** The client a record belongs to; `undefined` where none is configured. */
   readonly clientOf: (record: CredentialRecord) => OAuth2Client | undefined;
   readonly locks: StoreLocks;
+  /** False where nobody tells of a write. */
+  readonly hears: () => boolean;
   /** Ids of all that match, in order of storing. */
   readonly find: (query: CredentialQuery) => readonly string[];
 }
@@ -58,13 +60,15 @@ export interface Membership {
 
 /** The membership of one store. */
 export function createMembership(context: MembershipContext): Membership {
-  const { ledger, following, writing, loop, platform, storageOf, locks, clientOf, find } = context;
+  const { ledger, following, writing, loop, platform, storageOf, locks, hears, clientOf, find } = context;
   const alone = <T>(run: () => Promise<T>): Promise<T> => locks.alone('members', run);
+  let lookedFor = 0; // the claim for which everything was read
 
   return {
     store: async (token, tags, replace) => {
       // Almost always it is one more: then nothing needs to be decided together with others.
       await rereadWhatMatters(token);
+      if (replace) await inTrouble(() => rereadGone(replace), undefined);
       const isOneMore = replace === undefined && !isNeeded() && !waitingFor(token, tags) && !ledger.record(token.id);
       if (isOneMore) return add(token, tags ?? []);
       // Without the lock where it is not had in time: two defaults can be told apart, a spent code is not had again (D-017).
@@ -90,7 +94,8 @@ export function createMembership(context: MembershipContext): Membership {
         const { id, storedAt } = meant ?? { id: null };
         const known = id === null ? undefined : ledger.record(id)?.storedAt;
         if (known !== undefined && storedAt !== undefined && known !== storedAt) throw gone(); // another has its id by now
-        await following.reread(STORE_RECORD_ID); // what is believed to be the default may be so no longer
+        await rereadDefault();
+        if (meant) await rereadGone(meant);
         if (loop.snapshot().defaultId === id && claimOf(id) >= ledger.book.store.topClaim && !(id === null && isLost())) return;
         if (meant === null)
           return void (await writing.updateStore((current) => ({ ...current, ...claimed(), nullClaim: claimed().topClaim })));
@@ -162,6 +167,7 @@ export function createMembership(context: MembershipContext): Membership {
       .slice(0, MOST_REREAD);
     const wanted = new Set([STORE_RECORD_ID, ...ofUser, ...(defaultId === null ? [] : [defaultId])]);
     await Promise.all([...wanted].map((id) => following.reread(id))); // after a clear elsewhere a record must not be of the epoch before
+    if (hasUnknownDefault()) await following.reload();
     if (loop.snapshot().defaultId !== null || ids.length === 0) {
       if (loop.snapshot().ids.length === 0) await following.reload(); // somebody else's first credential may be there
       return;
@@ -172,6 +178,26 @@ export function createMembership(context: MembershipContext): Membership {
       if (isUsable(usable)) return; // not empty
     }
     await following.reload(); // somebody may have signed in elsewhere, and be the default
+  }
+
+  /** What is believed to be the default may be so no longer; and the first claim of all is counted by no store record. */
+  async function rereadDefault(): Promise<void> {
+    await following.reread(STORE_RECORD_ID);
+    if (!hears() || topClaim() === 0) await following.reload();
+  }
+
+  /** Somebody may have stored another under the id of one that was removed. */
+  async function rereadGone({ id, storedAt }: Meant): Promise<void> {
+    if (storedAt === undefined && ledger.record(id)?.state === 'removed') await following.reread(id);
+  }
+
+  /** True once where a claim was counted that is above that of the default: somebody may have set another. */
+  function hasUnknownDefault(): boolean {
+    const { defaultId } = loop.snapshot();
+    const counted = ledger.book.store.topClaim;
+    if (defaultId === null || claimOf(defaultId) >= counted || counted === lookedFor) return false;
+    lookedFor = counted; // a setDefault that failed has counted one, too
+    return true;
   }
 
   /** A claim above all that were ever made, also by tabs whose messages were lost. */
@@ -283,7 +309,7 @@ export function createMembership(context: MembershipContext): Membership {
   }
 
   /** A new record, or one over the tombstone of the same id. */
-  async function add(token: Token, tags: readonly string[]): Promise<string> {
+  async function add(token: Token, tags: readonly string[], tries = 0): Promise<string> {
     // After all that are there, and after the one whose id it takes: by that others tell them apart.
     const latest = Math.max(loop.snapshot().credentials.at(-1)?.storedAt ?? -Infinity, ledger.record(token.id)?.storedAt ?? -Infinity);
     const draft = newDraft(token, {
@@ -301,7 +327,8 @@ export function createMembership(context: MembershipContext): Membership {
         )
       : await writing.insert(draft);
     if (written) return token.id;
-    if (isTombstone(token.id)) return add(token, tags); // one this tab had not heard of
+    // Removed before this tab heard of it; of some storages no tombstone is left
+    if (ledger.record(token.id)?.state === 'removed' && tries < MOST_REREAD) return add(token, tags, tries + 1);
     throw new CredentialError(
       'credential_exists',
       `A credential with the id ${token.id} is stored already. Refreshing keeps the id, signing in makes a new one; to put a token in its place, use "replace".`,

@@ -105,3 +105,8 @@ export function deadlineOf(platform: Platform): { readonly passed: Promise<never
   });
   return { passed, cancel: () => cancel() };
 }
+
+/** True for what looks like a storage. */
+export function isStorage(value: unknown): boolean {
+  return isPlainObject(value) && typeof value['open'] === 'function' && typeof value['write'] === 'function';
+}

@@ -246,13 +246,12 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
     const before = record.intent;
     const attempt = (before?.attempt ?? 0) + 1;
     const startedAt = platform.now();
-    const since = before?.since ?? startedAt;
     try {
       const written = await writing.updateOpen(
         grant,
         (current) =>
           holds(current, grant) && current.generation === generation && current.intent?.holder === before?.holder
-            ? { ...current, intent: { holder: me, attempt, generation, startedAt, since } }
+            ? { ...current, intent: { holder: me, attempt, generation, startedAt, since: before?.since ?? startedAt } }
             : null,
         { isQuiet: true },
       );
@@ -262,7 +261,8 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
     } catch (error) {
       // A session must not end because the disk is full (RF-15); but nothing is sent of which nobody has looked whether it is spent.
       // Where others wrote first, and nobody can read what, it may be.
-      if (error instanceof StorageError && (isUnread || error.code !== 'storage_conflict')) return isUnread || !isStill() ? 'overtaken' : 'unwritten';
+      if (error instanceof StorageError && (isUnread || error.code !== 'storage_conflict'))
+        return isUnread || !isStill() ? 'overtaken' : 'unwritten';
       throw error;
     }
   };

@@ -22,7 +22,7 @@ import { createCredentialFactory, gone, type Credential, type CredentialContext 
 import { createLedger, type Meant } from './ledger.js';
 import type { Living } from './living.js';
 import { createLoop } from './loop.js';
-import { closeUnused, deadlineOf, openStorage, type OpenedStorage } from './open-storage.js';
+import { closeUnused, deadlineOf, openStorage, isStorage, type OpenedStorage } from './open-storage.js';
 import type { RenewalOptions } from './renewal.js';
 import { connect, hint, type Connection } from './tabs.js';
 import { tokenStream } from './token-stream.js';
@@ -155,6 +155,7 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
           storageOf: () => storage,
           clientOf: clients.ofRecord,
           announce: (record) => connection?.announce(record),
+          hears: () => connection?.hears ?? false,
           onGone: (last) => {
             const handle = handles.get(last.id);
             if (handle) factory.retire(handle, last);
@@ -319,6 +320,7 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
       return handle;
     },
     with: async (id) => {
+      if (typeof id !== 'string') throw new TypeError('with takes an id');
       await open();
       if (!loop.stateOf(id) || !connection?.hears) await (await bring()).reread(id);
       return handleOf(id);
@@ -388,10 +390,6 @@ function meantBy(value: Partial<Credential> | string, otherwise: string): Meant 
   const { id, state } = isPlainObject(value) ? value : { id: value };
   if (typeof id !== 'string') throw new TypeError(otherwise);
   return { id, storedAt: state?.storedAt };
-}
-
-function isStorage(value: unknown): boolean {
-  return isPlainObject(value) && typeof value['open'] === 'function' && typeof value['write'] === 'function';
 }
 
 function platformOf(clients: CredentialStoreOptions['clients']): Platform | undefined {
