@@ -70,7 +70,7 @@ export async function send(platform: Platform, url: string, init: RequestInit, l
       referrerPolicy: 'no-referrer',
       signal: abort.signal,
     });
-    const response = await deadline.before(asked, ({ body }) => body?.cancel());
+    const response = await deadline.before(asked, drop);
     if (response.type === 'opaqueredirect' || (response.status >= 300 && response.status < 400)) {
       abort.abort();
       throw new ProtocolError('unexpected_redirect', 'The authorization server answered with a redirect, which is never followed (HT-2).', {
@@ -181,7 +181,7 @@ function textOf(
 ): string | Promise<string> {
   if (isLenient) return readText(response, maxBytes, false, deadline, issuer).then(leadingObject);
   if (!isStatusEnough) return readText(response, maxBytes, true, deadline, issuer);
-  response.body?.cancel().catch(() => undefined);
+  drop(response);
   return '';
 }
 
@@ -206,7 +206,7 @@ async function errorTextOf(
 async function readText(response: Response, maxBytes: number, isUtf8: boolean, deadline: Deadline, issuer: string): Promise<string> {
   const tooLarge = (): ProtocolError =>
     new ProtocolError('response_too_large', `The answer is longer than ${maxBytes} bytes (HT-5).`, { issuer, status: response.status });
-  const reader = response.body?.getReader();
+  const reader = readerOf(response);
   if (!reader) {
     const text = await deadline.before(response.text(), () => undefined); // React Native has no streams
     if (new TextEncoder().encode(text).byteLength > maxBytes) throw tooLarge();
@@ -218,8 +218,8 @@ async function readText(response: Response, maxBytes: number, isUtf8: boolean, d
   let byteCount = 0;
   // RF-4, E7: what came whole counts, though the connection breaks after it, or is left open
   const isHere = (): boolean => isWhole(leadingObject(text));
-  const stop = (): void => void reader.cancel().catch(() => undefined);
-  const next = (): ReturnType<typeof reader.read> =>
+  const stop = (): void => quietly(reader.cancel);
+  const next = (): Promise<Piece> =>
     deadline.before(reader.read(), stop).catch((error: unknown) => {
       stop();
       if (isHere()) return { done: true, value: undefined };
@@ -242,6 +242,41 @@ async function readText(response: Response, maxBytes: number, isUtf8: boolean, d
     }
   }
   return text + decode(decoder, issuer);
+}
+
+/** A part of a body, or its end. */
+type Piece = { readonly done: true; readonly value?: unknown } | { readonly done?: false; readonly value: Uint8Array };
+
+/** What a body may have: streams of the web can be cancelled, those of Node, which `node-fetch` gives, destroyed. */
+interface Body {
+  getReader?(): { read(): Promise<Piece>; cancel(): unknown };
+  [Symbol.asyncIterator]?(): { next(): Promise<Piece> };
+  cancel?(): unknown;
+  destroy?(): unknown;
+}
+
+/** Reads a body in pieces; `undefined` where that cannot be done. */
+function readerOf(response: Response): { read(): Promise<Piece>; readonly cancel: () => unknown } | undefined {
+  const body = response.body as Body | null | undefined;
+  const reader = body?.getReader?.();
+  if (reader) return { read: () => reader.read(), cancel: () => reader.cancel() };
+  const pieces = body?.[Symbol.asyncIterator]?.();
+  return pieces && { read: () => pieces.next(), cancel: () => letGo(response) };
+}
+
+/** Gives up a body that nobody has begun to read. */
+function drop(response: Response): void {
+  quietly(() => letGo(response));
+}
+
+function letGo(response: Response): unknown {
+  const body = response.body as Body | null | undefined;
+  return body?.cancel ? body.cancel() : body?.destroy?.();
+}
+
+/** The connection may have ended by itself. */
+function quietly(end: () => unknown): void {
+  new Promise((resolve) => resolve(end())).catch(() => undefined);
 }
 
 /** True for a JSON object: nothing that could follow would make another one of it. */

@@ -1,5 +1,6 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { PassThrough, Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import { CredentialError, NetworkError, ProtocolError } from '../../src/errors';
 import {
@@ -420,6 +421,70 @@ describe('text', () => {
     await settled();
     platform.advance(30_000);
     expect(await error).toMatchObject({ code: 'timeout' });
+  });
+
+  describe('whose body is a stream of Node, as that of node-fetch and cross-fetch', () => {
+    const answerWith = (body: Readable, status = 200): UnitPlatform =>
+      answering(() => Object.defineProperties(new Response(null, { status }), { body: { value: body } }));
+    /** Ends only if it is destroyed. */
+    const open = (...chunks: readonly string[]): PassThrough => {
+      const body = new PassThrough();
+      for (const chunk of chunks) body.write(chunk);
+      return body;
+    };
+
+    it.each([200, 400])('E7 of an answer with status %d the text is read', async (status) => {
+      const body = Readable.from([Buffer.from('{"a":"\u20ac').subarray(0, 8), Buffer.from('\u20ac').subarray(2), Buffer.from('"}')]);
+      expect((await sent(answerWith(body, status))).text).toBe('{"a":"\u20ac"}');
+    });
+
+    it('HT-5 it has its cap, and is destroyed at it', async () => {
+      const body = open('x'.repeat(900), 'x'.repeat(101));
+      expect(await refused(sent(answerWith(body)))).toMatchObject({ code: 'response_too_large', status: 200 });
+      expect(body.destroyed).toBe(true);
+    });
+
+    it('E10 it is given up at the deadline, and an object that came whole counts (RF-4)', async () => {
+      const bodies = [open('{"a":'), open('{"a":1}')] as const;
+      const platforms = bodies.map((body) => answerWith(body));
+      const asked = platforms.map((platform) => sent(platform, { ...LIMITS, isLenient: true }).catch((error: unknown) => error));
+      await settled();
+      for (const platform of platforms) platform.advance(30_000);
+      expect(await asked[0]).toMatchObject({ code: 'timeout' });
+      expect(await asked[1]).toMatchObject({ text: '{"a":1}' });
+      expect(bodies.map(({ destroyed }) => destroyed)).toEqual([true, true]);
+    });
+
+    it('RF-4 it breaks off', async () => {
+      const breaking = (...chunks: readonly string[]): Readable =>
+        Readable.from(
+          (function* () {
+            yield* chunks.map((chunk) => Buffer.from(chunk));
+            throw new Error('canary');
+          })(),
+        );
+      expect(await refused(sent(answerWith(breaking('{"a":'))))).toMatchObject({ code: 'network_error', class: 'unknown_outcome' });
+      expect((await sent(answerWith(breaking('{"a":1}')))).text).toBe('{"a":1}');
+    });
+
+    it('7009-3 it is given up unread where the status says it all', async () => {
+      const body = open('{"a":1}');
+      expect(await sent(answerWith(body), REVOCATION_LIMITS)).toMatchObject({ status: 200, text: '' });
+      expect(body.destroyed).toBe(true);
+    });
+
+    it('E10 one that comes after the deadline is destroyed', async () => {
+      let answer = (_: Response): void => undefined;
+      const platform = unitPlatform({ fetch: () => new Promise((resolve) => (answer = resolve)) });
+      const error = refused(sent(platform));
+      await settled();
+      platform.advance(30_000);
+      await error;
+      const body = open('{"a":1}');
+      answer(Object.defineProperties(new Response(null), { body: { value: body } }));
+      await settled();
+      expect(body.destroyed).toBe(true);
+    });
   });
 
   it('RF-4 HT-5 an object that came whole counts, whatever follows up to the cap', async () => {
