@@ -30,7 +30,7 @@ export function connect(
   };
   const channel = hasTabs ? hint(() => platform.openChannel?.(`${storage.namespace}:records`, hear)) : undefined;
   return {
-    hears: !!(unwatch ?? channel),
+    hears: !!(unwatch ?? (reach === 'origin' && channel)), // no channel reaches another program
     announce: ({ id, generation, revision }) => hint(() => channel?.post({ id, generation, revision })),
     close: () => {
       hint(() => unwatch?.());

@@ -1,4 +1,5 @@
 // What a record or a storage says that no store of ours would ever write: others are unharmed, also after the next start.
+import type { Platform } from '../../src/platform/platform.js';
 import type { CredentialStorage, StoredRecord } from '../../src/storage/storage.js';
 import type { Token } from '../../src/credential/token.js';
 import type { Credential } from '../../src/store/credential.js';
@@ -611,6 +612,20 @@ describe('E45 two stores over one storage of this process that tells nobody of i
     expect(await b.with(mine.id)).toBeNull();
     expect(b.snapshot()).toMatchObject({ ids: [], defaultId: null });
     expect(await codeOf(theirs!.accessToken())).toBe('credential_removed');
+  });
+
+  it('so do programs of one machine: a channel of the platform reaches no other program', async () => {
+    const world = createWorld();
+    const storage = { ...shelf(), open: () => Promise.resolve({ coherent: true, durability: 'none', reach: 'machine' } as const) };
+    const deaf: Partial<Platform> = { openChannel: () => ({ post: () => undefined, close: () => undefined }) };
+    const [{ store: a }, { store: b }] = [
+      await world.openTab({ storage, platform: deaf }),
+      await world.openTab({ storage, platform: deaf }),
+    ];
+    const mine = await a.store(world.authority.signIn());
+    expect((await b.with(mine.id))?.id).toBe(mine.id);
+    await mine.remove();
+    expect(await b.with(mine.id)).toBeNull();
   });
 
   it('and answer with what they know where nothing can be read', async () => {
