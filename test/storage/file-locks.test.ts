@@ -109,6 +109,53 @@ describe('locks of fileStorage', () => {
     expect(waited).toBeLessThan(152_000);
   });
 
+  it.each([
+    ['that runs, stopped or in a thread that was ended', {}],
+    ['elsewhere, of which nothing is known', { machine: 'elsewhere' }],
+  ])('RF-9 what was seen of a silent holder %s counts for who gave up waiting and asks again', async (_, changes) => {
+    const folder = newFolder();
+    const platform = waitingPlatform();
+    const storage = open(folder, platform);
+    await storage.open();
+    const entry = plantLock(folder, 'l-lock', holderOf(await identify(nodeFiles), changes));
+    const waitFor = async (ms: number): Promise<boolean> => {
+      const [patience, end] = [new AbortController(), platform.elapsed() + ms];
+      platform.onWait = async () => void (platform.elapsed() >= end && patience.abort());
+      return lockOf(storage)('lock', nothing, patience.signal).then(
+        () => true,
+        () => false,
+      );
+    };
+    expect(await waitFor(120_000)).toBe(false);
+    platform.jump(3_600_000); // nobody looked meanwhile
+    expect(await waitFor(20_000)).toBe(false); // 140 s and one
+    utimesSync(entry, 1, 1); // it lives after all
+    expect([await waitFor(120_000), await waitFor(25_000)]).toEqual([false, false]);
+    expect(await waitFor(7_000)).toBe(true);
+    expect(await leftovers(folder)).toEqual([]);
+  });
+
+  it('RF-9 of a holder elsewhere that began to be silent when it was first waited for, no silence counts twice', async () => {
+    const folder = newFolder();
+    const platform = waitingPlatform();
+    const holder = holderOf(await identify(nodeFiles), { machine: 'elsewhere' });
+    let since = 0; // this file system keeps the time of the program
+    const lstat = async (...args: Parameters<typeof nodeFiles.lstat>) => {
+      const stat = await nodeFiles.lstat(...args);
+      return Object.assign(stat, { ctimeMs: 1e12 + (String(args[0]).endsWith(`/${holder}`) ? 0 : since) });
+    };
+    const storage = open(folder, platform, { files: { ...nodeFiles, lstat: lstat as typeof nodeFiles.lstat } });
+    await storage.open();
+    plantLock(folder, 'l-lock', holder);
+    const patience = new AbortController();
+    platform.onWait = async () => void (platform.elapsed() >= 100_000 && patience.abort());
+    await lockOf(storage)('lock', nothing, patience.signal).catch(() => undefined);
+    since = platform.elapsed();
+    platform.onWait = nothing;
+    await lockOf(storage)('lock', nothing);
+    expect(platform.elapsed()).toBeGreaterThanOrEqual(148_000);
+  });
+
   it('RF-9 machines of one host name are told apart by their id; without one the name is all there is', async () => {
     const machine = async (id: string | undefined): Promise<string> => {
       const readFile = async (path: string): Promise<string> => {

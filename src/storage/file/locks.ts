@@ -52,6 +52,8 @@ const MISSED_BEATS = 2;
 const NO_CLOCK_BEFORE_MS = Date.UTC(2000);
 const FIRST_PAUSE_MS = 2;
 const MAX_PAUSE_MS = 32;
+/** Of so many locks it is known how long their holders were silent. */
+const MAX_SILENCES = 1_000;
 /** Nobody waits for a lock for a day. */
 const LONGEST_WAIT_MS = 86_400_000;
 
@@ -59,6 +61,11 @@ const LONGEST_WAIT_MS = 86_400_000;
 export function folderLocks({ files, folder, me, platform, timing }: FolderLocksOptions): FolderLocks {
   const held = new Set<string>();
   const instance = platform.crypto.getRandomValues(new Uint32Array(2)).join('');
+  /**
+   * By lock, what this process has seen while it waited, the oldest first. Who waits gives up sooner than a silent holder loses its lock, and goes
+   * on counting when it asks again; until then no time passes.
+   */
+  const silences = new Map<string, Silence>();
   let count = 0;
   const nextHolder = (): string => `${me.pid}.${me.start}.${me.machine}.${instance}.${count++}`;
 
@@ -89,13 +96,17 @@ export function folderLocks({ files, folder, me, platform, timing }: FolderLocks
    * Adds what a holder was silent before this process began to look, or no program that ends sooner than after `staleMs` would ever get
    * past a dead one. The file system tells: the change time of the entry, which each heartbeat renews, beside that of a folder of our own
    * (`ours`), of the same file system and made before the first look. No other clock is compared. That of a file server may jump, and its
-   * times may be coarse, or the machine slept: so some silence must have been seen as well.
+   * times may be coarse, or the machine slept: so some silence must have been seen as well, since that folder was made.
    */
-  const judgeBeside = (ours: string): Judge => {
-    const silence = watchSilence(platform);
+  const judgeBeside = (ours: string, lock: string): Judge => {
+    const [known, silence] = [silences.get(lock) ?? watchSilence(platform), watchSilence(platform)];
+    silences.delete(lock); // so that it is the youngest
+    silences.set(lock, known);
+    for (const oldest of [...silences.keys()].slice(0, -MAX_SILENCES)) silences.delete(oldest);
     return async (holder, { mtimeMs, ctimeMs }) => {
-      const seenMs = silence.of(`${holder} ${mtimeMs}`);
-      if (seenMs >= timing.staleMs) return true;
+      const sign = `${holder} ${mtimeMs}`;
+      const seenMs = silence.of(sign);
+      if (known.of(sign) >= timing.staleMs) return true;
       if (seenMs < MISSED_BEATS * timing.heartbeatMs || ctimeMs < NO_CLOCK_BEFORE_MS || mayBeAsked(processOf(holder), me)) return false;
       const own = await unless(files.lstat(ours), 'ENOENT');
       return own !== undefined && own.ctimeMs - ctimeMs + seenMs >= timing.staleMs;
@@ -103,10 +114,10 @@ export function folderLocks({ files, folder, me, platform, timing }: FolderLocks
   };
   const take = async (prepared: string, lock: string, goOn: () => void): Promise<void> => {
     const path = join(folder, lock);
-    const isSilent = judgeBeside(prepared);
+    let isSilent: Judge | undefined;
     for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 1.5, MAX_PAUSE_MS)) {
-      if (await move(files, prepared, path)) return;
-      if (await isFreed(path, isSilent)) continue;
+      if (await move(files, prepared, path)) return void silences.delete(lock);
+      if (await isFreed(path, (isSilent ??= judgeBeside(prepared, lock)))) continue;
       goOn();
       await pause(platform, pauseMs);
       goOn();
