@@ -15,6 +15,16 @@ export function defaultGraceMs({ issuedAt, expiresAt }: Lifetime): number {
   return expiresAt === null ? 0 : Math.min(MAX_GRACE_MS, Math.max(0, expiresAt - issuedAt) / 4);
 }
 
+/**
+ * What can be had of a wish for a token that is good for so many milliseconds more. What no token of this lifetime is good for is met until a
+ * quarter of it has gone, and in any case for five seconds: else each call would be a request (E43).
+ */
+export function reachableMs({ issuedAt, expiresAt }: Lifetime, wishMs: number): number {
+  if (expiresAt === null) return 0;
+  const lifetimeMs = Math.max(0, expiresAt - issuedAt);
+  return Math.min(wishMs, lifetimeMs - Math.min(wishMs < lifetimeMs ? 5_000 : Infinity, lifetimeMs / 4));
+}
+
 /** True if the token is good for at least `minValidityMs` more. */
 export function isFresh(lifetime: Lifetime, now: number, minValidityMs: number): boolean {
   return lifetime.expiresAt === null || lifetime.expiresAt - now > minValidityMs;

@@ -4,7 +4,7 @@
  * @module
  */
 import { defer, distinctUntilChanged, map, takeWhile, type Observable } from 'rxjs';
-import { defaultGraceMs } from '../credential/expiry.js';
+import { defaultGraceMs, reachableMs } from '../credential/expiry.js';
 import type { ResourceChallenge } from '../credential/actions.js';
 import { assertNothingElse } from '../credential/options.js';
 import type { CredentialRecord } from '../credential/record.js';
@@ -34,7 +34,10 @@ export interface CredentialView {
 
 /** Options of `accessToken`. */
 export interface AccessTokenOptions {
-  /** The token must be good for this many milliseconds more. Default: 30 s or a quarter of the lifetime, whichever is less. */
+  /**
+   * The token must be good for this many milliseconds more. Default: 30 s or a quarter of the lifetime, whichever is less. What the lifetime is too
+   * short for is no request for each call: then a token serves until a quarter of its lifetime has gone, and any serves for 5 s.
+   */
   readonly minValidityMs?: number | undefined;
   /** Renews even a valid token. Default `false`. */
   readonly forceRefresh?: boolean | undefined;
@@ -80,7 +83,7 @@ export interface Credential extends CredentialView {
   refresh(): Promise<Token>;
   /** The same as a stream: each subscription asks anew, unsubscribing does not cancel what was sent. */
   refresh$(): Observable<Token>;
-  /** Renews if the token is good for no more than `graceMs` milliseconds; 0 means only once it has expired. */
+  /** Renews if the token is good for no more than `graceMs` milliseconds, as `minValidityMs`; 0 means only once it has expired. */
   refreshIfNeeded(graceMs?: number): Promise<Token>;
   /** Replaces all tags. @throws {TypeError} not a list of non-empty strings */
   setTags(tags: readonly string[]): Promise<void>;
@@ -325,7 +328,7 @@ export async function currentToken(context: CredentialContext, own: Holding, gra
   clientFor(context, id);
   used.add(id);
   const token = ledger.token(id);
-  const minValidityMs = graceMs ?? defaultGraceMs(record);
+  const minValidityMs = graceMs === undefined ? defaultGraceMs(record) : reachableMs(record, graceMs);
   if (token && ledger.remainingMs(id) > minValidityMs) return token;
   return context.command((living) =>
     graceMs === undefined ? living.renewedOrHeld(own, minValidityMs) : living.refresh(own, { minValidityMs }),

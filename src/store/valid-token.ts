@@ -5,7 +5,7 @@
  * @module
  */
 import { childFor, childRemainingMs, targetFor } from '../credential/children.js';
-import { defaultGraceMs } from '../credential/expiry.js';
+import { defaultGraceMs, reachableMs } from '../credential/expiry.js';
 import { isOpen, type ChildToken, type Target } from '../credential/record.js';
 import type { Token } from '../credential/token.js';
 import type { Platform } from '../platform/platform.js';
@@ -75,7 +75,7 @@ async function childToken(
   if (!child) return renewed({ minValidityMs: forceRefresh ? null : (minValidityMs ?? 0) });
   if (forceRefresh) return renewed({ minValidityMs: null });
   if (child.accessToken === refused) return renewed({ minValidityMs: null, refused });
-  const graceMs = minValidityMs ?? defaultGraceMs(child);
+  const graceMs = minValidityMs === undefined ? defaultGraceMs(child) : reachableMs(child, minValidityMs);
   if (remainingMs(child) > graceMs) return child;
   const renewing = renewed({ minValidityMs: graceMs });
   return minValidityMs === undefined ? orHeld(platform, renewing, held, remainingMs(child)) : renewing;

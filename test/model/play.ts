@@ -46,8 +46,6 @@ export interface Verdict {
 
 const ID = 'credential';
 const CLIENT = 'spa';
-/** A renewed token is never good for this long: such a refresh serves only whoever asked before it was sent. */
-const LONGER_THAN_ANY_MS = 3_600_000;
 
 interface Tab {
   readonly page: Page;
@@ -208,7 +206,7 @@ function perform(act: Act, tabs: Tab[], stage: Stage, open: () => Tab, commands:
 async function ordered(store: CredentialStore, does: Deed): Promise<unknown> {
   const credential = await store.with(ID);
   if (does === 'refresh') return credential?.refresh();
-  if (does === 'renew') return credential?.refreshIfNeeded(LONGER_THAN_ANY_MS);
+  if (does === 'renew') return credential?.accessToken({ refused: credential.token?.accessToken ?? '' });
   return does === 'tag' ? credential?.setTags(['tagged']) : credential?.revoke();
 }
 

@@ -312,12 +312,41 @@ describe('the validity asked for', () => {
   });
 
   it('renews a token that is valid for less than was asked for', async () => {
-    const { openTab, authority } = createWorld();
+    const { openTab, authority, browser } = createWorld();
     const { store } = await openTab();
     const token = authority.signIn({ lifetimeS: 600 });
     const credential = await store.store(token);
-    expect(await credential.accessToken({ minValidityMs: 599_999 })).toBe(token.accessToken);
-    expect(await credential.accessToken({ minValidityMs: 600_000 })).not.toBe(token.accessToken);
+    await browser.advance(60_000);
+    expect(await credential.accessToken({ minValidityMs: 539_999 })).toBe(token.accessToken);
+    expect(await credential.accessToken({ minValidityMs: 540_000 })).not.toBe(token.accessToken);
+  });
+
+  it.each([
+    ['the lifetime', 300_000, 75_000],
+    ['ten times as long', 3_000_000, 75_000],
+    ['for ever', Infinity, 75_000],
+    ['a second less, which a new token has for a second', 299_000, 5_000],
+    ['ten seconds less, which it has for ten', 290_000, 10_000],
+  ])('E43 that no token has, or for a moment only, is no request for each call: %s', async (_, minValidityMs, freshMs) => {
+    const { openTab, authority, browser } = createWorld();
+    const { store } = await openTab();
+    const credential = await store.store(authority.signIn({ lifetimeS: 300 }));
+    authority.next({ expires_in: 300 }, { expires_in: 300 }, { expires_in: 300 });
+    const ask = async (): Promise<void> => {
+      await credential.accessToken({ minValidityMs });
+      await credential.refreshIfNeeded(minValidityMs);
+      await credential.accessToken({ minValidityMs, refused: 'none' });
+    };
+    await browser.advance(freshMs - 1);
+    await ask();
+    expect(authority.refreshes).toHaveLength(0);
+    await browser.advance(1);
+    await ask();
+    expect(authority.refreshes).toHaveLength(1);
+    await browser.advance(freshMs);
+    await ask();
+    await ask();
+    expect(authority.refreshes).toHaveLength(2);
   });
 
   it.each([-1, NaN, '30' as never])('is no %p', async (wrong) => {
