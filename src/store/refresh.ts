@@ -22,7 +22,7 @@ import {
 } from './refresh-steps.js';
 import type { Ledger } from './ledger.js';
 import type { StoreLocks } from './store-locks.js';
-import { isPassing, type Renewal } from './renewal.js';
+import { isOfStorage, isPassing, type Renewal } from './renewal.js';
 
 export type { RefreshRequest, Renewed };
 
@@ -34,6 +34,8 @@ export interface RefresherContext extends RefreshContext {
 
 /** How a flight ended. A failure is a value: an error in the shared stream would let `retry` in one caller start a second request. */
 type RefreshOutcome = { readonly renewed: Renewed } | { readonly error: CredentialError };
+
+type Failed = Extract<RefreshEnd, { error: unknown }>;
 
 /** All flights of a store. */
 export interface Refresher extends Pick<RefreshLocks, 'look' | 'freeze' | 'resume' | 'letGo' | 'hurry' | 'close'> {
@@ -53,6 +55,14 @@ export function createRefresher(context: RefresherContext): Refresher {
   /** By id, and by target for which it was refused: the generation that a session went on with. */
   const alive = new Map<string, Map<string, number>>();
 
+  /** RF-15: without its lock, or a reading, no refresh begins; a daemon on a full disk would hear of it when its token has expired. */
+  const isBlocked = ({ error, begun }: Failed): boolean =>
+    begun === undefined && (isOfStorage(error) || error.code === 'timeout') && !context.isClosing();
+  /** Begun by an episode that ended with `again`: no other has said what came of it. */
+  const begunBefore = (id: string): number | undefined => {
+    const state = loop.stateOf(id);
+    return state?.status.activity === 'refreshing' ? state.generation : undefined;
+  };
   /** What a failure means for the state, and for when to try again. */
   const settle = (id: string, { target }: RefreshRequest, end: Exclude<RefreshEnd, { ending: 'again' }>): RefreshOutcome => {
     if (end.ending === 'served') {
@@ -60,21 +70,21 @@ export function createRefresher(context: RefresherContext): Refresher {
       return { renewed: end.renewed };
     }
     const { error } = end;
-    const state = loop.stateOf(id);
-    // Begun by an episode that ended with `again`: no other has said what came of it.
-    const begun = end.begun ?? (state?.status.activity === 'refreshing' ? state.generation : undefined);
+    const isUntold = isBlocked(end);
+    const begun = isUntold ? loop.stateOf(id)?.generation : (end.begun ?? begunBefore(id));
     if (begun === undefined || end.ending !== 'failed') return { error };
+    const about = isUntold ? undefined : target;
     const { code, class: errorClass, issuer } = error;
     const needsUser = asksForUser(error);
     const told = needsUser
       ? new CredentialError('needs_interaction', 'The server asks for the user before it renews.', { issuer, cause: error })
       : error;
-    const { attempts, nextTryAt } = renewal.failed(id, told, target);
-    if (needsUser && !target) {
+    const { attempts, nextTryAt } = renewal.failed(id, told, about);
+    if (needsUser && !about) {
       loop.dispatch([{ type: 'interaction_required', id, generation: begun, code, class: errorClass }], 'here');
     } else {
       // What is wrong with a target says nothing of the credential; a network that is down does.
-      const of = target && !isPassing(error) ? { target } : {};
+      const of = about && !isPassing(error) ? { target: about } : {};
       loop.dispatch([{ type: 'refresh_failed', id, generation: begun, code, class: errorClass, attempts, nextTryAt, ...of }], 'here');
     }
     return { error: told };

@@ -19,6 +19,8 @@ import type { Loop } from './loop.js';
 const MIN_INTERVAL_MS = 5_000;
 /** What fails before anything has begun, or brings a token that is due already, rests twice as long each time, up to this, in milliseconds. */
 const MAX_REST_MS = 300_000;
+/** What storage refuses no server is asked for: it is tried again within this, in milliseconds, and half as much. */
+const MAX_STORAGE_BACKOFF_MS = 30_000;
 /** So many are renewed ahead at a time; the others are looked at a second later. */
 const MAX_AT_ONCE = 4;
 const NEXT_BATCH_MS = 1_000;
@@ -108,6 +110,11 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf 
     leads.set(id, { generation, fraction });
     return fraction;
   };
+  const waitMs = (attempts: number, error: CredentialError): number => {
+    const fraction = randomFraction(platform);
+    const ms = backoffMs(attempts, fraction);
+    return isOfStorage(error) ? Math.min(ms, MAX_STORAGE_BACKOFF_MS * (0.5 + fraction)) : ms;
+  };
   const isOffline = (): boolean => platform.isOnline?.() === false; // what tells that it is online again wakes the store
   /** False where nothing could be sent, or nothing would be gained. */
   const canRenew = ({ id, status, isDefault }: CredentialState): boolean => {
@@ -124,7 +131,7 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf 
     const remainingMs = ledger.remainingMs(credential.id);
     if (remainingMs === Infinity) return Infinity;
     const failure = failureOf(credential.id, undefined);
-    if (failure && !isPassing(failure.error)) return Infinity; // trying again would change nothing
+    if (failure && !mayPass(failure.error)) return Infinity; // trying again would change nothing
     const ageMs = platform.now() - credential.issuedAt; // negative where the clock was set back
     const restMs = ageMs >= 0 ? MIN_INTERVAL_MS - ageMs : 0;
     const waitMs = Math.max(failure?.retryAt ?? notBefore, resting.get(credential.id)?.until ?? -Infinity) - platform.monotonicNow();
@@ -171,11 +178,11 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf 
     failed: (id, error, target) => {
       const about = isPassing(error) ? undefined : target;
       const attempts = (failureOf(id, about)?.attempts ?? 0) + 1;
-      const delayMs = error.retryAfterMs ?? backoffMs(attempts, randomFraction(platform));
+      const delayMs = error.retryAfterMs ?? waitMs(attempts, error);
       const credential = loop.stateOf(id);
       failureCount++;
       if (credential) note(id, about, { attempts, error, order: failureCount, retryAt: platform.monotonicNow() + delayMs });
-      const triesAgain = isAhead && isPassing(error) && credential && (credential.isDefault || used.has(id) || running.has(id));
+      const triesAgain = isAhead && mayPass(error) && credential && (credential.isDefault || used.has(id) || running.has(id));
       return { attempts, nextTryAt: triesAgain ? platform.now() + delayMs : null };
     },
     succeeded: (id, target) => {
@@ -187,7 +194,7 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf 
       resting.clear();
       for (const ofOne of failures.values())
         for (const [key, failure] of ofOne) {
-          if (failure.error.retryAfterMs === undefined && isPassing(failure.error))
+          if (failure.error.retryAfterMs === undefined && mayPass(failure.error))
             ofOne.set(key, { ...failure, retryAt: Math.min(failure.retryAt, notBefore) });
         }
     },
@@ -203,4 +210,14 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf 
 /** True for what may be otherwise the next time. */
 export function isPassing({ class: errorClass }: CredentialError): boolean {
   return errorClass === 'transient' || errorClass === 'unknown_outcome';
+}
+
+/** True if the storage, or its lock, failed: a disk is not full for ever, though that is a matter of configuration. A person who gave no key has decided. */
+export function isOfStorage({ code, class: errorClass }: CredentialError): boolean {
+  return (code === 'storage_failed' || code === 'lock_unavailable') && errorClass !== 'needs_user';
+}
+
+/** True for what is tried again without being asked. */
+function mayPass(error: CredentialError): boolean {
+  return isPassing(error) || isOfStorage(error);
 }
