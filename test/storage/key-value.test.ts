@@ -449,6 +449,39 @@ describe('keyValueStorage', () => {
       expect(await on(bare(inner)).readAll()).toEqual([{ id: 'one', value: rec(1) }]);
     });
 
+    it.each([
+      ['is forgotten with the last close: a program that opens one for each session keeps nothing of them', 'last', false],
+      ['is not while another storage has the namespace open, however often one is closed', 'other', true],
+      ['is not while a change is under way that may lie over it', 'under way', true],
+    ])('%s', async (_, which, isKept) => {
+      const inner = fakeStorage();
+      const asked: string[] = [];
+      const hanging: (() => void)[] = [];
+      const store: KeyValueStore = {
+        ...late(inner),
+        getItem: async (key) => (asked.push(key), inner.getItem(key)),
+        removeItem: (key) => (which === 'under way' ? new Promise<void>((resolve) => hanging.push(resolve)) : inner.removeItem(key)),
+      };
+      const [one, other] = [keyValueStorage(store, { namespace: 'n' }), keyValueStorage(store, { namespace: 'n' })];
+      await Promise.all([one.open(), other.open()]);
+      await one.write({ id: 'a', revision: 1 }, 'absent');
+      const removing = which === 'under way' ? other.remove('a', 'any') : undefined;
+      await settled();
+      await one.close();
+      await one.close();
+      if (which !== 'other') await other.close();
+      inner.clear();
+      asked.length = 0;
+      const next = keyValueStorage(store, { namespace: 'n' });
+      await next.open();
+      await next.readAll();
+      expect(asked.includes('n:record:a')).toBe(isKept);
+      hanging.forEach((end) => end());
+      await removing;
+      await next.write({ id: 'b', revision: 1 }, 'absent');
+      expect(await other.readAll()).toMatchObject([{ id: 'b' }]);
+    });
+
     it('of two namespaces is two', async () => {
       const [a, b] = [on(bare(inner)), on(bare(inner), { namespace: 'kv:index' })];
       await a.write(rec(1), 'absent');

@@ -41,8 +41,10 @@ interface Shared {
   readonly listeners: Set<(namespace: string, id: string) => void>;
   /** By namespace and id: one change that is in time, and those that were given up and may lie over what was written since. */
   readonly changes: Map<string, Set<Change>>;
-  /** By namespace: the names in its index. */
+  /** By namespace: the names in its index, as long as anybody has it open. */
   readonly known: Map<string, Set<string>>;
+  /** By namespace: how often it is open. */
+  readonly openings: Map<string, number>;
   readonly repairs: Map<string, Repair>;
 }
 
@@ -98,8 +100,27 @@ export function keyValueStorage(store: KeyValueStore, options: KeyValueStorageOp
   const prefix = prefixOf(namespace);
   const alone = turnsOf(reach, locks, platform);
   const repeatedly = repairsWith(shared.repairs, platform);
-  const known = (isOurs && shared.known.get(namespace)) || new Set();
-  if (isOurs) shared.known.set(namespace, known);
+  const mine = new Set<string>();
+  const known = (): Set<string> => {
+    if (!isOurs) return mine;
+    const names = shared.known.get(namespace) ?? mine;
+    shared.known.set(namespace, names);
+    return names;
+  };
+  let openings = 0;
+  const count = (by: 1 | -1): void => {
+    openings += by;
+    shared.openings.set(namespace, (shared.openings.get(namespace) ?? 0) + by);
+  };
+  /** A program that opens a namespace for each session keeps nothing of those that are over. What is under way may lie over an index, which is known to be another. */
+  const forgetIfLast = (): void => {
+    if (shared.openings.get(namespace) !== 0) return;
+    shared.openings.delete(namespace);
+    const isOf = (start: string) => (name: string) => name.startsWith(start);
+    if ([...changes.keys()].some(isOf(prefix)) || [...shared.repairs.keys()].some(isOf(`${namespace}:`))) return;
+    shared.known.get(namespace)?.clear();
+    shared.known.delete(namespace);
+  };
   const index = nameIndex({ store, prefix, lock: `${namespace}:index`, alone, repeatedly, known, isOurs });
   const items = itemsOf(() => store, namespace, index);
   const tell = (id: string): void => tellAll(listeners, namespace, id);
@@ -170,6 +191,7 @@ export function keyValueStorage(store: KeyValueStore, options: KeyValueStorageOp
   return {
     namespace,
     open: async () => {
+      count(1);
       if (reach === 'origin') requireLocks(platform);
       await items.get(''); // rejects where items cannot be read
       return { coherent, durability, reach };
@@ -192,7 +214,13 @@ export function keyValueStorage(store: KeyValueStore, options: KeyValueStorageOp
         return () => void listeners.delete(mine);
       },
     }),
-    close: () => Promise.resolve(),
+    close: () => {
+      if (openings > 0) {
+        count(-1);
+        forgetIfLast();
+      }
+      return Promise.resolve();
+    },
   };
 }
 
@@ -217,6 +245,7 @@ function sharedOf(store: object): Shared {
     listeners: new Set(),
     changes: new Map(),
     known: new Map(),
+    openings: new Map(),
     repairs: new Map(),
   };
   SHARED.set(store, shared);

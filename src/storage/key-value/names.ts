@@ -25,10 +25,10 @@ export interface NameIndexOptions {
   readonly alone: Alone;
   readonly repeatedly: Repeatedly;
   /**
-   * What the index is known to hold. Where only this program changes it: one set for all who do, which is believed, too, since a copy that is
-   * written late lies over the names that were entered since.
+   * Gives what the index is known to hold. Where only this program changes it: one set for all who do, which is believed, too, since a copy that
+   * is written late lies over the names that were entered since.
    */
-  readonly known: Set<string>;
+  readonly known: () => Set<string>;
   readonly isOurs: boolean;
 }
 
@@ -44,7 +44,7 @@ export function nameIndex({ store, prefix, lock, alone, repeatedly, known, isOur
       throw new StorageError('storage_failed', `The items "${prefix}${COPIES.join('" and "')}" are damaged; remove both to start anew.`);
     }
     const names = new Set(lists.flat().filter((one) => typeof one === 'string'));
-    if (isOurs) for (const name of known) names.add(name);
+    if (isOurs) for (const name of known()) names.add(name);
     return { texts, names };
   };
   const write = async (copy: string, text: string, isLate: () => boolean): Promise<void> => {
@@ -62,13 +62,14 @@ export function nameIndex({ store, prefix, lock, alone, repeatedly, known, isOur
       const text = JSON.stringify([...names]);
       for (const [i, copy] of COPIES.entries()) if (texts[i] !== text && !isLate()) await write(copy, text, isLate);
       if (isLate()) return;
-      known.clear();
-      for (const name of names) known.add(name);
+      const all = known();
+      all.clear();
+      for (const name of names) all.add(name);
     });
   return {
     // Also a record that was there before this storage: its index may have been lost
     enter: async (name, isNew) => {
-      if (isNew || !known.has(name)) await change((names) => names.add(name));
+      if (isNew || !known().has(name)) await change((names) => names.add(name));
     },
     strike: (name, isLate) => change((names) => !isLate() && names.delete(name)),
     names: async () => [...(await read()).names],
