@@ -55,6 +55,8 @@ const SENDING: readonly Step[] = ['pause', 'read', 'send']; // lead to another s
 const PAUSES_MS = [500, 2_000];
 /** Who waited longer than this for the lock, in milliseconds, waited for another: then there is news. */
 const SOON_MS = 5;
+/** No write takes as long, in milliseconds: the program was stopped meanwhile, and may have lost its lock to another. It looks before it sends (RF-9). */
+const STOPPED_MS = 60_000;
 
 /** What a caller asks for. */
 export interface RefreshRequest {
@@ -242,8 +244,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
     return found;
   };
   const write: Episode['steps']['intend'] = async ({ me }) => {
-    const { generation } = record;
-    const before = record.intent;
+    const { generation, intent: before } = record;
     const attempt = (before?.attempt ?? 0) + 1;
     const startedAt = platform.now();
     try {
@@ -257,7 +258,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
       );
       if (!written || !isStill()) return 'overtaken';
       begin();
-      return 'written';
+      return platform.now() - startedAt < STOPPED_MS ? 'written' : 'overtaken';
     } catch (error) {
       // A session must not end because the disk is full (RF-15); but nothing is sent of which nobody has looked whether it is spent.
       // Where others wrote first, and nobody can read what, it may be.
