@@ -191,8 +191,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
   const usable = async (): Promise<OpenRecord | 'needs_sign_in' | 'gone'> => {
     await writing.reread(id);
     const known = ledger.record(id);
-    if (known?.state === 'needs_sign_in') return known.state;
-    if (known?.state !== 'active') return 'gone';
+    if (known?.state !== 'active') return known?.state === 'needs_sign_in' ? known.state : 'gone';
     if (ledger.book.quarantined.has(id))
       throw new StorageError('storage_failed', 'The stored record cannot be read: no answer could be kept.');
     const opened = await ledger.openInTime(id);
