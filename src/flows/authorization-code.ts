@@ -60,9 +60,10 @@ export interface AuthorizationCodeFlow {
    * The validated token of the sign-in the user came back from, ready for `store()`. In a browser the code leaves the address bar before
    * anything else happens (2.1-2): `location.href` is no callback after the first call. Called twice at a time with the same address, one flow
    * exchanges the code once and gives the same token; after a passing failure before the code was sent (class `transient`: of discovery, or
-   * of a host that could not be resolved or connected to) it can be called again with that address.
+   * of a host that could not be resolved or connected to) it can be called again with that address. A page that is loaded anew before the
+   * sign-in was completed has lost the code: there the clean address gives `callback_state_unknown`, and `returnToOf` where the user wanted to go.
    *
-   * @throws {CredentialError} `callback_invalid`, `callback_state_unknown` (visited twice, under way in another flow, or never begun here), `issuer_mismatch`,
+   * @throws {CredentialError} `callback_invalid`, `callback_state_unknown` (visited twice, cut short, under way in another flow, or never begun here), `issuer_mismatch`,
    * `authorization_failed` (the server or the user said no: see `error`), `storage_failed`, and what the exchange throws
    */
   resume(callbackUrl: string | URL): Promise<Token>;
@@ -78,6 +79,8 @@ export interface AuthorizationCodeFlow {
   isCallback(url: string | URL): boolean;
 }
 
+/** Of the history entry: the `state` of its sign-in (9700-2: it says nothing of the code). */
+const STATE = 'rx-credentials:state';
 const ANSWER_PARAMETERS = ['code', 'state', 'iss', 'error', 'error_description', 'error_uri', 'session_state'];
 const MAX_CALLBACK_CHARACTERS = 32 * 1024;
 const MAX_CODE_CHARACTERS = 8 * 1024;
@@ -134,9 +137,10 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
       const invalid = (what: string): CredentialError => new CredentialError('callback_invalid', `The callback ${what}.`, { issuer });
       if (!URL.canParse(callbackUrl)) throw invalid('is no absolute URL'); // the parser's own error would show the code
       const url = new URL(callbackUrl);
-      hideAnswer(url, ANSWER_PARAMETERS, platform); // nothing is awaited before: the address is clean when `resume` returns
       const { searchParams } = url;
-      const state = searchParams.get('state');
+      const state = stateIn(url);
+      // Nothing is awaited before: the address is clean when `resume` returns
+      hideAnswer(url, ANSWER_PARAMETERS, platform, state === null ? undefined : { [STATE]: state });
       if (url.href.length > MAX_CALLBACK_CHARACTERS || (searchParams.get('code') ?? '').length > MAX_CODE_CHARACTERS)
         throw invalid('is longer than any answer has to be');
       if (state === null) throw invalid('has no "state" (RFC 6749 §4.1.2)');
@@ -147,7 +151,7 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
       return running;
     },
     returnToOf: (callbackUrl) => {
-      const state = URL.canParse(callbackUrl) ? new URL(callbackUrl).searchParams.get('state') : null;
+      const state = URL.canParse(callbackUrl) ? stateIn(new URL(callbackUrl)) : null;
       return returned.get(state ?? '') ?? null;
     },
     isCallback: (url) => {
@@ -158,6 +162,12 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
     },
   };
 
+  /** Where a page was left while its sign-in was under way, the history entry says which: the answer has left the address. */
+  function stateIn({ href, searchParams }: URL): string | null {
+    const noted = platform.page?.url() === href && (platform.page.entryState?.() as { readonly [STATE]?: unknown } | null)?.[STATE];
+    return searchParams.get('state') ?? (typeof noted === 'string' ? noted : null);
+  }
+
   async function keep(transaction: Transaction): Promise<void> {
     await asked(() => pending().put(transaction), issuer);
   }
@@ -166,7 +176,7 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
   async function exchange(state: string, url: URL): Promise<Token> {
     const found = await taken(state, url);
     if (client.isPrepared()) return spend(found, url);
-    // What fails before the code is sent costs no sign-in, and neither does a page that is left meanwhile
+    // What fails before the code is sent costs no sign-in
     await keep(found);
     await client.metadata();
     return spend(await taken(state, url), url);
@@ -175,12 +185,26 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
   /** Exchanges the code; where the request certainly never left, the sign-in can be taken again. */
   async function spend(transaction: Transaction, url: URL): Promise<Token> {
     let isSpent = false;
+    let isOver = true;
+    // A page that is loaded anew meanwhile has no answer any more; it can say where the user wanted to go
+    const wayBack = platform.page ? wayBackOf(transaction) : null;
+    if (wayBack) await keep(wayBack).catch(() => undefined);
     try {
       return await exchangeOf(transaction, url, () => (isSpent = true));
     } catch (error) {
-      if (!isSpent && isCredentialError(error) && isUnsent(error)) await keep(transaction).catch(() => undefined); // then it is as lost as after any failure
+      if (!isSpent && isCredentialError(error) && isUnsent(error)) {
+        isOver = false;
+        await keep(transaction).catch(() => undefined); // then it is as lost as after any failure
+      }
       throw error;
+    } finally {
+      if (wayBack && isOver) forget(transaction);
     }
+  }
+
+  function forget({ state }: Transaction): void {
+    const taking = async (): Promise<unknown> => pending().take(state);
+    void taking().catch(() => undefined); // it goes by itself after a day
   }
 
   /** @throws {CredentialError} it is not of this flow, or the answer is not to it */
@@ -188,7 +212,8 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
     const found = asked(() => pending().take(state), issuer);
     const transaction = isPromise(found) ? await found : found;
     // A storage of the application may give what is older; of that the way back is all that counts
-    const isKnown = transaction && transaction.codeVerifier !== '' && isLive(transaction, platform);
+    // So is one whose answer was lost with the page that took it out of the address: its code is nowhere, for the verifier would lie beside it
+    const isKnown = transaction && url.searchParams.has('state') && transaction.codeVerifier !== '' && isLive(transaction, platform);
     const isOurs = transaction?.issuer === issuer && transaction.clientId === clientId;
     // Another flow's, which may be tried next, or in this very turn: where the storage answers at once it does not miss its sign-in
     const ofAnother = transaction && !isOurs && (isKnown ? transaction : wayBackOf(transaction));
@@ -197,7 +222,7 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
       if (isOurs) remember(state, transaction);
       throw new CredentialError(
         'callback_state_unknown',
-        'No sign-in with this "state" is under way here: it was completed already, is older than ten minutes, or began elsewhere.',
+        'No sign-in with this "state" is under way here: it was completed already or cut short, is older than ten minutes, or began elsewhere.',
         {
           issuer,
         },

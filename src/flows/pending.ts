@@ -131,13 +131,20 @@ export function asked<T>(ask: () => T | Promise<T>, issuer: string): T | Promise
 /**
  * Takes the answer out of the address bar, if it is this page's address (2.1-2, 9700-2). A browser may refuse (WebKit and Firefox, where the
  * address was changed too often): who answers is worth more than a clean address.
+ *
+ * @param note for the history entry
  */
-export function hideAnswer(answer: URL, names: readonly string[], { page }: Pick<Platform, 'page'>): void {
+export function hideAnswer(
+  answer: URL,
+  names: readonly string[],
+  { page }: Pick<Platform, 'page'>,
+  note?: Readonly<Record<string, string>>,
+): void {
   if (page?.url() !== answer.href) return;
   const clean = new URL(answer);
   for (const name of names) clean.searchParams.delete(name);
   try {
-    page.replaceUrl(clean.href);
+    page.replaceUrl(clean.href, note);
   } catch {
     // The code in it is of no use once it was exchanged.
   }

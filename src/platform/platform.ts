@@ -31,8 +31,10 @@ export type LifecycleEvent = 'visible' | 'online' | 'frozen' | 'resumed';
 export interface Page {
   /** The address of the page. */
   url(): string;
-  /** Replaces the address without navigation and without a history entry. */
-  replaceUrl(url: string): void;
+  /** Replaces the address without navigation and without a history entry. A note is kept with the entry, beside what is there. */
+  replaceUrl(url: string, note?: Readonly<Record<string, string>>): void;
+  /** What is kept with the history entry. */
+  entryState?(): unknown;
   /** The session storage of the tab; `undefined` where it is blocked. */
   sessionItems(): Storage | undefined;
   /** The local storage of the origin; `undefined` where it is blocked. */
@@ -172,9 +174,11 @@ function listenToPage(document: Document, listener: (event: LifecycleEvent) => v
 
 function pageOf(document: Document): Page {
   const view = (): Window | null => document.defaultView;
+  const entryState = (): object | null | undefined => view()?.history.state as object | null | undefined;
   return {
     url: () => document.location.href,
-    replaceUrl: (url) => view()?.history.replaceState(view()?.history.state, '', url),
+    replaceUrl: (url, note) => view()?.history.replaceState(note ? { ...entryState(), ...note } : entryState(), '', url),
+    entryState,
     sessionItems: () => orBlocked(() => view()?.sessionStorage),
     localItems: () => orBlocked(() => view()?.localStorage),
     cookies: () => orBlocked(() => document.cookie) ?? '',

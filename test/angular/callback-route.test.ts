@@ -158,6 +158,19 @@ describe('the address bar', () => {
     expect(shown(await RouterTestingHarness.create('/'))).toEqual(['/?failed=1', 'home']);
   });
 
+  it.each(['/stores?state=CA&code=90210', '/connect/github?code=gh1&state=xyz'])(
+    '9700-4 of the page that is being left, %s, is no answer to who goes home',
+    async (left) => {
+      application([...root({ failure: '/sign-in' }), { path: 'sign-in', component: Page }, { path: '**', component: Page }]);
+      const harness = await RouterTestingHarness.create('/orders');
+      await harness.navigateByUrl(left);
+      history.replaceState(null, '', left); // tests of routers leave the browser's own address alone
+      await harness.navigateByUrl('/');
+      expect(shown(harness)).toEqual(['/', 'home']);
+      expect(location.pathname + location.search).toBe(left);
+    },
+  );
+
   it('says nothing of an error of another page', async () => {
     application(
       [

@@ -14,9 +14,9 @@ import type { CompleteSignInOptions, CredentialsFeature, SignInFailure } from 'r
 import { provideCredentialsTesting } from 'rx-credentials-angular/testing';
 import { sessionTransactions } from 'rx-credentials/flows';
 import type { TransactionStorage } from 'rx-credentials/flows';
-import { createWorld, type World } from '../support/fixture.js';
+import { createWorld, settle, type World } from '../support/fixture.js';
 import { refusal } from '../support/fake-client.js';
-import type { CodeExchange, OAuth2Client, Platform } from '../../src/index.js';
+import { defaultPlatform, type CodeExchange, type OAuth2Client, type Platform } from '../../src/index.js';
 
 @Component({ template: 'orders' })
 class Orders {}
@@ -50,11 +50,18 @@ interface ApplicationOptions {
   /** Default: there is one. */
   readonly hasPage?: boolean;
   readonly features?: readonly CredentialsFeature[];
+  /** The address and the history of the page are those of the document. */
+  readonly inDocument?: boolean;
 }
 
-function application({ options = {}, hasPage = true, features = [] }: ApplicationOptions = {}): void {
+function application({ options = {}, hasPage = true, features = [], inDocument = false }: ApplicationOptions = {}): void {
   const tab = world.browser.openTab();
-  const page = { url: () => 'https://app.example.com/', replaceUrl: () => undefined, sessionItems };
+  const page = {
+    url: () => 'https://app.example.com/',
+    replaceUrl: () => undefined,
+    ...(inDocument && defaultPlatform().page),
+    sessionItems,
+  };
   const platform: Platform = hasPage ? { ...tab, page } : tab;
   const client: OAuth2Client = {
     ...world.authority.client(platform),
@@ -229,6 +236,64 @@ describe('completeSignIn', () => {
     application({ options: { failure: (failure) => (seen.push(failure), '/') } });
     await RouterTestingHarness.create(`/callback?${await begin('/orders')}`);
     expect(seen).toEqual([{ code: 'unknown', message: 'The sign-in failed.', returnTo: '/orders' }]);
+  });
+});
+
+describe('a page that is loaded anew while the code is exchanged', () => {
+  const original = location.href;
+  afterEach(() => history.replaceState(null, '', original));
+
+  /** The first navigation of a page at the address that the browser shows. */
+  async function load(options: CompleteSignInOptions = {}): Promise<RouterTestingHarness> {
+    application({ options, inDocument: true });
+    return RouterTestingHarness.create(location.pathname + location.search);
+  }
+
+  /** A page that is left before the server has answered. */
+  async function interrupted(): Promise<void> {
+    application({ inDocument: true });
+    history.replaceState(null, '', `/callback?${await begin('/orders')}`);
+    answer = () => new Promise<never>(() => undefined);
+    void load();
+    await settle();
+    expect([location.pathname + location.search, exchanges.length]).toEqual(['/callback', 1]);
+  }
+
+  it('7636-3 says that the sign-in failed, and where the user wanted to go', async () => {
+    await interrupted();
+    const harness = await load({ failure: '/failed' });
+    expect([TestBed.inject(Router).url, harness.routeNativeElement?.textContent]).toEqual([
+      '/failed',
+      'home callback_state_unknown /orders',
+    ]);
+    expect(exchanges).toHaveLength(1);
+  });
+
+  it('6749-3 goes there without a failure while somebody is signed in, as who went back to it', async () => {
+    await interrupted();
+    application({ inDocument: true });
+    const token = world.authority.signIn();
+    await TestBed.inject(CredentialStore).store(token);
+    const harness = await RouterTestingHarness.create('/callback');
+    expect([TestBed.inject(Router).url, harness.routeNativeElement?.textContent]).toEqual(['/orders', 'orders']);
+  });
+
+  it('6749-3 where the guard is asked again in the same page, it waits for the same answer', async () => {
+    application({ inDocument: true });
+    history.replaceState(null, '', `/callback?${await begin('/orders')}`);
+    let go = (): void => undefined;
+    const waiting = new Promise<never>((resolve) => (go = resolve as () => void));
+    answer = () => waiting;
+    const first = load();
+    await settle();
+    // As withExperimentalPlatformNavigation does when the address is cleaned
+    const second = TestBed.inject(Router).navigateByUrl('/callback');
+    await settle();
+    go();
+    await second;
+    await first;
+    expect([TestBed.inject(Router).url, exchanges.length]).toEqual(['/orders', 1]);
+    expect(TestBed.inject(CredentialStore).snapshot().credentials).toHaveLength(1);
   });
 });
 

@@ -837,6 +837,61 @@ describe('in a page', () => {
     expect(page.items.length).toBe(0);
   });
 
+  it('7636-3 9700-2 a reload during the exchange finds the way back, and neither code nor verifier', async () => {
+    const { client, page } = await inPage();
+    const exchangeCode = jest.fn(() => new Promise<never>(() => undefined));
+    const flow = createAuthorizationCodeFlow({ ...client, isPrepared: () => true, exchangeCode });
+    const state = (await flow.start({ returnTo: '/orders' })).searchParams.get('state')!;
+    page.replaceUrl(`${REDIRECT_URI}?code=secret&state=${state}`);
+    void flow.resume(page.url());
+    await settled();
+    expect(page.entryState?.()).toEqual({ 'rx-credentials:state': state });
+    const kept = Array.from({ length: page.items.length }, (_, i) => page.items.getItem(page.items.key(i) ?? '')).join();
+    expect(kept).toContain('"codeVerifier":""');
+    expect(kept).not.toContain('secret');
+
+    const afterReload = createAuthorizationCodeFlow(client);
+    expect(page.url()).toBe(REDIRECT_URI);
+    expect(afterReload.isCallback(page.url())).toBe(false);
+    expect(await refusal(afterReload.resume(page.url()))).toMatchObject({ code: 'callback_state_unknown' });
+    expect(afterReload.returnToOf(page.url())).toBe('/orders');
+    expect(afterReload.returnToOf(`${REDIRECT_URI}?tab=2`)).toBeNull();
+    expect(exchangeCode).toHaveBeenCalledTimes(1);
+  });
+
+  it('6749-3 the same address without its answer is the sign-in that is under way in this page', async () => {
+    const { server, flow, page, state, nonce } = await inPage();
+    await planToken(server, nonce);
+    page.replaceUrl(`${REDIRECT_URI}?code=c&state=${state}`);
+    const first = flow.resume(page.url());
+    const second = flow.resume(page.url());
+    expect(await second).toBe(await first);
+    expect(page.items.length).toBe(0);
+  });
+
+  it('7636-3 a reload before the code was sent finds the way back, and no verifier stays', async () => {
+    const { client, page } = await inPage();
+    const flow = createAuthorizationCodeFlow({ ...client, isPrepared: () => false, metadata: () => new Promise<never>(() => undefined) });
+    const before = page.items.length;
+    const state = (await createAuthorizationCodeFlow(client).start({ returnTo: '/orders' })).searchParams.get('state')!;
+    page.replaceUrl(`${REDIRECT_URI}?code=secret&state=${state}`);
+    void flow.resume(page.url());
+    await settled();
+    const afterReload = createAuthorizationCodeFlow(client);
+    expect(await refusal(afterReload.resume(page.url()))).toMatchObject({ code: 'callback_state_unknown' });
+    expect(afterReload.returnToOf(page.url())).toBe('/orders');
+    expect(page.items.length).toBe(before);
+  });
+
+  it('9700-2 who comes to the redirect URI by hand finds nothing of another visit', async () => {
+    const { server, flow, page, state, nonce } = await inPage();
+    await planToken(server, nonce);
+    page.replaceUrl(`${REDIRECT_URI}?code=c&state=${state}`);
+    await flow.resume(page.url());
+    expect(await refusal(flow.resume(`${REDIRECT_URI}?tab=2`))).toMatchObject({ code: 'callback_invalid' });
+    expect(flow.returnToOf(REDIRECT_URI)).toBeNull();
+  });
+
   it('E38 where session storage is blocked nobody is sent away: nobody could come back', async () => {
     const begun = inPage(fakePage('https://app.example.com/', { blocked: true }));
     expect(await refusal(begun)).toMatchObject({ name: 'StorageError', code: 'storage_failed' });

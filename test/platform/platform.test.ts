@@ -165,6 +165,9 @@ describe('in a page', () => {
     expect(page.url()).toBe('https://app.example.com/later');
     page.replaceUrl('https://app.example.com/clean');
     expect(document.defaultView.history.replaceState).toHaveBeenCalledWith({ kept: 1 }, '', 'https://app.example.com/clean');
+    page.replaceUrl('https://app.example.com/clean', { note: 'n' });
+    expect(document.defaultView.history.replaceState).toHaveBeenLastCalledWith({ kept: 1, note: 'n' }, '', 'https://app.example.com/clean');
+    expect(page.entryState?.()).toEqual({ kept: 1 });
   });
 
   it('E38 session storage is touched late, and is none where access alone throws', () => {

@@ -61,14 +61,17 @@ export function unitPlatform(options: UnitPlatformOptions = {}): UnitPlatform {
 /** A page whose address can be read back, with a session storage of its own. */
 export function fakePage(url: string, { blocked = false } = {}): Page & { readonly replaced: readonly string[]; readonly items: Storage } {
   let current = url;
+  let state: unknown = null;
   const replaced: string[] = [];
   const items = fakeStorage();
   return {
     url: () => current,
-    replaceUrl: (next) => {
+    replaceUrl: (next, note) => {
       replaced.push(next);
       current = next;
+      if (note) state = note;
     },
+    entryState: () => state,
     sessionItems: () => (blocked ? undefined : items),
     replaced,
     items,

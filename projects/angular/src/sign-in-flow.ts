@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { RedirectCommand } from '@angular/router';
 import type { OAuth2Client } from 'rx-credentials';
 import { createAuthorizationCodeFlow } from 'rx-credentials/flows';
 import type { AuthorizationCodeFlow, TransactionStorage } from 'rx-credentials/flows';
@@ -10,8 +11,8 @@ import type { AuthorizationCodeFlow, TransactionStorage } from 'rx-credentials/f
 /** One flow for each client: sign-ins that are kept in memory are found again. */
 export interface SignInFlows {
   of(client: OAuth2Client): AuthorizationCodeFlow;
-  /** The query in the address bar when the last answer came. */
-  answered?: string;
+  /** What the answer that came leads to; `null`: it is over. */
+  answering?: Promise<RedirectCommand> | null;
 }
 
 /** No flow yet. @param transactions where sign-ins wait; left out: the default of flows */

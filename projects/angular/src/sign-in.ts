@@ -6,6 +6,7 @@
 import { DOCUMENT, isPlatformServer } from '@angular/common';
 import { assertInInjectionContext, inject, PLATFORM_ID } from '@angular/core';
 import { Router } from '@angular/router';
+import type { RedirectCommand } from '@angular/router';
 import { isCredentialError, isSignedIn } from 'rx-credentials';
 import type { ClientName, Credential, CredentialErrorCode, CredentialStore, StoreState, Token } from 'rx-credentials';
 import type { AuthorizationCodeFlow } from 'rx-credentials/flows';
@@ -77,29 +78,41 @@ export function completeSignIn(options: CompleteSignInOptions = {}, ...more: rea
     const router = inject(Router);
     const redirect = injectRedirect();
     const flows = inject(tokensOf(options.store).flows);
-    const { href, search } = inject(DOCUMENT).location;
+    const { location, defaultView } = inject(DOCUMENT);
     const wanted = injectWantedPath();
     const asked = new URL(`.${wanted}`, injectBaseUrl()()).href;
     const replaceUrl = true;
-    // A browser may refuse to clean the address bar: what was answered once is over
-    const address = [search === flows.answered ? '' : href, asked].find((one) => flow.isCallback(one));
+    // Later the address bar has the page that is being left, or an answer that is over: a browser may refuse to clean it
+    const { href } = location;
+    const isFirst = !router.navigated && flows.answering === undefined;
+    let address = [isFirst ? href : '', asked].find((one) => flow.isCallback(one));
+    if (address === undefined) {
+      // Cleaning the address bar is a navigation to `withExperimentalPlatformNavigation()`, which takes the place of the one that waits
+      if (flows.answering) return flows.answering;
+      // The page was loaded anew before its answer was exchanged: the flow knows where it would have led
+      if ((defaultView?.history.state as Noted)?.[STATE]) address = href;
+    }
     if (address === undefined) {
       // Somebody came by hand. Where the callback is home, or shows what failed, she is there already: a redirect would come here for ever
       const atHome = router.serializeUrl(router.parseUrl(home));
       return pathOf(atHome) === pathOf(wanted) || redirect(home, null, { replaceUrl });
     }
-    flows.answered = search;
-    const returnTo = (): string => flow.returnToOf(address) ?? home;
-    try {
-      const token = await flow.resume(address);
-      await keep(store, token, options);
-      return redirect(returnTo(), null, { replaceUrl });
-    } catch (error) {
-      const failure = failureOf(error, returnTo());
-      // Back, or a second tab of the address: what was wanted is there. Nothing was asked or stored, so a forged answer gains nothing (D-060)
-      if (failure.code === 'callback_state_unknown' && (await isSomebodyIn(store))) return redirect(returnTo(), null, { replaceUrl });
-      return redirect(onFailure, failure, { replaceUrl, state: { [FAILURE]: failure } });
-    }
+    const answer = async (): Promise<RedirectCommand> => {
+      const returnTo = (): string => flow.returnToOf(address) ?? home;
+      try {
+        const token = await flow.resume(address);
+        await keep(store, token, options);
+        return redirect(returnTo(), null, { replaceUrl });
+      } catch (error) {
+        const failure = failureOf(error, returnTo());
+        // Back, or a second tab of the address: what was wanted is there. Nothing was asked or stored, so a forged answer gains nothing (D-060)
+        if (failure.code === 'callback_state_unknown' && (await isSomebodyIn(store))) return redirect(returnTo(), null, { replaceUrl });
+        return redirect(onFailure, failure, { replaceUrl, state: { [FAILURE]: failure } });
+      } finally {
+        flows.answering = null;
+      }
+    };
+    return (flows.answering = answer());
   };
 }
 
@@ -155,6 +168,9 @@ function pathOf(path: string): string {
 }
 
 const FAILURE = 'rx-credentials:failure';
+/** What a flow notes of a sign-in in the history entry whose address it cleans. */
+const STATE = 'rx-credentials:state';
+type Noted = { readonly [STATE]?: unknown } | null;
 
 function failureOf(error: unknown, returnTo: string): SignInFailure {
   const { code, message } = isCredentialError(error) ? error : { code: 'unknown' as const, message: 'The sign-in failed.' };
