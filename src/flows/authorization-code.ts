@@ -140,7 +140,7 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
       const { searchParams } = url;
       const state = stateIn(url);
       // Nothing is awaited before: the address is clean when `resume` returns
-      hideAnswer(url, ANSWER_PARAMETERS, platform, state === null ? undefined : { [STATE]: state });
+      hideAnswer(url, ANSWER_PARAMETERS, platform, { [STATE]: state });
       if (url.href.length > MAX_CALLBACK_CHARACTERS || (searchParams.get('code') ?? '').length > MAX_CODE_CHARACTERS)
         throw invalid('is longer than any answer has to be');
       if (state === null) throw invalid('has no "state" (RFC 6749 §4.1.2)');
@@ -164,7 +164,8 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
 
   /** Where a page was left while its sign-in was under way, the history entry says which: the answer has left the address. */
   function stateIn({ href, searchParams }: URL): string | null {
-    const noted = platform.page?.url() === href && (platform.page.entryState?.() as { readonly [STATE]?: unknown } | null)?.[STATE];
+    const { page } = platform;
+    const noted = page?.url() === href && page.entryState?.()?.[STATE];
     return searchParams.get('state') ?? (typeof noted === 'string' ? noted : null);
   }
 
@@ -185,26 +186,17 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
   /** Exchanges the code; where the request certainly never left, the sign-in can be taken again. */
   async function spend(transaction: Transaction, url: URL): Promise<Token> {
     let isSpent = false;
-    let isOver = true;
     // A page that is loaded anew meanwhile has no answer any more; it can say where the user wanted to go
-    const wayBack = platform.page ? wayBackOf(transaction) : null;
+    const wayBack = platform.page && wayBackOf(transaction);
     if (wayBack) await keep(wayBack).catch(() => undefined);
     try {
-      return await exchangeOf(transaction, url, () => (isSpent = true));
+      const token = await exchangeOf(transaction, url, () => (isSpent = true));
+      if (wayBack) void (async () => pending().take(transaction.state))().catch(() => undefined); // else it goes after a day
+      return token;
     } catch (error) {
-      if (!isSpent && isCredentialError(error) && isUnsent(error)) {
-        isOver = false;
-        await keep(transaction).catch(() => undefined); // then it is as lost as after any failure
-      }
+      if (!isSpent && isCredentialError(error) && isUnsent(error)) await keep(transaction).catch(() => undefined); // then it is as lost as after any failure
       throw error;
-    } finally {
-      if (wayBack && isOver) forget(transaction);
     }
-  }
-
-  function forget({ state }: Transaction): void {
-    const taking = async (): Promise<unknown> => pending().take(state);
-    void taking().catch(() => undefined); // it goes by itself after a day
   }
 
   /** @throws {CredentialError} it is not of this flow, or the answer is not to it */

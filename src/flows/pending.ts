@@ -138,7 +138,7 @@ export function hideAnswer(
   answer: URL,
   names: readonly string[],
   { page }: Pick<Platform, 'page'>,
-  note?: Readonly<Record<string, string>>,
+  note?: Readonly<Record<string, unknown>>,
 ): void {
   if (page?.url() !== answer.href) return;
   const clean = new URL(answer);

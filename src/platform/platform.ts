@@ -32,9 +32,9 @@ export interface Page {
   /** The address of the page. */
   url(): string;
   /** Replaces the address without navigation and without a history entry. A note is kept with the entry, beside what is there. */
-  replaceUrl(url: string, note?: Readonly<Record<string, string>>): void;
+  replaceUrl(url: string, note?: Readonly<Record<string, unknown>>): void;
   /** What is kept with the history entry. */
-  entryState?(): unknown;
+  entryState?(): Readonly<Record<string, unknown>> | null;
   /** The session storage of the tab; `undefined` where it is blocked. */
   sessionItems(): Storage | undefined;
   /** The local storage of the origin; `undefined` where it is blocked. */
@@ -174,10 +174,10 @@ function listenToPage(document: Document, listener: (event: LifecycleEvent) => v
 
 function pageOf(document: Document): Page {
   const view = (): Window | null => document.defaultView;
-  const entryState = (): object | null | undefined => view()?.history.state as object | null | undefined;
+  const entryState = (): Readonly<Record<string, unknown>> | null => view()?.history.state as Readonly<Record<string, unknown>> | null;
   return {
     url: () => document.location.href,
-    replaceUrl: (url, note) => view()?.history.replaceState(note ? { ...entryState(), ...note } : entryState(), '', url),
+    replaceUrl: (url, note) => view()?.history.replaceState({ ...entryState(), ...note }, '', url),
     entryState,
     sessionItems: () => orBlocked(() => view()?.sessionStorage),
     localItems: () => orBlocked(() => view()?.localStorage),

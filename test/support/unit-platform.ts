@@ -61,7 +61,7 @@ export function unitPlatform(options: UnitPlatformOptions = {}): UnitPlatform {
 /** A page whose address can be read back, with a session storage of its own. */
 export function fakePage(url: string, { blocked = false } = {}): Page & { readonly replaced: readonly string[]; readonly items: Storage } {
   let current = url;
-  let state: unknown = null;
+  let state: Readonly<Record<string, unknown>> | null = null;
   const replaced: string[] = [];
   const items = fakeStorage();
   return {

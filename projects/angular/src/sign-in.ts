@@ -78,24 +78,23 @@ export function completeSignIn(options: CompleteSignInOptions = {}, ...more: rea
     const router = inject(Router);
     const redirect = injectRedirect();
     const flows = inject(tokensOf(options.store).flows);
-    const { location, defaultView } = inject(DOCUMENT);
+    const {
+      location: { href },
+      defaultView,
+    } = inject(DOCUMENT);
     const wanted = injectWantedPath();
     const asked = new URL(`.${wanted}`, injectBaseUrl()()).href;
     const replaceUrl = true;
     // Later the address bar has the page that is being left, or an answer that is over: a browser may refuse to clean it
-    const { href } = location;
     const isFirst = !router.navigated && flows.answering === undefined;
-    let address = [isFirst ? href : '', asked].find((one) => flow.isCallback(one));
-    if (address === undefined) {
-      // Cleaning the address bar is a navigation to `withExperimentalPlatformNavigation()`, which takes the place of the one that waits
-      if (flows.answering) return flows.answering;
-      // The page was loaded anew before its answer was exchanged: the flow knows where it would have led
-      if ((defaultView?.history.state as Noted)?.[STATE]) address = href;
-    }
-    if (address === undefined) {
-      // Somebody came by hand. Where the callback is home, or shows what failed, she is there already: a redirect would come here for ever
+    // Loaded anew before its answer was exchanged, a page has the note of a flow, which knows where it would have led
+    const noted = flows.answering ? null : (defaultView?.history.state as Noted)?.[STATE];
+    const address = [isFirst ? href : '', asked].find((one) => flow.isCallback(one)) ?? (noted && href);
+    if (!address) {
+      // Cleaning the address bar is a navigation to `withExperimentalPlatformNavigation()`, which takes the place of the one that waits. Else
+      // somebody came by hand. Where the callback is home, or shows what failed, she is there already: a redirect would come here for ever
       const atHome = router.serializeUrl(router.parseUrl(home));
-      return pathOf(atHome) === pathOf(wanted) || redirect(home, null, { replaceUrl });
+      return flows.answering ?? (pathOf(atHome) === pathOf(wanted) || redirect(home, null, { replaceUrl }));
     }
     const answer = async (): Promise<RedirectCommand> => {
       const returnTo = (): string => flow.returnToOf(address) ?? home;
@@ -170,7 +169,7 @@ function pathOf(path: string): string {
 const FAILURE = 'rx-credentials:failure';
 /** What a flow notes of a sign-in in the history entry whose address it cleans. */
 const STATE = 'rx-credentials:state';
-type Noted = { readonly [STATE]?: unknown } | null;
+type Noted = { readonly [STATE]?: string | null } | null;
 
 function failureOf(error: unknown, returnTo: string): SignInFailure {
   const { code, message } = isCredentialError(error) ? error : { code: 'unknown' as const, message: 'The sign-in failed.' };
