@@ -188,6 +188,30 @@ describe('a configuration that has provideHttpClient', () => {
       'provideHttpClient(withInterceptors(interceptors), withInterceptors([credentialsInterceptor]))',
     ],
     [
+      'with interceptors of classes behind its list: ours comes behind them, too',
+      `provideHttpClient(withInterceptors([logging]), withInterceptorsFromDi())`,
+      'provideHttpClient, withInterceptors, withInterceptorsFromDi',
+      'provideHttpClient(withInterceptors([logging]), withInterceptorsFromDi(), withInterceptors([credentialsInterceptor]))',
+    ],
+    [
+      'with interceptors of classes before its list',
+      `provideHttpClient(withInterceptorsFromDi(), withInterceptors([logging]))`,
+      'provideHttpClient, withInterceptors, withInterceptorsFromDi',
+      'provideHttpClient(withInterceptorsFromDi(), withInterceptors([logging, credentialsInterceptor]))',
+    ],
+    [
+      'in a list within the list',
+      `...[[provideHttpClient()]]`,
+      'provideHttpClient, withInterceptors',
+      '...[[provideHttpClient(withInterceptors([credentialsInterceptor]))]]',
+    ],
+    [
+      'beside that of a route, which is left as it is',
+      `provideRouter([{ path: 'a', providers: [provideHttpClient(withInterceptors([logging]))] }]), provideHttpClient()`,
+      'provideHttpClient, withInterceptors',
+      'providers: [provideHttpClient(withInterceptors([logging]))] }]), provideHttpClient(withInterceptors([credentialsInterceptor]))',
+    ],
+    [
       'under other names',
       `http(intercepting([logging]))`,
       'provideHttpClient as http, withInterceptors as intercepting',
@@ -201,6 +225,50 @@ describe('a configuration that has provideHttpClient', () => {
     expect(text).toContain('provideCredentials(');
     expect(text.match(/@angular\/common\/http/g)).toHaveLength(1);
     expect(text.match(/credentialsInterceptor\b/g)).toHaveLength(2); // its import, and its use
+  });
+});
+
+test('both sides of a condition get the interceptor', async () => {
+  const text = await added(
+    appConfig("import { provideHttpClient } from '@angular/common/http';", 'isDev ? [provideHttpClient()] : provideHttpClient()'),
+  );
+  const client = 'provideHttpClient(withInterceptors([credentialsInterceptor]))';
+  expect(text).toContain(`isDev ? [${client}] : ${client}`);
+});
+
+test('what a route provides is not what the application provides', async () => {
+  const route =
+    "provideRouter([{ path: 'a', providers: [provideCredentials(own), provideHttpClient(withInterceptors([credentialsInterceptor]))] }])";
+  const text = await added(
+    appConfig(
+      "import { provideHttpClient, withInterceptors } from '@angular/common/http';\nimport { credentialsInterceptor, provideCredentials } from 'rx-credentials-angular';",
+      route,
+    ),
+  );
+  expect(text).toContain(`${route}, provideCredentials(`);
+  expect(text.match(/provideHttpClient\(/g)).toHaveLength(2);
+});
+
+describe('a client that is not seen is not replaced by a second one: a warning says what to do', () => {
+  const http = (name: string): string => `import { ${name} } from './http';`;
+  test.each<[string, Files]>([
+    ['a list that is spread', appConfig(http('httpProviders'), '...httpProviders')],
+    ['a list by its name', appConfig(http('httpProviders'), 'httpProviders')],
+    ['a function of the application', appConfig(http('provideCore'), 'provideCore()')],
+    ['NgModules', appConfig("import { importProvidersFrom } from '@angular/core';", 'importProvidersFrom(SharedModule)')],
+    ['a configuration that is merged into it', { '/src/main.ts': merged('{ providers: [provideHttpClient()] }') }],
+    ['one that cannot be followed', { '/src/main.ts': merged('httpConfig()') }],
+  ])('%s', async (_, files) => {
+    const { stages, logs, error } = await stage.play({ files, runs: [OPTIONS, OPTIONS] });
+    expect(error).toBeUndefined();
+    const text = stages[1]?.[CONFIG] ?? '';
+    expect(syntaxErrors(text)).toEqual([]);
+    expect(text).toContain('provideCredentials(');
+    expect(text).not.toMatch(/provideHttpClient|credentialsInterceptor/);
+    expect(stages[2]).toEqual(stages[1]);
+    expect(
+      logs.filter((log) => /^warn: .*credentialsInterceptor was not added, since .* may provide HttpClient already/.test(log)),
+    ).toHaveLength(2);
   });
 });
 
@@ -356,7 +424,7 @@ function mainFile(config: string): string {
   return `import { bootstrapApplication } from '@angular/platform-browser';\nimport { App } from './app/app';\nvoid bootstrapApplication(App, ${config});\n`;
 }
 
-function merged(): string {
+function merged(other = '{ providers: [] }'): string {
   const imports = "import { mergeApplicationConfig } from '@angular/core';\nimport { appConfig } from './app/app.config';\n";
-  return imports + mainFile('mergeApplicationConfig(appConfig, { providers: [] })');
+  return imports + mainFile(`mergeApplicationConfig(appConfig, ${other})`);
 }

@@ -13,6 +13,8 @@ import { callsOf, localName, parse } from './source.js';
 export interface AppConfig {
   readonly source: ts.SourceFile;
   readonly config: ts.ObjectLiteralExpression;
+  /** What `mergeApplicationConfig` adds to it; `undefined`: one that cannot be followed. */
+  readonly merged: readonly (AppConfig | undefined)[];
 }
 
 /** An application of the workspace. */
@@ -88,13 +90,13 @@ function withoutBootstrap({ fileName, text }: ts.SourceFile): string {
 }
 
 function resolve(tree: Tree, source: ts.SourceFile, config: ts.Expression): AppConfig | undefined {
-  if (ts.isObjectLiteralExpression(config)) return { source, config };
+  if (ts.isObjectLiteralExpression(config)) return { source, config, merged: [] };
   if (ts.isIdentifier(config)) return resolveName(tree, source, config.text);
   if (ts.isSatisfiesExpression(config) || ts.isAsExpression(config)) return resolve(tree, source, config.expression);
   const merge = localName(source, 'mergeApplicationConfig', '@angular/core');
   const [call] = merge === undefined ? [] : callsOf(config, merge);
-  const [first] = call?.arguments ?? [];
-  return first && resolve(tree, source, first);
+  const [first, ...others] = (call?.arguments ?? []).map((argument) => resolve(tree, source, argument));
+  return first && { ...first, merged: [...first.merged, ...others] };
 }
 
 /** A constant of the file, or of a file that it imports by a relative path. */

@@ -6,7 +6,7 @@
 import ts from 'typescript';
 import type { AppConfig } from './bootstrap.js';
 import type { NgAddOptions } from './options.js';
-import { appending, callsOf, importing, indentOf, insertAll, localName, mentions, type Insertion } from './source.js';
+import { appending, callsOf, importing, indentOf, insertAll, isName, isOwn, localName, mentions, type Insertion } from './source.js';
 
 const OURS = 'rx-credentials-angular';
 const HTTP = '@angular/common/http';
@@ -22,20 +22,28 @@ interface Edit {
 
 const NO_EDIT: Edit = { insertions: [], providers: [], imports: [] };
 
+/** What a configuration becomes. */
+export interface Configured {
+  readonly text: string;
+  /** Why the interceptor could not be added: where an HTTP client is, or may be, provided that cannot be edited. */
+  readonly hidden?: string;
+}
+
 /**
  * The text of the configuration's file with both providers; the same text where they are there. `undefined`: its providers are no list.
  *
  * @param features functions of Angular that the application's HTTP client needs, such as `withFetch`
  */
-export function configured({ source, config }: AppConfig, options: NgAddOptions, features: readonly string[]): string | undefined {
-  const property = config.properties.find(({ name }) => name && textOf(name) === 'providers');
-  const list =
-    property && ts.isPropertyAssignment(property) && ts.isArrayLiteralExpression(property.initializer) ? property.initializer : undefined;
+export function configured(appConfig: AppConfig, options: NgAddOptions, features: readonly string[]): Configured | undefined {
+  const { source, config } = appConfig;
+  const property = providersOf(config);
+  const list = listOf(property);
   if (property && !list) return undefined;
   const first = list?.elements[0];
   const indent = first ? indentOf(source, first) : `${indentOf(source, config)}    `;
-  const edits = [storeEdit(source, config, options, indent), httpEdit(source, config, features)];
-  return insertAll(source.text, [
+  const hidden = hiddenClient(appConfig);
+  const edits = [storeEdit(appConfig, options, indent), hidden === undefined ? httpEdit(appConfig, features) : NO_EDIT];
+  const text = insertAll(source.text, [
     ...mergedImports(edits).flatMap(([module, ...names]) => importing(source, names, module)),
     ...edits.flatMap((edit) => edit.insertions),
     ...providing(
@@ -45,11 +53,79 @@ export function configured({ source, config }: AppConfig, options: NgAddOptions,
       edits.flatMap((edit) => edit.providers),
     ),
   ]);
+  return hidden === undefined ? { text } : { text, hidden };
 }
 
 /** Whether the configuration provides an HTTP client. */
-export function hasHttpClient({ source, config }: AppConfig): boolean {
-  return callsOf(config, localName(source, 'provideHttpClient', HTTP) ?? 'provideHttpClient').length > 0;
+export function hasHttpClient(appConfig: AppConfig): boolean {
+  return clientsOf(appConfig).length > 0;
+}
+
+/** Where an HTTP client is, or may be, that a second one would take the place of; `undefined`: nowhere, or it can be edited. */
+function hiddenClient(appConfig: AppConfig): string | undefined {
+  if (clientsOf(appConfig).length > 0) return undefined;
+  for (const other of appConfig.merged) {
+    if (!other) return 'a configuration that is merged into it';
+    if (clientsOf(other).length > 0) return mentionsOurs(other) ? undefined : other.source.fileName;
+  }
+  const all = [appConfig, ...appConfig.merged.filter((other) => other !== undefined)];
+  for (const { source, config } of all) {
+    const opaque = providedIn(config).find((node) => isOpaque(source, node));
+    if (opaque) return `"${opaque.getText(source).replace(/\s+/g, ' ').slice(0, 60)}"`;
+  }
+  return undefined;
+}
+
+/** The calls of `provideHttpClient` among the providers of the application; those of a route are for that route. */
+function clientsOf({ source, config }: AppConfig): ts.CallExpression[] {
+  return callsAmong(config, localName(source, 'provideHttpClient', HTTP) ?? 'provideHttpClient');
+}
+
+function mentionsOurs({ source, config }: AppConfig): boolean {
+  return clientsOf({ source, config, merged: [] }).some((call) => mentions(call, localName(source, INTERCEPTOR, OURS) ?? INTERCEPTOR));
+}
+
+function callsAmong(config: ts.ObjectLiteralExpression, name: string): ts.CallExpression[] {
+  return providedIn(config).filter((node): node is ts.CallExpression => ts.isCallExpression(node) && isName(node.expression, name));
+}
+
+/** The providers of a configuration, each by itself: lists within lists, spread ones, and both sides of a condition are looked into. */
+function providedIn(config: ts.ObjectLiteralExpression): ts.Expression[] {
+  return listOf(providersOf(config))?.elements.flatMap(providersIn) ?? [];
+}
+
+function providersIn(node: ts.Expression): ts.Expression[] {
+  if (ts.isArrayLiteralExpression(node)) return node.elements.flatMap(providersIn);
+  if (ts.isSpreadElement(node)) {
+    const inner = providersIn(node.expression);
+    return inner.length === 1 && inner[0] === node.expression ? [node] : inner;
+  }
+  if (ts.isCallExpression(node) && node.expression.getText() === 'makeEnvironmentProviders') return node.arguments.flatMap(providersIn);
+  if (ts.isConditionalExpression(node)) return [...providersIn(node.whenTrue), ...providersIn(node.whenFalse)];
+  if (ts.isParenthesizedExpression(node) || ts.isAsExpression(node) || ts.isSatisfiesExpression(node)) return providersIn(node.expression);
+  return [node];
+}
+
+/**
+ * True for what may bring an HTTP client that is not seen: a list that stands elsewhere, NgModules, and functions of the application's own. Those of
+ * packages are taken for what they are called.
+ */
+function isOpaque(source: ts.SourceFile, node: ts.Expression): boolean {
+  if (ts.isSpreadElement(node)) return true;
+  if (ts.isIdentifier(node)) return /^[a-z_$]/.test(node.text); // a class has a capital
+  if (!ts.isCallExpression(node)) return false;
+  if (isName(node.expression, localName(source, 'importProvidersFrom', '@angular/core') ?? 'importProvidersFrom')) return true;
+  return ts.isIdentifier(node.expression) && isOwn(source, node.expression.text);
+}
+
+function providersOf(config: ts.ObjectLiteralExpression): ts.ObjectLiteralElementLike | undefined {
+  return config.properties.find(({ name }) => name && textOf(name) === 'providers');
+}
+
+function listOf(property: ts.ObjectLiteralElementLike | undefined): ts.ArrayLiteralExpression | undefined {
+  return property && ts.isPropertyAssignment(property) && ts.isArrayLiteralExpression(property.initializer)
+    ? property.initializer
+    : undefined;
 }
 
 /** What a member is called, in quotes or not. */
@@ -58,10 +134,13 @@ function textOf(name: ts.PropertyName): string | undefined {
   return name.text;
 }
 
-/** `provideCredentials(…)`, unless the configuration calls it. */
-function storeEdit(source: ts.SourceFile, config: ts.Node, options: NgAddOptions, indent: string): Edit {
+/** `provideCredentials(…)`, unless a configuration calls it. */
+function storeEdit(appConfig: AppConfig, options: NgAddOptions, indent: string): Edit {
+  const { source, merged } = appConfig;
   const name = localName(source, 'provideCredentials', OURS);
-  if (name !== undefined && callsOf(config, name).length > 0) return NO_EDIT;
+  const all = [appConfig, ...merged.filter((one) => one !== undefined)];
+  const isThere = all.some((one) => callsAmong(one.config, localName(one.source, 'provideCredentials', OURS) ?? '').length > 0);
+  if (isThere) return NO_EDIT;
   const resources = localName(source, 'withResources', OURS) ?? 'withResources';
   const lines = [
     `${name ?? 'provideCredentials'}(`,
@@ -77,33 +156,82 @@ function storeEdit(source: ts.SourceFile, config: ts.Node, options: NgAddOptions
   return { ...NO_EDIT, providers: [lines.join(`\n${indent}`)], imports: [[OURS, 'provideCredentials', 'withResources']] };
 }
 
-/** The interceptor, in the call of `provideHttpClient` that is there, or with one. */
-function httpEdit(source: ts.SourceFile, config: ts.Node, features: readonly string[]): Edit {
+/** The interceptor, in each call of `provideHttpClient` that is there and has none, or with one. */
+function httpEdit(appConfig: AppConfig, features: readonly string[]): Edit {
+  const { source, merged } = appConfig;
+  if (merged.some((other) => other && mentionsOurs(other))) return NO_EDIT;
+  const calls = clientsOf(appConfig);
   const interceptor = localName(source, INTERCEPTOR, OURS) ?? INTERCEPTOR;
-  if (mentions(config, interceptor)) return NO_EDIT;
+  const edits = calls.filter((call) => !mentions(call, interceptor)).map((call) => clientEdit(source, call, features));
+  if (calls.length > 0)
+    return { ...NO_EDIT, insertions: edits.flatMap(({ insertions }) => insertions), imports: edits.flatMap(({ imports }) => imports) };
   const provide = localName(source, 'provideHttpClient', HTTP) ?? 'provideHttpClient';
-  const intercept = localName(source, 'withInterceptors', HTTP) ?? 'withInterceptors';
-  const [call] = callsOf(config, provide);
-  const ours = [OURS, INTERCEPTOR] as const;
-  const feature = `${intercept}([${interceptor}])`;
-  const missing = features.filter((name) => !call || callsOf(call, localName(source, name, HTTP) ?? name).length === 0);
-  const calls = missing.map((name) => `${localName(source, name, HTTP) ?? name}()`);
-  if (!call) {
-    const names = ['provideHttpClient', ...missing, 'withInterceptors'];
-    return { insertions: [], providers: [`${provide}(${[...calls, feature].join(', ')})`], imports: [ours, [HTTP, ...names]] };
+  const all = [...features.map((name) => `${localName(source, name, HTTP) ?? name}()`), intercepting(source)].join(', ');
+  return {
+    ...NO_EDIT,
+    providers: [`${provide}(${all})`],
+    imports: [
+      [OURS, INTERCEPTOR],
+      [HTTP, 'provideHttpClient', ...features, 'withInterceptors'],
+    ],
+  };
+}
+
+/** Functions of Angular beside which the order of interceptors does not matter. */
+const NO_INTERCEPTORS = [
+  'withFetch',
+  'withXhr',
+  'withXsrfConfiguration',
+  'withNoXsrfProtection',
+  'withJsonpSupport',
+  'withRequestsMadeViaParent',
+];
+
+/** Ours is the last: in the list of interceptors that is there, or in one of its own where more follow, as those of `withInterceptorsFromDi()`. */
+function clientEdit(source: ts.SourceFile, call: ts.CallExpression, features: readonly string[]): Edit {
+  const local = (name: string): string => localName(source, name, HTTP) ?? name;
+  const missing = features.filter((name) => callsOf(call, local(name)).length === 0);
+  const calls = missing.map((name) => `${local(name)}()`);
+  const isCallOf = (node: ts.Node | undefined, name: string): node is ts.CallExpression =>
+    !!node && ts.isCallExpression(node) && isName(node.expression, local(name));
+  const last = call.arguments.filter((argument) => !NO_INTERCEPTORS.some((name) => isCallOf(argument, name))).at(-1);
+  const list = isCallOf(last, 'withInterceptors') ? last.arguments[0] : undefined;
+  if (!list || !ts.isArrayLiteralExpression(list)) {
+    const insertions = appending(source, call.arguments, [...calls, intercepting(source)]);
+    return {
+      ...NO_EDIT,
+      insertions,
+      imports: [
+        [OURS, INTERCEPTOR],
+        [HTTP, ...missing, 'withInterceptors'],
+      ],
+    };
   }
-  const lists = callsOf(call, intercept).flatMap(({ arguments: [list] }) => (list && ts.isArrayLiteralExpression(list) ? [list] : []));
-  const list = lists.at(-1);
-  const added = appending(source, call.arguments, list ? calls : [...calls, feature]);
-  if (!list) return { ...NO_EDIT, insertions: added, imports: [ours, [HTTP, ...missing, 'withInterceptors']] };
-  const insertions = [...appending(source, list.elements, [interceptor]), ...(calls.length > 0 ? added : [])];
-  return { ...NO_EDIT, insertions, imports: calls.length > 0 ? [ours, [HTTP, ...missing]] : [ours] };
+  const added = calls.length > 0 ? appending(source, call.arguments, calls) : [];
+  const insertions = [...appending(source, list.elements, [localName(source, INTERCEPTOR, OURS) ?? INTERCEPTOR]), ...added];
+  return {
+    ...NO_EDIT,
+    insertions,
+    imports:
+      calls.length > 0
+        ? [
+            [OURS, INTERCEPTOR],
+            [HTTP, ...missing],
+          ]
+        : [[OURS, INTERCEPTOR]],
+  };
+}
+
+/** `withInterceptors([credentialsInterceptor])`, as the file knows them. */
+function intercepting(source: ts.SourceFile): string {
+  return `${localName(source, 'withInterceptors', HTTP) ?? 'withInterceptors'}([${localName(source, INTERCEPTOR, OURS) ?? INTERCEPTOR}])`;
 }
 
 /** Each module once: two edits of one import would not know of each other. */
 function mergedImports(edits: readonly Edit[]): Edit['imports'] {
   const modules = new Map<string, string[]>();
-  for (const [module, ...names] of edits.flatMap(({ imports }) => imports)) modules.set(module, [...(modules.get(module) ?? []), ...names]);
+  for (const [module, ...names] of edits.flatMap(({ imports }) => imports))
+    modules.set(module, [...new Set([...(modules.get(module) ?? []), ...names])]);
   return Array.from(modules, ([module, names]) => [module, ...names] as const);
 }
 

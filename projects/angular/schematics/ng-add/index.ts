@@ -23,17 +23,23 @@ export function ngAdd(options: NgAddOptions): Rule {
     const { fileName, text } = appConfig.source;
     const edited = configured(appConfig, options, needsFetch ? ['withFetch'] : []);
     if (edited === undefined) throw new SchematicsException(`The providers in ${fileName} are no list. Nothing was changed.`);
-    if (edited === text) logger.info(`${fileName} provides credentials already; it was left as it is.`);
+    if (edited.text === text) logger.info(`${fileName} provides credentials already; it was left as it is.`);
     else {
-      tree.overwrite(fileName, edited);
+      tree.overwrite(fileName, edited.text);
       logger.info(
         `${fileName}: look at the issuer, the client id and the addresses there. Tokens are kept in memory until you add withStorage(…).`,
       );
-      if (hasHttpClient(appConfig) && edited !== configured(appConfig, options, []))
+      if (hasHttpClient(appConfig) && edited.text !== configured(appConfig, options, [])?.text)
         logger.warn(
           `${fileName}: provideHttpClient has withFetch() now, which Angular's server needs for tokens. Browsers take it from there, too: uploads report no progress any more.`,
         );
     }
+    if (edited.hidden !== undefined)
+      logger.warn(
+        `${fileName}: credentialsInterceptor was not added, since ${edited.hidden} may provide HttpClient already, and a second provideHttpClient(…) would change it. ` +
+          `Where provideHttpClient(…) is called, add withInterceptors([credentialsInterceptor])${needsFetch ? ' and withFetch()' : ''} as its last feature, if it is not there; ` +
+          `if nothing calls it, add provideHttpClient(${needsFetch ? 'withFetch(), ' : ''}withInterceptors([credentialsInterceptor])). Until then requests go without a token.`,
+      );
     return chain(Object.entries(dependencies()).map(([name, range]) => addDependency(name, range, { existing: ExistingBehavior.Skip })));
   };
 }

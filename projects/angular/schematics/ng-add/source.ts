@@ -42,6 +42,18 @@ export function localName(source: ts.SourceFile, name: string, module: string): 
   return named?.name.text ?? (all && `${all.name.text}.${name}`);
 }
 
+/** Whether a file declares the name itself, or imports it from a file beside it. */
+export function isOwn(source: ts.SourceFile, name: string): boolean {
+  return source.statements.some((statement) => {
+    if (ts.isFunctionDeclaration(statement)) return statement.name?.text === name;
+    if (ts.isVariableStatement(statement)) return statement.declarationList.declarations.some((one) => one.name.getText(source) === name);
+    if (!ts.isImportDeclaration(statement) || !/^['"]\./.test(statement.moduleSpecifier.getText(source))) return false;
+    const { name: whole, namedBindings } = statement.importClause ?? {};
+    const isNamed = namedBindings && ts.isNamedImports(namedBindings) && namedBindings.elements.some((one) => one.name.text === name);
+    return whole?.text === name || !!isNamed;
+  });
+}
+
 /** Lets the file import the names: into an import of that module that is there, else a line of its own after the last import. */
 export function importing(source: ts.SourceFile, names: readonly string[], module: string): Insertion[] {
   const missing = names.filter((name) => localName(source, name, module) === undefined);
@@ -95,7 +107,7 @@ function behindComments({ text }: ts.SourceFile, at: number): number {
 }
 
 /** True for `name`, or `http.name`. */
-function isName(node: ts.Node, name: string): boolean {
+export function isName(node: ts.Node, name: string): boolean {
   if (ts.isIdentifier(node)) return node.text === name;
   return ts.isPropertyAccessExpression(node) && ts.isIdentifier(node.expression) && `${node.expression.text}.${node.name.text}` === name;
 }
