@@ -357,3 +357,21 @@ describe('CredentialsTestingController', () => {
     await expect(credentials.signIn({}, { store: 'nobody' })).rejects.toThrow('there is no store "nobody"');
   });
 });
+
+describe('timers that were replaced before the testing entry was loaded', () => {
+  it('hold no tick up', async () => {
+    const { setTimeout: real } = globalThis;
+    globalThis.setTimeout = (() => 1) as unknown as typeof setTimeout;
+    try {
+      await jest.isolateModulesAsync(async () => {
+        const testing = await import('rx-credentials-angular/testing');
+        const { TestWorld } = await import('../../projects/angular/testing/src/world');
+        const { Injector } = await import('@angular/core');
+        expect(testing.provideCredentialsTesting).toBeDefined();
+        await new TestWorld(Injector.NULL, [], 0).tick(5);
+      });
+    } finally {
+      globalThis.setTimeout = real;
+    }
+  });
+});

@@ -1,6 +1,6 @@
 import { ɵREQUESTS_CONTRIBUTE_TO_STABILITY } from '@angular/common/http';
 import { ApplicationRef, ChangeDetectionStrategy, Component, NgZone } from '@angular/core';
-import { TestBed } from '@angular/core/testing';
+import { fakeAsync, TestBed } from '@angular/core/testing';
 import {
   CredentialStore,
   injectCredentials,
@@ -9,6 +9,7 @@ import {
   provideCredentials,
   withRefresh,
 } from 'rx-credentials-angular';
+import { CredentialsTestingController, provideCredentialsTesting } from 'rx-credentials-angular/testing';
 import { createToken, defaultPlatform, type Platform } from '../../../src/index.js';
 import { createAngularWorld, createAngularWorldOf, endAngularWorld, API, type AngularWorld } from '../../support/angular-world.js';
 import { CLIENT_ID, ISSUER } from '../../support/fake-client.js';
@@ -142,5 +143,46 @@ describe('with zone.js', () => {
     await settle();
     zone.run(() => world!.server.expectOne(`${API}orders`).flush('ok'));
     expect(inside).toEqual([true]);
+  });
+});
+
+describe('CredentialsTestingController in a project with zone.js', () => {
+  const application = (): CredentialsTestingController => {
+    TestBed.configureTestingModule({
+      providers: [
+        provideCredentials({ issuer: ISSUER, clientId: CLIENT_ID }),
+        provideCredentialsTesting({ credentials: [{ id: 'alice', sub: 'alice' }] }),
+      ],
+    });
+    return TestBed.inject(CredentialsTestingController);
+  };
+
+  it('says that fakeAsync is none of its business, where it would wait for ever', fakeAsync(() => {
+    const credentials = application();
+    expect(() => credentials.tick()).toThrow(/async function/);
+  }));
+
+  it('tells it by the promise where it gives one that waits for nothing else', async () => {
+    let failed: unknown;
+    fakeAsync(
+      () =>
+        void application()
+          .signIn()
+          .catch((error: unknown) => (failed = error)),
+    )();
+    await settle();
+    expect(String(failed)).toContain('fakeAsync');
+  });
+
+  it('works in an async function; detectChanges repaints', async () => {
+    const credentials = application();
+    @Component({ template: `{{ user()?.claims?.sub }}` })
+    class View {
+      readonly user = injectDefaultCredential();
+    }
+    const fixture = TestBed.createComponent(View);
+    await credentials.tick();
+    fixture.detectChanges();
+    expect((fixture.nativeElement as HTMLElement).textContent).toBe('alice');
   });
 });

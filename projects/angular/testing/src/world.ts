@@ -19,7 +19,9 @@ import type { TestPlatform } from './platform';
 import { createTokenMaker } from './tokens';
 import type { TestCredential, TokenMaker } from './tokens';
 
-const later = globalThis.setTimeout; // also where a test replaces the timers of the program
+const later = globalThis.setTimeout; // also where a test replaces the timers of the program later
+/** Where timers were replaced before this file was loaded, so many messages are a turn of the event loop. */
+const MESSAGES = 1_000;
 /** After so many turns of the event loop everything has happened that waits for nothing but promises. */
 const TURNS = 5;
 
@@ -103,7 +105,12 @@ export class TestWorld extends CredentialsTestingController implements ɵCredent
     return this.platform.now();
   }
 
-  override async tick(ms = 0): Promise<void> {
+  override tick(ms = 0): Promise<void> {
+    assertRealTime();
+    return this.#tick(ms);
+  }
+
+  async #tick(ms: number): Promise<void> {
     if (!(ms >= 0)) throw new TypeError('tick takes milliseconds, 0 or more');
     await this.#settled();
     await this.#time.advance(ms, turn);
@@ -111,12 +118,14 @@ export class TestWorld extends CredentialsTestingController implements ɵCredent
   }
 
   override async expire(credential: Credential | string): Promise<void> {
+    assertRealTime();
     const { expiresAt } = typeof credential === 'string' ? this.#stateOf(credential) : credential.state;
     if (expiresAt === null) throw new Error('the token of this credential has no end: the server gave no lifetime');
     await this.tick(Math.max(0, expiresAt - this.now()) + 1);
   }
 
   override async signIn({ tags, ...credential }: TestCredential = {}, options: TestSignInOptions = {}): Promise<Credential> {
+    assertRealTime();
     const store = this.#store(options);
     const stored = await store.store(this.#tokens.signedIn(store.client(options.client), credential), tags ? { tags } : {});
     await this.#settled();
@@ -136,6 +145,7 @@ export class TestWorld extends CredentialsTestingController implements ɵCredent
   }
 
   override async openTab({ store: name = '' }: StoreChoice = {}): Promise<CredentialStore> {
+    assertRealTime();
     const tab = this.#beside(this.#store({ store: name }), this.storage(name));
     this.#tabs.push(tab);
     await tab.ready;
@@ -238,9 +248,28 @@ export class TestWorld extends CredentialsTestingController implements ɵCredent
   }
 }
 
-/** One turn of the event loop. */
+/** One turn of the event loop: a timer, which views wait for, too; messages go on where it is none. */
 function turn(): Promise<void> {
-  return new Promise((resolve) => later(resolve, 0));
+  return new Promise((resolve) => {
+    const channel = typeof MessageChannel === 'function' ? new MessageChannel() : undefined; // jsdom has none
+    const end = (): void => {
+      channel?.port1.close(); // an open one would keep Node alive
+      resolve();
+    };
+    later(end, 0);
+    if (!channel) return;
+    const { port1, port2 } = channel;
+    let left = MESSAGES;
+    port1.onmessage = () => (left-- > 0 ? port2.postMessage(null) : end());
+    port2.postMessage(null);
+  });
+}
+
+/** @throws {Error} in a `fakeAsync` of Angular: what is awaited there would never come */
+function assertRealTime(): void {
+  const { Zone } = globalThis as { readonly Zone?: { readonly current: { get(key: string): unknown } } };
+  if (Zone?.current.get('FakeAsyncTestZoneSpec'))
+    throw new Error('CredentialsTestingController cannot be used within fakeAsync: make the test an async function, and await its methods');
 }
 
 function isMatch(refresh: TestRefresh, match: RefreshMatch | undefined): boolean {
