@@ -37,6 +37,47 @@ afterEach(async () => {
 
 const CLIENT = { issuer: 'https://id.example.com', clientId: 'spa', redirectUri: 'https://app.example.com/cb' };
 
+describe('a factory that fails', () => {
+  const failing = (create: () => unknown, config: () => object = () => CLIENT): void => {
+    TestBed.configureTestingModule({
+      providers: [
+        provideCredentials(config as never, withStorage(create as never), withResources('https://api.example.com/')),
+        provideHttpClient(withInterceptors([credentialsInterceptor])),
+        provideHttpClientTesting(),
+      ],
+    });
+  };
+  const ask = (): Promise<unknown> =>
+    firstValueFrom(TestBed.inject(HttpClient).get('https://api.example.com/')).catch((error: unknown) => (error as Error).message);
+
+  it.each<[string, () => unknown, () => object]>([
+    [
+      'of the storage',
+      () => {
+        throw new Error('no storage yet');
+      },
+      () => CLIENT,
+    ],
+    [
+      'of the configuration',
+      () => null,
+      () => {
+        throw new Error('no config.json yet');
+      },
+    ],
+  ])('%s is the reason of every request, and not what Angular says of it later', async (_, create, config) => {
+    failing(create, config);
+    const first = await ask();
+    expect(first).toMatch(/^no .* yet$/);
+    expect([await ask(), await ask()]).toEqual([first, first]);
+  });
+
+  it.each([null, undefined])('to give a storage (%s) is a mistake that is told: nothing goes on in memory', (storage) => {
+    failing(() => storage);
+    expect(() => TestBed.inject(CredentialStore)).toThrow(/storage must be a storage/);
+  });
+});
+
 describe('provideCredentials', () => {
   it('makes no store and calls no factory before the store is injected', async () => {
     const { authority, browser, disk } = createWorld();

@@ -74,6 +74,32 @@ describe('docs/angular/unauthorized.md: the page leads to the sign-in once', () 
     expect(await where()).toBe('/sign-in?returnTo=%2Forders');
   });
 
+  it('E20 where a resolver finds out, back to the page that was being gone to', async () => {
+    await application({});
+    const finds = async (): Promise<void> => {
+      await refuse('invalid_grant');
+      TestBed.tick();
+    };
+    TestBed.inject(Router).resetConfig([
+      ...TestBed.inject(Router).config,
+      { path: 'orders/:id', component: Page, resolve: { order: finds } },
+    ]);
+    await TestBed.inject(Router).navigateByUrl('/orders/5?all=1');
+    expect(await where()).toBe('/sign-in?returnTo=%2Forders%2F5%3Fall%3D1');
+  });
+
+  it('9700-2 and never back to an answer of the server', async () => {
+    await application({});
+    const finds = async (): Promise<boolean> => {
+      await refuse('invalid_grant');
+      TestBed.tick();
+      return true;
+    };
+    TestBed.inject(Router).resetConfig([...TestBed.inject(Router).config, { path: 'callback', component: Page, canActivate: [finds] }]);
+    await TestBed.inject(Router).navigateByUrl('/callback?code=CANARY&state=s');
+    expect(await where()).toBe('/sign-in?returnTo=%2Forders');
+  });
+
   it('and not away from what a step-up asks for there', async () => {
     await application({});
     await TestBed.inject(Router).navigateByUrl('/sign-in?scope=orders&returnTo=%2Forders');

@@ -101,6 +101,7 @@ function createPolicy(tokens: StoreTokens, set: FeatureSet): AttachmentPolicy {
   const resources = withResources?.resources ?? [];
   const match = createResourceMatcher(resources, baseUrl);
   let policy: AttachmentPolicy | undefined;
+  let reason: unknown;
   // Of the store itself: what is remembered of refusals is that of all its adapters (D-038)
   const made = (): AttachmentPolicy => {
     const { platform } = injector.get(tokens.setup);
@@ -125,7 +126,7 @@ function createPolicy(tokens: StoreTokens, set: FeatureSet): AttachmentPolicy {
       try {
         return made();
       } catch {
-        throw error; // Angular calls no factory twice, and says that it depends on itself
+        throw (reason ??= error); // Angular calls no factory twice, and says ever after that it depends on itself
       }
     }
   };
@@ -138,7 +139,7 @@ function createPolicy(tokens: StoreTokens, set: FeatureSet): AttachmentPolicy {
 /** The storage; what the browser forbids is found out by the store, which says so and goes on in memory (E38). */
 function storageOf(create: () => CredentialStorage): CredentialStorage {
   try {
-    return create();
+    return (create()) ?? (null as never); // none that is given is no storage that was left out
   } catch (error) {
     const isForbidden = isCredentialError(error) || (typeof DOMException === 'function' && error instanceof DOMException);
     if (!isForbidden) throw error; // a mistake of the program
