@@ -139,7 +139,7 @@ function createPolicy(tokens: StoreTokens, set: FeatureSet): AttachmentPolicy {
 /** The storage; what the browser forbids is found out by the store, which says so and goes on in memory (E38). */
 function storageOf(create: () => CredentialStorage): CredentialStorage {
   try {
-    return (create()) ?? (null as never); // none that is given is no storage that was left out
+    return create() ?? (null as never); // none that is given is no storage that was left out
   } catch (error) {
     const isForbidden = isCredentialError(error) || (typeof DOMException === 'function' && error instanceof DOMException);
     if (!isForbidden) throw error; // a mistake of the program
