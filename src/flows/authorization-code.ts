@@ -10,6 +10,7 @@ import { isResource, type Token } from '../credential/token.js';
 import { CredentialError, isCredentialError, ProtocolError } from '../errors.js';
 import type { AuthorizationServer, OAuth2Client } from '../oauth/client.js';
 import { endpointIn } from '../oauth/endpoint.js';
+import { toldAgain } from '../oauth/passing.js';
 import { isSecureUrl } from '../oauth/secure-url.js';
 import { isUnsent } from '../oauth/thrown.js';
 import type { Platform } from '../platform/platform.js';
@@ -60,8 +61,10 @@ export interface AuthorizationCodeFlow {
    * The validated token of the sign-in the user came back from, ready for `store()`. In a browser the code leaves the address bar before
    * anything else happens (2.1-2): `location.href` is no callback after the first call. Called twice at a time with the same address, one flow
    * exchanges the code once and gives the same token; after a passing failure before the code was sent (class `transient`: of discovery, or
-   * of a host that could not be resolved or connected to) it can be called again with that address. A page that is loaded anew before the
-   * sign-in was completed has lost the code: there the clean address gives `callback_state_unknown`, and `returnToOf` where the user wanted to go.
+   * of a host that could not be resolved or connected to) it can be called again with that address. What fails once the code was sent has
+   * spent the sign-in: where it would be `transient` or `unknown_outcome`, its class is `needs_user` (its `cause` has the former). A page that is
+   * loaded anew before the sign-in was completed has lost the code: there the clean address gives `callback_state_unknown`, and `returnToOf` where
+   * the user wanted to go.
    *
    * @throws {CredentialError} `callback_invalid`, `callback_state_unknown` (visited twice, cut short, under way in another flow, or never begun here), `issuer_mismatch`,
    * `authorization_failed` (the server or the user said no: see `error`), `storage_failed`, and what the exchange throws
@@ -189,13 +192,19 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
     // A page that is loaded anew meanwhile has no answer any more; it can say where the user wanted to go
     const wayBack = platform.page && wayBackOf(transaction);
     if (wayBack) await keep(wayBack).catch(() => undefined);
+    const isKept = async (error: CredentialError): Promise<boolean> => {
+      if (isSpent || !isUnsent(error)) return false;
+      return keep(transaction).then(
+        () => true,
+        () => false,
+      );
+    };
     try {
       const token = await exchangeOf(transaction, url, () => (isSpent = true));
       if (wayBack) void (async () => pending().take(transaction.state))().catch(() => undefined); // else it goes after a day
       return token;
     } catch (error) {
-      if (!isSpent && isCredentialError(error) && isUnsent(error)) await keep(transaction).catch(() => undefined); // then it is as lost as after any failure
-      throw error;
+      throw isCredentialError(error) && !(await isKept(error)) ? overWith(error) : error;
     }
   }
 
@@ -247,6 +256,13 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
       ...(resource !== undefined && { resource }),
     });
   }
+}
+
+/** What has ended a sign-in for good: to wait, or to ask again, helps nobody. Its cause is the failure by its own class. */
+function overWith(error: CredentialError): CredentialError {
+  const { issuer, status, retryAfterMs, class: ownClass } = error;
+  if (ownClass !== 'transient' && ownClass !== 'unknown_outcome') return error;
+  return toldAgain(error, { issuer, status, retryAfterMs, class: 'needs_user', cause: error });
 }
 
 /** @throws {TypeError} an option that there is not: it would be a sign-in that was not meant */

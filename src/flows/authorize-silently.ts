@@ -151,6 +151,8 @@ function assertAnswer(end: string | null, state: string | null, issuer: string):
  */
 function passing(error: unknown, issuer: string): unknown {
   if (!isCredentialError(error)) return error;
+  const { cause } = error;
+  if (isCredentialError(cause) && cause.code === error.code) return passing(cause, issuer); // that the sign-in is spent costs nobody anything here
   if (error.class === 'unknown_outcome' || error.code === 'callback_state_unknown') return asPassing(error);
   if (error instanceof OAuthResponseError && error.error === 'invalid_grant') {
     const { status, retryAfterMs } = error;

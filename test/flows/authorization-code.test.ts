@@ -458,6 +458,39 @@ describe('resume', () => {
     expect(server.calls('token')).toHaveLength(1);
   });
 
+  it.each<readonly [string, Parameters<FakeServer['plan']>[1], Record<string, unknown>]>([
+    ['429', json({}, { status: 429, headers: { 'retry-after': '7' } }), { code: 'server_unavailable', status: 429, retryAfterMs: 7_000 }],
+    ['503', json({}, { status: 503 }), { code: 'server_unavailable', status: 503 }],
+    ['500', json({}, { status: 500 }), { code: 'server_error', status: 500 }],
+    ['slow_down', json({ error: 'slow_down' }, { status: 400 }), { code: 'oauth_error', error: 'slow_down', name: 'OAuthResponseError' }],
+    ['a page', json('<html>'), { code: 'response_invalid', name: 'ProtocolError' }],
+    ['no answer', 'offline', { code: 'network_error', name: 'NetworkError' }],
+  ])('6749-3 a sign-in whose code met with %s is spent: to wait helps nobody, the user signs in again', async (_, answer, told) => {
+    const { server, flow, begun } = setUp();
+    await flow.start();
+    server.plan('token', answer);
+    expect(await refusal(flow.resume(callback(begun[0].state)))).toMatchObject({ ...told, class: 'needs_user' });
+    expect(await refusal(flow.resume(callback(begun[0].state)))).toMatchObject({ code: 'callback_state_unknown' });
+  });
+
+  it('6749-3 so is one that the authorization endpoint has put off', async () => {
+    const { flow, begun } = setUp();
+    await flow.start();
+    const url = `${REDIRECT_URI}?error=temporarily_unavailable&state=${begun[0].state}`;
+    const told = { code: 'authorization_failed', error: 'temporarily_unavailable', class: 'needs_user' };
+    expect(await refusal(flow.resume(url))).toMatchObject(told);
+  });
+
+  it('what is wrong with the configuration, and what is an attack, stays that after a sign-in that is spent', async () => {
+    const { server, flow, begun } = setUp();
+    await flow.start();
+    await flow.start();
+    server.plan('token', json({ error: 'invalid_client' }, { status: 401 }));
+    expect(await refusal(flow.resume(callback(begun[0].state)))).toMatchObject({ code: 'oauth_error', class: 'configuration' });
+    await planToken(server, 'of another sign-in');
+    expect(await refusal(flow.resume(callback(begun[1].state)))).toMatchObject({ code: 'id_token_invalid', class: 'security' });
+  });
+
   it('6749-3 a code that nothing could be sent with, since a part of the program was not there, is sent the next time', async () => {
     const { client, server } = setUpOAuth();
     let isThere = false;
@@ -488,7 +521,7 @@ describe('resume', () => {
     await flow.start();
     await planToken(server, begun[0].nonce);
     server.plan('jwks', 'offline', 'offline');
-    expect(await refusal(flow.resume(callback(begun[0].state)))).toMatchObject({ code: 'network_error', class: 'transient' });
+    expect(await refusal(flow.resume(callback(begun[0].state)))).toMatchObject({ code: 'network_error', class: 'needs_user' });
     expect(await refusal(flow.resume(callback(begun[0].state)))).toMatchObject({ code: 'callback_state_unknown' });
     expect(server.calls('token')).toHaveLength(1);
   });
