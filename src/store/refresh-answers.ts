@@ -86,6 +86,10 @@ export function reasonNotToSend(client: OAuth2Client | undefined, grant: Grant, 
     );
   }
   if (grant.refreshToken !== undefined) return undefined;
+  if (target) {
+    const message = 'A token for less scope or another resource needs a refresh token, and the server gave none.';
+    return new CredentialError('no_refresh_token', message, { issuer, class: 'configuration' }); // the next sign-in would bring none either
+  }
   return new CredentialError('no_refresh_token', 'There is no refresh token; the user must sign in.', { issuer });
 }
 

@@ -473,7 +473,9 @@ describe('a child token that cannot be had', () => {
     const { authority, store } = await signedIn();
     const poor = await store.store(authority.signIn({ refreshable: false, sub: 'bob', scope: 'a b' }));
     const foreign = await store.store(authority.signIn({ issuer: 'https://other.example.com', scope: 'a b' }));
-    expect(await codeOf(poor.accessToken({ scope: 'a' }))).toBe('no_refresh_token');
+    const refused = poor.accessToken({ scope: 'a' });
+    await expect(refused).rejects.toMatchObject({ code: 'no_refresh_token', class: 'configuration' }); // to sign in again would change nothing
+    await expect(poor.refresh()).rejects.toMatchObject({ code: 'no_refresh_token', class: 'needs_user' });
     expect(await codeOf(foreign.accessToken({ scope: 'a' }))).toBe('client_unknown');
     await poor.remove();
     expect(await codeOf(poor.accessToken({ scope: 'a' }))).toBe('credential_removed');
