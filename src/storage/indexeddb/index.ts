@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { assertNothingElse } from '../../credential/options.js';
 import { defaultPlatform, type Platform } from '../../platform/platform.js';
 import { database, type Records } from '../database.js';
 import { conditionHolds, type CredentialStorage } from '../storage.js';
@@ -24,7 +25,8 @@ export interface IndexedDBStorageOptions {
  * @throws {StorageError} from `open`: `storage_failed` where IndexedDB is missing, blocked, or does not answer within 5 s
  */
 export function indexedDBStorage(options: IndexedDBStorageOptions = {}): CredentialStorage {
-  const { namespace = 'rx-credentials', durability = 'strict', platform = defaultPlatform() } = options;
+  const { namespace = 'rx-credentials', durability = 'strict', platform = defaultPlatform(), ...rest } = options;
+  assertNothingElse(rest, 'indexedDBStorage takes namespace, durability and platform'); // misspelled, two applications would share their sessions
   const records = database({ name: `${namespace}:records`, durability, platform });
   return {
     namespace,

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { assertNothingElse } from '../../credential/options.js';
 import { inProcessLocks } from '../../platform/in-process-locks.js';
 import { conditionHolds, tellAll, type CredentialStorage, type StoredRecord } from '../storage.js';
 
@@ -13,7 +14,8 @@ export interface MemoryStorageOptions {
 }
 
 /** A storage in memory. Stores that are given the same object share their records, as tabs share a database. */
-export function memoryStorage({ namespace = 'rx-credentials' }: MemoryStorageOptions = {}): CredentialStorage {
+export function memoryStorage({ namespace = 'rx-credentials', ...rest }: MemoryStorageOptions = {}): CredentialStorage {
+  assertNothingElse(rest, 'memoryStorage takes namespace');
   const records = new Map<string, StoredRecord>();
   const listeners = new Set<(id: string) => void>();
   const locks = inProcessLocks();

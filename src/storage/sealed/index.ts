@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { assertNothingElse } from '../../credential/options.js';
 import { defaultPlatform } from '../../platform/platform.js';
 import { isCredentialError, StorageError } from '../../errors.js';
 import { within } from '../deadline.js';
@@ -50,12 +51,13 @@ const PROMPT_MS = 5_000;
  * @throws {TypeError} `options.keys` is missing where there is no IndexedDB for the default ones
  */
 export function sealed(storage: CredentialStorage, options: SealedStorageOptions = {}): SealedStorage {
-  const { write = 'sealed', platform = defaultPlatform() } = options;
+  const { keys: given, write = 'sealed', platform = defaultPlatform(), ...rest } = options;
   if (typeof (storage as Partial<CredentialStorage> | undefined)?.open !== 'function')
     throw new TypeError('sealed: pass a storage first, such as sealed(indexedDBStorage())');
-  if (options.keys !== undefined && typeof (options.keys as Partial<SealingKeys>).current !== 'function')
+  assertNothingElse(rest, 'sealed takes keys, write and platform');
+  if (given !== undefined && typeof (given as Partial<SealingKeys>).current !== 'function')
     throw new TypeError('sealed: keys must be SealingKeys, such as staticKeys([{ kid, key }])');
-  const keys = options.keys ?? defaultKeys(storage.namespace, platform);
+  const keys = given ?? defaultKeys(storage.namespace, platform);
   const seals = write !== 'plain';
 
   /** The record with all its secrets sealed, and the key for it. Sealed text that is carried over from a read is left alone. */
