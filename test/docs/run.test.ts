@@ -1,0 +1,152 @@
+// Examples that lose a session, or mix up users, if they are wrong: run as they stand on their pages.
+import ts from 'typescript';
+import { createToken, CredentialError, type CredentialStore, type Token } from '../../src/index';
+import { CLIENT_ID, ISSUER } from '../support/fake-client';
+import { closeAll, codeOf, createWorld, settle, type World } from '../support/fixture';
+import { examples } from '../support/markdown';
+import { CLAIMS, tokenFields } from '../support/tokens';
+
+afterEach(closeAll);
+
+/** What an example exports; `named` are the things that it takes from its surroundings. */
+function load(
+  page: string,
+  part: string,
+  given: Readonly<Record<string, object>> = {},
+  named: Readonly<Record<string, unknown>> = {},
+): unknown {
+  const example = examples().find((one) => one.page === page && one.code.includes(part));
+  const compilerOptions = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.CommonJS };
+  const { outputText } = ts.transpileModule(example?.code ?? '', { compilerOptions });
+  const exported = {};
+  // eslint-disable-next-line @typescript-eslint/no-implied-eval -- it is what a module loader does
+  const run = new Function('require', 'exports', ...Object.keys(named), outputText) as (...all: readonly unknown[]) => void;
+  const actual = (name: string): object => jest.requireActual<object>(name);
+  run((name: string) => ({ ...actual(name), ...given[name] }), exported, ...Object.values(named));
+  return exported;
+}
+
+describe('docs/pitfalls.md: a callback that runs twice', () => {
+  const SUPPLIED = { credential: true };
+  function setUp() {
+    const flow = { isCallback: (href: string) => href.includes('code='), resume: jest.fn(() => Promise.resolve('token')) };
+    const store = { client: () => ({}), store: jest.fn(() => Promise.resolve(SUPPLIED)), setDefault: jest.fn(() => Promise.resolve()) };
+    const location = { href: 'https://app.example.com/callback?code=c&state=s' };
+    const given = {
+      'rx-credentials': { createCredentialStore: () => store },
+      'rx-credentials/flows': { createAuthorizationCodeFlow: () => flow },
+    };
+    const { callback } = load('docs/pitfalls.md', 'complete', given, { location }) as { callback: () => Promise<unknown> };
+    return { flow, store, location, callback };
+  }
+
+  it('6749-3 ends one sign-in, however often it is called', async () => {
+    const { flow, store, location, callback } = setUp();
+    const both = Promise.all([callback(), callback()]);
+    location.href = 'https://app.example.com/callback'; // the first call has cleaned it
+    expect([...(await both), await callback()]).toEqual([SUPPLIED, SUPPLIED, SUPPLIED]);
+    for (const one of [flow.resume, store.store, store.setDefault]) expect(one).toHaveBeenCalledTimes(1);
+  });
+
+  it('does not forget a sign-in that succeeded because the default could not be set, or the token not be stored', async () => {
+    const { flow, store, callback } = setUp();
+    store.store.mockRejectedValueOnce(new CredentialError('storage_conflict', 'x'));
+    store.setDefault.mockRejectedValueOnce(new CredentialError('timeout', 'x', { class: 'transient' }));
+    for (const code of ['storage_conflict', 'timeout']) expect(await codeOf(callback())).toBe(code);
+    expect(await callback()).toBe(SUPPLIED);
+    expect([flow, store].map((one) => Object.values(one).map((f) => (jest.isMockFunction(f) ? f.mock.calls.length : 0)))).toEqual([
+      [0, 1],
+      [0, 2, 2],
+    ]);
+  });
+
+  it('asks again after a failure that has kept the sign-in, and after no other', async () => {
+    const { flow, callback } = setUp();
+    flow.resume.mockRejectedValueOnce(new CredentialError('server_unavailable', 'x'));
+    expect(await codeOf(callback())).toBe('server_unavailable');
+    flow.resume.mockRejectedValueOnce(new CredentialError('server_unavailable', 'x', { class: 'needs_user' }));
+    for (let i = 0; i < 2; i++) expect(await codeOf(callback())).toBe('server_unavailable');
+    expect(flow.resume).toHaveBeenCalledTimes(2);
+  });
+
+  it('is no sign-in where the page was opened by hand', async () => {
+    const { flow, location, callback } = setUp();
+    location.href = 'https://app.example.com/callback';
+    expect(await callback()).toBeNull();
+    expect(flow.resume).not.toHaveBeenCalled();
+  });
+});
+
+describe('docs/migrating.md: the session that there is', () => {
+  type TakeOver = (credentials: CredentialStore, take: () => string | null, drop: () => void) => Promise<void>;
+
+  /** The function of the page, for the server and client of the fake. */
+  async function setUp(): Promise<World & { readonly take: (tab?: number) => Promise<boolean>; readonly stores: CredentialStore[] }> {
+    const world = createWorld();
+    const context = { issuer: ISSUER, clientId: CLIENT_ID };
+    const given = { 'rx-credentials': { createToken: (fields: Parameters<typeof createToken>[0]) => createToken({ ...fields, context }) } };
+    const { takeOver } = load('docs/migrating.md', 'takeOver', given) as { takeOver: TakeOver };
+    const [{ store: one }, { store: two }] = [await world.openTab(), await world.openTab()];
+    const refreshToken = world.authority.signIn().refreshToken ?? '';
+    let stored: string | null = refreshToken;
+    const take = async (tab = 0): Promise<boolean> => {
+      await takeOver(
+        [one, two][tab] ?? one,
+        () => stored,
+        () => (stored = null),
+      );
+      return stored === null;
+    };
+    return { ...world, take, stores: [one, two] };
+  }
+
+  it('takes the refresh token over once for two tabs, and drops the other copy', async () => {
+    const { take, stores, authority } = await setUp();
+    expect(await Promise.all([take(0), take(1)])).toEqual([true, true]);
+    expect(await stores[0]?.allIDs()).toEqual(['taken-over']);
+    expect(authority.reuses()).toBe(0);
+    expect((await stores[1]?.with('taken-over'))?.status.token).toBe('valid');
+  });
+
+  it('RF-15 leaves the former copy, and spends nothing, where the storage takes no writes', async () => {
+    const { take, stores, authority, disk } = await setUp();
+    const mend = disk.fail(({ method }) => method === 'write');
+    expect(await take()).toBe(false);
+    expect(await stores[0]?.allIDs()).toEqual([]);
+    expect(authority.refreshes).toHaveLength(0);
+    mend();
+    expect(await take(1)).toBe(true);
+  });
+
+  it('leaves the former copy where what lies under the id cannot be read', async () => {
+    const { take, authority, disk } = await setUp();
+    disk.records.set('taken-over', { v: 99, id: 'taken-over', revision: 1 });
+    await settle();
+    expect(await take()).toBe(false);
+    expect(authority.refreshes).toHaveLength(0);
+  });
+});
+
+describe('docs/http.md: a better token', () => {
+  type StepUp = (asked: object, credential: { readonly claims: Token['claims'] }) => Promise<boolean>;
+
+  it.each([
+    ['the same user', CLAIMS, true],
+    ['another user', { ...CLAIMS, sub: 'mallory' }, false],
+    ['nobody can tell who', null, false],
+  ])('design §4.2 D-048 the token of a window in which %s has signed in', async (_, claims, isTaken) => {
+    const stored: unknown[] = [];
+    const store = { store: (...all: unknown[]) => Promise.resolve(stored.push(all)) };
+    const given = {
+      'rx-credentials': { createCredentialStore: () => store },
+      'rx-credentials/http': { createFetch: (_store: unknown, options: unknown) => options },
+    };
+    const token = createToken({ ...tokenFields(), claims });
+    const { apiFetch } = load('docs/http.md', 'stepUp', given, { signInAgain: () => Promise.resolve(token) }) as {
+      apiFetch: { stepUp: StepUp };
+    };
+    const credential = { claims: CLAIMS };
+    expect(await apiFetch.stepUp({ scope: 'pay' }, credential)).toBe(isTaken);
+    expect(stored).toEqual(isTaken ? [[token, { replace: credential }]] : []);
+  });
+});
