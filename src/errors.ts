@@ -119,7 +119,7 @@ export class CredentialError extends Error {
     this.retryAfterMs = details.retryAfterMs;
   }
 
-  /** The printable form: no secret is ever part of an error, so it holds everything but the stack. */
+  /** The printable form: no secret is ever part of an error, so it holds everything but the stack and the `cause`, which has a form of its own. */
   toJSON(): Record<string, unknown> {
     const { name, code, message, issuer, status, retryAfterMs } = this;
     return { name, code, class: this.class, message, ...given({ issuer, status, retryAfterMs }) };

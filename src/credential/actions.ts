@@ -13,9 +13,13 @@ export interface CredentialFacts extends Omit<CredentialState, 'status' | 'isDef
 }
 
 // No interfaces: a program that gives away streams of events has these in its declarations, and could not name them
-type Failure = {
+type Interaction = {
   readonly code: CredentialErrorCode;
   readonly class: ErrorClass;
+  /** What the server said, such as `mfa_required`: untrusted text, cleaned and cut. */
+  readonly error?: string;
+  /** What Microsoft Entra ID adds to it. */
+  readonly suberror?: string;
 };
 
 type OfCredential = {
@@ -58,7 +62,7 @@ export type StorageFact =
   // Near its end, or `valid` again: the clock was ahead and has been set right.
   | ({ readonly type: 'expiring'; readonly token?: 'valid' | 'expiring' } & OfCredential)
   | ({ readonly type: 'refresh_failed'; readonly target?: Target } & RefreshFailure & OfCredential)
-  | ({ readonly type: 'interaction_required' } & Failure & OfCredential)
+  | ({ readonly type: 'interaction_required' } & Interaction & OfCredential)
   | ({ readonly type: 'challenged' } & ResourceChallenge & OfCredential)
   | { readonly type: 'not_durable'; readonly code: CredentialErrorCode; readonly message: string }
   | { readonly type: 'durable' }
@@ -86,7 +90,7 @@ export type CredentialEvent =
   | EventOf<'expiring', OfCredential & { readonly token?: 'valid' | 'expiring' }>
   // With a target only that could not be had: less scope or another resource. The credential itself is as it was.
   | EventOf<'refresh_failed', OfCredential & RefreshFailure & { readonly target?: Target }>
-  | EventOf<'interaction_required', OfCredential & Failure>
+  | EventOf<'interaction_required', OfCredential & Interaction>
   // Our adapters report one a minute for each resource and credential, whatever the resource server says.
   | EventOf<'challenged', OfCredential & ResourceChallenge>
   | EventOf<'sign_in_required', OfCredential & { readonly reason: SignInReason | null }>

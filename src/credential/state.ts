@@ -92,7 +92,10 @@ export function credentialState(state: StoreState, id: string): CredentialState 
   return state.credentials.find((credential) => credential.id === id);
 }
 
-/** True if the credential can be attached to requests, or renewed without the user: not once it has expired and nothing renews it. */
+/**
+ * True if the credential can be attached to requests, or renewed without the user: not once it has expired and nothing renews it, and not by
+ * the state of a handle whose credential was removed.
+ */
 export function isSignedIn(credential: CredentialState | null | undefined): boolean {
   if (!credential) return false;
   const { status, isRenewable } = credential;

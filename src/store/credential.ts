@@ -63,7 +63,7 @@ export interface Credential extends CredentialView {
   readonly token: Token | null;
   /** What is known without the token; a snapshot. */
   readonly metadata: TokenMetadata;
-  /** The whole frozen snapshot. After the credential was removed: the last one there was. */
+  /** The whole frozen snapshot. After the credential was removed: the last one there was, as one that has expired for good, so that `isSignedIn` is false. */
   readonly state: CredentialState;
   /** Replays; what is sealed is opened first. What cannot be opened for now is tried again, and until then nothing new is said. */
   readonly token$: Observable<Token | null>;

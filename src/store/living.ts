@@ -125,6 +125,13 @@ function isEnding(after: CredentialState | undefined): boolean {
   return !after || after.status.activity === 'revoking';
 }
 
+/** What a handle goes on saying that somebody has kept: by the claims who it was, by the status that nobody is signed in. */
+function ended(last: CredentialState): CredentialState {
+  const { token, activity } = last.status;
+  if (token === 'needs_sign_in' || activity === 'revoking') return last;
+  return Object.freeze({ ...last, isRenewable: false, status: Object.freeze({ token: 'expired', activity: 'idle' }) });
+}
+
 /** False where an answer brought no more than another refresh token: it was refused. */
 function isRenewed(before: CredentialState, after: CredentialState): boolean {
   if (after.generation === before.generation) return false;
@@ -260,7 +267,7 @@ export function createLiving(context: LivingContext): Living {
     if (after?.status.activity !== 'revoking') resuming.forget(before.id);
     if (after && isRenewed(before, after)) renewal.succeeded(after.id);
     if (after) return;
-    context.onGone(before);
+    context.onGone(ended(before));
     renewal.forget(before.id);
   };
   const folding: Folding = {

@@ -9,6 +9,7 @@ import { childFor, targetKey } from '../credential/children.js';
 import { isOpen, type Target } from '../credential/record.js';
 import { asCredentialError, CredentialError } from '../errors.js';
 import { inProcessLocks } from '../platform/in-process-locks.js';
+import { OAuthResponseError } from '../oauth/oauth-response-error.js';
 import { asksForUser, isEnough, isRejected } from './refresh-answers.js';
 import { createRefreshLocks, type RefreshLocks } from './refresh-locks.js';
 import {
@@ -81,7 +82,7 @@ export function createRefresher(context: RefresherContext): Refresher {
       : error;
     const { attempts, nextTryAt } = renewal.failed(id, told, about);
     if (needsUser && !about) {
-      loop.dispatch([{ type: 'interaction_required', id, generation: begun, code, class: errorClass }], 'here');
+      loop.dispatch([{ type: 'interaction_required', id, generation: begun, code, class: errorClass, ...wordsOf(error) }], 'here');
     } else {
       // What is wrong with a target says nothing of the credential; a network that is down does.
       const of = about && !isPassing(error) ? { target: about } : {};
@@ -168,6 +169,13 @@ export function createRefresher(context: RefresherContext): Refresher {
     hurry: () => locks.hurry(),
     close: () => locks.close(),
   };
+}
+
+/** What the server says it wants the user for; cleaned, and no secret. */
+function wordsOf(error: CredentialError): { readonly error?: string; readonly suberror?: string } {
+  if (!(error instanceof OAuthResponseError)) return {};
+  const { suberror } = error;
+  return { error: error.error, ...(suberror !== undefined && { suberror }) };
 }
 
 /** The access token at hand for what is asked. */

@@ -7,7 +7,7 @@ import { isOpen, type CredentialRecord } from '../credential/record.js';
 import { targetKey } from '../credential/children.js';
 import { backoffMs, renewalLeadMs } from '../credential/expiry.js';
 import type { CredentialState, Target } from '../credential/state.js';
-import type { CredentialError } from '../errors.js';
+import { isCredentialError, type CredentialError } from '../errors.js';
 import type { OAuth2Client } from '../oauth/client.js';
 import { toldAgain } from '../oauth/passing.js';
 import type { Platform } from '../platform/platform.js';
@@ -151,8 +151,9 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf 
     const now = platform.monotonicNow();
     const failure = [failureOf(id, undefined), failureOf(id, target)].find((one) => one && one.retryAt > now);
     if (!failure || !counts(failure)) return undefined;
-    const { message, issuer, status, class: errorClass } = failure.error;
-    const details = { issuer, status, class: errorClass, retryAfterMs: Math.ceil(failure.retryAt - now), cause: failure.error };
+    const { message, issuer, status, class: errorClass, cause: why } = failure.error;
+    const cause = isCredentialError(why) ? why : failure.error; // what the server said is found at the same place
+    const details = { issuer, status, class: errorClass, retryAfterMs: Math.ceil(failure.retryAt - now), cause };
     return toldAgain(failure.error, details, `${message} It is too early to try again.`);
   };
   return {

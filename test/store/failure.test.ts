@@ -1,4 +1,5 @@
 import { CredentialError } from '../../src/errors.js';
+import { OAuthResponseError } from '../../src/oauth/oauth-response-error.js';
 import { createOAuth2Client } from '../../src/oauth/client.js';
 import type { Platform } from '../../src/platform/platform.js';
 import { CLIENT_ID, ISSUER, offline, refusal } from '../support/fake-client.js';
@@ -224,6 +225,21 @@ describe('a refresh token that the server rejects', () => {
 });
 
 describe('a server that asks for the user', () => {
+  it('says why to each who asks, and by the event', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const { store, events } = await openTab();
+    const credential = await store.store(authority.signIn());
+    await browser.advance(3_700_000);
+    authority.next(new OAuthResponseError({ error: 'invalid_grant', suberror: 'basic_action' }, 'oauth_error', { class: 'needs_user' }));
+    for (let i = 0; i < 3; i++) {
+      const error: unknown = await credential.accessToken().catch((thrown: unknown) => thrown);
+      expect(error).toMatchObject({ code: 'needs_interaction', cause: { error: 'invalid_grant', suberror: 'basic_action' } });
+    }
+    expect(authority.refreshes).toHaveLength(1);
+    const told = { type: 'interaction_required', code: 'oauth_error', error: 'invalid_grant', suberror: 'basic_action' };
+    expect(events.at(-1)).toMatchObject(told);
+  });
+
   it.each(['interaction_required', 'login_required', 'consent_required'])('keeps the token and says so: %s', async (error) => {
     const { openTab, authority } = createWorld();
     const { store, newEvents, events } = await openTab();
@@ -233,7 +249,7 @@ describe('a server that asks for the user', () => {
     authority.next(refusal(error));
     expect(await codeOf(credential.refresh())).toBe('needs_interaction');
     expect(newEvents()).toEqual(['refresh_started', 'interaction_required']);
-    expect(events.at(-1)).toMatchObject({ class: 'needs_user' });
+    expect(events.at(-1)).toMatchObject({ class: 'needs_user', error });
     expect(credential.status).toEqual({ token: 'needs_interaction', activity: 'idle' });
     expect(await credential.accessToken()).toBe(token.accessToken);
     await credential.refresh();

@@ -1,7 +1,7 @@
 // D-013: who has just signed in is signed in, also where the credential that was there is dead without having ended.
-import { isSignedIn } from '../../src/index.js';
+import { isSignedIn, type Credential, type CredentialStore } from '../../src/index.js';
 import { refusal } from '../support/fake-client.js';
-import { closeAll, codeOf, createWorld, inTime, settle } from '../support/fixture.js';
+import { closeAll, codeOf, collect, createWorld, inTime, settle } from '../support/fixture.js';
 
 afterEach(closeAll);
 
@@ -206,4 +206,24 @@ it('RF-13 an end that waits for the disk takes a sign-in away that came before i
   mend();
   await browser.advance(60_000);
   expect(disk.record(credential.id)).toMatchObject({ state: 'removed' });
+});
+
+it.each<readonly [string, (credential: Credential, store: CredentialStore) => Promise<unknown>]>([
+  ['remove', (credential) => credential.remove()],
+  ['clear', (_, store) => store.clear()],
+  ['signOut', (credential) => credential.signOut()],
+])('design §4.1 who keeps a handle hears that nobody is signed in by it after %s, here and in another tab', async (_, end) => {
+  const world = createWorld();
+  const [{ store: one }, { store: two }] = [await world.openTab(), await world.openTab()];
+  const kept = await one.store(world.authority.signIn({ sub: 'alice' }), { tags: ['a'] });
+  await settle();
+  const elsewhere = await two.with(kept.id);
+  const { values, completed } = collect(kept.state$);
+  await end(kept, one);
+  await settle();
+  for (const handle of [kept, elsewhere]) {
+    expect([handle?.claims?.sub, handle?.tags, handle && isSignedIn(handle.state)]).toEqual(['alice', ['a'], false]);
+  }
+  // Nothing that has not been is said on the way out
+  expect([values.filter(isSignedIn).length, completed()]).toEqual([1, true]);
 });
