@@ -15,6 +15,7 @@ import { provideCredentialsTesting } from 'rx-credentials-angular/testing';
 import { sessionTransactions } from 'rx-credentials/flows';
 import type { TransactionStorage } from 'rx-credentials/flows';
 import { createWorld, settle, type World } from '../support/fixture.js';
+import { OAuthResponseError } from '../../src/oauth/oauth-response-error.js';
 import { refusal } from '../support/fake-client.js';
 import { defaultPlatform, type CodeExchange, type OAuth2Client, type Platform } from '../../src/index.js';
 
@@ -235,7 +236,16 @@ describe('completeSignIn', () => {
     const seen: SignInFailure[] = [];
     application({ options: { failure: (failure) => (seen.push(failure), '/') } });
     await RouterTestingHarness.create(`/callback?${await begin('/orders')}`);
-    expect(seen).toEqual([{ code: 'unknown', message: 'The sign-in failed.', returnTo: '/orders' }]);
+    expect(seen).toEqual([{ code: 'unknown', class: 'unknown', message: 'The sign-in failed.', returnTo: '/orders' }]);
+  });
+
+  it('says what to do, and the word of the server: a silent check that finds nobody is no failure to show', async () => {
+    const seen: SignInFailure[] = [];
+    application({ options: { failure: (failure) => (seen.push(failure), '/') } });
+    answer = () => Promise.reject(new OAuthResponseError({ error: 'login_required' }, 'authorization_failed'));
+    await RouterTestingHarness.create(`/callback?${await begin('/orders')}`);
+    expect(seen).toMatchObject([{ code: 'authorization_failed', class: 'needs_user', error: 'login_required', returnTo: '/orders' }]);
+    expect(structuredClone(seen)).toEqual(seen); // it goes along in the state of a history entry
   });
 });
 

@@ -64,7 +64,7 @@ describe('examples of the documentation', () => {
         'docs/servers.md',
         'docs/silent-renewal.md',
         'docs/storage.md',
-        ...['call-two-apis', 'tests', 'unauthorized'].map((page) => `docs/angular/${page}.md`),
+        ...['call-two-apis', 'protect-a-route', 'tests', 'unauthorized'].map((page) => `docs/angular/${page}.md`),
         ...['cookie', 'file', 'indexeddb', 'key-value', 'localforage', 'sealed', 'web', 'writing-your-own'].map(
           (page) => `docs/storage/${page}.md`,
         ),

@@ -8,7 +8,16 @@ import { assertInInjectionContext, inject, PLATFORM_ID } from '@angular/core';
 import { Router } from '@angular/router';
 import type { RedirectCommand } from '@angular/router';
 import { isCredentialError, isSignedIn } from 'rx-credentials';
-import type { ClientName, Credential, CredentialErrorCode, CredentialStore, StoreState, Token } from 'rx-credentials';
+import type {
+  ClientName,
+  Credential,
+  CredentialErrorCode,
+  CredentialStore,
+  ErrorClass,
+  OAuthResponseError,
+  StoreState,
+  Token,
+} from 'rx-credentials';
 import type { AuthorizationCodeFlow } from 'rx-credentials/flows';
 import { injectBaseUrl } from './base-url';
 import { assertCalled } from './guard';
@@ -21,6 +30,10 @@ import type { StoreChoice } from './stores';
 /** Why a sign-in did not succeed. No secret is in it. */
 export interface SignInFailure {
   readonly code: CredentialErrorCode | 'unknown';
+  /** What can be done, as of a `CredentialError`. */
+  readonly class: ErrorClass | 'unknown';
+  /** What the authorization server said, if it did, such as `access_denied`, or `login_required` after `prompt=none`; cleaned, untrusted text. */
+  readonly error?: string;
   readonly message: string;
   /** Where the user wanted to go. */
   readonly returnTo: string;
@@ -172,6 +185,8 @@ const STATE = 'rx-credentials:state';
 type Noted = { readonly [STATE]?: string | null } | null;
 
 function failureOf(error: unknown, returnTo: string): SignInFailure {
-  const { code, message } = isCredentialError(error) ? error : { code: 'unknown' as const, message: 'The sign-in failed.' };
-  return { code, message, returnTo };
+  if (!isCredentialError(error)) return { code: 'unknown', class: 'unknown', message: 'The sign-in failed.', returnTo };
+  const { code, class: errorClass, message } = error;
+  const said: unknown = (error as Partial<OAuthResponseError>).error;
+  return { code, class: errorClass, ...(typeof said === 'string' && { error: said }), message, returnTo };
 }
