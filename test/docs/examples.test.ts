@@ -55,6 +55,7 @@ describe('examples of the documentation', () => {
         'docs/axios.md',
         'docs/concepts.md',
         'docs/errors.md',
+        'docs/how-to.md',
         'docs/http.md',
         'docs/migrating.md',
         'docs/pitfalls.md',
