@@ -348,7 +348,7 @@ function documentIn(exchange: Exchange, issuer: string): oauth.AuthorizationServ
     throw new CredentialError('discovery_failed', `No discovery document at this issuer (status ${status}). Check the issuer URL.`, {
       issuer,
       status,
-      ...(errorClass === 'transient' && { class: errorClass }), // a page is a firewall's, perhaps
+      ...(errorClass === 'transient' && !jsonObjectIn(text) && { class: errorClass }), // a page is a firewall's, perhaps
     });
   }
   const as = parseJson(text);

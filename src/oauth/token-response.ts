@@ -32,6 +32,8 @@ export interface TokenResponse {
   readonly extra: ExtraParameters;
 }
 
+const PASSING = { class: 'transient' } as const;
+
 /** Statuses after which nothing was done. */
 const UNAVAILABLE: readonly number[] = [408, 425, 429, 503];
 
@@ -61,17 +63,30 @@ export function errorOf(
   const body = status < 500 ? parseJson(text) : undefined;
   if (isPlainObject(body) && typeof body['error'] === 'string') {
     const [errorDescription, suberror] = [body['error_description'], body['suberror']].map((one) => stringOr(one, undefined));
-    return new OAuthResponseError(withoutSecrets({ error: body['error'], errorDescription, suberror }, secrets), 'oauth_error', details);
+    const said = withoutSecrets({ error: body['error'], errorDescription, suberror }, secrets);
+    const isPassing = !isErrorCode(body['error']) && isOfGateway(status, headers);
+    return new OAuthResponseError(said, 'oauth_error', { ...details, ...(isPassing && PASSING) });
   }
   if (status < 400)
     return new ProtocolError('response_invalid', `The answer has status ${status} where RFC 6749 §5.1 has 200.`, { issuer, status });
   if (status >= 500) return new CredentialError('server_error', `The authorization server failed (status ${status}).`, details);
-  // Of a firewall or gateway before the server, as a rule: the request never arrived (design §4.5, D-047). A challenge is not (RFC 6750 §3).
-  const isPage = !isPlainObject(body) && !headers.has('www-authenticate');
-  return new CredentialError('http_error', `The server refused with status ${status} and gave no OAuth error.`, {
-    ...details,
-    ...(isPage && { class: 'transient' }),
-  });
+  const message = `The server refused with status ${status} and gave no OAuth error.`;
+  if (isPlainObject(body)) return new ProtocolError('http_error', message, { ...details, ...(isOfGateway(status, headers) && PASSING) });
+  // A page is of a firewall or gateway before the server, as a rule, whatever its status (design §4.5, D-047)
+  return new CredentialError('http_error', message, { ...details, ...(!headers.has('www-authenticate') && PASSING) });
+}
+
+/** True for a refusal in JSON without a code of OAuth that never reached the server, as a rule (D-047). A challenge is none (RFC 6750 §3). */
+function isOfGateway(status: number, headers: Headers): boolean {
+  return (status === 403 || status === 404) && !headers.has('www-authenticate');
+}
+
+/**
+ * False for what gateways and frameworks put there, such as the name of a status (`Not Found`): codes of OAuth are single words, and none begins
+ * as a sentence does (RFC 6749 §5.2; §A.7 would allow blanks).
+ */
+export function isErrorCode(error: string): boolean {
+  return /^(?![A-Z][a-z])[\x21\x23-\x5b\x5d-\x7e]+$/.test(error);
 }
 
 /** False for an error, also with a status of success, as some servers and gateways have it; unless it brings a token: that must not be lost (E56). */

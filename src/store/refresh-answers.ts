@@ -18,8 +18,10 @@ import { isToken, NO_EXTRA, type Token } from '../credential/token.js';
 import { asCredentialError, CredentialError, ProtocolError, StorageError } from '../errors.js';
 import type { Grant, OAuth2Client } from '../oauth/client.js';
 import { OAuthResponseError } from '../oauth/oauth-response-error.js';
+import { toldAgain } from '../oauth/passing.js';
 import { isOnThisMachine } from '../oauth/secure-url.js';
-import { accessTokenIn, refreshTokenIn } from '../oauth/token-response.js';
+import { nameOf } from '../oauth/thrown.js';
+import { accessTokenIn, isErrorCode, refreshTokenIn } from '../oauth/token-response.js';
 import { countdown } from '../platform/countdown.js';
 import type { Platform } from '../platform/platform.js';
 import { gone } from './credential.js';
@@ -159,17 +161,41 @@ export async function renewedBy(renew: () => Promise<unknown>, issuer: string, p
   throw new CredentialError('renewal_failed', 'The function that renews tokens must give a Token (createToken makes one).', { issuer });
 }
 
-/** What an error of a request says of the refresh token (`standards.md` §2, "Answer of a refresh"). */
-export function outcomeOf(error: CredentialError, target: Target | undefined): Results['send'] {
+/** What was thrown instead of an answer, and what that says of the refresh token (`standards.md` §2, "Answer of a refresh"). */
+export function refusalOf(
+  error: unknown,
+  target: Target | undefined,
+  remainingMs: number,
+): { readonly thrown: CredentialError; readonly came: Results['send'] } {
+  const told = asCredentialError(error, 'renewal_failed', `The function that renews tokens failed (${nameOf(error)}).`);
+  const { issuer, status, retryAfterMs } = told;
+  const isForUser = !target && remainingMs <= 0 && mayBeDead(told);
+  const thrown = isForUser ? toldAgain(told, { issuer, status, retryAfterMs, class: 'needs_user' }) : told;
+  return { thrown, came: outcomeOf(thrown, target) };
+}
+
+function outcomeOf(error: CredentialError, target: Target | undefined): Results['send'] {
   if (error.class === 'unknown_outcome') return 'outcome_unknown';
   if (asksForUser(error)) return 'needs_user';
   // Refused for a target, it may be the target: only its own refresh ends a session.
   return isRejected(error) && !target ? 'rejected' : 'refused';
 }
 
+/**
+ * True for words that RFC 6749 §5.2 has for a request that is wrong, and servers for a refresh token that is dead (Dex, X, Gitea); or if there is no
+ * code at all. Our requests are well-formed: once the access token has expired, the user is asked (D-047).
+ */
+export function mayBeDead(error: CredentialError): boolean {
+  const { code, status } = error;
+  if (status !== 400 && status !== 401) return false;
+  if (!(error instanceof OAuthResponseError)) return error instanceof ProtocolError && code === 'http_error';
+  return error.error === 'invalid_request' || error.error === 'unauthorized_client' || !isErrorCode(error.error);
+}
+
 /** True if the server wants to see the user before it renews. The refresh token is kept: should that be wrong, nothing is lost. */
 export function asksForUser(error: CredentialError): boolean {
-  return error instanceof OAuthResponseError && error.class === 'needs_user' && (error.error !== 'invalid_grant' || asksForMore(error));
+  if (error.class !== 'needs_user') return false;
+  return error instanceof OAuthResponseError ? error.error !== 'invalid_grant' || asksForMore(error) : error.code === 'http_error';
 }
 
 /**

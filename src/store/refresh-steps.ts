@@ -18,7 +18,7 @@ import { beginRefresh, next, park, type Found, type Refresh, type Results, type 
 import { isToken, type Token } from '../credential/token.js';
 import { asCredentialError, CredentialError, StorageError } from '../errors.js';
 import type { OAuth2Client } from '../oauth/client.js';
-import { isUnsent, nameOf } from '../oauth/thrown.js';
+import { isUnsent } from '../oauth/thrown.js';
 import type { Platform } from '../platform/platform.js';
 import { randomFraction, randomText } from '../platform/random.js';
 import { closed, dismissed, finished, isOf } from './drafts.js';
@@ -36,8 +36,8 @@ import {
   isTransient,
   notReady,
   onUnknownOutcome,
-  outcomeOf,
   reasonNotToSend,
+  refusalOf,
   renewedBy,
   revokeQuietly,
   salvage,
@@ -282,8 +282,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
       failure = new CredentialError('response_invalid', 'The token response is no JSON object (RFC 6749 §5.1).', { issuer });
       return 'outcome_unknown';
     } catch (error) {
-      const thrown = asCredentialError(error, 'renewal_failed', `The function that renews tokens failed (${nameOf(error)}).`);
-      const came = outcomeOf(thrown, target);
+      const { thrown, came } = refusalOf(error, target, ledger.remainingMs(id));
       if (came === 'outcome_unknown') unheard = thrown;
       const isUnheard = inDoubt && isUnsent(thrown); // that it never left says nothing of an earlier one
       failure = (isUnheard && unheard) || thrown;

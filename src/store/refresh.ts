@@ -10,7 +10,7 @@ import { isOpen, type Target } from '../credential/record.js';
 import { asCredentialError, CredentialError } from '../errors.js';
 import { inProcessLocks } from '../platform/in-process-locks.js';
 import { OAuthResponseError } from '../oauth/oauth-response-error.js';
-import { asksForUser, isEnough, isRejected } from './refresh-answers.js';
+import { asksForUser, isEnough, isRejected, mayBeDead } from './refresh-answers.js';
 import { createRefreshLocks, type RefreshLocks } from './refresh-locks.js';
 import {
   runRefresh,
@@ -141,10 +141,12 @@ export function createRefresher(context: RefresherContext): Refresher {
   /** What has ended a session whose refresh token was refused for a target: its own refresh tells whether it was the target alone. */
   const endOf = async (id: string, { target }: RefreshRequest, error: CredentialError): Promise<CredentialError | undefined> => {
     const key = targetKey(target);
-    const isKnown = alive.get(id)?.get(key) === ledger.record(id)?.generation && ledger.remainingMs(id) > 0;
-    if (!target || !isRejected(error) || isKnown || context.isClosing()) return undefined;
+    const lives = ledger.remainingMs(id) > 0;
+    const isKnown = alive.get(id)?.get(key) === ledger.record(id)?.generation && lives;
+    const asksOwn = isRejected(error) || (!lives && mayBeDead(error));
+    if (!target || !asksOwn || isKnown || context.isClosing()) return undefined;
     const own = await firstValueFrom(flight(id, { minValidityMs: null }));
-    if ('error' in own) return own.error.code === 'needs_sign_in' ? own.error : undefined;
+    if ('error' in own) return own.error.code === 'needs_sign_in' || own.error.code === 'needs_interaction' ? own.error : undefined;
     const state = loop.stateOf(id);
     if (state) alive.set(id, (alive.get(id) ?? new Map<string, number>()).set(key, state.generation));
     return undefined;

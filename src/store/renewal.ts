@@ -14,6 +14,7 @@ import type { Platform } from '../platform/platform.js';
 import { randomFraction } from '../platform/random.js';
 import type { Ledger } from './ledger.js';
 import type { Loop } from './loop.js';
+import { mayBeDead } from './refresh-answers.js';
 
 /** However short tokens live: none is renewed unasked more often than this, in milliseconds. */
 const MIN_INTERVAL_MS = 5_000;
@@ -131,7 +132,9 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf 
     const remainingMs = ledger.remainingMs(credential.id);
     if (remainingMs === Infinity) return Infinity;
     const failure = failureOf(credential.id, undefined);
-    if (failure && !mayPass(failure.error)) return Infinity; // trying again would change nothing
+    // Trying again would change nothing, but for what means something else once the token has expired (D-047)
+    if (failure && !mayPass(failure.error))
+      return mayBeDead(failure.error) ? Math.max(remainingMs, failure.retryAt - platform.monotonicNow()) : Infinity;
     const ageMs = platform.now() - credential.issuedAt; // negative where the clock was set back
     const restMs = ageMs >= 0 ? MIN_INTERVAL_MS - ageMs : 0;
     const waitMs = Math.max(failure?.retryAt ?? notBefore, resting.get(credential.id)?.until ?? -Infinity) - platform.monotonicNow();

@@ -253,7 +253,16 @@ describe('6749-9 an answer other than 200, by status and its own JSON', () => {
     [400, { error: { code: 'invalid_grant' } }, 'http_error', 'configuration', undefined],
     [400, ['invalid_grant'], 'http_error', 'transient', undefined],
     [400, '{"__proto__":{"error":"invalid_grant"}}', 'http_error', 'configuration', undefined],
-    [404, { message: 'x' }, 'http_error', 'configuration', undefined],
+    // D-047: gateways and frameworks before the server
+    [403, { message: 'Forbidden' }, 'http_error', 'transient', undefined],
+    [404, { message: 'x' }, 'http_error', 'transient', undefined],
+    [404, { error: 404 }, 'http_error', 'transient', undefined],
+    [404, { error: 'Not Found', path: '/token' }, 'oauth_error', 'transient', 'Not Found'],
+    [403, { error: 'Forbidden' }, 'oauth_error', 'transient', 'Forbidden'],
+    [403, { error: 'unauthorized_client' }, 'oauth_error', 'configuration', 'unauthorized_client'],
+    [404, { error: 'E-4711' }, 'oauth_error', 'configuration', 'E-4711'],
+    [400, { message: 'x' }, 'http_error', 'configuration', undefined],
+    [405, { error: 'Method Not Allowed' }, 'oauth_error', 'configuration', 'Method Not Allowed'],
     // 2xx but not 200: the server may have rotated
     [201, { access_token: 'a', token_type: 'bearer' }, 'response_invalid', 'unknown_outcome', undefined],
     [204, '', 'response_invalid', 'unknown_outcome', undefined],
@@ -268,6 +277,7 @@ describe('6749-9 an answer other than 200, by status and its own JSON', () => {
       code: 'http_error',
       class: 'configuration',
     });
+    expect(answer(403, { message: 'x' }, { 'www-authenticate': 'Bearer' })).toMatchObject({ code: 'http_error', class: 'configuration' });
   });
 
   it('6749-9 the texts of an answer decide nothing', () => {

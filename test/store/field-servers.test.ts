@@ -114,6 +114,84 @@ describe('6749-9 a dead refresh token or a demand for the user, told by another 
   });
 });
 
+describe('D-047 a dead refresh token, told by a word for a wrong request', () => {
+  const body =
+    (status: number, told: unknown): Handler =>
+    (_q, r) =>
+      json(r, status, told);
+  const dead: readonly (readonly [string, Handler])[] = [
+    ['Dex, X: 400 invalid_request', refuse(400, 'invalid_request')],
+    ['Gitea, Forgejo: 400 unauthorized_client', refuse(400, 'unauthorized_client')],
+    ['401 unauthorized_client', refuse(401, 'unauthorized_client')],
+    ['Fitbit: a list of errors', body(400, { errors: [{ errorType: 'invalid_grant' }], success: false })],
+    ['Twitch: 400 Bad Request', body(400, { error: 'Bad Request', status: 400, message: 'Invalid refresh token' })],
+    ['Reddit: error is a number', body(400, { message: 'Bad Request', error: 400 })],
+    ['401 and a message', body(401, { message: 'Unauthorized' })],
+  ];
+  it.each(dead)('%s: once the access token has expired the user is asked, and the refresh token is kept', async (_n, answer) => {
+    const c = await expired({}, answer);
+    expect(await outcome(c.accessToken())).toContain('needs_interaction/needs_user');
+    expect([tokenRequests(), c.status.token, c.token?.refreshToken]).toEqual([1, 'needs_interaction', 'rt1']);
+    expect(w.events.at(-1)).toMatchObject({ type: 'interaction_required', class: 'needs_user' });
+    w.advance(10_000); // the pause after a failure
+    w.as.nowOffsetS += 10;
+    expect(await outcome(c.accessToken())).toBe('ok:at2'); // it was wrong: nothing is lost
+    expect([c.status.token, c.state.refreshFailure]).toEqual(['valid', null]);
+  });
+  it.each(dead)('%s: as long as the access token lives it is a matter of configuration', async (_n, answer) => {
+    w = await world();
+    const c = await w.signedIn();
+    w.as.plan('/token', answer);
+    expect(await outcome(c.refresh())).toMatch(/^(oauth_error|http_error)\/configuration/);
+    expect(c.status.token).toBe('valid');
+  });
+  it.each<[string, Handler, string]>([
+    ['invalid_client', refuse(401, 'invalid_client'), 'configuration'],
+    ['unsupported_grant_type', refuse(400, 'unsupported_grant_type'), 'configuration'],
+    ['invalid_scope', refuse(400, 'invalid_scope'), 'configuration'],
+    ['invalid_target', refuse(400, 'invalid_target'), 'configuration'],
+    ['Salesforce: unknown_error', refuse(400, 'unknown_error'), 'configuration'],
+    ['403 unauthorized_client', refuse(403, 'unauthorized_client'), 'configuration'],
+    ['401, a page and a challenge', (_q, r) => void r.writeHead(401, { 'www-authenticate': 'Negotiate' }).end('<html>'), 'configuration'],
+    ['400 and a page', body(400, '<html>'), 'transient'],
+  ])('%s does not ask for the user', async (_n, answer, told) => {
+    const c = await expired({}, answer);
+    expect(await outcome(c.accessToken())).toContain(`/${told}`);
+    expect(c.status.token).toBe('expired');
+  });
+  it('the next sign-in takes the place of the credential', async () => {
+    const c = await expired({}, refuse(400, 'invalid_request'));
+    await outcome(c.accessToken());
+    const next = await w.signedIn();
+    expect([next.id, next.status.token, (await w.store.allIDs()).length]).toEqual([c.id, 'valid', 1]);
+  });
+  it('E7 for a target it is the own refresh that asks for the user, and only once the access token has expired', async () => {
+    w = await world({ scope: 'openid api other' });
+    const c = await w.signedIn();
+    w.as.always('/token', refuse(400, 'invalid_request'));
+    expect(await outcome(c.accessToken({ scope: 'other' }))).toContain('oauth_error/configuration/invalid_request');
+    expect([tokenRequests(), c.status.token]).toEqual([1, 'valid']);
+    w.advance(301_000);
+    expect(await outcome(c.accessToken({ scope: 'other' }))).toContain('needs_interaction');
+    expect([tokenRequests(), c.status.token]).toEqual([3, 'needs_interaction']);
+  });
+  it('renewal ahead sends it once more when the access token expires, and then no more', async () => {
+    w = await world({}, '', true);
+    w.as.always('/token', async (_q, r, form) =>
+      form.get('grant_type') === 'refresh_token'
+        ? json(r, 400, { error: 'invalid_request' })
+        : json(r, 200, await w.as.tokenBody({ expires_in: 7 }, { nonce: w.as.nonce })),
+    );
+    const asked = firstValueFrom(w.store.events$.pipe(filter(({ type }) => type === 'interaction_required')));
+    const c = await w.signedIn();
+    await asked;
+    expect([tokenRequests(), c.status.token]).toEqual([2, 'needs_interaction']);
+    expect(w.events.filter((e) => (e as { type: string }).type === 'refresh_failed')).toMatchObject([
+      { class: 'configuration', nextTryAt: null },
+    ]);
+  });
+});
+
 describe('E7 a refused request for a child token does not end the parent, whose token lives', () => {
   it('Entra: AADSTS65001, invalid_grant with suberror consent_required, for the scope of another API', async () => {
     w = await world({ scope: 'openid api://a/read api://b/read' });

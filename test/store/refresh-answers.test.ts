@@ -103,7 +103,9 @@ const REFUSED: readonly Row[] = [
   ['an error nobody knows', () => oauthError('surprise'), 'oauth_error', 'configuration'],
   ['400 that gives no reason', () => html(400), 'http_error', 'transient'],
   ['403 that gives no reason', () => json(null, { status: 403 }), 'http_error', 'transient'],
-  ['403 that gives no reason in an object', () => json({}, { status: 403 }), 'http_error', 'configuration'],
+  ['400 that gives no reason in an object', () => json({}, { status: 400 }), 'http_error', 'configuration'],
+  ['D-047 403 of a gateway in JSON', () => json({ message: 'Forbidden' }, { status: 403 }), 'http_error', 'transient'],
+  ['D-047 404 of a gateway in JSON', () => json({ status: 404, error: 'Not Found' }, { status: 404 }), 'oauth_error', 'transient'],
   ['302', () => new Response(null, { status: 302, headers: { location: 'https://evil.example/' } }), 'unexpected_redirect', 'transient'],
   ['307', () => new Response(null, { status: 307, headers: { location: 'https://evil.example/' } }), 'unexpected_redirect', 'transient'],
 ];

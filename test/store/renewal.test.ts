@@ -411,7 +411,7 @@ describe('E11 after a failure', () => {
   it.each<[string, () => CredentialError]>([
     [
       'the server',
-      () => new OAuthResponseError({ error: 'unauthorized_client', errorDescription: 'not here' }, 'oauth_error', { status: 400 }),
+      () => new OAuthResponseError({ error: 'unsupported_grant_type', errorDescription: 'not here' }, 'oauth_error', { status: 400 }),
     ],
     ['no server', () => new NetworkError('network_error', 'no way', { issuer: ISSUER, class: 'transient' })],
     ['a broken answer', () => new ProtocolError('unexpected_redirect', 'away', { issuer: ISSUER, class: 'transient' })],
