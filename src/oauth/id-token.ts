@@ -113,8 +113,13 @@ export async function checkAccessTokenHash(
   const expected = given(atHash);
   if (expected === undefined) return;
   const bits = /^[A-Z]{2}(256|384|512)$/.exec(alg)?.[1] ?? '512'; // EdDSA and Ed25519 go with SHA-512
-  const digest = new Uint8Array(await subtleOf(platform).digest(`SHA-${bits}`, new TextEncoder().encode(accessToken)));
-  if (base64url(digest.slice(0, digest.length / 2)) !== expected) throw invalid('has an at_hash of another access token', issuer);
+  const halfOf = async (hash: string): Promise<string> => {
+    const digest = new Uint8Array(await subtleOf(platform).digest(hash, new TextEncoder().encode(accessToken)));
+    return base64url(digest.slice(0, digest.length / 2));
+  };
+  // Older Hydra, Authelia and Doorkeeper take SHA-256 whatever the algorithm, which proves as much as it does with RS256
+  if ((await halfOf(`SHA-${bits}`)) !== expected && (await halfOf('SHA-256')) !== expected)
+    throw invalid('has an at_hash of another access token', issuer);
 }
 
 /**

@@ -7,6 +7,7 @@
 import { isPlainObject, parseJson } from '../credential/data.js';
 import { CredentialError, isCredentialError, ProtocolError } from '../errors.js';
 import type { Platform } from '../platform/platform.js';
+import { base64url } from '../platform/random.js';
 import { asPassing } from './passing.js';
 import { errorOf, given, isUnavailable } from './token-response.js';
 import { METADATA_LIMITS, send } from './transport.js';
@@ -121,8 +122,24 @@ function keyIn(key: unknown): Key | undefined {
   const material = MATERIAL.get(key['kty']) ?? [];
   if (!material.every((name) => isText(key[name]))) return undefined;
   const members = ['kty', 'kid', 'use', 'alg', 'key_ops', ...material].map((name) => [name, given(key[name])] as const);
-  const whole: Key = Object.fromEntries<unknown>(members.filter(([, value]) => value !== undefined));
+  const written = material.map((name) => [name, asWritten(name, key[name])] as const);
+  if (written.some(([, value]) => value === '')) return undefined;
+  const whole: Key = Object.fromEntries<unknown>([...members.filter(([, value]) => value !== undefined), ...written]);
   return Array.isArray(whole['key_ops'] ?? []) ? whole : undefined;
+}
+
+/**
+ * A number or a point as RFC 7518 §6 has it, which Chromium takes to the letter and Node does not: base64url without padding, and of RSA no zero byte
+ * before a number. Empty where there is none.
+ */
+function asWritten(name: string, value: unknown): string {
+  const text = String(value);
+  if (name === 'crv') return text;
+  const digits = text.replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
+  if (digits.length % 4 === 1) return '';
+  if (name !== 'n' && name !== 'e') return digits;
+  const bytes = atob(digits.replaceAll('-', '+').replaceAll('_', '/')).replace(/^\0+/, '');
+  return base64url(Uint8Array.from(bytes, (character) => character.charCodeAt(0)));
 }
 
 /** Base64, of which runtimes read both alphabets; also the name of a curve. */

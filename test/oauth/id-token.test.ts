@@ -214,6 +214,19 @@ describe('the signature', () => {
     expect(await refusal(client.exchangeCode(exchangeOf()))).toMatchObject({ code: 'id_token_invalid' });
   });
 
+  it.each<SigningAlg>(['RS384', 'ES512', 'Ed25519', 'EdDSA'])(
+    'IDT-12 at_hash with %s may be half a SHA-256, as older Hydra, Authelia and Doorkeeper have it',
+    async (alg) => {
+      const { server, client } = setUpOAuth({ idTokenSigningAlgs: [alg] });
+      await planIdToken(server, { at_hash: atHash('access-1', 'sha256') }, { alg });
+      expect((await client.exchangeCode(exchangeOf())).accessToken).toBe('access-1');
+      for (const at_hash of [atHash('access-2', 'sha256'), atHash('access-1', 'sha1'), atHash('access-1', 'sha256').slice(0, 10)]) {
+        await planIdToken(server, { at_hash }, { alg });
+        expect(await refusal(client.exchangeCode(exchangeOf()))).toMatchObject({ code: 'id_token_invalid' });
+      }
+    },
+  );
+
   it('IDT-5 by default RS256 alone is accepted', async () => {
     const { server, client } = setUpOAuth({ idTokenSigningAlgs: undefined });
     await planIdToken(server, {}, { alg: 'ES256' });

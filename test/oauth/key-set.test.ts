@@ -43,22 +43,24 @@ describe('a key set', () => {
     expect([keys.has('a'), keys.has('b'), keys.has('c')]).toEqual([true, false, false]);
   });
 
-  const RSA = { kty: 'RSA', kid: 'a', n: 'AA_-', e: 'AQAB' };
+  const RSA = { kty: 'RSA', kid: 'a', n: 'gA_-', e: 'AQAB' };
   const EC = { kty: 'EC', kid: 'a', crv: 'P-256', x: 'AA', y: 'BB' };
   it.each<[string, object]>([
     ['key_ops that are no list', { ...RSA, key_ops: 1 }],
     ['key_ops that are a text', { ...RSA, key_ops: 'verify' }],
     ['n that is no number', { ...RSA, n: '!!' }],
     ['n that is empty', { ...RSA, n: '' }],
+    ['n that is zero', { ...RSA, n: 'AAAA' }],
+    ['n that is no whole number of bytes', { ...RSA, n: 'AAAAA' }],
     ['e that is no text', { ...RSA, e: 65537 }],
-    ['no e', { kty: 'RSA', kid: 'a', n: 'AA_-' }],
+    ['no e', { kty: 'RSA', kid: 'a', n: 'gA_-' }],
     ['x that is empty', { ...EC, x: '' }],
     ['y that is null', { ...EC, y: null }],
     ['no crv', { kty: 'EC', kid: 'a', x: 'AA', y: 'BB' }],
     ['an Ed25519 key without x', { kty: 'OKP', kid: 'a', crv: 'Ed25519' }],
     ['an ML-DSA key without pub', { kty: 'AKP', kid: 'a', alg: 'ML-DSA-44' }],
   ])('JWK-2 a key that is damaged is ignored: %s', async (_, damaged) => {
-    const good = { kty: 'RSA', kid: 'b', n: 'AA_-', e: 'AQAB', key_ops: ['verify'] };
+    const good = { kty: 'RSA', kid: 'b', n: 'gA_-', e: 'AQAB', key_ops: ['verify'] };
     const { keys } = setUp(() => json({ keys: [damaged, good] }));
     expect(JSON.parse(await keys.text('b'))).toEqual({ keys: [good] });
     expect([keys.has('a'), keys.has('b')]).toEqual([false, true]);
@@ -76,7 +78,7 @@ describe('a key set', () => {
   });
 
   it.each<[string, object]>([
-    ['in another order', { e: 'AQAB', n: 'AA_-', kid: 'a', kty: 'RSA' }],
+    ['in another order', { e: 'AQAB', n: 'gA_-', kid: 'a', kty: 'RSA' }],
     ['with its certificate', { ...RSA, x5c: ['MII'], x5t: 'A', ext: true }],
     ['with an algorithm', { ...RSA, alg: 'RS256' }],
     ['with a use', { ...RSA, use: 'sig' }],
@@ -112,10 +114,20 @@ describe('a key set', () => {
     expect((JSON.parse(await keys.text('a', 'RS256')) as { keys: unknown[] }).keys).toHaveLength(3); // of which type it is the library looks
   });
 
-  it.each(['AA==', 'A+/A'])('JWK-2 a key whose numbers are written as %j is handed on: runtimes read it', async (n) => {
-    const { keys } = setUp(() => json({ keys: [{ kty: 'RSA', kid: 'a', n, e: 'AQAB' }] }));
-    await keys.text('a');
-    expect(keys.has('a')).toBe(true);
+  it.each<[string, object, object]>([
+    ['padding', { ...RSA, n: 'gA==', e: 'AQAB' }, { ...RSA, n: 'gA' }],
+    ['the other alphabet', { ...RSA, n: '8A+/' }, { ...RSA, n: '8A-_' }],
+    ['a zero byte before n', { ...RSA, n: 'AIAP_g' }, { ...RSA, n: 'gA_-' }],
+    ['zero bytes before e', { ...RSA, e: 'AAAAAAEAAQ==' }, RSA],
+    [
+      'an EC key in the other alphabet, whose zero bytes are part of it',
+      { ...EC, x: 'AAA/+A==', y: 'AB==' },
+      { ...EC, x: 'AAA_-A', y: 'AB' },
+    ],
+    ['an Ed25519 key', { kty: 'OKP', kid: 'a', crv: 'Ed25519', x: 'A+/A' }, { kty: 'OKP', kid: 'a', crv: 'Ed25519', x: 'A-_A' }],
+  ])('JWK-2 RFC 7518 §6.3.1 a key is written as Chromium reads it: %s', async (_, key, written) => {
+    const { keys } = setUp(() => json({ keys: [key, written] }));
+    expect(JSON.parse(await keys.text('a'))).toEqual({ keys: [written] });
   });
 
   it('is fresh for ten minutes', async () => {
