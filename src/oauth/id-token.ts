@@ -13,6 +13,9 @@ import type { Grant, ResolvedClientOptions } from './client.js';
 import { given } from './token-response.js';
 import type { Exchange } from './transport.js';
 
+/** Further than two clocks can be apart, in seconds. */
+const FAR_S = 1e12;
+
 /** What the header of an ID token says before anything is verified. */
 export interface IdTokenHeader {
   readonly alg: string;
@@ -46,14 +49,22 @@ export function parseIdTokenHeader(idToken: string, algs: readonly string[], iss
 
 /**
  * When an answer came, in epoch milliseconds, by the clock that its ID token goes by: ours, or the server's where that is nearer to what the
- * token has as its time of issue. A `Date` header may be of another machine than the one that signs.
+ * token has as its time of issue. A clock by which the token would be of the future, or too old, is further away than one by which it is not: Entra
+ * writes a time of issue five minutes early. A `Date` header may be of another machine than the one that signs.
  */
-export function judgedAt({ text, receivedAt, serverTime }: Pick<Exchange, 'text' | 'receivedAt' | 'serverTime'>): number {
+export function judgedAt(
+  { text, receivedAt, serverTime }: Pick<Exchange, 'text' | 'receivedAt' | 'serverTime'>,
+  { clockToleranceS, maxIdTokenAgeS }: Pick<ResolvedClientOptions, 'clockToleranceS' | 'maxIdTokenAgeS'>,
+): number {
   const idToken = jsonObjectIn(text)?.['id_token'];
   if (serverTime === receivedAt || typeof idToken !== 'string') return receivedAt;
   const iat = unverifiedPayload(idToken)?.['iat'];
-  const awayMs = (atMs: number): number => Math.abs(Number(iat) * 1000 - atMs);
-  return awayMs(serverTime) < awayMs(receivedAt) ? serverTime : receivedAt;
+  const awayS = (atMs: number): number => {
+    const ageS = atMs / 1000 - Number(iat);
+    const isRefused = ageS < -clockToleranceS || ageS > maxIdTokenAgeS + clockToleranceS;
+    return Math.abs(ageS) + (isRefused ? FAR_S : 0);
+  };
+  return awayS(serverTime) < awayS(receivedAt) ? serverTime : receivedAt;
 }
 
 /**

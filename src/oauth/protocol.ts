@@ -6,7 +6,7 @@
  * @module
  */
 import * as oauth from 'oauth4webapi';
-import { isPlainObject, jsonObjectIn, parseJson } from '../credential/data.js';
+import { jsonObjectIn } from '../credential/data.js';
 import type { StagedAnswer, Target } from '../credential/record.js';
 import { includesScope } from '../credential/scope.js';
 import { createToken } from '../credential/create-token.js';
@@ -17,6 +17,7 @@ import { clockSkewSeconds } from '../platform/platform.js';
 import { randomText } from '../platform/random.js';
 import { introspectionIn, userInfoIn } from './answers.js';
 import type { CodeExchange, Grant, Introspection, ResolvedClientOptions, UserInfo } from './client.js';
+import { documentIn, isAbsent } from './discovery.js';
 import { endpointIn } from './endpoint.js';
 import { assertVerifiable, checkAcr, judgedAt, parseIdTokenHeader } from './id-token.js';
 import { createJudge } from './judge.js';
@@ -24,15 +25,7 @@ import { createKeySet } from './key-set.js';
 import { asPassing } from './passing.js';
 import { OAuthResponseError } from './oauth-response-error.js';
 import { secretsIn } from './redaction.js';
-import {
-  assertJsonType,
-  errorOf,
-  isSuccess,
-  isUnavailable,
-  parseTokenResponse,
-  withoutCommas,
-  type TokenResponse,
-} from './token-response.js';
+import { assertJsonType, errorOf, isSuccess, parseTokenResponse, withoutCommas, type TokenResponse } from './token-response.js';
 import {
   CALL_LIMITS,
   METADATA_LIMITS,
@@ -193,7 +186,7 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
       assertJsonType(contentTypeOf(exchange), issuer);
       const answer = parseTokenResponse(exchange.text, options);
       await keysAreThere;
-      const claims = await judge.signIn(answer, judgedAt(exchange), options.maxIdTokenAgeS, (server, client, response) =>
+      const claims = await judge.signIn(answer, judgedAt(exchange, options), options.maxIdTokenAgeS, (server, client, response) =>
         oauth.processAuthorizationCodeResponse(server, client, response, {
           ...(asksForIdToken && { expectedNonce: nonce }), // not sent without `openid`: then it must be absent (IDT-8)
           ...(maxAge !== undefined && { maxAge }),
@@ -228,13 +221,15 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
       );
       if (!isSuccess(exchange)) throw asNotGranted(errorOf(exchange, issuer), scope, target?.scope ?? ''); // E56: what any other 2xx holds is looked at
       const { text, sentAt } = exchange;
-      return { text, contentType: contentTypeOf(exchange), sentAt, receivedAt: judgedAt(exchange), ...(target && { target }) };
+      return { text, contentType: contentTypeOf(exchange), sentAt, receivedAt: judgedAt(exchange, options), ...(target && { target }) };
     },
     needsKeys,
     processRefresh: async (grant, { text, contentType, sentAt, receivedAt }) => {
       if (contentType !== undefined) assertJsonType(contentType, issuer);
-      const answer = parseTokenResponse(text, options, grant);
       const { claims: login } = grant;
+      const parsed = parseTokenResponse(text, options, grant);
+      // The ID token of the login, said once more, says nothing new: its `at_hash` is that of the access token of then
+      const answer = login && parsed.idToken === grant.idToken ? withoutIdToken(parsed) : parsed;
       const claims = await judge.refresh(answer, receivedAt, login).catch((error: unknown) => {
         if (!isCredentialError(error)) throw error;
         // A server may sign with a key before its key set, or a cache of it, has the key: the answer is looked at again
@@ -308,6 +303,11 @@ function contentTypeOf({ headers }: Pick<Exchange, 'headers'>): string {
   return headers.get('content-type') ?? '';
 }
 
+/** An answer as if its ID token had been left out. */
+function withoutIdToken(answer: TokenResponse): TokenResponse {
+  return { ...answer, idToken: undefined };
+}
+
 /** Claims of the login that a refreshed ID token may omit: the next one is compared with them (IDR-5). */
 function ofLogin(login: IdTokenClaims, { ...refreshed }: IdTokenClaims): IdTokenClaims {
   const { nonce, auth_time: authTime } = login;
@@ -327,45 +327,6 @@ function asNotGranted(error: CredentialError, held: string, asked: string): Cred
     'The server refuses a scope that this token does not have; sign in again and ask for it.',
     { issuer, status, cause: error },
   );
-}
-
-/** True if there is no document: no such page, or a page that is none. */
-function isAbsent({ code, status = 200 }: CredentialError): boolean {
-  return code === 'discovery_failed' && (status === 200 || status === 404);
-}
-
-/** @throws {CredentialError} `server_unavailable`, `discovery_failed`, `issuer_mismatch` */
-function documentIn(exchange: Exchange, issuer: string): oauth.AuthorizationServer {
-  const { status, text } = exchange;
-  if (status !== 200) {
-    const { retryAfterMs, class: errorClass } = errorOf(exchange, issuer);
-    if (isUnavailable(status))
-      throw new CredentialError('server_unavailable', `The discovery document could not be read (status ${status}).`, {
-        issuer,
-        status,
-        retryAfterMs,
-      });
-    throw new CredentialError('discovery_failed', `No discovery document at this issuer (status ${status}). Check the issuer URL.`, {
-      issuer,
-      status,
-      ...(errorClass === 'transient' && !jsonObjectIn(text) && { class: errorClass }), // a page is a firewall's, perhaps
-    });
-  }
-  const as = parseJson(text);
-  if (!isPlainObject(as) || typeof as['issuer'] !== 'string') {
-    throw new CredentialError('discovery_failed', 'The discovery document is no JSON object with an issuer. Check the issuer URL.', {
-      issuer,
-      ...(as === undefined && { class: 'transient' }), // a page: of a hotel's network, perhaps, that asks for its own sign-in
-    });
-  }
-  if (as['issuer'] !== issuer) {
-    throw new ProtocolError(
-      'issuer_mismatch',
-      'The discovery document is of another issuer; the URLs must be equal to the letter (RFC 8414 §3.3).',
-      { issuer },
-    );
-  }
-  return as as unknown as oauth.AuthorizationServer; // frozen, and no way to a prototype (HT-7)
 }
 
 /** Every method with its errors as ours. */

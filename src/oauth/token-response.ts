@@ -34,8 +34,11 @@ export interface TokenResponse {
 
 const PASSING = { class: 'transient' } as const;
 
-/** Statuses after which nothing was done. */
-const UNAVAILABLE: readonly number[] = [408, 425, 429, 503];
+/**
+ * Statuses after which nothing was done: also of a network that asks for its own sign-in (RFC 6585 §6), and of Cloudflare, which says by some that
+ * it has not reached the server (refused, no route, no TLS, a wrong certificate). With its others, and with 502 and 504, nobody knows.
+ */
+const UNAVAILABLE: readonly number[] = [408, 425, 429, 503, 511, 521, 523, 525, 526];
 
 /** True for statuses that pass, of a request that changes nothing. */
 export function isUnavailable(status: number): boolean {

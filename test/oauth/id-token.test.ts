@@ -120,10 +120,10 @@ describe('what a client says of ID tokens', () => {
 
 describe('TM-2 §0 a clock that is off, and a Date header', () => {
   /** The client's clock is so many seconds behind; the header says so, or what else it is told to. */
-  const signIn = async (behindS: number, date: (serverMs: number) => string | undefined): Promise<unknown> => {
+  const signIn = async (behindS: number, date: (serverMs: number) => string | undefined, earlyS = 0): Promise<unknown> => {
     const { server, client } = setUpOAuth();
     const atServer = NOW + behindS;
-    const id_token = await server.idToken({ nonce: NONCE, iat: atServer, exp: atServer + 300 });
+    const id_token = await server.idToken({ nonce: NONCE, iat: atServer - earlyS, exp: atServer + 300 });
     const header = date(atServer * 1000);
     server.plan('token', json({ ...withIdToken(id_token), expires_in: 300 }, { headers: header === undefined ? {} : { date: header } }));
     return client.exchangeCode(exchangeOf()).then(
@@ -135,6 +135,14 @@ describe('TM-2 §0 a clock that is off, and a Date header', () => {
 
   it.each([-3_600, -301, -31, 0, 31, 301, 3_600, 86_000])('%d s: the ID token is judged by the server’s, lifetimes by ours', async (s) => {
     expect(await signIn(s, asItIs)).toBe(START_MS);
+  });
+
+  it.each([0, 60, 300, 331, 420, 599])('Entra writes iat five minutes early: a clock that is %d s slow', async (s) => {
+    expect(await signIn(s, asItIs, 300)).toBe(START_MS);
+  });
+
+  it.each([-400, -3_600])('of an old iat a clock that is %d s slow does not make it too old', async (s) => {
+    expect(await signIn(s, asItIs, 600)).toBe(START_MS);
   });
 
   it.each<[string, number, (ms: number) => string | undefined]>([

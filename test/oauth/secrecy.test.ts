@@ -19,7 +19,7 @@ const SECRET = {
 };
 const CANARY = /canary\d/;
 const everything = JSON.stringify(SECRET);
-const token = aToken({ ...SECRET, claims: { ...CLAIMS, sub: SECRET.sub, nonce: SECRET.nonce } });
+const token = aToken({ ...SECRET, idToken: `${SECRET.idToken}-of-the-login`, claims: { ...CLAIMS, sub: SECRET.sub, nonce: SECRET.nonce } });
 const exchange = () => {
   const { state, nonce, codeVerifier } = SECRET;
   return exchangeOf({ state, nonce, codeVerifier }, { code: SECRET.code, state });

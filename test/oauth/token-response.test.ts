@@ -243,6 +243,22 @@ describe('6749-9 an answer other than 200, by status and its own JSON', () => {
     [503, { error: 'invalid_grant' }, 'server_unavailable', 'transient', undefined],
     [408, '', 'server_unavailable', 'transient', undefined],
     [425, '', 'server_unavailable', 'transient', undefined],
+    // RFC 6585 §6: of the network; Cloudflare: the server was not reached
+    [511, '<html>sign in to the network</html>', 'server_unavailable', 'transient', undefined],
+    ...[521, 523, 525, 526].map((status): [number, unknown, string, string, undefined] => [
+      status,
+      '<html>',
+      'server_unavailable',
+      'transient',
+      undefined,
+    ]),
+    ...[520, 522, 524, 530].map((status): [number, unknown, string, string, undefined] => [
+      status,
+      '<html>',
+      'server_error',
+      'unknown_outcome',
+      undefined,
+    ]),
     [429, { error: 'invalid_grant' }, 'server_unavailable', 'transient', undefined],
     // E6, E7: no OAuth error, no rejection
     [400, '<html>error="invalid_grant"</html>', 'http_error', 'transient', undefined],

@@ -1,4 +1,5 @@
 // Authorization servers and APIs as they are in the field: what they answer that no RFC has, and what the library makes of it.
+import { createHash } from 'node:crypto';
 import { exportJWK } from 'jose';
 import { filter, firstValueFrom } from 'rxjs';
 import { createToken, isSignedIn, memoryStorage, type Credential } from '../../src/index';
@@ -43,6 +44,26 @@ describe('IDR-2 IDR-3 a refreshed ID token of another login takes no session awa
     expect(await outcome(c.accessToken())).toBe('ok:at2');
     expect(c.token?.refreshToken).toBe('rt2');
     expect({ left: (await w.store.allIDs()).length, revoked: w.as.count('/revoke') }).toEqual({ left: 1, revoked: 0 });
+  });
+});
+
+describe('D-046 a refresh that says the ID token of the login once more', () => {
+  const half = (text: string): string => createHash('sha256').update(text).digest().subarray(0, 16).toString('base64url');
+  it('with the at_hash of the access token of then: it counts as left out, and the session goes on', async () => {
+    w = await world();
+    w.as.claims = { at_hash: half('at1') };
+    const c = await w.signedIn();
+    const id_token = c.token?.idToken;
+    for (const accessToken of ['at2', 'at3']) {
+      w.advance(301_000);
+      w.as.plan('/token', good({ id_token }));
+      expect(await outcome(c.accessToken())).toBe(`ok:${accessToken}`);
+      expect([c.token?.idToken, c.claims?.sub]).toEqual([id_token, 'alice']);
+    }
+    w.advance(301_000);
+    w.as.nowOffsetS = 903;
+    w.as.plan('/token', good({}, { at_hash: half('at1') })); // another one has to fit
+    expect(await outcome(c.accessToken())).toContain('id_token_invalid/security');
   });
 });
 
@@ -235,6 +256,8 @@ describe('RF-8 reauthenticate: a whole answer that is refused, of a server that 
   it.each<[string, Handler]>([
     ['at_hash null (authentik), no refresh token', good({ refresh_token: undefined }, { at_hash: null })],
     ['200 with error temporarily_unavailable', refuse(200, 'temporarily_unavailable')],
+    ['511 of a network that asks for its own sign-in', (_q, r) => void r.writeHead(511).end('<html>')],
+    ['521 of Cloudflare: the server refused the connection', (_q, r) => void r.writeHead(521).end('<html>')],
   ])('%s', async (_n, answer) => {
     const c = await expired({ onUnknownOutcome: 'reauthenticate' }, answer);
     await outcome(c.accessToken());

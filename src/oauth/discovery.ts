@@ -1,0 +1,53 @@
+/**
+ * What a server publishes of itself (RFC 8414 §3, OpenID Connect Discovery §4), as it stands in an answer.
+ *
+ * @module
+ */
+import type { AuthorizationServer } from 'oauth4webapi';
+import { isPlainObject, jsonObjectIn, parseJson } from '../credential/data.js';
+import { CredentialError, ProtocolError } from '../errors.js';
+import { errorOf, isUnavailable } from './token-response.js';
+import type { Exchange } from './transport.js';
+
+/** True if there is no document: no such page, or a page that is none. */
+export function isAbsent({ code, status = 200 }: CredentialError): boolean {
+  return code === 'discovery_failed' && (status === 200 || status === 404);
+}
+
+/**
+ * The document in an answer, if it is of this issuer.
+ *
+ * @throws {CredentialError} `server_unavailable`, `discovery_failed`, `issuer_mismatch`
+ */
+export function documentIn(exchange: Exchange, issuer: string): AuthorizationServer {
+  const { status, text } = exchange;
+  if (status !== 200) {
+    const { retryAfterMs, class: errorClass } = errorOf(exchange, issuer);
+    if (isUnavailable(status))
+      throw new CredentialError('server_unavailable', `The discovery document could not be read (status ${status}).`, {
+        issuer,
+        status,
+        retryAfterMs,
+      });
+    throw new CredentialError('discovery_failed', `No discovery document at this issuer (status ${status}). Check the issuer URL.`, {
+      issuer,
+      status,
+      ...(errorClass === 'transient' && !jsonObjectIn(text) && { class: errorClass }), // a page is a firewall's, perhaps
+    });
+  }
+  const as = parseJson(text);
+  if (!isPlainObject(as) || typeof as['issuer'] !== 'string') {
+    throw new CredentialError('discovery_failed', 'The discovery document is no JSON object with an issuer. Check the issuer URL.', {
+      issuer,
+      ...(as === undefined && { class: 'transient' }), // a page: of a hotel's network, perhaps, that asks for its own sign-in
+    });
+  }
+  if (as['issuer'] !== issuer) {
+    throw new ProtocolError(
+      'issuer_mismatch',
+      'The discovery document is of another issuer; the URLs must be equal to the letter (RFC 8414 §3.3).',
+      { issuer },
+    );
+  }
+  return as as unknown as AuthorizationServer; // frozen, and no way to a prototype (HT-7)
+}
