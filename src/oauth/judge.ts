@@ -43,6 +43,8 @@ export interface Judge {
    * @throws {CredentialError} `crypto_unavailable`
    */
   refresh(answer: TokenResponse, atMs: number, login: IdTokenClaims | null): Promise<IdTokenClaims | null>;
+  /** True for an ID token whose signature did not fit the keys at hand, which are to be asked for once more (JWK-1). */
+  isDoubted(idToken: string): boolean;
 }
 
 /** An ID token whose claims are as they should be, and what is left to prove of it. */
@@ -59,10 +61,11 @@ export function createJudge(
   clientAt: (atMs: number, extra?: Partial<oauth.Client>) => oauth.Client,
 ): Judge {
   const { issuer, idTokenSigningAlgs, platform } = options;
+  let doubted: string | undefined;
 
   /** All but signature and `at_hash`. */
   async function check(answer: TokenResponse, atMs: number, maxAgeS: number, process: Process): Promise<Checked> {
-    const as = { ...(await metadata()) }; // a copy: oauth4webapi caches keys by identity, we cache them ourselves
+    const as = await metadata();
     const header = answer.idToken === undefined ? undefined : parseIdTokenHeader(answer.idToken, idTokenSigningAlgs, issuer);
     const client = clientAt(atMs, header && { id_token_signed_response_alg: header.alg });
     const idToken = answer.idToken !== undefined && { id_token: answer.idToken };
@@ -72,15 +75,16 @@ export function createJudge(
     const claims = parseClaims(oauth.getValidatedIdTokenClaims(judged) ?? null);
     if (!claims) throw invalid('lacks a claim that is required, or has more than 2,000 members', issuer);
     checkClaims(claims, options, atMs, maxAgeS);
-    return { claims, prove: () => prove(as, response, header, claims['at_hash'], answer.accessToken) };
+    return { claims, prove: () => prove(as, response, header, claims['at_hash'], answer) };
   }
 
   /**
    * True for an ID token that is refused for something else, and yet proves whose the tokens are: signed by the issuer, for this access token, of
    * this user. As a user info answer (OIDC Core §5.3.2) it is asked for no more, by a clock that tolerates everything.
    */
-  async function isOfUser({ idToken = '', accessToken }: TokenResponse, login: IdTokenClaims | null): Promise<boolean> {
-    const as = { ...(await metadata()) };
+  async function isOfUser(answer: TokenResponse, login: IdTokenClaims | null): Promise<boolean> {
+    const { idToken = '' } = answer;
+    const as = await metadata();
     const header = parseIdTokenHeader(idToken, idTokenSigningAlgs, issuer);
     const [audience] = [unverifiedPayload(idToken)?.['aud']].flat();
     const client = {
@@ -90,25 +94,31 @@ export function createJudge(
     const response = responseOf({ status: 200, headers: new Headers({ 'content-type': 'application/jwt' }), text: idToken });
     const processing = oauth.processUserInfoResponse(as, client, oauth.skipSubjectCheck, response);
     const { iss, sub, at_hash } = await processing.catch((error: unknown) => refuse(error, issuer));
-    await prove(as, response, header, at_hash, accessToken);
+    await prove(as, response, header, at_hash, answer);
     return iss === issuer && (!login || (login.iss === iss && login.sub === sub));
   }
 
-  /** Signature and `at_hash`. */
+  /**
+   * Signature and `at_hash`. A signature that does not fit keys of some time ago puts the token in doubt, and is refused: who asks for the next proof has
+   * the keys asked for once more, and has written the answer down before, if it is worth that (RF-4).
+   */
   async function prove(
     as: oauth.AuthorizationServer,
     response: Response,
     { alg, kid }: IdTokenHeader,
     atHash: unknown,
-    accessToken: string,
+    { idToken, accessToken }: TokenResponse,
   ): Promise<void> {
     subtleOf(platform); // without it every signature would look forged
-    const keyText = await keys.text(kid, alg);
-    const verifying = oauth.validateApplicationLevelSignature(as, response, {
+    const keyText = await (doubted !== undefined && doubted === idToken ? keys.anew(kid, alg) : keys.text(kid, alg));
+    if (doubted === idToken) doubted = undefined;
+    const verifying = oauth.validateApplicationLevelSignature({ ...as }, response, {
+      // a copy: oauth4webapi caches keys by identity, we cache them ourselves
       [oauth.customFetch]: () => Promise.resolve(responseOf(jsonOf(keyText))),
       [oauth.allowInsecureRequests]: true, // answered from our own cache: nothing is sent
     });
     await verifying.catch((error: unknown) => {
+      if (keys.isOld()) doubted = idToken;
       if (isOfLibrary(error)) refuse(error, issuer);
       throw invalid('is signed with a key that is damaged, or of no use here', issuer);
     });
@@ -118,9 +128,13 @@ export function createJudge(
   return {
     signIn: async (answer, atMs, maxAgeS, process) => {
       const { claims, prove: proving } = await check(answer, atMs, maxAgeS, process);
-      await proving();
+      await proving().catch((error: unknown) => {
+        if (doubted === undefined || doubted !== answer.idToken) throw error;
+        return proving(); // with the keys as they are now: the code is spent
+      });
       return claims;
     },
+    isDoubted: (idToken) => idToken === doubted,
     refresh: async (answer, atMs, login) => {
       if (answer.idToken === undefined) return null; // nothing is left to judge: the members have been
       const refreshed: Process = (as, client, response) => oauth.processRefreshTokenResponse(as, client, response);

@@ -38,6 +38,10 @@ export interface KeySet {
   text(keyId: string | undefined, algorithm?: string): Promise<string>;
   /** True if the key is there: the server need not be asked for it. */
   has(keyId: string | undefined): boolean;
+  /** The same text, fetched once more whatever is known, and no old copy: for a signature that did not fit. */
+  anew(keyId: string | undefined, algorithm?: string): Promise<string>;
+  /** True if what is known is a minute old: the server may have changed a key under the same id since, or without one (JWK-1). */
+  isOld(): boolean;
 }
 
 /** A key set that asks the server when first used. */
@@ -72,13 +76,13 @@ export function createKeySet(platform: Platform, jwksUri: () => Promise<string>,
       throw new ProtocolError('response_invalid', `No key set: status ${status}.`, { issuer, status, class: 'transient' });
     return (current = { ...keysOf(text, issuer), at: platform.monotonicNow() });
   };
+  const fetched = (): Promise<Fetched> => (pending ??= fetchKeys().finally(() => (pending = undefined)));
   const keysFor = async (keyId: string | undefined): Promise<readonly Key[]> => {
     const known = usable(keyId);
     if (known) return known.keys;
     const looksAgain = current !== undefined && knows(current, keyId) === false;
     try {
-      pending ??= fetchKeys().finally(() => (pending = undefined));
-      const { keys } = await pending;
+      const { keys } = await fetched();
       if (looksAgain) lookedAgainAt = platform.monotonicNow();
       return keys;
     } catch (error) {
@@ -91,8 +95,14 @@ export function createKeySet(platform: Platform, jwksUri: () => Promise<string>,
       const known = fresh();
       return known !== undefined && knows(known, keyId);
     },
-    text: async (keyId, algorithm) => JSON.stringify({ keys: [...fitting(await keysFor(keyId), keyId, algorithm)] }),
+    text: async (keyId, algorithm) => textOf(fitting(await keysFor(keyId), keyId, algorithm)),
+    anew: async (keyId, algorithm) => textOf(fitting((await fetched()).keys, keyId, algorithm)),
+    isOld: () => current !== undefined && ageMs(current) >= COOLDOWN_MS,
   };
+}
+
+function textOf(keys: Iterable<Key>): string {
+  return JSON.stringify({ keys: [...keys] });
 }
 
 /** JWK-3: an old copy stands in for a server that is away, never for one that says something else. */

@@ -158,7 +158,7 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
     const { id_token: idToken } = jsonObjectIn(text) ?? {};
     if (typeof idToken !== 'string') return false;
     try {
-      return !keys.has(parseIdTokenHeader(idToken, idTokenSigningAlgs, issuer).kid);
+      return !keys.has(parseIdTokenHeader(idToken, idTokenSigningAlgs, issuer).kid) || judge.isDoubted(idToken);
     } catch {
       return false; // refused without asking anybody
     }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { childrenWith } from '../credential/children.js';
+import { childrenWith, narrowed } from '../credential/children.js';
 import { withFields } from '../credential/create-token.js';
 import {
   recordFieldsOf,
@@ -214,6 +214,20 @@ export function isRejected(error: CredentialError): boolean {
 /** True for failures that say nothing of the answer itself: keys could not be had. */
 export function isTransient({ class: errorClass, code }: CredentialError): boolean {
   return errorClass === 'transient' || code === 'network_error' || code === 'timeout';
+}
+
+/**
+ * What a client makes of an answer. Where the keys at hand turn out not to be those that it is signed with, it is written down before others are
+ * asked for (RF-4).
+ */
+export async function judgedBy(client: OAuth2Client, grant: Grant, answer: StagedAnswer, stage: () => Promise<unknown>): Promise<Token> {
+  const judging = (): Promise<Token> => client.processRefresh(narrowed(grant, answer.target), answer);
+  const neededKeys = client.needsKeys(answer);
+  return judging().catch(async (error: unknown) => {
+    if (neededKeys || !client.needsKeys(answer)) throw error;
+    await stage();
+    return judging();
+  });
 }
 
 /**

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { assertGranted, childFor, childOf, childRemainingMs, narrowed, targetKey } from '../credential/children.js';
+import { assertGranted, childFor, childOf, childRemainingMs, targetKey } from '../credential/children.js';
 import { jsonObjectIn } from '../credential/data.js';
 import {
   isOpen,
@@ -34,6 +34,7 @@ import {
   isEnough,
   isSameSession,
   isTransient,
+  judgedBy,
   notReady,
   onUnknownOutcome,
   reasonNotToSend,
@@ -291,14 +292,17 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
       context.sending.delete(id);
     }
   };
+  const stage = async (): Promise<'done'> => {
+    const staged = answer && !isToken(answer) ? answer : undefined;
+    if (staged) await change((current) => ({ ...current, staged })).catch(() => null);
+    return 'done';
+  };
   const retract = (me: string): Promise<unknown> =>
     writing.updateOpen({ id }, (current) => (isOf(current, me) ? closed(current) : null), { isQuiet: true }).catch(() => null);
   const judge: Episode['steps']['judge'] = async ({ me }) => {
     if (answer === undefined) throw new TypeError('no answer');
     try {
-      token = isToken(answer)
-        ? sameUser(answer, grant, client, platform.now())
-        : await client.processRefresh(narrowed(grant, answer.target), answer);
+      token = isToken(answer) ? sameUser(answer, grant, client, platform.now()) : await judgedBy(client, grant, answer, stage);
       assertGranted(token, targetOf(answer));
       return 'token';
     } catch (error) {
@@ -365,13 +369,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
       pause: ({ sends }) => wait((PAUSES_MS[sends - 1] ?? 0) * (0.5 + randomFraction(platform))),
       intend: write,
       send,
-      stage: async () => {
-        if (answer && !isToken(answer)) {
-          const staged = answer;
-          await change((current) => ({ ...current, staged })).catch(() => null);
-        }
-        return 'done';
-      },
+      stage,
       judge,
       commit,
       verify: async () => {

@@ -1,6 +1,6 @@
 // Authorization servers and APIs as they are in the field: what they answer that no RFC has, and what the library makes of it.
 import { createHash } from 'node:crypto';
-import { exportJWK } from 'jose';
+import { exportJWK, generateKeyPair, SignJWT, type JWTPayload } from 'jose';
 import { filter, firstValueFrom } from 'rxjs';
 import { createToken, isSignedIn, memoryStorage, type Credential } from '../../src/index';
 import { createFetch } from '../../src/http/index';
@@ -441,6 +441,57 @@ describe('JWK-1 a refresh is signed with a key that the key set does not show ye
     w.as.nowOffsetS += 3;
     expect(await outcome(credential.accessToken())).toMatch(/^ok:at/);
     expect(tokenRequests()).toBe(2);
+  });
+});
+
+describe('JWK-1 a key that was changed under the same id, or without one', () => {
+  /** Signed in with a key that the server then replaces by another one; so long ago. */
+  async function changed(kid: string | undefined, sinceMs: number): Promise<Credential> {
+    w = await world();
+    w.as.kid = kid;
+    const c = await w.signedIn();
+    const { publicKey, privateKey } = await generateKeyPair('RS256', { extractable: true });
+    w.as.jwks = async () => ({ keys: [{ ...(await exportJWK(publicKey)), alg: 'RS256', use: 'sig', kid }] });
+    w.as.idToken = (claims = {}) => {
+      const now = Math.floor(Date.now() / 1000) + w.as.nowOffsetS;
+      const payload = JSON.parse(
+        JSON.stringify({ iss: w.as.issuer, sub: 'alice', aud: 'spa', iat: now, exp: now + 3600, ...claims }),
+      ) as JWTPayload;
+      return new SignJWT(payload).setProtectedHeader({ alg: 'RS256', ...(kid && { kid }) }).sign(privateKey);
+    };
+    w.advance(sinceMs);
+    w.as.nowOffsetS = sinceMs / 1000;
+    return c;
+  }
+  it.each(['k1', undefined])('kid %s: a refresh is judged by the keys as they are now, and nothing is sent twice', async (kid) => {
+    const c = await changed(kid, 290_000);
+    expect(await outcome(c.refresh().then(({ accessToken }) => accessToken))).toBe('ok:at2');
+    expect([tokenRequests(), w.as.count('/jwks'), c.token?.refreshToken]).toEqual([1, 2, 'rt2']);
+  });
+  it.each(['k1', undefined])('kid %s: so is a sign-in', async (kid) => {
+    await changed(kid, 290_000);
+    expect((await w.signIn()).accessToken).toBe('at2');
+    expect(w.as.count('/jwks')).toBe(2);
+  });
+  it('IDR-6 RF-4 the answer is written down before the keys are asked for, and judged once they are there', async () => {
+    const c = await changed('k1', 301_000);
+    w.as.plan('/jwks', (_q, r) => json(r, 503, {}));
+    expect(await outcome(c.accessToken())).toContain('server_unavailable/transient');
+    w.advance(3_000);
+    w.as.nowOffsetS += 3;
+    expect([await outcome(c.accessToken()), c.token?.refreshToken, tokenRequests()]).toEqual(['ok:at2', 'rt2', 1]);
+  });
+  it('keys that are less than a minute old are not asked for again: a bad signature costs one request a minute', async () => {
+    const c = await changed('k1', 290_000);
+    const forged = await generateKeyPair('RS256');
+    const claims = { iss: w.as.issuer, sub: 'alice', aud: 'spa' };
+    w.as.idToken = () => {
+      const now = Math.floor(Date.now() / 1000) + w.as.nowOffsetS;
+      return new SignJWT({ ...claims, iat: now, exp: now + 3600 }).setProtectedHeader({ alg: 'RS256', kid: 'k1' }).sign(forged.privateKey);
+    };
+    for (let i = 0; i < 3; i++) expect(await outcome(c.refresh())).toContain('id_token_invalid/security');
+    expect([w.as.count('/jwks'), c.token?.accessToken]).toEqual([2, 'at1']);
+    expect(w.as.log.at(-1)?.form.get('refresh_token')).toBe('rt3'); // what was rotated is kept
   });
 });
 
