@@ -186,13 +186,15 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
       assertJsonType(contentTypeOf(exchange), issuer);
       const answer = parseTokenResponse(exchange.text, options);
       await keysAreThere;
-      const claims = await judge.signIn(answer, judgedAt(exchange, options), options.maxIdTokenAgeS, (server, client, response) =>
-        oauth.processAuthorizationCodeResponse(server, client, response, {
-          ...(asksForIdToken && { expectedNonce: nonce }), // not sent without `openid`: then it must be absent (IDT-8)
-          ...(maxAge !== undefined && { maxAge }),
-          requireIdToken: asksForIdToken,
-        }),
-      );
+      const claims = await judge
+        .signIn(answer, judgedAt(exchange, options), options.maxIdTokenAgeS, (server, client, response) =>
+          oauth.processAuthorizationCodeResponse(server, client, response, {
+            ...(asksForIdToken && { expectedNonce: nonce }), // not sent without `openid`: then it must be absent (IDT-8)
+            ...(maxAge !== undefined && { maxAge }),
+            requireIdToken: asksForIdToken,
+          }),
+        )
+        .catch(unless(asksForIdToken));
       if (requireAcr) checkAcr(claims, acrValues ?? '', issuer);
       const context = {
         issuer,
@@ -202,7 +204,8 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
         ...(maxAge !== undefined && { maxAge }),
         ...(acrValues !== undefined && { acrValues }),
       };
-      return tokenOf(answer, { id: randomText(platform, 16), context, sentAt: exchange.sentAt, claims });
+      const kept = claims ? answer : withoutIdToken(answer);
+      return tokenOf(kept, { id: randomText(platform, 16), context, sentAt: exchange.sentAt, claims });
     },
     sendRefresh: async (grant, target) => {
       const { refreshToken, scope, context } = grant;
@@ -230,15 +233,19 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
       const parsed = parseTokenResponse(text, options, grant);
       // The ID token of the login, said once more, says nothing new: its `at_hash` is that of the access token of then
       const answer = login && parsed.idToken === grant.idToken ? withoutIdToken(parsed) : parsed;
-      const claims = await judge.refresh(answer, receivedAt, login).catch((error: unknown) => {
-        if (!isCredentialError(error)) throw error;
-        // A server may sign with a key before its key set, or a cache of it, has the key: the answer is looked at again
-        const isEarly = keys.has(undefined) && needsKeys({ text }) && Math.abs(platform.now() - sentAt) < KEY_PATIENCE_MS;
-        // All else but what is wrong with the ID token, or with this page, is about what could not be fetched, and says nothing of the answer (IDR-6)
-        const isOfAnswer = error.class === 'security' || error.code === 'crypto_unavailable';
-        const isPassing = !isOfAnswer || (isEarly && error.code === 'id_token_invalid');
-        throw isPassing ? asPassing(error) : error;
-      });
+      const asksForIdToken = login !== null || (grant.context.scope ?? grant.scope).split(' ').includes('openid');
+      const claims = await judge
+        .refresh(answer, receivedAt, login)
+        .catch(unless(asksForIdToken))
+        .catch((error: unknown) => {
+          if (!isCredentialError(error)) throw error;
+          // A server may sign with a key before its key set, or a cache of it, has the key: the answer is looked at again
+          const isEarly = keys.has(undefined) && needsKeys({ text }) && Math.abs(platform.now() - sentAt) < KEY_PATIENCE_MS;
+          // All else but what is wrong with the ID token, or with this page, is about what could not be fetched, and says nothing of the answer (IDR-6)
+          const isOfAnswer = error.class === 'security' || error.code === 'crypto_unavailable';
+          const isPassing = !isOfAnswer || (isEarly && error.code === 'id_token_invalid');
+          throw isPassing ? asPassing(error) : error;
+        });
       const kept = {
         ...answer,
         refreshToken: answer.refreshToken ?? grant.refreshToken, // 6749-12: no new one means the old one stays
@@ -301,6 +308,14 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
 
 function contentTypeOf({ headers }: Pick<Exchange, 'headers'>): string {
   return headers.get('content-type') ?? '';
+}
+
+/** What is wrong with an ID token that nobody has asked for ends nothing: it counts as left out. */
+function unless(isAsked: boolean): (error: unknown) => null {
+  return (error) => {
+    if (isAsked || !isCredentialError(error)) throw error;
+    return null;
+  };
 }
 
 /** An answer as if its ID token had been left out. */

@@ -593,6 +593,32 @@ describe('6750-4 a token without a lifetime (Salesforce: no expires_in) is renew
   );
 });
 
+describe('E36 an ID token that nobody has asked for', () => {
+  const HS256 = `${Buffer.from('{"alg":"HS256"}').toString('base64url')}.e30.AAAA`;
+  it('of no use counts as left out, at the sign-in and at a refresh', async () => {
+    w = await world({ scope: 'read' });
+    w.as.always('/token', async (_q, r) => json(r, 200, await w.as.tokenBody({ id_token: HS256 }, null)));
+    const c = await w.signedIn();
+    expect([c.token?.accessToken, c.token?.idToken, c.claims]).toEqual(['at1', undefined, null]);
+    w.advance(301_000);
+    expect(await outcome(c.accessToken())).toBe('ok:at2');
+    expect([c.token?.refreshToken, c.token?.idToken, tokenRequests()]).toEqual(['rt2', undefined, 1]);
+  });
+  it('whose keys the server does not publish, too', async () => {
+    w = await world({ scope: 'read' });
+    delete w.as.metadata['jwks_uri'];
+    w.as.always('/token', async (_q, r) => json(r, 200, await w.as.tokenBody()));
+    const c = await w.signedIn();
+    w.advance(301_000);
+    expect([await outcome(c.accessToken()), c.claims]).toEqual(['ok:at2', null]);
+  });
+  it('with openid it was asked for, and is refused', async () => {
+    w = await world();
+    w.as.plan('/token', async (_q, r) => json(r, 200, await w.as.tokenBody({ id_token: HS256 }, null)));
+    expect(await outcome(w.signIn())).toContain('id_token_invalid/security');
+  });
+});
+
 describe('E36 a session without an ID token', () => {
   /** As a program stores it that got its tokens elsewhere. */
   const stored = async (): Promise<Credential> => {
