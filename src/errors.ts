@@ -154,6 +154,17 @@ function given(members: Readonly<Record<string, unknown>>): Record<string, unkno
   return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined));
 }
 
+/** What may be told of an error that is not ours: its name says what happened (QuotaExceededError …), its text is not ours to trust (E51). */
+export function causeOf(error: unknown): string {
+  try {
+    const { name } = Object(error) as { readonly name?: unknown };
+    const word = typeof name === 'string' ? name.replace(/\W/g, '').slice(0, 40) : '';
+    return word && word !== 'Error' ? ` (${word})` : '';
+  } catch {
+    return ''; // what throws when it is looked at tells nothing
+  }
+}
+
 /** A chunk is gone, as after a deployment, or the network was: browsers may keep that failure for the life of the page (D-061). */
 export function notLoaded(Kind: typeof CredentialError = CredentialError): CredentialError {
   return new Kind('program_not_loaded', 'A part of the program could not be loaded, and nothing was done; reload the page.');

@@ -4,19 +4,20 @@
  * @module
  */
 import type { StorageFact } from './actions.js';
-import { factsOf } from './facts.js';
+import { factsOf, type IsOurs } from './facts.js';
 import type { CredentialRecord } from './record.js';
 
-/** The fact that leads from what was known to what was read; `null` if there is none. */
-export function difference(before: CredentialRecord | undefined, after: CredentialRecord): StorageFact | null {
+/** The fact that leads from what was known to what was read; `null` if there is none. What is shown counts, as `factsOf` has it. */
+export function difference(before: CredentialRecord | undefined, after: CredentialRecord, isOurs: IsOurs = () => true): StorageFact | null {
   if (before && isStale(before, after)) return null;
-  const facts = factsOf(after);
+  const facts = factsOf(after, isOurs);
   const { id, generation } = after;
   if (!facts) return before && before.state !== 'removed' ? { type: 'token_removed', id, generation } : null;
   if (!before || before.state === 'removed') return { type: 'token_added', id, generation, credential: facts };
-  if (after.state === 'needs_sign_in' && before.state !== 'needs_sign_in')
+  const { recordState } = facts;
+  if (recordState === 'needs_sign_in' && factsOf(before, isOurs)?.recordState !== 'needs_sign_in')
     return { type: 'sign_in_required', id, generation, credential: facts };
-  if (after.state === 'active' && generation > before.generation) return { type: 'token_replaced', id, generation, credential: facts };
+  if (recordState === 'active' && generation > before.generation) return { type: 'token_replaced', id, generation, credential: facts };
   return sameMetadata(before, after) ? null : { type: 'metadata_updated', id, generation, credential: facts };
 }
 

@@ -9,9 +9,10 @@ import type { TokenAttributes } from './token.js';
 /**
  * Why a user must sign in again. `rejected`: the server takes the refresh token no more; `rotation_lost`: it was used up, and the answer was
  * lost; `expired`: only a refresh token would have been persisted, and there was none; `unreadable`: the tokens are sealed and cannot be
- * opened; what is stored stays as it is.
+ * opened; `client_unknown`: their client is not configured any more, or is that of another application of the origin. Of these two what is
+ * stored stays as it is.
  */
-export type SignInReason = 'rejected' | 'rotation_lost' | 'expired' | 'unreadable';
+export type SignInReason = 'rejected' | 'rotation_lost' | 'expired' | 'unreadable' | 'client_unknown';
 
 /** What we hold. `unknown`: storage has not been read; `needs_interaction`: the server asks for the user, the token is kept. */
 export type TokenStatus = 'unknown' | 'valid' | 'expiring' | 'expired' | 'needs_sign_in' | 'needs_interaction';

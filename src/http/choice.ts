@@ -59,9 +59,9 @@ export function createUsers(store: StoreOfCredentials): Users {
   };
 }
 
-/** False once a session has ended. One that has expired and cannot be renewed is there: its request says so, and is not sent without a token. */
-export function isThere({ status }: CredentialState): boolean {
-  return status.token !== 'needs_sign_in' && status.activity !== 'revoking';
+/** False once a session has ended. One that cannot be renewed, or is not ours to use, is there: its request says so, and is not sent without a token. */
+export function isThere({ status, reason }: CredentialState): boolean {
+  return (status.token !== 'needs_sign_in' || reason === 'client_unknown') && status.activity !== 'revoking';
 }
 
 /** A credential as it is now. */

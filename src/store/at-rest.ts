@@ -20,7 +20,7 @@ export interface AtRestContext {
 export async function withdrawAccessTokens({ ledger, writing, clientOf }: AtRestContext): Promise<void> {
   // As it is, or, of whom nothing is left that could renew it, as what it will be from the next start on: a user who must sign in
   const anew = (record: OpenRecord): OpenRecord | null => {
-    if (record.state !== 'active') return null;
+    if (record.state !== 'active' || !clientOf(record)) return null; // another application of the origin may live by it
     const isLost = record.secrets?.accessToken === undefined && !clientOf(record)?.renew;
     return isLost ? (storedForm(record, true) as OpenRecord) : record;
   };

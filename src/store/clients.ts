@@ -5,6 +5,7 @@
  * @module
  */
 import { assertNothingElse } from '../credential/options.js';
+import type { IsOurs } from '../credential/facts.js';
 import type { CredentialRecord } from '../credential/record.js';
 import { CredentialError } from '../errors.js';
 import { clientWith } from '../oauth/client-with.js';
@@ -21,6 +22,7 @@ export interface ClientName {
 export interface Clients {
   readonly named: (name?: ClientName) => OAuth2Client;
   readonly ofRecord: (record: Pick<CredentialRecord, 'context'>) => OAuth2Client | undefined;
+  readonly isOurs: IsOurs;
 }
 
 /** @throws {TypeError} no client, or the same one twice */
@@ -35,6 +37,8 @@ export function createClients(
   if (clients.length === 0) throw new TypeError('clients must name at least one client');
   const names = new Set(clients.map(({ issuer, clientId }) => JSON.stringify([issuer, clientId])));
   if (names.size < clients.length) throw new TypeError('clients must not name the same issuer and clientId twice');
+  const ofRecord: Clients['ofRecord'] = ({ context }) =>
+    clients.find((client) => client.issuer === context.issuer && client.clientId === context.clientId);
   return {
     named: ({ issuer, clientId, ...rest } = {}) => {
       // Misspelled, it would be any; a client or the context of a token names one, whatever else it has
@@ -47,7 +51,8 @@ export function createClients(
       if (second) throw new CredentialError('client_ambiguous', 'Several clients are configured; name the issuer and client id.');
       return first;
     },
-    ofRecord: ({ context }) => clients.find((client) => client.issuer === context.issuer && client.clientId === context.clientId),
+    ofRecord,
+    isOurs: (record) => ofRecord(record) !== undefined,
   };
 }
 

@@ -374,7 +374,13 @@ export async function usableRecord({ ledger }: CredentialContext, own: Holding):
 export function clientFor({ clientOf }: CredentialContext, id: string): OAuth2Client {
   const client = clientOf(id);
   if (client) return client;
-  throw new CredentialError('client_unknown', 'The credential belongs to a client that is not configured; nothing is sent for it.');
+  throw notOurs();
+}
+
+/** What is told of a credential that is kept, and never used: there the user can do something about it, by signing in with a client there is. */
+export function notOurs(): CredentialError {
+  const message = 'The credential belongs to a client that is not configured; nothing is sent for it. The user must sign in again.';
+  return new CredentialError('client_unknown', message, { class: 'needs_user' });
 }
 
 function assertDuration(value: unknown, name: string): void {

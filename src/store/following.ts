@@ -6,6 +6,7 @@
  */
 import type { EventOrigin, StorageFact } from '../credential/actions.js';
 import { difference } from '../credential/difference.js';
+import { ownFirst } from '../credential/facts.js';
 import {
   defaultIdOf,
   isLastCount,
@@ -142,7 +143,7 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
         origin,
       );
     }
-    const id = claimsChanged ? defaultIdOf(claimants(), book.store, book.lostClaims.values()) : book.defaultId;
+    const id = claimsChanged ? defaultIdOf(ownFirst(claimants(), ledger.isOurs), book.store, book.lostClaims.values()) : book.defaultId;
     const change: readonly StorageFact[] = id === book.defaultId ? [] : [{ type: 'default_changed', id }];
     claimsChanged = false;
     book.defaultId = id;
@@ -166,7 +167,7 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
     const unreadable = entry?.unreadable;
     const staysUnreadable = !!unreadable && isOneToken(unreadable, after) && unreadable.state === after.state;
     const seen = staysUnreadable ? asUnreadable(after) : after;
-    const fact = difference(relation === 'later' ? before : undefined, seen);
+    const fact = difference(relation === 'later' ? before : undefined, seen, ledger.isOurs);
     const gone: readonly StorageFact[] =
       relation === 'older' && before ? [{ type: 'token_removed', id, generation: before.generation }] : [];
     keep(seen, storedRevision).unreadable = staysUnreadable ? after : undefined;
@@ -190,7 +191,7 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
     const entry = ledger.entry(id);
     if (parsed === undefined) return forget(id);
     if ('corrupt' in parsed) return quarantine(id, parsed.corrupt);
-    return learn(withHeld(entry?.record, parsed, refreshOnly), parsed.revision);
+    return learn(withHeld(entry?.record, parsed, refreshOnly && ledger.isOurs(parsed)), parsed.revision);
   };
   const learnStore: Following['learnStore'] = (next) => {
     if (next.revision <= book.store.revision && !isLastCount(next.revision)) return [];

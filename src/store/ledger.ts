@@ -6,7 +6,7 @@
 import type { ObservableInput } from 'rxjs';
 import type { StorageFact } from '../credential/actions.js';
 import { isPlainObject, sameData } from '../credential/data.js';
-import { factsOf } from '../credential/facts.js';
+import { factsOf, ownFirst, type IsOurs } from '../credential/facts.js';
 import {
   defaultIdOf,
   isCount,
@@ -24,7 +24,7 @@ import {
   type StoreRecord,
 } from '../credential/record.js';
 import type { Token } from '../credential/token.js';
-import { isCredentialError, StorageError } from '../errors.js';
+import { causeOf, isCredentialError, StorageError } from '../errors.js';
 import type { Platform } from '../platform/platform.js';
 import type { CredentialStorage, StoredEntry } from '../storage/storage.js';
 import { within } from '../storage/deadline.js';
@@ -113,6 +113,7 @@ export interface Book {
 /** What is known of the records. */
 export interface Ledger {
   readonly book: Book;
+  readonly isOurs: IsOurs;
   entry(id: string): Entry | undefined;
   /** Tombstones included. */
   record(id: string): CredentialRecord | undefined;
@@ -153,12 +154,13 @@ export interface LedgerContext {
   readonly storageOf: () => CredentialStorage;
   readonly platform: Pick<Platform, 'now' | 'monotonicNow' | 'setTimer'>;
   readonly loop: Loop;
+  readonly isOurs: IsOurs;
   /** True if access tokens stay in memory. */
   readonly refreshOnly: boolean;
 }
 
 /** A ledger that knows nothing yet. */
-export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerContext): Ledger {
+export function createLedger({ storageOf, platform, loop, isOurs, refreshOnly }: LedgerContext): Ledger {
   const known = new Map<string, Entry>();
   const book: Book = {
     store: NEW_STORE_RECORD,
@@ -232,7 +234,7 @@ export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerC
     const { record } = entry;
     const isAsItWas = (): boolean => known.get(entry.id) === entry && entry.record === record;
     try {
-      const open = withHeld(undefined, await opened(record), refreshOnly) as OpenRecord;
+      const open = withHeld(undefined, await opened(record), refreshOnly && isOurs(record)) as OpenRecord;
       if (isAsItWas()) keep(open, entry.storedRevision).onOpened?.();
       return open;
     } catch (error) {
@@ -261,12 +263,13 @@ export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerC
 
   return {
     book,
+    isOurs,
     entry: (id) => known.get(id),
     record: (id) => known.get(id)?.record,
     entries: () => known.values(),
     token: (id) => {
       const entry = known.get(id);
-      if (!entry || entry.record.state !== 'active') return null;
+      if (!entry || entry.record.state !== 'active' || !isOurs(entry.record)) return null;
       if (isSealedText(entry.record.secrets)) return undefined;
       return entry.token === undefined ? (entry.token = tokenOf(entry.record)) : entry.token;
     },
@@ -300,7 +303,7 @@ export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerC
       book.store = { ...book.store, epoch };
       const records: CredentialRecord[] = [];
       for (const record of parsed) {
-        if (record.epoch >= epoch) records.push(keep(withHeld(undefined, record, refreshOnly), record.revision).record);
+        if (record.epoch >= epoch) records.push(keep(withHeld(undefined, record, refreshOnly && isOurs(record)), record.revision).record);
         else book.leftovers = true;
       }
       for (const { id, value } of corrupt) {
@@ -308,8 +311,8 @@ export function createLedger({ storageOf, platform, loop, refreshOnly }: LedgerC
         if (claim) book.lostClaims.set(id, claim);
       }
       if (isLost) loseStore(lostStore, epoch);
-      const credentials = records.map(factsOf).filter((facts) => facts !== null);
-      book.defaultId = defaultIdOf(records, book.store, book.lostClaims.values());
+      const credentials = records.map((record) => factsOf(record, isOurs)).filter((facts) => facts !== null);
+      book.defaultId = defaultIdOf(ownFirst(records, isOurs), book.store, book.lostClaims.values());
       if (book.defaultId !== null) void openNow(book.defaultId).catch(() => undefined); // on its way while the state is made; who waits for it hears what failed
       loop.begin({ type: 'restored', durable, credentials, defaultId: book.defaultId });
       loop.dispatch(problems, 'here');
@@ -384,16 +387,5 @@ async function asking<T>(question: () => Promise<T>, verb: 'read' | 'written'): 
   } catch (error) {
     if (error instanceof StorageError) throw error;
     throw new StorageError('storage_failed', `The storage could not be ${verb}${causeOf(error)}.`);
-  }
-}
-
-/** What may be told of an error that is not ours: its name says what happened (QuotaExceededError …), its text is not ours to trust. */
-export function causeOf(error: unknown): string {
-  try {
-    const { name } = Object(error) as { readonly name?: unknown };
-    const word = typeof name === 'string' ? name.replace(/\W/g, '').slice(0, 40) : '';
-    return word && word !== 'Error' ? ` (${word})` : '';
-  } catch {
-    return ''; // what throws when it is looked at tells nothing
   }
 }

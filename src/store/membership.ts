@@ -9,11 +9,10 @@ import { isLastCount, MAX_TIME, nextCount, STORE_RECORD_ID, type CredentialRecor
 import { withFields } from '../credential/create-token.js';
 import type { Token } from '../credential/token.js';
 import { CredentialError, StorageError } from '../errors.js';
-import type { OAuth2Client } from '../oauth/client.js';
 import type { Platform } from '../platform/platform.js';
 import { within } from '../storage/deadline.js';
 import type { CredentialStorage } from '../storage/storage.js';
-import { gone } from './credential.js';
+import { gone, notOurs } from './credential.js';
 import { newDraft, replacementOf, tombstoneOf } from './drafts.js';
 import type { Following } from './following.js';
 import type { Ledger, Meant } from './ledger.js';
@@ -39,8 +38,6 @@ export interface MembershipContext {
   readonly loop: Loop;
   readonly platform: Platform;
   readonly storageOf: () => CredentialStorage;
-  /** The client a record belongs to; `undefined` where none is configured. */
-  readonly clientOf: (record: CredentialRecord) => OAuth2Client | undefined;
   readonly locks: StoreLocks;
   /** False where nobody tells of a write. */
   readonly hears: () => boolean;
@@ -60,7 +57,7 @@ export interface Membership {
 
 /** The membership of one store. */
 export function createMembership(context: MembershipContext): Membership {
-  const { ledger, following, writing, loop, platform, storageOf, locks, hears, clientOf, find } = context;
+  const { ledger, following, writing, loop, platform, storageOf, locks, hears, find } = context;
   const alone = <T>(run: () => Promise<T>): Promise<T> => locks.alone('members', run);
   let lookedFor = 0; // the claim for which everything was read
 
@@ -96,6 +93,8 @@ export function createMembership(context: MembershipContext): Membership {
         if (known !== undefined && storedAt !== undefined && known !== storedAt) throw gone(); // another has its id by now
         await rereadDefault();
         if (meant) await rereadGone(meant);
+        const there = id === null ? undefined : ledger.record(id);
+        if (there && there.state !== 'removed' && !ledger.isOurs(there)) throw notOurs(); // kept, never used
         if (loop.snapshot().defaultId === id && claimOf(id) >= ledger.book.store.topClaim && !(id === null && isLost())) return;
         if (meant === null)
           return void (await writing.updateStore((current) => ({ ...current, ...claimed(), nullClaim: claimed().topClaim })));
@@ -118,14 +117,17 @@ export function createMembership(context: MembershipContext): Membership {
       }),
     sweep: async () => {
       const isDue = (record: CredentialRecord | null): boolean =>
-        record?.state === 'removed' && (ledger.book.isNarrow || platform.now() - record.changedAt > TOMBSTONE_LIFE_MS);
+        record?.state === 'removed' &&
+        (ledger.book.isNarrow || platform.now() - record.changedAt > TOMBSTONE_LIFE_MS) &&
+        (record.defaultClaim === 0 || ledger.isOurs(record)); // else it keeps nobody's place in another application
       const hasDue = ledger.book.leftovers || [...ledger.entries()].some(({ record }) => isDue(record));
       if (!hasDue && !storageOf().sweep) return;
       await alone(async () => {
         if (hasDue) {
           // A tombstone with the highest claim says that nobody is the default; from now on the store record says so.
-          const nobody = loop.snapshot().defaultId === null && readableClaim() > ledger.book.store.nullClaim;
-          if (nobody) await writing.updateStore((current) => ({ ...current, nullClaim: Math.max(current.nullClaim, readableClaim()) }));
+          const ours = (): number => readableClaim(ledger.isOurs);
+          const nobody = loop.snapshot().defaultId === null && ours() > ledger.book.store.nullClaim;
+          if (nobody) await writing.updateStore((current) => ({ ...current, nullClaim: Math.max(current.nullClaim, ours()) }));
           await writing.sweep(isDue);
           for (const { id, record } of [...ledger.entries()]) if (isDue(record) && !writing.isWaiting(id)) ledger.drop(id);
         }
@@ -247,7 +249,7 @@ export function createMembership(context: MembershipContext): Membership {
   /** True for a credential that its user is signed in by. */
   function isUsable(id: string): boolean {
     const record = ledger.record(id);
-    return record?.state === 'active' && clientOf(record) !== undefined && !hasEnded(record);
+    return record?.state === 'active' && ledger.isOurs(record) && !hasEnded(record);
   }
 
   /** True once a token has expired that nothing renews without the user. */
@@ -266,9 +268,12 @@ export function createMembership(context: MembershipContext): Membership {
   }
 
   /** The highest claim of what can be read, tombstones included. */
-  function readableClaim(): number {
+  function readableClaim(counts: (record: CredentialRecord) => boolean = () => true): number {
     let highest = ledger.book.store.nullClaim;
-    for (const id of ledger.book.claimants) highest = Math.max(highest, ledger.record(id)?.defaultClaim ?? 0);
+    for (const id of ledger.book.claimants) {
+      const record = ledger.record(id);
+      if (record && counts(record)) highest = Math.max(highest, record.defaultClaim);
+    }
     return highest;
   }
 

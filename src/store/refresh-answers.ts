@@ -24,7 +24,7 @@ import { nameOf } from '../oauth/thrown.js';
 import { accessTokenIn, isErrorCode, refreshTokenIn } from '../oauth/token-response.js';
 import { countdown } from '../platform/countdown.js';
 import type { Platform } from '../platform/platform.js';
-import { gone } from './credential.js';
+import { gone, notOurs } from './credential.js';
 import { closed, finished, tombstoneOf } from './drafts.js';
 import type { RefreshContext, RefreshRequest, Renewed, Seen, Unwritten } from './refresh-steps.js';
 import type { RecordDraft } from './writing.js';
@@ -75,9 +75,7 @@ export function isEnough(
 
 /** Why no request can be made for a record; `undefined` if one can. */
 export function reasonNotToSend(client: OAuth2Client | undefined, grant: Grant, target: Target | undefined): CredentialError | undefined {
-  if (!client) {
-    return new CredentialError('client_unknown', 'The record belongs to a client that is not configured; nothing is sent for it.');
-  }
+  if (!client) return notOurs();
   const { issuer } = client;
   if (client.renew) {
     if (!target) return undefined;

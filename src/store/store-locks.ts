@@ -4,11 +4,10 @@
  *
  * @module
  */
-import { CredentialError, StorageError } from '../errors.js';
+import { causeOf, CredentialError, StorageError } from '../errors.js';
 import { countdown } from '../platform/countdown.js';
 import type { Platform } from '../platform/platform.js';
 import type { CredentialStorage } from '../storage/storage.js';
-import { causeOf } from './ledger.js';
 
 /** Waiting is over after this long, in milliseconds: a tab that was frozen may hold a lock for ever. */
 const PATIENCE_MS = 30_000;

@@ -140,7 +140,7 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
     doubt();
   });
   const loop = createLoop(platform);
-  const ledger = createLedger({ storageOf: () => storage, platform, loop, refreshOnly });
+  const ledger = createLedger({ storageOf: () => storage, platform, loop, refreshOnly, isOurs: clients.isOurs });
   /** Loads all that is not needed to show and use what a start found. */
   const bring = (): Promise<Living> =>
     (bringing ??= within(platform, LOADING_MS, '', import('./living.js')).then(

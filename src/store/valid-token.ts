@@ -10,7 +10,7 @@ import { isOpen, type ChildToken, type Target } from '../credential/record.js';
 import type { Token } from '../credential/token.js';
 import type { Platform } from '../platform/platform.js';
 import type { Holding } from './ledger.js';
-import { currentToken, sameAsNow, usableRecord, type AccessTokenOptions, type CredentialContext } from './credential.js';
+import { clientFor, currentToken, sameAsNow, usableRecord, type AccessTokenOptions, type CredentialContext } from './credential.js';
 import type { RefreshRequest, Renewed } from './refresh.js';
 
 /** Who has a token that still lives waits no longer than this for the next one, in milliseconds. */
@@ -47,6 +47,7 @@ export function renewedOrHeld(
 export async function accessTokenFor(context: ValidTokenContext, own: Holding, options: AccessTokenOptions): Promise<string> {
   const { credentials } = context;
   const target = targetFor(await usableRecord(credentials, own), options);
+  clientFor(credentials, own.id); // also for what is at hand
   return target ? (await childToken(context, own, target, options)).accessToken : parentToken(context, own, options);
 }
 

@@ -96,8 +96,9 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
   /** Where no tombstone stays, a record of the same id may have counted up to any number: a late write over it must not fit this one. */
   const firstCountOf = ({ epoch }: RecordDraft): number =>
     firstCount(epoch) + (ledger.book.isNarrow ? Math.floor(randomFraction(platform) * 2 ** 19) : 0);
+  const formOf = (record: CredentialRecord): CredentialRecord => storedForm(record, refreshOnly && ledger.isOurs(record));
   const put = (record: CredentialRecord, over: number, isPassing = false): Promise<boolean> =>
-    write((storage) => storage.write(storedForm(record, refreshOnly), over || 'absent', isPassing));
+    write((storage) => storage.write(formOf(record), over || 'absent', isPassing));
   const written = async (record: CredentialRecord, storedRevision = record.revision, isQuiet = false): Promise<CredentialRecord> => {
     const isDurable = settled(record.id);
     tell([...learn(record, storedRevision), ...isDurable], 'here');
@@ -261,7 +262,7 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
     // Another token, or a sign-out: that counts, ours is dropped. Its generation goes above ours, or it would look like an old one.
     if ((stored.state !== 'active' || stored.storedAt !== record.storedAt) && isOpen(record)) dropped(record);
     const generation = isOpen(opened) ? Math.max(stored.generation, nextCount(record.generation)) : stored.generation;
-    return { ...withHeld(undefined, opened, refreshOnly), generation, revision };
+    return { ...withHeld(undefined, opened, refreshOnly && ledger.isOurs(opened)), generation, revision };
   };
   /** True if what is stored is what our record was made of. */
   const isBefore = (stored: CredentialRecord, record: CredentialRecord): boolean => {
@@ -272,10 +273,9 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
     return isOlder || stored.generation === base?.generation;
   };
   const isOurs = async (stored: CredentialRecord, record: CredentialRecord): Promise<boolean> => {
-    if (stored.revision !== record.revision || stored.changedAt !== record.changedAt || stored.generation !== record.generation)
-      return false;
-    const opened = await unsealed(stored).catch(() => stored);
-    return stored.state === storedForm(record, refreshOnly).state && holdsTheSame(opened.secrets, storedForm(record, refreshOnly).secrets);
+    if ((['revision', 'changedAt', 'generation'] as const).some((name) => stored[name] !== record[name])) return false;
+    const [opened, form] = [await unsealed(stored).catch(() => stored), formOf(record)];
+    return stored.state === form.state && holdsTheSame(opened.secrets, form.secrets);
   };
 
   const updateStore: Writing['updateStore'] = (change) =>

@@ -216,9 +216,9 @@ describe('attach', () => {
   });
 
   it('is nothing where the default belongs to a client that is not configured, unless the request names it', async () => {
-    const { authority, store, platform } = await signedIn();
+    const { openTab, authority } = createWorld();
+    const { store, platform } = await openTab();
     const foreign = await store.store(authority.signIn({ clientId: 'another', sub: 'bob' }), { tags: ['foreign'] });
-    await store.setDefault(foreign);
     const policy = createAttachmentPolicy(store, { resources: [API], platform });
     expect(await policy.attach(GET)).toBeNull();
     expect(await codeOf(policy.attach(GET, { credential: foreign.id }))).toBe('client_unknown');
