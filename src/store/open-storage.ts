@@ -4,7 +4,7 @@
  * @module
  */
 import { isPlainObject } from '../credential/data.js';
-import { asCredentialError, isCredentialError, StorageError, type CredentialError } from '../errors.js';
+import { asCredentialError, causeOf, isCredentialError, StorageError, type CredentialError } from '../errors.js';
 import { countdown } from '../platform/countdown.js';
 import type { Platform } from '../platform/platform.js';
 import type { CredentialStorage, Reach, StorageCapabilities, StoredEntry } from '../storage/storage.js';
@@ -45,7 +45,7 @@ export async function openStorage(
     }
     return await open();
   } catch (thrown) {
-    const error = asCredentialError(thrown, 'storage_failed', 'The storage could not be opened.');
+    const error = asCredentialError(thrown, 'storage_failed', `The storage could not be opened${causeOf(thrown)}.`);
     return { capabilities: { coherent: true, durability: 'none', reach: 'process' }, entries: [], error };
   } finally {
     deadline.cancel();

@@ -88,15 +88,17 @@ describe('E57 a command resolves, and its event fires, once the write has commit
 
 describe('E38 storage that is broken from the start', () => {
   it.each<readonly [string, Partial<CredentialStorage>, string]>([
-    ['cannot be opened', { open: () => Promise.reject(new DOMException('no', 'SecurityError')) }, 'storage_failed'],
-    ['throws at once', { open: () => { throw new Error('blocked'); } }, 'storage_failed'], // prettier-ignore
-    ['cannot be read', { readAll: () => Promise.reject(new Error('corrupt database')) }, 'storage_failed'],
-  ])('that %s is replaced by memory, and said so', async (_, broken, code) => {
+    ['cannot be opened', { open: () => Promise.reject(new DOMException('CANARY', 'SecurityError')) }, 'opened (SecurityError).'],
+    ['throws at once', { open: () => { throw new Error('CANARY'); } }, 'opened.'], // prettier-ignore
+    ['cannot be read', { readAll: () => Promise.reject(new Error('CANARY')) }, 'opened.'],
+  ])('that %s is replaced by memory, and said so with the name of the error', async (_, broken, told) => {
+    const code = 'storage_failed';
     const { startTab, authority, browser, disk } = createWorld();
     const { store, events } = startTab({ storage: { ...disk.storage(), ...broken } });
     await inTime(browser, store.ready, 1_000);
     expect(events).toMatchObject([{ type: 'restored' }, { type: 'not_durable', code }]);
     const [, { message }] = events as unknown as readonly [unknown, { readonly message: string }];
+    expect(message).toBe(`The storage could not be ${told}`);
     expect(store.snapshot()).toMatchObject({ status: 'ready', durable: false, storageProblem: { code, message } }); // for who comes later
     const credential = await store.store(authority.signIn());
     await credential.refresh();
