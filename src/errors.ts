@@ -149,6 +149,11 @@ export function isCredentialError(value: unknown): value is CredentialError {
   );
 }
 
+/** The same of what a storage fails with. A storage may be of another copy, and `instanceof` knows only classes of this one. */
+export function isStorageError(value: unknown): value is StorageError {
+  return isCredentialError(value) && value.name === 'StorageError';
+}
+
 /** The members that are set. */
 function given(members: Readonly<Record<string, unknown>>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined));

@@ -8,7 +8,7 @@ import type { Token } from '../credential/token.js';
 import { CredentialError, isCredentialError, ProtocolError, type CredentialErrorDetails } from '../errors.js';
 import { clientWith } from '../oauth/client-with.js';
 import type { Grant, OAuth2Client } from '../oauth/client.js';
-import { OAuthResponseError } from '../oauth/oauth-response-error.js';
+import { isOAuthResponseError } from '../oauth/oauth-response-error.js';
 import { asPassing } from '../oauth/passing.js';
 import type { Page } from '../platform/platform.js';
 import { createAuthorizationCodeFlow, type AuthorizationCodeStartOptions } from './authorization-code.js';
@@ -154,7 +154,7 @@ function passing(error: unknown, issuer: string): unknown {
   const { cause } = error;
   if (isCredentialError(cause) && cause.code === error.code) return passing(cause, issuer); // that the sign-in is spent costs nobody anything here
   if (error.class === 'unknown_outcome' || error.code === 'callback_state_unknown') return asPassing(error);
-  if (error instanceof OAuthResponseError && error.error === 'invalid_grant') {
+  if (isOAuthResponseError(error) && error.error === 'invalid_grant') {
     const { status, retryAfterMs } = error;
     const details: CredentialErrorDetails = { issuer, status, retryAfterMs, cause: error };
     return new CredentialError('renewal_failed', 'The server did not take the code that it had just given.', details);

@@ -107,7 +107,7 @@ function textOf(keys: Iterable<Key>): string {
 
 /** JWK-3: an old copy stands in for a server that is away, never for one that says something else. */
 function isOutage(error: unknown): boolean {
-  return error instanceof CredentialError && ['network_error', 'timeout', 'server_unavailable'].includes(error.code);
+  return isCredentialError(error) && ['network_error', 'timeout', 'server_unavailable'].includes(error.code);
 }
 
 /** The keys without what is none (JWK-2). */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { CredentialError, type CredentialErrorCode, type CredentialErrorDetails, type ErrorClass } from '../errors.js';
+import { CredentialError, isCredentialError, type CredentialErrorCode, type CredentialErrorDetails, type ErrorClass } from '../errors.js';
 
 /** The authorization server answered with an OAuth error (RFC 6749 §5.2, §4.1.2.1). Its texts are untrusted and cleaned (6749-13). */
 export class OAuthResponseError extends CredentialError {
@@ -82,4 +82,9 @@ function classOfOAuthError(error: string): ErrorClass {
     default:
       return 'configuration';
   }
+}
+
+/** True for what a server refused, also by a client of another copy of this package. */
+export function isOAuthResponseError(value: unknown): value is OAuthResponseError {
+  return isCredentialError(value) && value.name === 'OAuthResponseError';
 }

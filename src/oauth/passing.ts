@@ -4,15 +4,15 @@
  * @module
  */
 import { CredentialError, NetworkError, ProtocolError, StorageError, type CredentialErrorDetails } from '../errors.js';
-import { OAuthResponseError } from './oauth-response-error.js';
+import { isOAuthResponseError, OAuthResponseError } from './oauth-response-error.js';
 
 /** An error of the same kind and code: whoever asks by `instanceof`, or for `error` of the server, is told the same. */
 export function toldAgain(error: CredentialError, details: CredentialErrorDetails, message: string = error.message): CredentialError {
-  const { code } = error;
-  if (error instanceof OAuthResponseError) return new OAuthResponseError(error, code, details);
-  if (error instanceof NetworkError) return new NetworkError(code, message, details);
-  if (error instanceof ProtocolError) return new ProtocolError(code, message, details);
-  if (error instanceof StorageError) return new StorageError(code, message, details);
+  const { code, name } = error; // its class may be that of another copy
+  if (isOAuthResponseError(error)) return new OAuthResponseError(error, code, details);
+  if (name === 'NetworkError') return new NetworkError(code, message, details);
+  if (name === 'ProtocolError') return new ProtocolError(code, message, details);
+  if (name === 'StorageError') return new StorageError(code, message, details);
   return new CredentialError(code, message, details);
 }
 

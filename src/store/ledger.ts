@@ -24,7 +24,7 @@ import {
   type StoreRecord,
 } from '../credential/record.js';
 import type { Token } from '../credential/token.js';
-import { causeOf, isCredentialError, StorageError } from '../errors.js';
+import { causeOf, isCredentialError, isStorageError, StorageError } from '../errors.js';
 import type { Platform } from '../platform/platform.js';
 import type { CredentialStorage, StoredEntry } from '../storage/storage.js';
 import { within } from '../storage/deadline.js';
@@ -385,7 +385,7 @@ async function asking<T>(question: () => Promise<T>, verb: 'read' | 'written'): 
   try {
     return await question();
   } catch (error) {
-    if (error instanceof StorageError) throw error;
+    if (isStorageError(error)) throw error;
     throw new StorageError('storage_failed', `The storage could not be ${verb}${causeOf(error)}.`);
   }
 }

@@ -8,7 +8,7 @@ import type { CredentialQuery } from '../credential/query.js';
 import { isLastCount, MAX_TIME, nextCount, STORE_RECORD_ID, type CredentialRecord } from '../credential/record.js';
 import { withFields } from '../credential/create-token.js';
 import type { Token } from '../credential/token.js';
-import { CredentialError, StorageError } from '../errors.js';
+import { CredentialError, isStorageError, StorageError } from '../errors.js';
 import type { Platform } from '../platform/platform.js';
 import { within } from '../storage/deadline.js';
 import type { CredentialStorage } from '../storage/storage.js';
@@ -368,7 +368,7 @@ async function inTrouble<T>(ask: () => Promise<T>, otherwise: T): Promise<T> {
   try {
     return await ask();
   } catch (error) {
-    if (error instanceof StorageError) return otherwise;
+    if (isStorageError(error)) return otherwise;
     throw error;
   }
 }

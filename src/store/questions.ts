@@ -4,7 +4,7 @@
  * @module
  */
 import type { Token } from '../credential/token.js';
-import { CredentialError } from '../errors.js';
+import { CredentialError, isCredentialError } from '../errors.js';
 import type { Introspection, UserInfo } from '../oauth/client.js';
 import { clientFor, currentToken, gone, usableRecord, type CredentialContext } from './credential.js';
 import type { Holding } from './ledger.js';
@@ -60,7 +60,7 @@ export function createQuestions(context: CredentialContext): Questions {
 }
 
 function isRefusal(error: unknown): boolean {
-  return error instanceof CredentialError && error.status === 401;
+  return isCredentialError(error) && error.status === 401;
 }
 
 async function introspect(context: CredentialContext, own: Holding, hint: TokenTypeHint): Promise<Introspection> {

@@ -17,7 +17,7 @@ import type { Ending, OnUnknownOutcome, Refresh, Results } from '../credential/r
 import { isToken, NO_EXTRA, type Token } from '../credential/token.js';
 import { asCredentialError, CredentialError, ProtocolError, StorageError } from '../errors.js';
 import type { Grant, OAuth2Client } from '../oauth/client.js';
-import { OAuthResponseError } from '../oauth/oauth-response-error.js';
+import { isOAuthResponseError, type OAuthResponseError } from '../oauth/oauth-response-error.js';
 import { toldAgain } from '../oauth/passing.js';
 import { isOnThisMachine } from '../oauth/secure-url.js';
 import { nameOf } from '../oauth/thrown.js';
@@ -186,14 +186,14 @@ function outcomeOf(error: CredentialError, target: Target | undefined): Results[
 export function mayBeDead(error: CredentialError): boolean {
   const { code, status } = error;
   if (status !== 400 && status !== 401) return false;
-  if (!(error instanceof OAuthResponseError)) return error instanceof ProtocolError && code === 'http_error';
+  if (!isOAuthResponseError(error)) return error.name === 'ProtocolError' && code === 'http_error';
   return error.error === 'invalid_request' || error.error === 'unauthorized_client' || !isErrorCode(error.error);
 }
 
 /** True if the server wants to see the user before it renews. The refresh token is kept: should that be wrong, nothing is lost. */
 export function asksForUser(error: CredentialError): boolean {
   if (error.class !== 'needs_user') return false;
-  return error instanceof OAuthResponseError ? error.error !== 'invalid_grant' || asksForMore(error) : error.code === 'http_error';
+  return isOAuthResponseError(error) ? error.error !== 'invalid_grant' || asksForMore(error) : error.code === 'http_error';
 }
 
 /**
@@ -206,7 +206,7 @@ function asksForMore({ suberror = '', status = 400 }: OAuthResponseError): boole
 
 /** True if the refresh token was refused, and not what was asked for with it. */
 export function isRejected(error: CredentialError): boolean {
-  return error instanceof OAuthResponseError && error.error === 'invalid_grant' && !asksForMore(error);
+  return isOAuthResponseError(error) && error.error === 'invalid_grant' && !asksForMore(error);
 }
 
 /** True for failures that say nothing of the answer itself: keys could not be had. */

@@ -16,7 +16,7 @@ import {
 } from '../credential/record.js';
 import { beginRefresh, next, park, type Found, type Refresh, type Results, type Step } from '../credential/refresh-protocol.js';
 import { isToken, type Token } from '../credential/token.js';
-import { asCredentialError, CredentialError, StorageError } from '../errors.js';
+import { asCredentialError, CredentialError, isStorageError, StorageError } from '../errors.js';
 import type { OAuth2Client } from '../oauth/client.js';
 import { isUnsent } from '../oauth/thrown.js';
 import type { Platform } from '../platform/platform.js';
@@ -262,7 +262,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
     } catch (error) {
       // A session must not end because the disk is full (RF-15); but nothing is sent of which nobody has looked whether it is spent.
       // Where others wrote first, and nobody can read what, it may be.
-      if (error instanceof StorageError && (isUnread || error.code !== 'storage_conflict'))
+      if (isStorageError(error) && (isUnread || error.code !== 'storage_conflict'))
         return isUnread || !isStill() ? 'overtaken' : 'unwritten';
       throw error;
     }
@@ -310,7 +310,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
       const before = await ledger.openInTime(id);
       if (isTransient(failure) && before?.staged && holds(before, grant)) return 'not_yet'; // judged again by the next refresh
       await salvage(context, client, grant, isToken(answer) ? '' : answer.text, failure, wasWaiting ? record.intent?.holder : me);
-      if (!(failure instanceof StorageError)) unwritten.delete(id);
+      if (!isStorageError(failure)) unwritten.delete(id);
       if (isToken(answer)) await retract(me); // no request was sent, of which nobody knows what came
       return 'refused';
     }

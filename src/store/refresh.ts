@@ -9,7 +9,7 @@ import { childFor, targetKey } from '../credential/children.js';
 import { isOpen, type Target } from '../credential/record.js';
 import { asCredentialError, CredentialError } from '../errors.js';
 import { inProcessLocks } from '../platform/in-process-locks.js';
-import { OAuthResponseError } from '../oauth/oauth-response-error.js';
+import { isOAuthResponseError } from '../oauth/oauth-response-error.js';
 import { asksForUser, isEnough, isRejected, mayBeDead } from './refresh-answers.js';
 import { createRefreshLocks, type RefreshLocks } from './refresh-locks.js';
 import {
@@ -175,7 +175,7 @@ export function createRefresher(context: RefresherContext): Refresher {
 
 /** What the server says it wants the user for; cleaned, and no secret. */
 function wordsOf(error: CredentialError): { readonly error?: string; readonly suberror?: string } {
-  if (!(error instanceof OAuthResponseError)) return {};
+  if (!isOAuthResponseError(error)) return {};
   const { suberror } = error;
   return { error: error.error, ...(suberror !== undefined && { suberror }) };
 }

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { causeOf, CredentialError, StorageError } from '../errors.js';
+import { causeOf, CredentialError, isCredentialError, StorageError } from '../errors.js';
 import { countdown } from '../platform/countdown.js';
 import type { Platform } from '../platform/platform.js';
 import type { CredentialStorage } from '../storage/storage.js';
@@ -44,7 +44,7 @@ export function createStoreLocks({ storageOf, platform }: StoreLocksContext): St
     try {
       await locks.withLock(`${storage.namespace}:${name}`, () => (begun ??= run()), signal);
     } catch (error) {
-      if (!begun) throw error instanceof CredentialError || signal?.aborted ? error : failed(error);
+      if (!begun) throw isCredentialError(error) || signal?.aborted ? error : failed(error);
     }
     return begun ?? Promise.reject(failed(undefined));
   };

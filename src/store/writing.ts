@@ -14,7 +14,7 @@ import {
   type OpenRecord,
   type StoreRecord,
 } from '../credential/record.js';
-import { StorageError, type CredentialError } from '../errors.js';
+import { type CredentialError, isStorageError, StorageError } from '../errors.js';
 import type { OAuth2Client } from '../oauth/client.js';
 import type { Platform } from '../platform/platform.js';
 import { randomFraction } from '../platform/random.js';
@@ -150,7 +150,7 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
       const isPassing = isQuiet && !waiting.has(record.id);
       return (await put(record, over, isPassing)) ? await written(record, record.revision, isQuiet) : null;
     } catch (error) {
-      if (!keep || !(error instanceof StorageError)) throw error;
+      if (!keep || !isStorageError(error)) throw error;
       return inMemory(record, over, error, () => ledger.record(record.id) === before);
     }
   };
@@ -212,7 +212,7 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
       if (waiting.has(id)) await settle(id);
       return undefined;
     } catch (error) {
-      if (!(error instanceof StorageError)) throw error;
+      if (!isStorageError(error)) throw error;
       return new StorageError('storage_conflict', `Others wrote first, and it cannot be read what: ${error.message}`);
     }
   };
@@ -309,7 +309,7 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
       await setNobody(lostClaim);
       tell(settled(STORE_RECORD_ID), 'here');
     } catch (error) {
-      if (!(error instanceof StorageError)) throw error;
+      if (!isStorageError(error)) throw error;
       waiting.set(STORE_RECORD_ID, { generation: 0, refreshTokens: new Set() });
       tell([{ type: 'not_durable', code: error.code, message: error.message }], 'here');
     }
