@@ -170,9 +170,15 @@ export function causeOf(error: unknown): string {
   }
 }
 
-/** A chunk is gone, as after a deployment, or the network was: browsers may keep that failure for the life of the page (D-061). */
-export function notLoaded(Kind: typeof CredentialError = CredentialError): CredentialError {
-  return new Kind('program_not_loaded', 'A part of the program could not be loaded, and nothing was done; reload the page.');
+/**
+ * A chunk is gone, as after a deployment, or the network was: browsers may keep that failure for the life of the page (D-061). The name of what
+ * was thrown tells that from a part that fails when it is run.
+ */
+export function notLoaded(thrown?: unknown, Kind: typeof CredentialError = CredentialError): CredentialError {
+  return new Kind(
+    'program_not_loaded',
+    `A part of the program could not be loaded${isCredentialError(thrown) ? '' : causeOf(thrown)}, and nothing was done; reload the page.`,
+  );
 }
 
 /** Anything thrown, as an error of ours. The original is dropped: errors of other libraries may hold response bodies with tokens. */

@@ -61,8 +61,10 @@ export function silentAuthorization({
   return Object.assign(renew, { load }, redirectUri !== undefined && { redirectUri });
 }
 
-function code(): Promise<typeof AuthorizeSilently> {
-  return import('./authorize-silently.js').catch(() => {
-    throw notLoaded();
-  });
+async function code(): Promise<typeof AuthorizeSilently> {
+  try {
+    return await import('./authorize-silently.js');
+  } catch (error) {
+    throw notLoaded(error);
+  }
 }

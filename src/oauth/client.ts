@@ -193,12 +193,13 @@ export function createOAuth2Client(options: OAuth2ClientOptions): OAuth2Client {
   let loaded: Promise<Protocol> | undefined;
   const protocol = (): Promise<Protocol> =>
     (loaded ??= new Promise<Protocol>((resolve, reject) => {
-      const fail = (): void => {
+      const fail = (thrown?: unknown): void => {
         loaded = undefined; // asked for again the next time: not all runtimes keep a failure
-        reject(notLoaded());
+        reject(notLoaded(thrown));
       };
-      const cancel = countdown(resolved.platform, LOADING_MS, fail); // a network may lose an answer, and a lock may be held meanwhile
-      import('./protocol.js').then(({ createProtocol }) => resolve((ready = createProtocol(resolved))), fail).finally(cancel);
+      const cancel = countdown(resolved.platform, LOADING_MS, () => fail()); // a network may lose an answer, and a lock may be held meanwhile
+      const loading = (async () => import('./protocol.js'))(); // asynchronous: of some bundlers it throws at once where a page requires Trusted Types
+      loading.then(({ createProtocol }) => resolve((ready = createProtocol(resolved))), fail).finally(cancel);
     }));
   let ready: Protocol | undefined;
   return {

@@ -138,10 +138,13 @@ function databaseLocks(platform: Platform): Locks {
   return {
     reach: 'origin',
     withLock: async (...args) => {
-      const { indexedDBLocks } = await import('./indexeddb-locks.js').catch(() => {
-        throw notLoaded(StorageError);
-      });
-      return (loaded ??= indexedDBLocks(platform, StorageError)).withLock(...args);
+      try {
+        const { indexedDBLocks } = await import('./indexeddb-locks.js');
+        loaded ??= indexedDBLocks(platform, StorageError);
+      } catch (error) {
+        throw notLoaded(error, StorageError);
+      }
+      return loaded.withLock(...args);
     },
   };
 }
@@ -188,10 +191,12 @@ function pageOf(document: Document): Page {
   };
 }
 
-function hiddenFrame(): Promise<typeof HiddenFrame> {
-  return import('./hidden-frame.js').catch(() => {
-    throw notLoaded();
-  });
+async function hiddenFrame(): Promise<typeof HiddenFrame> {
+  try {
+    return await import('./hidden-frame.js');
+  } catch (error) {
+    throw notLoaded(error);
+  }
 }
 
 /** Access alone throws where storage is blocked. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { notLoaded, StorageError } from '../errors.js';
+import { isStorageError, notLoaded, StorageError } from '../errors.js';
 import type { CredentialStorage } from './storage.js';
 
 /** A storage that is loaded when it is first asked something. A load that failed is tried again the next time, which helps where the runtime does not keep the failure. */
@@ -15,7 +15,7 @@ export function late(
   const loaded = (): Promise<CredentialStorage> =>
     (loading ??= load().catch((error: unknown) => {
       loading = undefined;
-      throw error instanceof StorageError ? error : notLoaded(StorageError);
+      throw isStorageError(error) ? error : notLoaded(error, StorageError);
     }));
   return {
     namespace,

@@ -141,9 +141,9 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
   });
   const loop = createLoop(platform);
   const ledger = createLedger({ storageOf: () => storage, platform, loop, refreshOnly, isOurs: clients.isOurs });
-  /** Loads all that is not needed to show and use what a start found. */
+  /** Loads all that is not needed to show and use what a start found. Some bundlers' `import()` throws at once (Trusted Types), hence `async`. */
   const bring = (): Promise<Living> =>
-    (bringing ??= within(platform, LOADING_MS, '', import('./living.js')).then(
+    (bringing ??= within(platform, LOADING_MS, '', (async () => import('./living.js'))()).then(
       ({ createLiving }) => {
         living = createLiving({
           ledger,
@@ -170,9 +170,9 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
         void running(living.tidy()).catch(() => undefined); // what fails is tried again at the next start
         return living;
       },
-      () => {
+      (error: unknown) => {
         bringing = undefined; // asked for again the next time: not all runtimes keep a failure
-        throw notLoaded();
+        throw notLoaded(error);
       },
     ));
   /** True if something happened that nobody was there to follow. */

@@ -1,12 +1,12 @@
 // A client or a storage may come of another copy of the package, as with two bundles on a page: its errors are of other classes.
-import { isSignedIn } from '../../src/index.js';
+import * as own from '../../src/index.js';
 import { isStorageError } from '../../src/errors.js';
 import { isOAuthResponseError } from '../../src/oauth/oauth-response-error.js';
 import { asPassing } from '../../src/oauth/passing.js';
 import { ISSUER } from '../support/fake-client.js';
 import { closeAll, codeOf, createWorld, inTime } from '../support/fixture.js';
 
-let other!: typeof import('../../src/index.js');
+let other: typeof own;
 beforeAll(() => jest.isolateModulesAsync(async () => void (other = await import('../../src/index.js'))));
 afterEach(closeAll);
 
@@ -16,7 +16,7 @@ it('RF-8 invalid_grant of a client of another copy ends the session', async () =
   const credential = await store.store(authority.signIn());
   authority.next(new other.OAuthResponseError({ error: 'invalid_grant' }, 'oauth_error', { issuer: ISSUER, status: 400 }));
   const code = await inTime(browser, codeOf(credential.refresh()));
-  expect([code, isSignedIn(credential.state), credential.state.reason]).toEqual(['needs_sign_in', false, 'rejected']);
+  expect([code, own.isSignedIn(credential.state), credential.state.reason]).toEqual(['needs_sign_in', false, 'rejected']);
   expect(authority.refreshes).toHaveLength(1);
 });
 

@@ -37,10 +37,12 @@ export function isSealed(part: unknown): boolean {
 }
 
 /** Loads what seals. @throws {StorageError} `program_not_loaded` */
-export function loadJose(): Promise<typeof Jose> {
-  return import('jose/jwe/compact/encrypt').catch(() => {
-    throw notLoaded(StorageError);
-  });
+export async function loadJose(): Promise<typeof Jose> {
+  try {
+    return await import('jose/jwe/compact/encrypt');
+  } catch (error) {
+    throw notLoaded(error, StorageError);
+  }
 }
 
 /** A part of a record as sealed text. `jose` takes a new random initialization vector each time (RFC 7518 §5.3, E59). */
