@@ -5,7 +5,7 @@
  * @module
  */
 import { isPlainObject, parseJson } from '../credential/data.js';
-import { CredentialError, NetworkError, ProtocolError } from '../errors.js';
+import { causeOf, CredentialError, NetworkError, ProtocolError } from '../errors.js';
 import { countdown } from '../platform/countdown.js';
 import type { Platform } from '../platform/platform.js';
 import { isLocalhost, isSecureUrl } from './secure-url.js';
@@ -61,8 +61,9 @@ export async function send(platform: Platform, url: string, init: RequestInit, l
   const deadline = deadlineIn(platform, limits.timeoutMs, issuer);
   const { abort } = deadline;
   const sentAt = platform.now();
+  let asked: Promise<Response> | undefined;
   try {
-    const asked = platform.fetch(url, {
+    asked = platform.fetch(url, {
       ...init,
       redirect: 'manual',
       credentials: 'omit',
@@ -85,6 +86,8 @@ export async function send(platform: Platform, url: string, init: RequestInit, l
     return { sentAt, receivedAt, serverTime, status: response.status, headers: response.headers, text };
   } catch (error) {
     if (error instanceof CredentialError) throw error;
+    // It threw before there was a promise: no fetch here, or an option that it refuses. Nothing was sent (D-055).
+    if (!asked) throw new NetworkError('network_error', `fetch could not be called${causeOf(error)}.`, { issuer, class: 'transient' });
     const code = codeOf(error);
     const why = `offline, refused, aborted, or not allowed by CORS${code ? ` (${code})` : ''}`;
     throw new NetworkError('network_error', `No readable answer from ${placeOf(url)}: ${why}.`, {

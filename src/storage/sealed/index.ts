@@ -178,6 +178,9 @@ function defaultKeys(namespace: string, platform: KeyPlatform): SealingKeys {
   } catch {
     isMissing = false; // blocked, as in a sandboxed frame: `open` says so, and the store goes on in memory
   }
-  if (isMissing) throw new TypeError('sealed: pass { keys }, such as staticKeys([…]): there is no IndexedDB for the default ones');
+  if (isMissing)
+    throw new TypeError(
+      'sealed: there is no IndexedDB for keys. Of a page that is rendered on a server make the store in the browser only; programs on servers pass { keys }',
+    );
   return indexedDBKeys({ namespace, platform });
 }
