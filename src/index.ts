@@ -54,7 +54,7 @@ export { memoryStorage } from './storage/memory/index.js';
 export type { MemoryStorageOptions } from './storage/memory/index.js';
 export type { CredentialStorage, StorageCapabilities, StoredEntry, StoredRecord } from './storage/storage.js';
 export { defaultPlatform } from './platform/platform.js';
-export type { Channel, LifecycleEvent, Locks, Page, Platform } from './platform/platform.js';
+export type { Channel, LifecycleEvent, Locks, Page, Platform, WebItems } from './platform/platform.js';
 export { CredentialError, isCredentialError, NetworkError, ProtocolError, StorageError } from './errors.js';
 export { OAuthResponseError } from './oauth/oauth-response-error.js';
 export type { CredentialErrorCode, CredentialErrorDetails, ErrorClass } from './errors.js';

@@ -6,7 +6,7 @@
 import { parseJson } from '../credential/data.js';
 import { isCredentialError, StorageError } from '../errors.js';
 import { nameOf } from '../oauth/thrown.js';
-import type { Platform } from '../platform/platform.js';
+import type { Platform, WebItems } from '../platform/platform.js';
 
 /** Something that was begun and has not come back. */
 export interface Begun {
@@ -64,7 +64,7 @@ export function inMemory<T extends Begun>(platform: Clock, remains: Remains<T> =
 
 /** In web storage, under keys with a prefix. */
 export function inItems<T extends Begun>(
-  items: Storage,
+  items: WebItems,
   platform: Clock,
   prefix: string,
   parse: (value: unknown) => T | null,

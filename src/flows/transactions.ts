@@ -5,7 +5,7 @@
  */
 import { isPlainObject } from '../credential/data.js';
 import { StorageError } from '../errors.js';
-import type { Platform } from '../platform/platform.js';
+import type { Platform, WebItems } from '../platform/platform.js';
 import { inItems, inMemory } from './pending.js';
 import { returnPathOf } from './return-path.js';
 
@@ -52,7 +52,7 @@ export function memoryTransactions(platform: Pick<Platform, 'now'>): Transaction
  * Sign-ins in the session storage of the tab: they survive the navigation to the authorization server and back. What was given up goes when
  * the next one begins, comes back, or the storage is made; its `returnTo` a day later.
  */
-export function sessionTransactions(items: Storage, platform: Pick<Platform, 'now'>): TransactionStorage {
+export function sessionTransactions(items: WebItems, platform: Pick<Platform, 'now'>): TransactionStorage {
   const { put, take } = inItems(items, platform, PREFIX, parseTransaction, wayBackOf);
   return {
     put: (transaction) => {

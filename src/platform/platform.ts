@@ -27,6 +27,15 @@ export interface Channel {
  */
 export type LifecycleEvent = 'visible' | 'online' | 'frozen' | 'resumed';
 
+/** What is used of `sessionStorage` and `localStorage`: the type `Storage` is unknown to programs without the library of the DOM, as in workers. */
+export interface WebItems {
+  readonly length: number;
+  key(index: number): string | null;
+  getItem(key: string): string | null;
+  setItem(key: string, value: string): void;
+  removeItem(key: string): void;
+}
+
 /** The page a program runs in; absent on servers and in workers. */
 export interface Page {
   /** The address of the page. */
@@ -36,9 +45,9 @@ export interface Page {
   /** What is kept with the history entry. */
   entryState?(): Readonly<Record<string, unknown>> | null;
   /** The session storage of the tab; `undefined` where it is blocked. */
-  sessionItems(): Storage | undefined;
+  sessionItems(): WebItems | undefined;
   /** The local storage of the origin; `undefined` where it is blocked. */
-  localItems?(): Storage | undefined;
+  localItems?(): WebItems | undefined;
   /** The cookies of the page that scripts can read: `a=1; b=2`. */
   cookies?(): string;
   /** Sets one cookie, with its attributes. */

@@ -6,7 +6,7 @@
  */
 import { assertNothingElse } from '../../credential/options.js';
 import { StorageError } from '../../errors.js';
-import { defaultPlatform, type Platform } from '../../platform/platform.js';
+import { defaultPlatform, type Platform, type WebItems } from '../../platform/platform.js';
 import { coordinated } from '../coordination.js';
 import { itemsOf, prefixOf } from '../key-value/items.js';
 import type { CredentialStorage } from '../storage.js';
@@ -33,7 +33,7 @@ export function webStorage(area: 'local' | 'session', options: WebStorageOptions
   assertNothingElse(rest, 'webStorage takes namespace and platform');
   if (area !== 'local' && area !== 'session') throw new TypeError('area: "local" or "session" is expected.');
   const prefix = prefixOf(namespace);
-  const storeOf = (): Storage => {
+  const storeOf = (): WebItems => {
     const store = area === 'local' ? platform.page?.localItems?.() : platform.page?.sessionItems();
     if (store) return store;
     throw new StorageError('storage_failed', `${area}Storage is missing or blocked here; credentials can be kept in memory only.`);

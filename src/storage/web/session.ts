@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Platform } from '../../platform/platform.js';
+import type { Platform, WebItems } from '../../platform/platform.js';
 import { randomText } from '../../platform/random.js';
 import type { Copy, Session } from '../coordination.js';
 
@@ -14,7 +14,7 @@ interface Sealed {
 }
 
 /** The session that sessionStorage names, or a new one. One step without a pause: nothing else of this tab comes in between. */
-export function sessionOf(store: Storage, name: string, { crypto }: Pick<Platform, 'crypto'>): Session {
+export function sessionOf(store: WebItems, name: string, { crypto }: Pick<Platform, 'crypto'>): Session {
   let secret = store.getItem(name);
   if (!secret || !SECRET.test(secret)) {
     const bytes = [...crypto.getRandomValues(new Uint8Array(32))];
