@@ -7,7 +7,8 @@ import type { ResourceChallenge } from '../credential/actions.js';
 import { isOpen, type CredentialRecord } from '../credential/record.js';
 import { parseScope } from '../credential/scope.js';
 import { isFreeOf, wordsWithout } from '../oauth/redaction.js';
-import { usableRecord, type CredentialContext } from './credential.js';
+import type { CredentialContext } from './credential.js';
+import { usableRecord } from './usable-token.js';
 import type { Holding } from './ledger.js';
 
 /** Tells of it, and of nothing else that was given (OBS-1, OBS-3). @throws {CredentialError} the user has signed out: nobody is told (D-039) */

@@ -23,7 +23,7 @@ import { authorize } from './authorize.js';
 import { createCatchingUp, FIRST_RETRY_MS, LAST_RETRY_MS } from './catching-up.js';
 import { reportChallenge } from './challenge.js';
 import { createClock } from './clock.js';
-import { gone, sameAsNow, type AccessTokenOptions, type Credential, type CredentialContext } from './credential.js';
+import type { AccessTokenOptions, Credential, CredentialContext } from './credential.js';
 import { tombstoneOf } from './drafts.js';
 import { createFollowing } from './following.js';
 import type { Holding, Ledger, Meant } from './ledger.js';
@@ -38,6 +38,7 @@ import { createRenewal } from './renewal.js';
 import { whenOpened } from './reopening.js';
 import { createResuming, revoke, type RevokeResult, type RevokeTarget } from './revocation.js';
 import { signOut, type SignOutOptions, type SignOutResult } from './sign-out.js';
+import { gone, sameAsNow } from './usable-token.js';
 import { accessTokenFor, renewedOrHeld, type ValidTokenContext } from './valid-token.js';
 import { createWriting } from './writing.js';
 
@@ -357,9 +358,7 @@ export function createLiving(context: LivingContext): Living {
         if (!loop.stateOf(id)) throw error; // else what is known is answered
       });
     },
-    tidy: async () => {
-      await Promise.all([resuming.all(), membership.sweep(), context.refreshOnly && withdrawAccessTokens(parts)]);
-    },
+    tidy: async () => void (await Promise.all([resuming.all(), membership.sweep(), context.refreshOnly && withdrawAccessTokens(parts)])),
     freeze: () => {
       leavesUntil = platform.monotonicNow() + LEAVING_MS;
       frozen = true;

@@ -12,7 +12,7 @@ import { CredentialError, isStorageError, StorageError } from '../errors.js';
 import type { Platform } from '../platform/platform.js';
 import { within } from '../storage/deadline.js';
 import type { CredentialStorage } from '../storage/storage.js';
-import { gone, notOurs } from './credential.js';
+import { gone, notOurs } from './usable-token.js';
 import { newDraft, replacementOf, tombstoneOf } from './drafts.js';
 import type { Following } from './following.js';
 import type { Ledger, Meant } from './ledger.js';
@@ -88,13 +88,10 @@ export function createMembership(context: MembershipContext): Membership {
     },
     setDefault: (meant) =>
       alone(async () => {
-        const { id, storedAt } = meant ?? { id: null };
-        const known = id === null ? undefined : ledger.record(id)?.storedAt;
-        if (known !== undefined && storedAt !== undefined && known !== storedAt) throw gone(); // another has its id by now
+        const id = meant?.id ?? null;
+        if (meant) assertIsMeant(meant);
         await rereadDefault();
         if (meant) await rereadGone(meant);
-        const there = id === null ? undefined : ledger.record(id);
-        if (there && there.state !== 'removed' && !ledger.isOurs(there)) throw notOurs(); // kept, never used
         if (loop.snapshot().defaultId === id && claimOf(id) >= ledger.book.store.topClaim && !(id === null && isLost())) return;
         if (meant === null)
           return void (await writing.updateStore((current) => ({ ...current, ...claimed(), nullClaim: claimed().topClaim })));
@@ -180,6 +177,13 @@ export function createMembership(context: MembershipContext): Membership {
       if (isUsable(usable)) return; // not empty
     }
     await following.reload(); // somebody may have signed in elsewhere, and be the default
+  }
+
+  /** @throws {CredentialError} `credential_removed`: another has its id by now; `client_unknown`: it is kept, never used */
+  function assertIsMeant({ id, storedAt }: Meant): void {
+    const known = ledger.record(id);
+    if (known && storedAt !== undefined && known.storedAt !== storedAt) throw gone();
+    if (known && known.state !== 'removed' && !ledger.isOurs(known)) throw notOurs();
   }
 
   /** What is believed to be the default may be so no longer; and the first claim of all is counted by no store record. */

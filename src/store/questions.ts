@@ -6,7 +6,8 @@
 import type { Token } from '../credential/token.js';
 import { CredentialError, isCredentialError } from '../errors.js';
 import type { Introspection, UserInfo } from '../oauth/client.js';
-import { clientFor, currentToken, gone, usableRecord, type CredentialContext } from './credential.js';
+import type { CredentialContext } from './credential.js';
+import { clientFor, currentToken, gone, usableRecord } from './usable-token.js';
 import type { Holding } from './ledger.js';
 
 /** Which token to ask about (RFC 7009 §2.1). */

@@ -24,7 +24,7 @@ import { nameOf } from '../oauth/thrown.js';
 import { accessTokenIn, isErrorCode, refreshTokenIn } from '../oauth/token-response.js';
 import { countdown } from '../platform/countdown.js';
 import type { Platform } from '../platform/platform.js';
-import { gone, notOurs } from './credential.js';
+import { gone, notOurs } from './usable-token.js';
 import { closed, finished, tombstoneOf } from './drafts.js';
 import type { RefreshContext, RefreshRequest, Renewed, Seen, Unwritten } from './refresh-steps.js';
 import type { RecordDraft } from './writing.js';

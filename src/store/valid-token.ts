@@ -10,7 +10,8 @@ import { isOpen, type ChildToken, type Target } from '../credential/record.js';
 import type { Token } from '../credential/token.js';
 import type { Platform } from '../platform/platform.js';
 import type { Holding } from './ledger.js';
-import { clientFor, currentToken, sameAsNow, usableRecord, type AccessTokenOptions, type CredentialContext } from './credential.js';
+import type { AccessTokenOptions, CredentialContext } from './credential.js';
+import { clientFor, currentToken, sameAsNow, usableRecord } from './usable-token.js';
 import type { RefreshRequest, Renewed } from './refresh.js';
 
 /** Who has a token that still lives waits no longer than this for the next one, in milliseconds. */
