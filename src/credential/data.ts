@@ -33,7 +33,8 @@ export function stringOr<T>(value: unknown, other: T): string | T {
 
 /**
  * A frozen deep copy of JSON data in null-prototype objects, without the members that lead to a prototype;
- * `undefined` if it is deeper than 20 levels or has more than 2,000 members.
+ * `undefined` if it is deeper than 20 levels or has more than 2,000 members. Texts and numbers in lists are not counted: how long a list of groups
+ * or scopes may be, the caps of bytes say.
  */
 export function deepFreezeData(value: unknown): unknown {
   let members = 0;
@@ -41,8 +42,10 @@ export function deepFreezeData(value: unknown): unknown {
     if (typeof source !== 'object' || source === null) return typeof source === 'function' ? undefined : source;
     if (depth > MAX_DEPTH) throw new RangeError('too deep');
     const names = Object.keys(source);
-    if ((members += names.length) > MAX_MEMBERS) throw new RangeError('too many members');
-    const memberOf = (name: string): unknown => copy((source as Readonly<Record<string, unknown>>)[name], depth + 1);
+    const at = (name: string): unknown => (source as Readonly<Record<string, unknown>>)[name];
+    const counted = Array.isArray(source) ? names.filter((name) => isObject(at(name))) : names;
+    if ((members += counted.length) > MAX_MEMBERS) throw new RangeError('too many members');
+    const memberOf = (name: string): unknown => copy(at(name), depth + 1);
     if (Array.isArray(source)) return Object.freeze(names.map(memberOf)); // by names: a list with holes may be four billion long
     const target = bare();
     for (const name of names) {

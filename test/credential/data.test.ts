@@ -58,11 +58,19 @@ describe('deepFreezeData', () => {
   });
 
   it('refuses more than 2,000 members, wherever they are', () => {
-    const list = (length: number): unknown[] => Array.from({ length }, (_, n) => n);
-    expect(deepFreezeData(list(2_000))).toBeDefined();
-    expect(deepFreezeData(list(2_001))).toBeUndefined();
-    expect(deepFreezeData({ a: list(1_000), b: list(998) })).toBeDefined();
-    expect(deepFreezeData({ a: list(1_000), b: list(999) })).toBeUndefined();
+    const list = (length: number): unknown[] => Array.from({ length }, () => []);
+    const object = (length: number): unknown => Object.fromEntries(list(length).map((_, n) => [`m${n}`, n]));
+    for (const of of [list, object]) {
+      expect(deepFreezeData(of(2_000))).toBeDefined();
+      expect(deepFreezeData(of(2_001))).toBeUndefined();
+      expect(deepFreezeData({ a: of(1_000), b: of(998) })).toBeDefined();
+      expect(deepFreezeData({ a: of(1_000), b: of(999) })).toBeUndefined();
+    }
+  });
+
+  it('E37 counts no texts and numbers of lists: groups of a user, scopes of a server', () => {
+    const groups = Array.from({ length: 20_000 }, (_, n) => (n % 2 ? n : `group-${n}`));
+    expect(deepFreezeData({ groups })).toEqual({ groups });
   });
 
   it('a list with four billion holes has the members it has', () => {

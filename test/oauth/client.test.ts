@@ -914,7 +914,7 @@ describe('processRefresh', () => {
 
   it('IDT-5 a first ID token that cannot be verified without crypto.subtle is not called forged; one that came unasked counts as left out', async () => {
     const { server, client } = setUpInsecure();
-    const of = (scope: string): Token =>
+    const of = (scope: string) =>
       aToken({ ...withoutIdToken, claims: null, refreshToken: 'r', scope, context: { ...login.context, scope } });
     const answer = answerOf({ ...next, id_token: await server.idToken() });
     const refused = await refusal(client.processRefresh(of('openid api'), answer));

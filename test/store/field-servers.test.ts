@@ -536,10 +536,24 @@ describe('answers that are odd, and right', () => {
     await outcome(c.accessToken());
     expect(tokenRequests()).toBe(1);
   });
-  it('an ID token with 2,100 groups is told as what it is', async () => {
+  it('an ID token with more than 2,000 claims is told as what it is', async () => {
     w = await world();
-    w.as.claims = { groups: Array.from({ length: 2_100 }, (_, i) => `g${i}`) };
+    w.as.claims = Object.fromEntries(Array.from({ length: 2_001 }, (_, i) => [`c${i}`, i]));
     expect(await outcome(w.signIn().then(() => 'signed in'))).toContain('has more than 2,000 members');
+  });
+  it('E37 2,100 scopes of a server, and a user with 2,100 groups: what a sign-in takes a start takes, too', async () => {
+    w = await world();
+    const groups = Array.from({ length: 2_100 }, (_, i) => `g${i}`);
+    w.as.metadata['scopes_supported'] = Array.from({ length: 2_100 }, (_, i) => `patient/R${i}.rs`);
+    w.as.claims = { groups };
+    w.as.always('/me', (_q, r) => json(r, 200, { sub: 'alice', groups }));
+    const storage = memoryStorage({ namespace: 'groups' });
+    const s = w.open({ storage });
+    await s.store(await w.signIn(s));
+    await s.close();
+    const after = w.open({ storage });
+    const c = await after.getDefault();
+    expect([c?.claims?.['groups'], (await c?.userInfo())?.['groups']]).toEqual([groups, groups]);
   });
   it('the same key twice in the key set is one key', async () => {
     w = await world();
