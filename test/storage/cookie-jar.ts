@@ -116,13 +116,16 @@ function deliver(browser: Browser, copy: Browser, only: (name: string) => boolea
   copy.cookies = [...copy.cookies.filter(({ name }) => !only(name)), ...browser.cookies.filter(({ name }) => only(name))];
 }
 
+/** Without spaces and tabs at its ends; any other white space belongs to a name. */
+const stripped = (text: string): string => text.replace(/^[ \t]+|[ \t]+$/g, '');
+
 /** §5.6 and §5.7 of draft-ietf-httpbis-rfc6265bis. */
 function put(browser: Browser, url: URL, text: string, byScript: boolean): void {
   // eslint-disable-next-line no-control-regex
   if (/[\u0000-\u0008\u000a-\u001f\u007f]/.test(text)) return;
-  const [pair = '', ...attributes] = text.split(';').map((part) => part.trim());
+  const [pair = '', ...attributes] = text.split(';').map(stripped);
   const at = pair.indexOf('=');
-  const [name, value] = at < 0 ? ['', pair] : [pair.slice(0, at).trim(), pair.slice(at + 1).trim()];
+  const [name, value] = at < 0 ? ['', pair] : [stripped(pair.slice(0, at)), stripped(pair.slice(at + 1))];
   if (bytes(name) + bytes(value) > 4_096 || name + value === '') return;
   const given = new Map<string, string>();
   for (const attribute of attributes) {

@@ -169,6 +169,25 @@ describe('cookieStorage', () => {
       expect(() => cookieStorage(options)).toThrow(TypeError);
     });
 
+    const blanks = ['\u2003', '\u00a0', '\ufeff', '\u3000', '\u2028', '\u00a0 \t'];
+    it.each(blanks)('CK-1 a cookie of another host whose name begins with white space (%j) is none of ours', async (blank) => {
+      const [planted, jar] = [requestJar(), browserJar({ url: 'https://app.example.com/' })];
+      await cookieStorage({ namespace: 'app', jar: planted }).write({ id: 'planted', revision: 1 }, 'absent');
+      const text = planted.read();
+      const evil = jar.at('https://evil.app.example.com/');
+      evil.write(`${text}; Domain=app.example.com; Path=/; Secure`);
+      expect(jar.read()).toBe(''); // as a browser guards the name
+      evil.write(`${blank}${text}; Domain=app.example.com; Path=/; Secure`);
+      expect(jar.read()).toBe(`${blank}${text}`);
+      expect(await onPage(jar).readAll()).toEqual([]);
+      for (const header of [jar.read(), `a=1; ${jar.read()}`, `a=1;\t${jar.read()}`]) {
+        expect(await cookieStorage({ namespace: 'app', jar: requestJar(header) }).readAll()).toEqual([]);
+      }
+      for (const header of [`a=1;${text}`, `a=1;  ${text}`, `a=1;\t${text} \t; b=2`]) {
+        expect(await cookieStorage({ namespace: 'app', jar: requestJar(header) }).read('planted')).toEqual({ id: 'planted', revision: 1 });
+      }
+    });
+
     it('CK-3 a record is kept so long after its last write, and all of it', async () => {
       const jar = browserJar();
       const storage = onPage(jar, { maxAgeS: 100 });

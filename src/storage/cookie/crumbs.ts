@@ -35,10 +35,25 @@ export function parseCookies(text: string): Map<string, string> {
   for (const pair of text.split(';')) {
     const at = pair.indexOf('=');
     if (at < 1) continue;
-    const [name, value] = [pair.slice(0, at).trim(), pair.slice(at + 1).trim()];
+    const [name, value] = [stripped(pair.slice(0, at)), stripped(pair.slice(at + 1))];
     cookies.set(name, cookies.has(name) && cookies.get(name) !== value ? AMBIGUOUS : value);
   }
   return cookies;
+}
+
+/**
+ * Without spaces and tabs at both ends, and nothing else (RFC 6265 §5.2): to a browser a name that begins with other white space has no
+ * prefix, so it guards none, and another host of the domain may set it.
+ */
+function stripped(text: string): string {
+  let [start, end] = [0, text.length];
+  while (isBlank(text[start])) start++;
+  while (end > start && isBlank(text[end - 1])) end--;
+  return text.slice(start, end);
+}
+
+function isBlank(char: string | undefined): boolean {
+  return char === ' ' || char === '\t';
 }
 
 /** Text as part of a cookie's name, without a dot; every text has one form. */
