@@ -62,7 +62,8 @@ export interface CredentialStorage {
   watch?(listener: (id: string) => void): () => void;
   /**
    * The record with its secrets in the clear; one that was never sealed comes back as it is. Only storages that seal have it: their
-   * `read` and `readAll` return secrets as `{ sealed: text }`, and `write` seals what is in the clear and leaves sealed text alone.
+   * `read` and `readAll` return secrets as `{ sealed: text }`, and `write` seals what is in the clear and leaves sealed text alone. What lies in a
+   * medium that needs sealing they open at once; in what they cannot open, `refused` says why.
    *
    * @throws {StorageError} `key_lost`: the key is gone for good; `seal_broken`: the record was edited, swapped or damaged;
    * `storage_failed`: the key could not be read this time
@@ -84,6 +85,14 @@ export function revisionOf(value: unknown): number | undefined {
     ? value.revision
     : undefined;
 }
+
+/** Why a storage that seals could not open a value that it gives; `undefined` where it could, or was not asked to. */
+export function refusalOf(value: unknown): string | undefined {
+  const { refused } = Object(value) as { readonly refused?: unknown };
+  return REFUSALS.find((code) => code === refused);
+}
+
+const REFUSALS: readonly string[] = ['seal_broken', 'key_lost', 'storage_failed'];
 
 /** True if a write or removal with this condition may go on over the stored value. */
 export function conditionHolds(stored: unknown, condition: number | 'absent' | 'any'): boolean {

@@ -96,7 +96,7 @@ export function judged(draft: RecordDraft, client: OAuth2Client | undefined): Re
 export function asStored(draft: RecordDraft, entry: Entry | undefined): RecordDraft {
   const original = entry?.unreadable;
   if (!original || draft.generation !== original.generation || draft.state === 'removed') return draft;
-  const { state, reason, secrets, staged } = original;
+  const { state, reason, claims, secrets, staged } = original;
   const kept = draft.state === 'needs_sign_in' ? { state, reason } : {};
-  return { ...draft, ...kept, secrets, ...(staged && { staged }) };
+  return { ...draft, ...kept, claims, secrets, ...(staged && { staged }) };
 }

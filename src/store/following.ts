@@ -22,9 +22,9 @@ import {
 } from '../credential/record.js';
 import { inProcessLocks } from '../platform/in-process-locks.js';
 import type { Locks } from '../platform/platform.js';
-import { revisionOf } from '../storage/storage.js';
-import { isOneToken, withHeld } from './held.js';
-import { asUnreadable, type Entry, type Ledger } from './ledger.js';
+import { refusalOf, revisionOf } from '../storage/storage.js';
+import { asUnreadable, isOneToken, withHeld } from './held.js';
+import type { Entry, Ledger } from './ledger.js';
 import type { Loop } from './loop.js';
 
 /** Re-reads, compares and tells. */
@@ -70,6 +70,11 @@ function isAsKnown(entry: Entry | undefined, value: unknown): boolean {
   return (value as Partial<CredentialRecord>).storedAt === entry.record.storedAt;
 }
 
+/** True if what could not be opened is stored as it was, but for what needs no key. */
+function staysUnreadable({ unreadable }: Entry, after: CredentialRecord): boolean {
+  return !!unreadable && isOneToken(unreadable, after) && unreadable.state === after.state;
+}
+
 /** Notes that what waited in memory is stored by now; nothing else has changed. */
 function stored(entry: Entry | undefined, { revision }: CredentialRecord, storedRevision: number): readonly StorageFact[] {
   if (entry?.record.revision === revision) entry.storedRevision = Math.max(entry.storedRevision, storedRevision);
@@ -109,6 +114,7 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
   let claimsChanged = false;
   const ranks = new WeakMap<Entry, number>(); // claims in the order in which they were learned of
   let learned = 0;
+  const refusals = new WeakMap<CredentialRecord, string>(); // why the storage could not open what it gave
   const strange = new Set<string>(); // ids under which a record of an earlier epoch was found
 
   /**
@@ -155,22 +161,26 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
     const entry = ledger.entry(after.id);
     if (entry && after.state !== 'removed') ranks.set(entry, ++learned);
   };
+  /** How a record is seen that cannot be opened; `undefined` for another. */
+  const asUnopened = (entry: Entry | undefined, after: CredentialRecord): CredentialRecord | undefined => {
+    if (refusals.has(after)) return asUnreadable(after, null);
+    return entry && staysUnreadable(entry, after) ? asUnreadable(after, entry.record.claims) : undefined;
+  };
   const learn: Following['learn'] = (after, storedRevision) => {
     const { id } = after;
     const entry = ledger.entry(id);
     const before = entry?.record;
     if (after.epoch < book.store.epoch) return forget(id);
-    book.quarantined.delete(id);
+    const unopened = asUnopened(entry, after);
+    if (!unopened) book.quarantined.delete(id);
     claimsChanged = book.lostClaims.delete(id) || claimsChanged;
     const relation = relationOf(before, after);
     if (relation === 'overtaken') return stored(entry, after, storedRevision);
-    const unreadable = entry?.unreadable;
-    const staysUnreadable = !!unreadable && isOneToken(unreadable, after) && unreadable.state === after.state;
-    const seen = staysUnreadable ? asUnreadable(after) : after;
+    const seen = unopened ?? after;
     const fact = difference(relation === 'later' ? before : undefined, seen, ledger.isOurs);
     const gone: readonly StorageFact[] =
       relation === 'older' && before ? [{ type: 'token_removed', id, generation: before.generation }] : [];
-    keep(seen, storedRevision).unreadable = staysUnreadable ? after : undefined;
+    keep(seen, storedRevision).unreadable = unopened && after;
     noteClaim(before, after);
     return fact ? [...gone, fact] : gone;
   };
@@ -191,7 +201,10 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
     const entry = ledger.entry(id);
     if (parsed === undefined) return forget(id);
     if ('corrupt' in parsed) return quarantine(id, parsed.corrupt);
-    return learn(withHeld(entry?.record, parsed, refreshOnly && ledger.isOurs(parsed)), parsed.revision);
+    const why = refusals.get(parsed);
+    if (why === undefined) return learn(withHeld(entry?.record, parsed, refreshOnly && ledger.isOurs(parsed)), parsed.revision);
+    const facts = learn(parsed, parsed.revision); // first: a record it was before may have been quarantined
+    return ledger.entry(id)?.unreadable === parsed ? [...quarantine(id, why), ...facts] : facts;
   };
   const learnStore: Following['learnStore'] = (next) => {
     if (next.revision <= book.store.revision && !isLastCount(next.revision)) return [];
@@ -213,9 +226,11 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
   const parsedAndOpen = async (id: string, value: unknown): Promise<Parsed> => {
     if (value === undefined || value === null) return undefined;
     const parsed = parseRecord(value, id);
+    const why = refusalOf(value);
+    if (why !== undefined && !('corrupt' in parsed)) refusals.set(parsed, why);
     const before = ledger.record(id);
     const holds = before?.secrets && !isSealedText(before.secrets);
-    if (!holds || 'corrupt' in parsed || isOpen(parsed)) return parsed;
+    if (!holds || 'corrupt' in parsed || isOpen(parsed) || why !== undefined) return parsed;
     if (isOneToken(parsed, before) && !isSealedText(parsed.staged)) return parsed; // held already
     return unsealed(parsed, OPENING_MS).catch(() => parsed);
   };

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { sameData } from '../credential/data.js';
 import { isSealedText, type CredentialRecord, type StoredSecrets } from '../credential/record.js';
 
 /** A record as read, with what was held of it before. */
@@ -83,4 +84,22 @@ function lifetimeOf({ issuedAt, expiresAt, tokenType }: CredentialRecord): Pick<
 
 function isInTheClear(secrets: CredentialRecord['secrets']): secrets is StoredSecrets {
   return secrets !== null && !isSealedText(secrets);
+}
+
+/**
+ * A record whose secrets nobody here can open: what is stored stays, but it is no session any more.
+ *
+ * @param claims what is believed of those that it has: they are proven by what was opened (BBA-4)
+ */
+export function asUnreadable(record: CredentialRecord, claims: CredentialRecord['claims']): CredentialRecord {
+  if (record.state === 'revoking' || record.state === 'removed') return { ...record, claims };
+  const { staged: _, ...kept } = record;
+  return { ...kept, claims, state: 'needs_sign_in', reason: 'unreadable', secrets: null };
+}
+
+/** True if a token made of the one is as good as one made of the other. */
+export function holdsTheSame(a: CredentialRecord['secrets'], b: CredentialRecord['secrets']): boolean {
+  if (a === b) return true;
+  if (!a || !b || isSealedText(a) || isSealedText(b)) return false;
+  return a.accessToken === b.accessToken && a.refreshToken === b.refreshToken && a.idToken === b.idToken && sameData(a.extra, b.extra);
 }

@@ -5,7 +5,7 @@
  */
 import type { ObservableInput } from 'rxjs';
 import type { StorageFact } from '../credential/actions.js';
-import { isPlainObject, sameData } from '../credential/data.js';
+import { isPlainObject } from '../credential/data.js';
 import { factsOf, ownFirst, type IsOurs } from '../credential/facts.js';
 import {
   defaultIdOf,
@@ -26,9 +26,9 @@ import {
 import type { Token } from '../credential/token.js';
 import { causeOf, isCredentialError, isStorageError, StorageError } from '../errors.js';
 import type { Platform } from '../platform/platform.js';
-import type { CredentialStorage, StoredEntry } from '../storage/storage.js';
+import { refusalOf, type CredentialStorage, type StoredEntry } from '../storage/storage.js';
 import { within } from '../storage/deadline.js';
-import { withHeld } from './held.js';
+import { asUnreadable, holdsTheSame, withHeld } from './held.js';
 import type { Loop } from './loop.js';
 import { entriesOf } from './open-storage.js';
 
@@ -240,8 +240,9 @@ export function createLedger({ storageOf, platform, loop, isOurs, refreshOnly }:
     } catch (error) {
       const reason = isCredentialError(error) ? error.code : '';
       if (isAsItWas() && record.state === 'active' && (reason === 'key_lost' || reason === 'seal_broken')) {
-        const credential = factsOf(asUnreadable(record));
-        keep(asUnreadable(record), entry.storedRevision).unreadable = record;
+        const unreadable = asUnreadable(record, reason === 'key_lost' ? record.claims : null); // without its key nothing tells against it
+        const credential = factsOf(unreadable);
+        keep(unreadable, entry.storedRevision).unreadable = record;
         const { id, generation } = record;
         loop.dispatch(
           [...quarantine(id, reason), ...(credential ? [{ type: 'sign_in_required' as const, id, generation, credential }] : [])],
@@ -282,6 +283,7 @@ export function createLedger({ storageOf, platform, loop, isOurs, refreshOnly }:
       book.isDurable = durable;
       const problems: StorageFact[] = [];
       const parsed: CredentialRecord[] = [];
+      const refused = new Set<CredentialRecord>();
       const corrupt: StoredEntry[] = [];
       let lostStore: unknown;
       for (const { id, value } of entries) {
@@ -295,7 +297,13 @@ export function createLedger({ storageOf, platform, loop, isOurs, refreshOnly }:
         if ('corrupt' in record) {
           corrupt.push({ id, value });
           problems.push(...quarantine(id, record.corrupt));
-        } else parsed.push(record);
+          continue;
+        }
+        parsed.push(record);
+        const why = refusalOf(value);
+        if (why === undefined) continue;
+        refused.add(record);
+        problems.push(...quarantine(id, why));
       }
       // Of a store record that cannot be read the newest epoch found is the best guess; where there is none, nothing was ever cleared.
       const isLost = problems.some((problem) => 'id' in problem && problem.id === STORE_RECORD_ID);
@@ -303,8 +311,12 @@ export function createLedger({ storageOf, platform, loop, isOurs, refreshOnly }:
       book.store = { ...book.store, epoch };
       const records: CredentialRecord[] = [];
       for (const record of parsed) {
-        if (record.epoch >= epoch) records.push(keep(withHeld(undefined, record, refreshOnly && isOurs(record)), record.revision).record);
-        else book.leftovers = true;
+        if (record.epoch < epoch) book.leftovers = true;
+        else if (refused.has(record)) {
+          const entry = keep(asUnreadable(record, null), record.revision);
+          entry.unreadable = record;
+          records.push(entry.record);
+        } else records.push(keep(withHeld(undefined, record, refreshOnly && isOurs(record)), record.revision).record);
       }
       for (const { id, value } of corrupt) {
         const claim = claimOf(value, epoch);
@@ -362,19 +374,6 @@ function claimOf(value: unknown, epoch: number, name = 'defaultClaim'): number |
   } catch {
     return undefined; // it throws when it is looked at
   }
-}
-
-/** A record whose secrets nobody here can open: what is stored stays, but it is no session any more. */
-export function asUnreadable(record: CredentialRecord): CredentialRecord {
-  const { staged: _, ...kept } = record;
-  return { ...kept, state: 'needs_sign_in', reason: 'unreadable', secrets: null };
-}
-
-/** True if a token made of the one is as good as one made of the other. */
-export function holdsTheSame(a: CredentialRecord['secrets'], b: CredentialRecord['secrets']): boolean {
-  if (a === b) return true;
-  if (!a || !b || isSealedText(a) || isSealedText(b)) return false;
-  return a.accessToken === b.accessToken && a.refreshToken === b.refreshToken && a.idToken === b.idToken && sameData(a.extra, b.extra);
 }
 
 /** How long a storage may take for one answer, in milliseconds: one that never answers has failed, too (RF-15). */

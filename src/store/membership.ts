@@ -361,9 +361,15 @@ export function createMembership(context: MembershipContext): Membership {
     return ended.find(hasTags) ?? records.find((record) => isWaiting(record) && hasTags(record)) ?? ended[0];
   }
 
-  /** By the index of subjects first: each has few credentials, however many there are. */
+  /** By the index of subjects first: each has few credentials, however many there are. Who could not be opened is known by what is stored. */
   function ofSameUser({ claims, context: { issuer, clientId } }: Token): readonly string[] {
-    return claims === null ? [] : find({ sub: claims.sub, issuer, clientId });
+    if (claims === null) return [];
+    const found = find({ sub: claims.sub, issuer, clientId });
+    const unproven = [...ledger.book.quarantined.keys()].filter((id) => {
+      const { claims: theirs = null, context } = ledger.entry(id)?.unreadable ?? {};
+      return theirs?.sub === claims.sub && context?.issuer === issuer && context.clientId === clientId && !found.includes(id);
+    });
+    return [...found, ...unproven];
   }
 }
 

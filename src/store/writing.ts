@@ -20,9 +20,9 @@ import type { Platform } from '../platform/platform.js';
 import { randomFraction } from '../platform/random.js';
 import { revisionOf } from '../storage/storage.js';
 import { asStored, firstCount, judged } from './drafts.js';
-import { storedForm, withHeld } from './held.js';
+import { holdsTheSame, storedForm, withHeld } from './held.js';
 import type { Following } from './following.js';
-import { holdsTheSame, type Base, type Entry, type Ledger, type Meant } from './ledger.js';
+import type { Base, Entry, Ledger, Meant } from './ledger.js';
 
 const MAX_TRIES = 20;
 
@@ -206,7 +206,7 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
     try {
       await rereadNow(id, 'elsewhere', true);
       // A damaged record keeps nobody signed in: it makes room for the end of the session.
-      const why = ledger.book.quarantined.get(id);
+      const why = ledger.entry(id)?.unreadable ? undefined : ledger.book.quarantined.get(id);
       if (why !== undefined && !isEnd(draft)) return new StorageError('storage_conflict', `What is stored cannot be read (${why}).`);
       if (why !== undefined && (await write((storage) => storage.remove(id, 'any')))) (ledger.entry(id) ?? entry).storedRevision = 0;
       if (waiting.has(id)) await settle(id);

@@ -148,8 +148,13 @@ describe('a store over sealed records', () => {
     world.disk.records.set(token.id, { ...record, claims: { ...(record['claims'] as object), sub: 'mallory' } });
     const { store, events } = world.startTab({ storage: over(world) });
     await store.ready;
-    expect((await store.getDefault())?.token).toBeNull();
+    const credential = (await store.getDefault())!;
+    expect(credential.token).toBeNull();
     expect(events.filter(({ type }) => type === 'record_quarantined')).toMatchObject([{ reason: 'seal_broken' }]);
+    // What it says of the user is no more than what somebody has written there.
+    expect([credential.claims, credential.state.claims, await store.find({ sub: 'mallory' })]).toEqual([null, null, []]);
+    await credential.setTags(['x']);
+    expect([credential.claims, world.disk.record(token.id)['claims']]).toEqual([null, { ...(record['claims'] as object), sub: 'mallory' }]);
   });
 
   it('keys that cannot be read now cost nothing: the next reader gets the token', async () => {

@@ -52,12 +52,9 @@ const PROMPT_MS = 5_000;
  */
 export function sealed(storage: CredentialStorage, options: SealedStorageOptions = {}): SealedStorage {
   const { keys: given, write = 'sealed', platform = defaultPlatform(), ...rest } = options;
-  if (typeof (storage as Partial<CredentialStorage> | undefined)?.open !== 'function')
-    throw new TypeError('sealed: pass a storage first, such as sealed(indexedDBStorage())');
+  assertStorage(storage);
   assertNothingElse(rest, 'sealed takes keys, write and platform');
-  if (given !== undefined && typeof (given as Partial<SealingKeys>).current !== 'function')
-    throw new TypeError('sealed: keys must be SealingKeys, such as staticKeys([{ kid, key }])');
-  const keys = given ?? defaultKeys(storage.namespace, platform);
+  const keys = given === undefined ? defaultKeys(storage.namespace, platform) : asKeys(given);
   const seals = write !== 'plain';
 
   /** The record with all its secrets sealed, and the key for it. Sealed text that is carried over from a read is left alone. */
@@ -127,8 +124,9 @@ export function sealed(storage: CredentialStorage, options: SealedStorageOptions
       void (async () => keys.list?.())().catch(() => undefined);
       return opening;
     },
-    read: (id) => storage.read(id),
-    readAll: () => storage.readAll(),
+    ...(seals && storage.needsSealing
+      ? readsOpened(storage, (record) => answered(unseal(record))) // a start waits for it
+      : { read: (id) => storage.read(id), readAll: () => storage.readAll() }),
     write: seals ? writeSealed : async (record, condition, isPassing) => storage.write(await opened(record), condition, isPassing),
     remove: (id, condition) => storage.remove(id, condition),
     unseal,
@@ -159,6 +157,35 @@ export function sealed(storage: CredentialStorage, options: SealedStorageOptions
   return outside;
 }
 
+/**
+ * What lies where others can write, such as the cookies of a request, is opened before anything it says is believed: its claims are proven by
+ * its seal alone. Nothing lies there in the clear that a store has written.
+ */
+function readsOpened(
+  storage: CredentialStorage,
+  unseal: (record: StoredRecord) => Promise<StoredRecord>,
+): Pick<CredentialStorage, 'read' | 'readAll'> {
+  const opened = async (value: unknown): Promise<unknown> => {
+    const parts = SECRET_PARTS.filter((part) => fieldsOf(value)[part] != null);
+    if (parts.length === 0) return value;
+    const plain = parts.filter((part) => !isSealed(fieldsOf(value)[part]));
+    const nothing = plain.map((part) => [part, { sealed: '' }] as const); // else the next write would seal it
+    if (plain.length > 0) return { ...fieldsOf(value), ...Object.fromEntries(nothing), refused: 'seal_broken' };
+    try {
+      return await unseal(value as StoredRecord);
+    } catch (error) {
+      return { ...fieldsOf(value), refused: isCredentialError(error) ? error.code : 'storage_failed' };
+    }
+  };
+  return {
+    read: async (id) => opened(await storage.read(id)),
+    readAll: async () => {
+      const entries = await storage.readAll();
+      return Promise.all(entries.map(async ({ id, value }) => ({ id, value: await opened(value) })));
+    },
+  };
+}
+
 /** Members of a value that is anything at all. */
 function fieldsOf(record: unknown): Unjudged {
   return (record ?? {}) as Unjudged;
@@ -169,6 +196,16 @@ function showsItsKeys({ id, value }: StoredEntry): boolean {
   const fields = fieldsOf(value);
   const isShown = (part: SecretPart): boolean => !isSealed(fields[part]) || kidOf(fields[part]) !== undefined;
   return id === STORE_RECORD_ID || (fields['v'] === RECORD_VERSION && SECRET_PARTS.every(isShown));
+}
+
+function assertStorage(storage: unknown): void {
+  if (typeof (storage as Partial<CredentialStorage> | undefined)?.open !== 'function')
+    throw new TypeError('sealed: pass a storage first, such as sealed(indexedDBStorage())');
+}
+
+function asKeys(keys: SealingKeys): SealingKeys {
+  if (typeof (keys as Partial<SealingKeys>).current === 'function') return keys;
+  throw new TypeError('sealed: keys must be SealingKeys, such as staticKeys([{ kid, key }])');
 }
 
 function defaultKeys(namespace: string, platform: KeyPlatform): SealingKeys {
