@@ -139,6 +139,27 @@ describe('sealed, given garbage', () => {
     expect(CODES).toContain(await outcomeOf({ ...stored, secrets: { sealed: text() } }));
   });
 
+  it('E62 BBA-4 keys are not asked for a name of more than 200 characters, and none of that length seals', async () => {
+    const asked: string[] = [];
+    const long = 'k'.repeat(201);
+    const keyOf = (kid: string) => ({ current: () => Promise.resolve({ kid, key: KEY }), get: (name: string) => (asked.push(name), Promise.resolve(KEY)) }); // prettier-ignore
+    const [, ...rest] = stored.secrets.sealed.split('.');
+    const named = (kid: string) => ({
+      ...stored,
+      staged: undefined,
+      secrets: { sealed: [encoded({ alg: 'dir', enc: 'A256GCM', kid }), ...rest].join('.') },
+    });
+    const custom = sealed(memoryStorage(), { keys: keyOf(long) });
+    for (const kid of [long, '../'.repeat(10_000)]) await expect(custom.unseal(named(kid))).rejects.toMatchObject({ code: 'seal_broken' });
+    expect(asked).toEqual([]);
+    await expect(custom.write(aRecord(), 'absent')).rejects.toMatchObject({ code: 'storage_failed' });
+    expect(() => staticKeys([{ kid: long, key: KEY }])).toThrow(TypeError);
+    const longest = sealed(memoryStorage(), { keys: keyOf(long.slice(1)) });
+    await longest.write(aRecord(), 'absent');
+    expect(await longest.unseal((await longest.read('one')) as StoredRecord)).toMatchObject({ secrets: CANARY });
+    expect(asked).toEqual([long.slice(1)]);
+  });
+
   it('E62 claims that refer to themselves, or double at each of a hundred levels, are refused without counting them', async () => {
     const cyclic: Json = {};
     cyclic['self'] = cyclic;

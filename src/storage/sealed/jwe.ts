@@ -12,7 +12,7 @@ import { deepFreezeData, isPlainObject } from '../../credential/data.js';
 import { normalizeScope } from '../../credential/scope.js';
 import { notLoaded, StorageError } from '../../errors.js';
 import { base64url } from '../../platform/random.js';
-import { askingForKeys, type SealingKey, type SealingKeys } from './keys.js';
+import { askingForKeys, isKid, type SealingKey, type SealingKeys } from './keys.js';
 
 /** A member of a record that holds secrets. */
 export type SecretPart = 'secrets' | 'staged';
@@ -47,6 +47,7 @@ export async function loadJose(): Promise<typeof Jose> {
 
 /** A part of a record as sealed text. `jose` takes a new random initialization vector each time (RFC 7518 §5.3, E59). */
 export async function sealPart(record: Unjudged, part: SecretPart, { kid, key }: SealingKey, crypto: Crypto): Promise<string> {
+  if (!isKid(kid)) throw new StorageError('storage_failed', 'The name of the key that seals is too long, or none.'); // it could not be opened
   const [{ CompactEncrypt }, header] = await Promise.all([loadJose(), headerOf(record, part, kid, crypto)]);
   return new CompactEncrypt(utf8(JSON.stringify(record[part]))).setProtectedHeader(header).encrypt(key);
 }
@@ -80,7 +81,7 @@ function parseJwe(part: unknown): Jwe | undefined {
     const texts = (part as { readonly sealed: string }).sealed.split('.', 6); // at most: it may be one of millions of dots
     const header = JSON.parse(textOf(bytesOf(texts[0]!))) as Unjudged;
     const { kid } = header;
-    return typeof kid === 'string' ? { kid, header, texts } : undefined;
+    return isKid(kid) ? { kid, header, texts } : undefined;
   } catch {
     return undefined;
   }

@@ -10,7 +10,7 @@ type CryptoKey = Awaited<ReturnType<typeof globalThis.crypto.subtle.importKey>>;
 
 /** A key for AES-GCM with 256 bits, and the name that sealed records know it by. */
 export interface SealingKey {
-  /** Stored in the clear with each record: no secret. A name is never used again for another key. */
+  /** Stored in the clear with each record: no secret. At most 200 characters. A name is never used again for another key. */
   readonly kid: string;
   /** A `CryptoKey` for AES-GCM with 256 bits, or its 32 bytes. */
   readonly key: CryptoKey | Uint8Array;
@@ -27,7 +27,12 @@ export interface ListedKey {
 export interface SealingKeys {
   /** The key that seals; made if there is none, never over another one. */
   current(): Promise<SealingKey>;
-  /** The key of this name; `undefined` if it is gone for good. */
+  /**
+   * The key of this name; `undefined` if it is gone for good.
+   *
+   * @param kid what a record says, at most 200 characters: whoever can write to the storage has chosen it. Look it up in a list; make no path or
+   * query of it
+   */
   get(kid: string): Promise<SealingKey['key'] | undefined>;
   /** All keys there are now, without a cache: so that a writer notices a rotation, and old keys can be removed. */
   list?(): Promise<readonly ListedKey[]>;
@@ -54,7 +59,7 @@ export interface RotatingKeys extends Required<SealingKeys> {
  * The first seals, all open. To rotate, put a new key first and keep the old ones until no record needs them.
  *
  * @param keys 32 bytes each, or a `CryptoKey` for AES-GCM with 256 bits; a name (`kid`) stands for one key for ever
- * @throws {TypeError} no key at all, a key of another length or kind, a name that is empty or there twice
+ * @throws {TypeError} no key at all, a key of another length or kind, a name that is empty, too long or there twice
  */
 export function staticKeys(keys: readonly SealingKey[]): SealingKeys {
   if (typeof (keys as Partial<typeof keys> | undefined)?.forEach !== 'function')
@@ -64,7 +69,7 @@ export function staticKeys(keys: readonly SealingKey[]): SealingKeys {
     const isGood = key instanceof Uint8Array ? key.length === 32 : isSealingCryptoKey(key);
     // By its place in the list: who confuses the two members must not find the key in a log.
     if (!isGood) throw new TypeError(`staticKeys: key ${index} must be a Uint8Array of 32 bytes or an AES-GCM CryptoKey of 256 bits`);
-    if (typeof kid !== 'string' || kid === '' || byKid.has(kid)) throw new TypeError(`staticKeys: key ${index} needs a kid of its own`);
+    if (!isKid(kid) || kid === '' || byKid.has(kid)) throw new TypeError(`staticKeys: key ${index} needs a kid of its own`);
     byKid.set(kid, key instanceof Uint8Array ? Uint8Array.from(key) : key);
   });
   const [first] = byKid;
@@ -73,6 +78,11 @@ export function staticKeys(keys: readonly SealingKey[]): SealingKeys {
     current: () => Promise.resolve({ kid: first[0], key: first[1] }),
     get: (kid) => Promise.resolve(byKid.get(kid)),
   };
+}
+
+/** True for what may be the name of a key. */
+export function isKid(kid: unknown): kid is string {
+  return typeof kid === 'string' && kid.length <= 200;
 }
 
 /** True for what a database or a caller gives as a key, if it is one. */
