@@ -4,8 +4,8 @@
  * @module
  */
 import type { Token } from '../credential/token.js';
-import { CredentialError, isCredentialError } from '../errors.js';
-import type { Introspection, UserInfo } from '../oauth/client.js';
+import { isCredentialError, CredentialError } from '../errors.js';
+import type { Introspection, OAuth2Client, UserInfo } from '../oauth/client.js';
 import type { CredentialContext } from './credential.js';
 import { clientFor, currentToken, gone, usableRecord } from './usable-token.js';
 import type { Holding } from './ledger.js';
@@ -30,8 +30,7 @@ export function createQuestions(context: CredentialContext): Questions {
   /** What is being asked: all who ask with one token meanwhile share the answer. */
   const asking = new WeakMap<Token, Promise<UserInfo>>();
 
-  async function ask(own: Holding, token: Token): Promise<UserInfo> {
-    const client = clientFor(context, own.id);
+  async function ask(own: Holding, token: Token, client: OAuth2Client): Promise<UserInfo> {
     try {
       return await client.userInfo(token);
     } catch (error) {
@@ -49,15 +48,29 @@ export function createQuestions(context: CredentialContext): Questions {
 
   return {
     userInfo: async (own) => {
+      const client = await preparedClient(context, own);
       const token = await currentToken(context, own);
-      const known = asking.get(token);
-      if (known) return known;
-      const asked = ask(own, token).finally(() => asking.delete(token));
+      const asked = asking.get(token) ?? ask(own, token, client).finally(() => asking.delete(token));
       asking.set(token, asked);
-      return asked;
+      return ifStillThere(context, own, await asked);
     },
     introspect: (own, hint) => introspect(context, own, hint),
   };
+}
+
+/** The client, once it knows whom to ask: a token that is taken before that may be given up meanwhile (RF-13). */
+async function preparedClient(context: CredentialContext, own: Holding): Promise<OAuth2Client> {
+  await usableRecord(context, own);
+  const client = clientFor(context, own.id);
+  if (!client.isPrepared()) await client.metadata();
+  return client;
+}
+
+/** An answer, unless its user has gone meanwhile. @throws {CredentialError} `credential_removed` */
+function ifStillThere<T>({ ledger }: CredentialContext, own: Holding, answer: T): T {
+  const entry = ledger.entry(own.id);
+  if (entry !== own || entry.record.state === 'removed' || entry.record.state === 'revoking') throw gone();
+  return answer;
 }
 
 function isRefusal(error: unknown): boolean {
@@ -66,12 +79,11 @@ function isRefusal(error: unknown): boolean {
 
 async function introspect(context: CredentialContext, own: Holding, hint: TokenTypeHint): Promise<Introspection> {
   if (hint !== 'access_token' && hint !== 'refresh_token') throw new TypeError('introspect takes "access_token" or "refresh_token"');
+  const client = await preparedClient(context, own);
   const { context: origin } = await usableRecord(context, own);
-  const client = clientFor(context, own.id);
-  const token = context.ledger.token(own.id);
-  if (hint === 'access_token') return client.introspect(token?.accessToken ?? (await currentToken(context, own)).accessToken, hint);
-  const refreshToken = token?.refreshToken;
-  if (refreshToken === undefined)
+  const held = context.ledger.token(own.id);
+  const token = hint === 'refresh_token' ? held?.refreshToken : (held?.accessToken ?? (await currentToken(context, own)).accessToken);
+  if (token === undefined)
     throw new CredentialError('no_refresh_token', 'There is no refresh token to ask about.', { issuer: origin.issuer });
-  return client.introspect(refreshToken, hint);
+  return ifStillThere(context, own, await client.introspect(token, hint));
 }

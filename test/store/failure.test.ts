@@ -2,6 +2,8 @@ import { CredentialError } from '../../src/errors.js';
 import { OAuthResponseError } from '../../src/oauth/oauth-response-error.js';
 import { createOAuth2Client } from '../../src/oauth/client.js';
 import type { Platform } from '../../src/platform/platform.js';
+import type { Credential } from '../../src/store/credential.js';
+import type { CredentialStore } from '../../src/store/store.js';
 import { CLIENT_ID, ISSUER, offline, refusal } from '../support/fake-client.js';
 import { closeAll, codeOf, collect, createWorld, inTime, settle } from '../support/fixture.js';
 
@@ -329,6 +331,59 @@ describe('userInfo', () => {
     expect(await bob).toEqual({ sub: 'bob' });
     expect(await alice).toBe('credential_removed');
   });
+
+  const ends = (how: 'remove' | 'clear' | 'revoke', store: CredentialStore, credential: Credential) =>
+    how === 'clear' ? store.clear() : credential[how]();
+  it.each(['remove', 'clear', 'revoke'] as const)(
+    'RF-13 sends no token that was given up by %s() while discovery was waited for',
+    async (how) => {
+      const { openTab, authority } = createWorld();
+      let discovered = (): void => undefined;
+      const discovery = new Promise<void>((resolve) => (discovered = resolve));
+      const { store } = await openTab({
+        clients: (platform) => {
+          const client = authority.client(platform);
+          return {
+            ...client,
+            isPrepared: () => false,
+            metadata: () => discovery.then(() => client.metadata()),
+            userInfo: (token) => discovery.then(() => client.userInfo(token)),
+            introspect: (token, hint) => discovery.then(() => client.introspect(token, hint)),
+          };
+        },
+      });
+      const credential = await store.store(authority.signIn());
+      const asked = [credential.userInfo(), credential.introspect('access_token'), credential.introspect('refresh_token')].map(codeOf);
+      await settle();
+      await ends(how, store, credential);
+      discovered();
+      expect(await Promise.all(asked)).toEqual(Array(3).fill('credential_removed'));
+      expect([authority.userInfos, authority.introspections]).toEqual([[], []]);
+    },
+  );
+
+  it.each(['remove', 'clear', 'revoke'] as const)(
+    'RF-13 tells nothing of a user who is gone by %s() when the answer comes',
+    async (how) => {
+      const { openTab, authority } = createWorld();
+      let answer = (): void => undefined;
+      const answered = new Promise<void>((resolve) => (answer = resolve));
+      authority.setUserInfo(() => answered);
+      const { store } = await openTab({
+        clients: (platform) => {
+          const client = authority.client(platform);
+          return { ...client, introspect: async (token, hint) => answered.then(() => client.introspect(token, hint)) };
+        },
+      });
+      const credential = await store.store(authority.signIn());
+      const asked = [credential.userInfo(), credential.userInfo(), credential.introspect('access_token')].map(codeOf);
+      await settle();
+      await ends(how, store, credential);
+      answer();
+      expect(await Promise.all(asked)).toEqual(Array(3).fill('credential_removed'));
+      expect(authority.userInfos).toHaveLength(1);
+    },
+  );
 
   it('sends no refresh once the store is closed', async () => {
     const { openTab, authority } = createWorld();
