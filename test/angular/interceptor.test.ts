@@ -120,6 +120,31 @@ describe('credentialsInterceptor', () => {
     request.flush(null);
   });
 
+  it('E14 a token goes where the request was meant to go, though the base of the page moves while it is waited for', async () => {
+    let base = 'https://api.example.com/v1/';
+    const spy = jest.spyOn(document, 'baseURI', 'get').mockImplementation(() => base);
+    app = createAngularApp();
+    await app.credentials.signIn({ expiresIn: 1 });
+    await app.credentials.tick(2_000);
+    const sent = app.get('orders?all');
+    await app.credentials.tick();
+    base = 'https://evil.example/v1/';
+    await app.credentials.expectRefresh().flush();
+    await app.credentials.tick();
+    const first = app.server.expectOne('https://api.example.com/v1/orders?all');
+    expect(authorizationOf(first)).toMatch(/^Bearer /);
+    first.flush(null, REFUSED);
+    await app.credentials.tick();
+    base = 'https://api.example.com/v1/';
+    await app.credentials.expectRefresh().flush();
+    await app.credentials.tick();
+    const again = app.server.expectOne('orders?all'); // as it was given, where that is the same
+    expect(authorizationOf(again)).not.toBe(authorizationOf(first));
+    again.flush('done');
+    expect(sent.bodies).toEqual(['done']);
+    spy.mockRestore();
+  });
+
   it('attaches to relative addresses of a listed origin', async () => {
     app = createAngularApp({ resources: ['http://localhost/api/'] });
     await app.credentials.signIn();

@@ -10,6 +10,7 @@ import { CredentialError } from 'rx-credentials';
 import { copyOfBody, type Attachment, type AttachmentPolicy } from 'rx-credentials/http';
 import { catchError, from, Observable, switchMap, tap } from 'rxjs';
 import { injectSendsByXhr } from './backend';
+import { injectBaseUrl } from './base-url';
 import { choiceOf } from './request-context';
 import { ATTACHMENT_POLICIES } from './stores';
 
@@ -37,13 +38,15 @@ export class CredentialsInterceptor implements HttpInterceptor {
 interface Ways {
   readonly policies: readonly AttachmentPolicy[];
   readonly byXhr: boolean;
+  /** What relative addresses start from now. */
+  readonly baseUrl: () => string | undefined;
 }
 
 function injectWays(): Ways {
-  return { policies: inject(ATTACHMENT_POLICIES), byXhr: injectSendsByXhr() };
+  return { policies: inject(ATTACHMENT_POLICIES), byXhr: injectSendsByXhr(), baseUrl: injectBaseUrl() };
 }
 
-function intercepted({ policies, byXhr }: Ways, given: HttpRequest<unknown>, next: HttpHandlerFn): Observable<HttpEvent<unknown>> {
+function intercepted({ policies, byXhr, baseUrl }: Ways, given: HttpRequest<unknown>, next: HttpHandlerFn): Observable<HttpEvent<unknown>> {
   const { credential, isSentOnce } = choiceOf(given.context);
   // A script tag of JSONP carries no header
   if (credential === null || given.method === 'JSONP' || given.headers.has('Authorization')) return next(given);
@@ -52,6 +55,7 @@ function intercepted({ policies, byXhr }: Ways, given: HttpRequest<unknown>, nex
   if (!policy) return next(given);
   return new Observable((subscriber) => {
     const request = taken(given);
+    const asMeant = anchoredAt(given.url, baseUrl);
     const left = new AbortController();
     const options = { credential, mayRetry: !isSentOnce && !isStream(request.body), signal: left.signal };
     let isOver = false; // to abort what has ended costs a stack trace
@@ -61,7 +65,7 @@ function intercepted({ policies, byXhr }: Ways, given: HttpRequest<unknown>, nex
       if (attachment && byXhr)
         throw new CredentialError('unsupported', 'XMLHttpRequest on a server takes tokens to wherever a redirect leads; use withFetch().');
       // What an API says to nobody does not go from the server to the browser of a user (docs/ssr.md)
-      const sent = attachment ? sentWith(attachment, request, next) : next(request.clone({ transferCache: false }));
+      const sent = attachment ? sentWith(attachment, () => asMeant(request), next) : next(request.clone({ transferCache: false }));
       // The subscriber itself: one that leaves in the middle of a synchronous answer stops what follows
       sent.pipe(tap({ error: end, complete: end })).subscribe(subscriber);
     };
@@ -77,8 +81,19 @@ function taken(request: HttpRequest<unknown>): HttpRequest<unknown> {
   return body === null || ArrayBuffer.isView(body) ? request : request.clone({ body: copyOfBody(body) });
 }
 
+/**
+ * Gives a request the address that it has now, should the base of the page move before it is sent: the policy has judged that one, and no token
+ * goes to another (E14).
+ */
+function anchoredAt(url: string, baseUrl: () => string | undefined): (request: HttpRequest<unknown>) => HttpRequest<unknown> {
+  const address = (): string | undefined => (URL.canParse(url, baseUrl()) ? new URL(url, baseUrl()).href : undefined);
+  const meant = address();
+  return (request) => (meant === undefined || address() === meant ? request : request.clone({ url: meant }));
+}
+
 /** The tries after the first come from `retryOf`: no mark travels with the request (E13). */
-function sentWith(attachment: Attachment, request: HttpRequest<unknown>, next: HttpHandlerFn): Observable<HttpEvent<unknown>> {
+function sentWith(attachment: Attachment, requested: () => HttpRequest<unknown>, next: HttpHandlerFn): Observable<HttpEvent<unknown>> {
+  const request = requested();
   return next(request.clone({ setHeaders: { Authorization: attachment.authorization } })).pipe(
     catchError((error: unknown) => {
       if (!(error instanceof HttpErrorResponse)) throw error;
@@ -86,7 +101,7 @@ function sentWith(attachment: Attachment, request: HttpRequest<unknown>, next: H
       const askedUrl = url && isAt(url, request.url) ? url : undefined;
       return from(attachment.retryOf({ status, header: (name) => headers.get(name), url, redirected, askedUrl })).pipe(
         switchMap((again) => {
-          if (again) return sentWith(again, request, next);
+          if (again) return sentWith(again, requested, next);
           throw error as unknown;
         }),
       );
