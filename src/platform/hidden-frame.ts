@@ -19,8 +19,10 @@ export function loadHiddenFrame(document: Document, url: string, signal: AbortSi
     frame.style.display = 'none'; // whatever the page's style sheet makes of hidden frames
     frame.setAttribute('sandbox', 'allow-same-origin');
     frame.referrerPolicy = 'no-referrer';
-    frame.src = url; // before it is in the page: so the first page of the frame adds nothing to the history
     document.documentElement.append(frame);
+    // Not by `src`: the page's performance entries would keep the address, and the ID token in it, for every script and error reporter. What
+    // replaces the empty document is in no history either. The referrer is that of the page then, by its own policy
+    frame.contentWindow!.location.replace(url);
   });
   return ended.finally(() => frame.remove());
 }

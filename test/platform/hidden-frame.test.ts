@@ -19,7 +19,9 @@ function fakeDocument() {
     src = '';
     referrerPolicy = '';
     address: string = 'about:blank';
-    readonly contentWindow = { location: addressOf(this) };
+    /** Where it was sent, once it was in the page. */
+    readonly sentTo: string[] = [];
+    readonly contentWindow = { location: locationOf(this, () => inPage.has(this)) };
     setAttribute(name: string, value: string): void {
       this.attributes[name] = value;
     }
@@ -45,8 +47,9 @@ function fakeDocument() {
 }
 
 /** Reading the address of a foreign page throws, as in a browser. */
-function addressOf(frame: { readonly address: string }) {
+function locationOf(frame: { readonly address: string; readonly sentTo: string[] }, isInPage: () => boolean) {
   return {
+    replace: (url: string) => void (isInPage() && frame.sentTo.push(url)),
     get href() {
       if (frame.address === FOREIGN) throw new DOMException('Blocked a frame from accessing a cross-origin frame.', 'SecurityError');
       return frame.address;
@@ -66,11 +69,18 @@ function open() {
 describe('a hidden frame', () => {
   it('9700-3 runs no script and can neither leave its place nor tell where it was opened; nobody sees it', () => {
     const { put, frame, ended } = open();
-    expect(put).toEqual([
-      { src: URL_OF_SERVER, hidden: true, display: 'none', referrerPolicy: 'no-referrer', sandbox: 'allow-same-origin' },
-    ]);
+    expect(put).toEqual([{ src: '', hidden: true, display: 'none', referrerPolicy: 'no-referrer', sandbox: 'allow-same-origin' }]);
+    expect(frame.sentTo).toEqual([URL_OF_SERVER]);
     frame.end(END);
     return ended;
+  });
+
+  it('9700-3 never has the address as its src, which the page would find in its performance entries, ID token and all', async () => {
+    const { frame, ended } = open();
+    frame.end('about:blank');
+    frame.end(END);
+    await ended;
+    expect([frame.src, frame.sentTo]).toEqual(['', [URL_OF_SERVER]]);
   });
 
   it('tells where it ended, and is gone', async () => {
