@@ -194,6 +194,10 @@ export function createLedger({ storageOf, platform, loop, isOurs, refreshOnly }:
       asking: sameSecrets ? entry.asking : undefined,
     });
   };
+  /** A record that the storage gave and cannot open: it is shown as such, and stays as it is stored. */
+  const refuse = (record: CredentialRecord): Entry =>
+    Object.assign(keep(asUnreadable(record, null), record.revision), { unreadable: record });
+  const heldOf = (record: CredentialRecord): CredentialRecord => withHeld(undefined, record, refreshOnly && isOurs(record));
   /** Reported once per reason; what was known of the credential stays in use, and the record stays where it is. */
   const quarantine = (id: string, reason: string): readonly StorageFact[] => {
     if (book.quarantined.get(id) === reason) return [];
@@ -312,11 +316,7 @@ export function createLedger({ storageOf, platform, loop, isOurs, refreshOnly }:
       const records: CredentialRecord[] = [];
       for (const record of parsed) {
         if (record.epoch < epoch) book.leftovers = true;
-        else if (refused.has(record)) {
-          const entry = keep(asUnreadable(record, null), record.revision);
-          entry.unreadable = record;
-          records.push(entry.record);
-        } else records.push(keep(withHeld(undefined, record, refreshOnly && isOurs(record)), record.revision).record);
+        else records.push((refused.has(record) ? refuse(record) : keep(heldOf(record), record.revision)).record);
       }
       for (const { id, value } of corrupt) {
         const claim = claimOf(value, epoch);
