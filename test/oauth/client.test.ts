@@ -1,7 +1,6 @@
 import { generateKeyPair } from 'jose';
 import type { StagedAnswer, Target } from '../../src/credential/record';
 import { NetworkError, ProtocolError } from '../../src/errors';
-import type { Token } from '../../src/credential/token';
 import { createOAuth2Client, type OAuth2ClientOptions } from '../../src/oauth/client';
 import { fakeServer, json, publicJwk, type Answer, type Endpoint } from '../support/fake-server';
 import { exchangeOf, NONCE, planIdToken, REDIRECT_URI, refusal, setUpOAuth, type OAuthSetUp } from '../support/oauth';
