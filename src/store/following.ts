@@ -75,6 +75,13 @@ function staysUnreadable({ unreadable }: Entry, after: CredentialRecord): boolea
   return !!unreadable && isOneToken(unreadable, after) && unreadable.state === after.state;
 }
 
+/** The record with the access tokens alone that are nowhere but here, where another tab has begun to revoke it. */
+function ownTokensOf(before: CredentialRecord, { state, storedAt }: CredentialRecord): OpenRecord | undefined {
+  if (before.state !== 'active' || state !== 'revoking' || storedAt !== before.storedAt || !isOpen(before)) return undefined;
+  const { refreshToken: _, ...secrets } = before.secrets ?? {};
+  return { ...before, secrets };
+}
+
 /** Notes that what waited in memory is stored by now; nothing else has changed. */
 function stored(entry: Entry | undefined, { revision }: CredentialRecord, storedRevision: number): readonly StorageFact[] {
   if (entry?.record.revision === revision) entry.storedRevision = Math.max(entry.storedRevision, storedRevision);
@@ -202,7 +209,13 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
     if (parsed === undefined) return forget(id);
     if ('corrupt' in parsed) return quarantine(id, parsed.corrupt);
     const why = refusals.get(parsed);
-    if (why === undefined) return learn(withHeld(entry?.record, parsed, refreshOnly && ledger.isOurs(parsed)), parsed.revision);
+    if (why === undefined) {
+      const isOwn = refreshOnly && ledger.isOurs(parsed);
+      const own = isOwn && entry && ownTokensOf(entry.record, parsed);
+      const facts = learn(withHeld(entry?.record, parsed, isOwn), parsed.revision);
+      if (own && ledger.record(id)?.state === 'revoking') dropped(own); // who ends the session knows nothing of these
+      return facts;
+    }
     const facts = learn(parsed, parsed.revision); // first: a record it was before may have been quarantined
     return ledger.entry(id)?.unreadable === parsed ? [...quarantine(id, why), ...facts] : facts;
   };

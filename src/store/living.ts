@@ -396,5 +396,5 @@ async function forget(client: OAuth2Client | undefined, { secrets }: OpenRecord)
     if (token !== undefined) await client?.revoke(token, hint).catch(() => undefined);
   };
   await revoked(secrets?.refreshToken, 'refresh_token');
-  await revoked(secrets?.accessToken, 'access_token');
+  await Promise.all([secrets, ...(secrets?.children ?? [])].map((one) => revoked(one?.accessToken, 'access_token')));
 }

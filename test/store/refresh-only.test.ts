@@ -103,6 +103,42 @@ describe("persist: 'refresh-only'", () => {
     expect(mine.token).toBeNull();
   });
 
+  it('7009-2 a tab whose credential is being revoked elsewhere revokes its own access tokens, each once', async () => {
+    const world = createWorld();
+    const [a, b, c] = [await startStore(world), await startStore(world), await startStore(world)];
+    const mine = await a.store(world.authority.signIn({ scope: 'openid a b' }));
+    await settle();
+    const theirs = (await b.with(mine.id))!;
+    await c.with(mine.id); // has none of its own
+    const held = [await mine.accessToken(), await theirs.accessToken(), await theirs.accessToken({ scope: 'a' })];
+    await settle();
+    let answer = (): void => undefined;
+    const answered = new Promise<void>((resolve) => (answer = resolve));
+    world.authority.setRevocation(() => answered);
+    const ending = mine.signOut();
+    await settle();
+    await settle();
+    await b.close(); // waits for none of it
+    answer();
+    await ending;
+    const revoked = world.authority.revocations.filter(({ hint }) => hint === 'access_token').map(({ token }) => token);
+    expect(revoked.sort()).toEqual(held.sort());
+    expect(world.authority.revocations.filter(({ hint }) => hint === 'refresh_token')).toHaveLength(1);
+  });
+
+  it.each(['remove', 'clear'] as const)('asks the server nothing where another tab says %s()', async (how) => {
+    const world = createWorld();
+    const [a, b] = [await startStore(world), await startStore(world)];
+    const mine = await a.store(world.authority.signIn());
+    await settle();
+    await (await b.with(mine.id))!.accessToken();
+    await settle();
+    await (how === 'clear' ? a.clear() : mine.remove());
+    await settle();
+    expect(await b.allIDs()).toEqual([]);
+    expect(world.authority.revocations).toEqual([]);
+  });
+
   it('an access token that was revoked elsewhere is not kept', async () => {
     const world = createWorld();
     const [a, b] = [await startStore(world), await startStore(world)];
