@@ -226,6 +226,7 @@ describe('docs/ssr.md: when something fails', () => {
   it('an API that hangs holds the page no longer than API_WAIT_MS', async () => {
     const world = setUp();
     const { store } = requestOf(world, (await signedIn(world)).cookie);
+    await store.ready; // what cookies hold is opened under a deadline of its own
     const { done, page } = prepared(world, store, NEVER);
     await until(() => jest.getTimerCount() > 0);
     expect(page).toEqual([]);

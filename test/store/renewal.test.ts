@@ -135,7 +135,7 @@ describe('renewal ahead of expiry', () => {
     expect(await codeOf(all[3]?.refresh() ?? Promise.resolve())).toBe('needs_sign_in');
     expect(await codeOf(all[4]?.refresh() ?? Promise.resolve())).toBe('needs_interaction');
     for (const one of all) {
-      await store.setDefault(one);
+      await store.setDefault(one).catch(() => undefined); // not of the client that is not there
       await browser.advance(HOUR_MS);
     }
     expect(authority.refreshes).toHaveLength(2);
