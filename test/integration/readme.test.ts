@@ -10,20 +10,22 @@ function run(code: string): { readonly output: string; readonly status: number |
   try {
     mkdirSync(join(folder, 'node_modules'));
     symlinkSync(join(ROOT, 'dist/core'), join(folder, 'node_modules/rx-credentials'), 'dir');
-    writeFileSync(join(folder, 'program.mjs'), code);
-    const { stdout, stderr, status } = spawnSync(process.execPath, [join(folder, 'program.mjs')], { encoding: 'utf8' });
+    writeFileSync(join(folder, 'program.mts'), code);
+    const { stdout, stderr, status } = spawnSync(process.execPath, [join(folder, 'program.mts')], { encoding: 'utf8' });
     return { output: stdout + stderr, status };
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
 
-describe('the README', () => {
-  it('has a first example that runs against the built package and prints what it says', () => {
-    const [first, ...others] = examples().filter(({ runs }) => runs);
-    expect(others).toEqual([]);
-    const { output, status } = run(first?.code ?? '');
-    expect(output).toBe('default: nobody\ndefault: first\nopaque Token(first, redacted)\ndefault: nobody\n');
-    expect(status).toBe(0);
-  });
+/** The examples that are programs, and what they print. */
+const PRINTED: Readonly<Record<string, string>> = {
+  'README.md': 'default: nobody\ndefault: first\nopaque Token(first, redacted)\ndefault: nobody\n',
+  'docs/how-to.md': 'test-token Alice\n',
+};
+
+it('an example that is a program runs against the built package and prints what it says', () => {
+  const programs = examples().filter(({ runs }) => runs);
+  expect(programs.map(({ page }) => page)).toEqual(Object.keys(PRINTED));
+  for (const { page, code } of programs) expect([page, run(code)]).toEqual([page, { output: PRINTED[page], status: 0 }]);
 });

@@ -1,3 +1,4 @@
+import { withFields } from '../../src/credential/create-token.js';
 import { memoryStorage, unverifiedClaims, type Credential, type Platform } from '../../src/index.js';
 import { codeOf } from '../support/fixture.js';
 import type { Fault } from '../support/control.js';
@@ -153,7 +154,8 @@ describe('a token endpoint that misbehaves', () => {
     const { store: signer } = await world.signedIn();
     const storage = memoryStorage({ namespace: 'staged' });
     const first = world.open({ storage });
-    const { id } = await first.store(await world.signIn(signer));
+    // Within one second this server would say the ID token of the login once more, which needs no keys
+    const { id } = await first.store(withFields(await world.signIn(signer), { idToken: 'of.an.earlier-login' }));
     await world.control.resetLogs();
     await world.control.failNext('jwks', { status: 503, times: 1 });
     expect(await codeOf((await first.with(id))?.refresh() ?? Promise.resolve())).toBe('server_unavailable');
