@@ -104,7 +104,7 @@ const PROTOCOL: { readonly [S in Step]: (at: Refresh, result: Results[S]) => Ref
   read: (at, found) => {
     if (found.state !== 'active') return end(at, found.state);
     if (found.serves) return end(at, 'served');
-    if (at.parked) return end(at, 'again');
+    if (at.parked) return found.intent === at.me ? leave(at) : end(at, 'again');
     if (!found.canSend) return end(at, 'failed');
     // On another generation nothing was sent yet, unless a parked refresh has stored it while ours was under way.
     const anew = { ...at, generation: found.generation, sends: 0, inDoubt: found.intent === at.me };
@@ -125,7 +125,7 @@ const PROTOCOL: { readonly [S in Step]: (at: Refresh, result: Results[S]) => Ref
   settle: (at) => ({ ...at, step: 'read' }), // its holder may have committed after all
   pause: (at) => ({ ...at, step: 'read' }), // a sign-out needs no lock
   intend: (at, result) => {
-    if (at.parked) return result === 'written' && !at.inDoubt ? { ...at, step: 'retract', ending: 'again' } : end(at, 'again');
+    if (at.parked) return result === 'unwritten' ? end(at, 'again') : leave(at);
     return { ...at, step: result === 'overtaken' ? 'read' : 'send' };
   },
   send: (before, result) => {
@@ -160,6 +160,11 @@ const PROTOCOL: { readonly [S in Step]: (at: Refresh, result: Results[S]) => Ref
   retract: (at) => end(at, at.ending),
   end: (at) => at,
 };
+
+/** To whoever has the lock now. An intent of which nothing was sent would look like a request whose answer was lost. */
+function leave(at: Refresh): Refresh {
+  return at.sends === 0 && !at.inDoubt ? { ...at, step: 'retract', ending: 'again' } : end(at, 'again');
+}
 
 function end(at: Refresh, ending: Ending): Refresh {
   return { ...at, step: 'end', ending };

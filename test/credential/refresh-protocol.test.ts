@@ -101,6 +101,12 @@ const READ: readonly Row[] = [
   ['RF-11 RF-16 parked, is ready to send', at('prepare', { parked: true }), 'ready', ended('again')],
   ['RF-11 RF-16 parked, finds that it cannot send', at('prepare', { parked: true }), 'failed', ended('again')],
   ['RF-11 RF-16 parked, finds that it would have to send', at('read', { parked: true }), found(), ended('again')],
+  [
+    'RF-3 RF-16 parked, finds its own intent, of which nothing was sent: it is taken back',
+    at('read', { parked: true, me: 'me' }),
+    found({ intent: 'me' }),
+    { step: 'retract', ending: 'again' },
+  ],
   ['RF-16 parked, leaves what is staged to whoever has the lock', at('read', { parked: true }), found({ staged: true }), ended('again')],
 ];
 
@@ -175,7 +181,12 @@ const REST: readonly Row[] = [
   ],
   ['RF-16 parked and in doubt, is durable, and stays', at('intend', { parked: true, inDoubt: true }), 'written', ended('again')],
   ['RF-11 RF-16 parked, cannot be written, and nothing is sent', at('intend', { parked: true }), 'unwritten', ended('again')],
-  ['RF-16 parked, comes too late', at('intend', { parked: true }), 'overtaken', ended('again')],
+  [
+    'RF-16 parked, comes too late: what it may have written is taken back',
+    at('intend', { parked: true }),
+    'overtaken',
+    { step: 'retract', ending: 'again' },
+  ],
   ['RF-4 is durable', at('stage'), 'done', { step: 'judge' }],
   ['finds a token', at('judge'), 'token', { step: 'commit' }],
   ['IDR-6 has no keys yet: the answer stays', at('judge'), 'not_yet', ended('failed')],
