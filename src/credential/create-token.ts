@@ -29,7 +29,12 @@ export function createToken(fields: TokenFields): Token {
   if (!isPlainObject(fields)) throw new TypeError('createToken takes an object: the members of a token');
   assertFields(fields);
   const { claims, context, extra } = fields;
-  return openToken({ ...fields, claims: claimsOf(claims), context: contextOf(context), ...(extra && { extra: extraOf(extra) }) });
+  return openToken({
+    ...fields,
+    claims: claimsOf(claims),
+    context: contextOf(context),
+    ...(extra !== undefined && { extra: extraOf(extra) }),
+  });
 }
 
 /** A token of the same grant and id with some fields replaced. */

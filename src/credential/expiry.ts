@@ -17,7 +17,7 @@ export function defaultGraceMs({ issuedAt, expiresAt }: Lifetime): number {
 
 /**
  * What can be had of a wish for a token that is good for so many milliseconds more. What no token of this lifetime is good for is met until a
- * quarter of it has gone, and in any case for five seconds: else each call would be a request (E43).
+ * quarter of it has gone; any wish for five seconds, or a quarter of a shorter lifetime: else each call would be a request (E43).
  */
 export function reachableMs({ issuedAt, expiresAt }: Lifetime, wishMs: number): number {
   if (expiresAt === null) return 0;

@@ -33,7 +33,7 @@ export interface CredentialView {
 export interface AccessTokenOptions {
   /**
    * The token must be good for this many milliseconds more. Default: 30 s or a quarter of the lifetime, whichever is less. What the lifetime is too
-   * short for is no request for each call: then a token serves until a quarter of its lifetime has gone, and any serves for 5 s.
+   * short for is no request for each call: then a token serves until a quarter of its lifetime has gone, and any serves for 5 s, or a quarter of a shorter lifetime.
    */
   readonly minValidityMs?: number | undefined;
   /** Renews even a valid token. Default `false`. */

@@ -82,6 +82,11 @@ function ownTokensOf(before: CredentialRecord, { state, storedAt }: CredentialRe
   return { ...before, secrets };
 }
 
+/** True where keys cannot be asked for now: that takes nothing away (design §4.5). */
+function isAway(before: CredentialRecord, why: string | undefined): boolean {
+  return why === 'storage_failed' && before.state !== 'removed';
+}
+
 /** Notes that what waited in memory is stored by now; nothing else has changed. */
 function stored(entry: Entry | undefined, { revision }: CredentialRecord, storedRevision: number): readonly StorageFact[] {
   if (entry?.record.revision === revision) entry.storedRevision = Math.max(entry.storedRevision, storedRevision);
@@ -240,8 +245,9 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
     if (value === undefined || value === null) return undefined;
     const parsed = parseRecord(value, id);
     const why = refusalOf(value);
-    if (why !== undefined && !('corrupt' in parsed)) refusals.set(parsed, why);
     const before = ledger.record(id);
+    if (before && isAway(before, why)) return before;
+    if (why !== undefined && !('corrupt' in parsed)) refusals.set(parsed, why);
     const holds = before?.secrets && !isSealedText(before.secrets);
     if (!holds || 'corrupt' in parsed || isOpen(parsed) || why !== undefined) return parsed;
     if (isOneToken(parsed, before) && !isSealedText(parsed.staged)) return parsed; // held already

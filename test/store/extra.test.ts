@@ -109,6 +109,9 @@ describe('token.extra', () => {
   it.each<[string, unknown]>([
     ['a list', ['x']],
     ['a text', 'x'],
+    ['null', null],
+    ['an empty text', ''],
+    ['zero', 0],
     ['a function in it', { x: [() => 1, 1n] }],
     ['what is too deep', JSON.parse(`${'{"a":'.repeat(25)}1${'}'.repeat(25)}`)],
   ])('createToken refuses %s', (_, extra) => {

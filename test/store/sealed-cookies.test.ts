@@ -1,7 +1,7 @@
 // What a server may believe of cookies: whoever sends them can write them.
 import { filter, firstValueFrom } from 'rxjs';
 import type { CredentialRecord } from '../../src/credential/record.js';
-import { isSignedIn } from '../../src/index.js';
+import { CredentialError, isSignedIn } from '../../src/index.js';
 import { cookieStorage, requestJar, type CookieJar } from '../../src/storage/cookie/index.js';
 import { sealed, staticKeys, type SealingKeys } from '../../src/storage/sealed/index.js';
 import type { CredentialStorage } from '../../src/storage/storage.js';
@@ -153,6 +153,47 @@ describe('a store over sealed cookies', () => {
       const next = await request(world, jar.read());
       expect(next.store.snapshot().credentials[0]).toMatchObject({ claims: { sub: 'alice' }, tags: ['later'], status: { token: 'valid' } });
     }
+  });
+
+  it.each(['network_error', 'timeout', 'aborted', 'unsupported', 'program_not_loaded', 'lock_unavailable'] as const)(
+    'BBA-4 whatever word keys of one’s own fail by (%s), nothing is believed that was not opened',
+    async (code) => {
+      const world = createWorld();
+      const header = await forged(await headerOf(world, 'alice'), asAdmin);
+      const keys = { ...KEYS, get: () => Promise.reject(new CredentialError(code, 'no')) };
+      const { store, events } = await request(world, header, keys);
+      const state = store.snapshot().credentials[0];
+      expect([isSignedIn(state), state?.claims]).toEqual([false, null]);
+      expect(events.filter(({ type }) => type === 'record_quarantined')).toMatchObject([{ reason: 'storage_failed' }]);
+    },
+  );
+
+  it('design §4.5 keys that are away for a moment take no session from who has it open', async () => {
+    const world = createWorld();
+    let isAway = false;
+    const keys = { ...KEYS, get: (kid: string) => (isAway ? Promise.reject(new Error('away')) : Promise.resolve(KEYS.get(kid))) };
+    const shared = (of: SealingKeys): CredentialStorage => sealed({ ...world.disk.storage(), needsSealing: true }, { keys: of });
+    const [a, b] = [await world.openTab({ storage: shared(KEYS) }), await world.openTab({ storage: shared(keys) })];
+    const mine = await a.store.store(world.authority.signIn({ sub: 'alice' }));
+    await settle();
+    const theirs = (await b.store.with(mine.id))!;
+    const before = await theirs.accessToken();
+    b.newEvents();
+    isAway = true;
+    await mine.refresh();
+    await settle();
+    b.platform.emit('frozen');
+    world.browser.sleep(60_000);
+    b.platform.emit('resumed'); // and everything is read again
+    expect([await theirs.accessToken(), theirs.status.token, theirs.claims?.sub, b.newEvents()]).toEqual([before, 'valid', 'alice', []]);
+    isAway = false;
+    await b.store.with(mine.id);
+    await b.store.setDefault(mine.id); // reads it again
+    b.platform.emit('frozen');
+    world.browser.sleep(60_000);
+    b.platform.emit('resumed');
+    await theirs.refreshIfNeeded();
+    expect(theirs.token?.accessToken).toBe(mine.token?.accessToken);
   });
 
   it('design §4.2 a sign-in of the same user takes the place of what could not be opened', async () => {

@@ -174,7 +174,8 @@ function readsOpened(
     try {
       return await unseal(value as StoredRecord);
     } catch (error) {
-      return { ...fieldsOf(value), refused: isCredentialError(error) ? error.code : 'storage_failed' };
+      const { code } = isCredentialError(error) ? error : { code: undefined };
+      return { ...fieldsOf(value), refused: code === 'seal_broken' || code === 'key_lost' ? code : 'storage_failed' }; // whatever keys of one's own say
     }
   };
   return {
