@@ -180,14 +180,15 @@ function outcomeOf(error: CredentialError, target: Target | undefined): Results[
 }
 
 /**
- * True for words that RFC 6749 §5.2 has for a request that is wrong, and servers for a refresh token that is dead (Dex, X, Gitea); or if there is no
- * code at all. Our requests are well-formed: once the access token has expired, the user is asked (D-047).
+ * True for words that RFC 6749 §5.2 has for a request that is wrong, and servers for a refresh token that is dead (Dex, X, Gitea, with 403
+ * Atlassian); or, but for 403, which is of a gateway then, if there is no code at all. Our requests are well-formed: once the access token has expired, the user is asked (D-047).
  */
 export function mayBeDead(error: CredentialError): boolean {
   const { code, status } = error;
-  if (status !== 400 && status !== 401) return false;
-  if (!isOAuthResponseError(error)) return error.name === 'ProtocolError' && code === 'http_error';
-  return error.error === 'invalid_request' || error.error === 'unauthorized_client' || !isErrorCode(error.error);
+  const isBare = status === 400 || status === 401;
+  if (!isBare && status !== 403) return false;
+  if (!isOAuthResponseError(error)) return isBare && error.name === 'ProtocolError' && code === 'http_error';
+  return error.error === 'invalid_request' || error.error === 'unauthorized_client' || (isBare && !isErrorCode(error.error));
 }
 
 /** True if the server wants to see the user before it renews. The refresh token is kept: should that be wrong, nothing is lost. */

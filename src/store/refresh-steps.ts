@@ -317,7 +317,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
     }
   };
   /** Writes what was given, if the record still holds what was sent; with the child, where it is one. */
-  const put = async (given: Token, me: string): Promise<{ readonly written: boolean; readonly child?: ChildToken | undefined }> => {
+  const put = async (given: Token, me: string): Promise<readonly [CredentialRecord | null, ChildToken?]> => {
     const holder = wasWaiting ? record.intent?.holder : me; // whose intent has come to its end
     const answered = targetOf(answer);
     const child = answered && childOf(given, answered);
@@ -328,21 +328,21 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
     unwritten.delete(id);
     // A clear elsewhere that no message told of. Whether or not it can be read now: the token is at hand.
     if (written) await following.reread(STORE_RECORD_ID).catch(() => undefined);
-    return written ? { written: true, child } : { written: false };
+    return written && child ? [written, child] : [written];
   };
   /** Makes what was given durable, or finds that the credential ended meanwhile: then it is revoked, never stored (RF-13). */
   const commit: Episode['steps']['commit'] = async ({ me }) => {
     if (!token) throw new TypeError('no token');
-    const { written, child } = await put(token, me);
+    const [written, child] = await put(token, me);
     const stored = ledger.record(id);
-    const { claims } = grant.claims || !written ? grant : token; // the first ID token says whose the session is
-    if (!isSameSession(stored, { claims })) {
+    // The first ID token says whose the session is; that of a child is not kept, and says nothing
+    if (!isSameSession(stored, written ?? grant)) {
       await revokeQuietly(client, token.refreshToken, 'refresh_token');
       await revokeQuietly(client, token.accessToken, 'access_token');
       return stored?.state === 'needs_sign_in' ? 'needs_sign_in' : 'gone';
     }
     // RF-5: where another token is stored by now, ours is dropped, not revoked: that might end the other one, too.
-    renewed = served(child, written);
+    renewed = served(child, written !== null);
     if (!renewed) return 'too_short';
     return written ? 'committed' : 'superseded';
   };

@@ -144,6 +144,7 @@ describe('D-047 a dead refresh token, told by a word for a wrong request', () =>
     ['Dex, X: 400 invalid_request', refuse(400, 'invalid_request')],
     ['Gitea, Forgejo: 400 unauthorized_client', refuse(400, 'unauthorized_client')],
     ['401 unauthorized_client', refuse(401, 'unauthorized_client')],
+    ['Atlassian: 403 unauthorized_client', refuse(403, 'unauthorized_client', { error_description: 'refresh_token is invalid' })],
     ['Fitbit: a list of errors', body(400, { errors: [{ errorType: 'invalid_grant' }], success: false })],
     ['Twitch: 400 Bad Request', body(400, { error: 'Bad Request', status: 400, message: 'Invalid refresh token' })],
     ['Reddit: error is a number', body(400, { message: 'Bad Request', error: 400 })],
@@ -172,7 +173,9 @@ describe('D-047 a dead refresh token, told by a word for a wrong request', () =>
     ['invalid_scope', refuse(400, 'invalid_scope'), 'configuration'],
     ['invalid_target', refuse(400, 'invalid_target'), 'configuration'],
     ['Salesforce: unknown_error', refuse(400, 'unknown_error'), 'configuration'],
-    ['403 unauthorized_client', refuse(403, 'unauthorized_client'), 'configuration'],
+    ['403, JSON and a challenge', (_q, r) => json(r, 403, { error: 'Forbidden' }, { 'www-authenticate': 'Bearer' }), 'configuration'],
+    ['403 Forbidden', refuse(403, 'Forbidden'), 'transient'],
+    ['403 and a message', body(403, { message: 'Forbidden' }), 'transient'],
     ['401, a page and a challenge', (_q, r) => void r.writeHead(401, { 'www-authenticate': 'Negotiate' }).end('<html>'), 'configuration'],
     ['400 and a page', body(400, '<html>'), 'transient'],
   ])('%s does not ask for the user', async (_n, answer, told) => {
@@ -771,4 +774,19 @@ it('7009 a sign-in that is refused revokes nothing: at many servers that would e
   w.as.claims = { aud: 'another' };
   expect(await outcome(w.signIn())).toContain('id_token_invalid');
   expect(w.as.count('/revoke')).toBe(0);
+});
+
+describe('IDR-6 an ID token that comes with a child of a credential without claims says nothing of whose the session is', () => {
+  it.each([{ resource: 'https://api2.example' }, { scope: 'api' }])('%j: the refresh token lives on', async (ask) => {
+    const scope = 'openid api';
+    w = await world({ scope });
+    const context = { issuer: w.as.issuer, clientId: 'spa', scope };
+    const tokens = { accessToken: 'at0', refreshToken: 'rt0', tokenType: 'Bearer', claims: null } as const;
+    const now = w.platform.now();
+    const c = await w.store.store(createToken({ id: 'x', issuedAt: now, expiresAt: now + 300_000, scope, context, ...tokens }));
+    expect(await outcome(c.accessToken(ask))).toBe('ok:at1');
+    expect(await outcome(c.refresh().then(({ accessToken }) => accessToken))).toBe('ok:at2');
+    expect(w.as.log.filter(({ path }) => path === '/revoke')).toEqual([]);
+    expect(c.claims?.sub).toBe('alice');
+  });
 });
