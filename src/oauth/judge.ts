@@ -22,6 +22,9 @@ import { subtleOf } from '../platform/random.js';
 import type { TokenResponse } from './token-response.js';
 import { responseOf, type Exchange } from './transport.js';
 
+/** ID tokens for which keys are asked for at the same time, as by a server with many users; who drops out is refused as if the keys were new. */
+const MAX_DOUBTED = 1_000;
+
 /** A function of `oauth4webapi` for one grant. */
 export type Process = (as: oauth.AuthorizationServer, client: oauth.Client, response: Response) => Promise<oauth.TokenEndpointResponse>;
 
@@ -61,7 +64,7 @@ export function createJudge(
   clientAt: (atMs: number, extra?: Partial<oauth.Client>) => oauth.Client,
 ): Judge {
   const { issuer, idTokenSigningAlgs, platform } = options;
-  let doubted: string | undefined;
+  const doubted = new Set<string>();
 
   /** All but signature and `at_hash`. */
   async function check(answer: TokenResponse, atMs: number, maxAgeS: number, process: Process): Promise<Checked> {
@@ -98,43 +101,57 @@ export function createJudge(
     return iss === issuer && (!login || (login.iss === iss && login.sub === sub));
   }
 
+  function doubt(idToken: string): void {
+    doubted.add(idToken);
+    for (const oldest of [...doubted].slice(0, -MAX_DOUBTED)) doubted.delete(oldest);
+  }
+
   /**
    * Signature and `at_hash`. A signature that does not fit keys of some time ago puts the token in doubt, and is refused: who asks for the next proof has
-   * the keys asked for once more, and has written the answer down before, if it is worth that (RF-4).
+   * the keys asked for once more, unless another token had them asked for since, and has written the answer down before, if it is worth that (RF-4).
    */
   async function prove(
     as: oauth.AuthorizationServer,
     response: Response,
-    { alg, kid }: IdTokenHeader,
+    header: IdTokenHeader,
     atHash: unknown,
-    { idToken, accessToken }: TokenResponse,
+    { idToken = '', accessToken }: TokenResponse,
   ): Promise<void> {
     subtleOf(platform); // without it every signature would look forged
-    const keyText = await (doubted !== undefined && doubted === idToken ? keys.anew(kid, alg) : keys.text(kid, alg));
-    if (doubted === idToken) doubted = undefined;
+    const { alg, kid } = header;
+    const keyText = await (doubted.has(idToken) && keys.isOld() ? keys.anew(kid, alg) : keys.text(kid, alg));
+    doubted.delete(idToken);
+    await verify(as, response, header, keyText).catch((error: unknown) => {
+      if (keys.isOld()) doubt(idToken);
+      throw error;
+    });
+    await checkAccessTokenHash(atHash, accessToken, alg, platform, issuer);
+  }
+
+  async function verify(as: oauth.AuthorizationServer, response: Response, header: IdTokenHeader, keyText: string): Promise<void> {
     const verifying = oauth.validateApplicationLevelSignature({ ...as }, response, {
       // a copy: oauth4webapi caches keys by identity, we cache them ourselves
       [oauth.customFetch]: () => Promise.resolve(responseOf(jsonOf(keyText))),
       [oauth.allowInsecureRequests]: true, // answered from our own cache: nothing is sent
     });
     await verifying.catch((error: unknown) => {
-      if (keys.isOld()) doubted = idToken;
+      const newer = keys.known(header.kid, header.alg);
+      if (newer !== keyText) return verify(as, response, header, newer); // they came meanwhile, for another token
       if (isOfLibrary(error)) refuse(error, issuer);
       throw invalid('is signed with a key that is damaged, or of no use here', issuer);
     });
-    await checkAccessTokenHash(atHash, accessToken, alg, platform, issuer);
   }
 
   return {
     signIn: async (answer, atMs, maxAgeS, process) => {
       const { claims, prove: proving } = await check(answer, atMs, maxAgeS, process);
       await proving().catch((error: unknown) => {
-        if (doubted === undefined || doubted !== answer.idToken) throw error;
+        if (!doubted.has(answer.idToken ?? '')) throw error;
         return proving(); // with the keys as they are now: the code is spent
       });
       return claims;
     },
-    isDoubted: (idToken) => idToken === doubted,
+    isDoubted: (idToken) => doubted.has(idToken),
     refresh: async (answer, atMs, login) => {
       if (answer.idToken === undefined) return null; // nothing is left to judge: the members have been
       const refreshed: Process = (as, client, response) => oauth.processRefreshTokenResponse(as, client, response);

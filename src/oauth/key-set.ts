@@ -40,6 +40,8 @@ export interface KeySet {
   has(keyId: string | undefined): boolean;
   /** The same text, fetched once more whatever is known, and no old copy: for a signature that did not fit. */
   anew(keyId: string | undefined, algorithm?: string): Promise<string>;
+  /** The same text of what is known, without asking anybody. */
+  known(keyId: string | undefined, algorithm?: string): string;
   /** True if what is known is a minute old: the server may have changed a key under the same id since, or without one (JWK-1). */
   isOld(): boolean;
 }
@@ -97,6 +99,7 @@ export function createKeySet(platform: Platform, jwksUri: () => Promise<string>,
     },
     text: async (keyId, algorithm) => textOf(fitting(await keysFor(keyId), keyId, algorithm)),
     anew: async (keyId, algorithm) => textOf(fitting((await fetched()).keys, keyId, algorithm)),
+    known: (keyId, algorithm) => textOf(fitting(current?.keys ?? [], keyId, algorithm)),
     isOld: () => current !== undefined && ageMs(current) >= COOLDOWN_MS,
   };
 }

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { exportJWK, generateKeyPair, SignJWT, type JWTPayload } from 'jose';
 import { filter, firstValueFrom } from 'rxjs';
 import { createToken, isSignedIn, memoryStorage, type Credential } from '../../src/index';
+import { createAuthorizationCodeFlow } from '../../src/flows/index';
 import { createFetch } from '../../src/http/index';
 import { json, outcome, pair, world, type Handler, type World } from '../support/field-world';
 let w: World;
@@ -453,6 +454,10 @@ describe('JWK-1 a key that was changed under the same id, or without one', () =>
     w = await world();
     w.as.kid = kid;
     const c = await w.signedIn();
+    await changeKey(kid, sinceMs);
+    return c;
+  }
+  async function changeKey(kid: string | undefined, sinceMs: number): Promise<void> {
     const { publicKey, privateKey } = await generateKeyPair('RS256', { extractable: true });
     w.as.jwks = async () => ({ keys: [{ ...(await exportJWK(publicKey)), alg: 'RS256', use: 'sig', kid }] });
     w.as.idToken = (claims = {}) => {
@@ -464,7 +469,6 @@ describe('JWK-1 a key that was changed under the same id, or without one', () =>
     };
     w.advance(sinceMs);
     w.as.nowOffsetS = sinceMs / 1000;
-    return c;
   }
   it.each(['k1', undefined])('kid %s: a refresh is judged by the keys as they are now, and nothing is sent twice', async (kid) => {
     const c = await changed(kid, 290_000);
@@ -474,6 +478,46 @@ describe('JWK-1 a key that was changed under the same id, or without one', () =>
   it.each(['k1', undefined])('kid %s: so is a sign-in', async (kid) => {
     await changed(kid, 290_000);
     expect((await w.signIn()).accessToken).toBe('at2');
+    expect(w.as.count('/jwks')).toBe(2);
+  });
+  it.each([0, 15])('so are refreshes at the same time, all by the same request for keys (writes take %d ms longer)', async (ms) => {
+    w = await world();
+    const inner = memoryStorage({ namespace: `at-once-${ms}` });
+    let writes = 0;
+    const write: typeof inner.write = async (...record) => {
+      await new Promise((resolve) => setTimeout(resolve, ms * (writes++ % 4)));
+      return inner.write(...record);
+    };
+    const store = w.open({ storage: { ...inner, write } });
+    const users = new Map<string | null, string>();
+    const credentials: Credential[] = [];
+    for (const sub of ['a', 'b', 'c', 'd']) {
+      w.as.claims = { sub };
+      credentials.push(await store.store(await w.signIn(store)));
+      users.set(`rt${w.as.rt}`, sub);
+    }
+    await changeKey('k1', 290_000);
+    w.as.always('/token', async (_q, r, form) => json(r, 200, await w.as.tokenBody({}, { sub: users.get(form.get('refresh_token')) })));
+    const renewed = await Promise.all(credentials.map((c) => outcome(c.refresh().then(({ claims }) => claims?.sub))));
+    expect(renewed).toEqual(['ok:a', 'ok:b', 'ok:c', 'ok:d']);
+    expect([tokenRequests(), w.as.count('/jwks')]).toEqual([4, 2]);
+  });
+  it('so are sign-ins at the same time', async () => {
+    await changed('k1', 290_000);
+    const nonces = new Map<string | null, string | null>();
+    w.as.always('/token', async (_q, r, form) =>
+      json(r, 200, await w.as.tokenBody({}, { sub: form.get('code'), nonce: nonces.get(form.get('code')) })),
+    );
+    const signIn = async (code: string): Promise<string | undefined> => {
+      const flow = createAuthorizationCodeFlow(w.store.client());
+      const { searchParams } = await flow.start();
+      nonces.set(code, searchParams.get('nonce'));
+      const token = await flow.resume(`http://127.0.0.1/cb?code=${code}&state=${searchParams.get('state')}`);
+      return token.claims?.sub;
+    };
+    expect(await Promise.all(['a', 'b', 'c', 'd', 'e', 'f'].map((code) => outcome(signIn(code))))).toEqual(
+      ['a', 'b', 'c', 'd', 'e', 'f'].map((sub) => `ok:${sub}`),
+    );
     expect(w.as.count('/jwks')).toBe(2);
   });
   it('IDR-6 RF-4 the answer is written down before the keys are asked for, and judged once they are there', async () => {
