@@ -194,7 +194,8 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
             requireIdToken: asksForIdToken,
           }),
         )
-        .catch(unless(asksForIdToken));
+        // RFC 6749 §3.3: without a scope the server has one of its own, which may bring an ID token
+        .catch(unless(asksForIdToken || asked === '' || maxAge !== undefined || requireAcr === true));
       if (requireAcr) checkAcr(claims, acrValues ?? '', issuer);
       const context = {
         issuer,

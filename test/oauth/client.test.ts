@@ -553,6 +553,26 @@ describe('exchangeCode', () => {
     else await expect(exchange).rejects.toMatchObject({ code: 'id_token_invalid' });
   });
 
+  it.each<[string, Record<string, unknown> | null]>([
+    ['auth_time is older', { auth_time: 1_000 }],
+    ['auth_time is not there', {}],
+    ['ID token is not there', null],
+  ])('IDT-10 a maxAge holds without a scope, too: %s', async (_, claims) => {
+    const { server, client } = setUpOAuth();
+    await planIdToken(server, { nonce: undefined, ...claims }, {}, claims ? {} : { id_token: undefined });
+    await expect(client.exchangeCode(exchangeOf({ scope: '', maxAge: 60 }))).rejects.toMatchObject({ name: 'ProtocolError' });
+  });
+
+  it('E36 without a scope the server has one of its own: an ID token is judged as one that was asked for, and none is needed', async () => {
+    const { server, client } = setUpOAuth();
+    await planIdToken(server, { nonce: undefined, aud: 'other' });
+    await expect(client.exchangeCode(exchangeOf({ scope: '' }))).rejects.toMatchObject({ code: 'id_token_invalid' });
+    await planIdToken(server, { nonce: undefined });
+    expect((await client.exchangeCode(exchangeOf({ scope: '' }))).claims?.sub).toBe('alice');
+    await planIdToken(server, {}, {}, { id_token: undefined });
+    expect((await client.exchangeCode(exchangeOf({ scope: '' }))).claims).toBeNull();
+  });
+
   it('6749-8 no scope in the answer means the scope asked for', async () => {
     const { server, client } = setUpOAuth();
     await planIdToken(server);
