@@ -61,9 +61,9 @@ export async function send(platform: Platform, url: string, init: RequestInit, l
   const deadline = deadlineIn(platform, limits.timeoutMs, issuer);
   const { abort } = deadline;
   const sentAt = platform.now();
-  let asked: Promise<Response> | undefined;
+  let isCalled = false;
   try {
-    asked = platform.fetch(url, {
+    const asked = platform.fetch(url, {
       ...init,
       redirect: 'manual',
       credentials: 'omit',
@@ -71,6 +71,7 @@ export async function send(platform: Platform, url: string, init: RequestInit, l
       referrerPolicy: 'no-referrer',
       signal: abort.signal,
     });
+    isCalled = true;
     const response = await deadline.before(asked, drop);
     if (response.type === 'opaqueredirect' || (response.status >= 300 && response.status < 400)) {
       abort.abort();
@@ -86,8 +87,8 @@ export async function send(platform: Platform, url: string, init: RequestInit, l
     return { sentAt, receivedAt, serverTime, status: response.status, headers: response.headers, text };
   } catch (error) {
     if (error instanceof CredentialError) throw error;
-    // It threw before there was a promise: no fetch here, or an option that it refuses. Nothing was sent (D-055).
-    if (!asked) throw new NetworkError('network_error', `fetch could not be called${causeOf(error)}.`, { issuer, class: 'transient' });
+    // It threw at once: no fetch here, or an option that it refuses. Nothing was sent (D-055). One that gave no promise may have sent.
+    if (!isCalled) throw new NetworkError('network_error', `fetch could not be called${causeOf(error)}.`, { issuer, class: 'transient' });
     const code = codeOf(error);
     const why = `offline, refused, aborted, or not allowed by CORS${code ? ` (${code})` : ''}`;
     throw new NetworkError('network_error', `No readable answer from ${placeOf(url)}: ${why}.`, {
@@ -222,6 +223,14 @@ async function readText(response: Response, maxBytes: number, isUtf8: boolean, d
   // RF-4, E7: what came whole counts, though the connection breaks after it, or is left open
   const isHere = (): boolean => isWhole(leadingObject(text));
   const stop = (): void => quietly(reader.cancel);
+  const decoded = (bytes?: Uint8Array): string => {
+    try {
+      return bytes ? decoder.decode(bytes, { stream: true }) : decoder.decode();
+    } catch {
+      stop();
+      throw new ProtocolError('response_invalid', 'The answer is not UTF-8 text (HT-6).', { issuer });
+    }
+  };
   const next = (): Promise<Piece> =>
     deadline.before(reader.read(), stop).catch((error: unknown) => {
       stop();
@@ -236,7 +245,7 @@ async function readText(response: Response, maxBytes: number, isUtf8: boolean, d
       if (isHere()) return text;
       throw tooLarge();
     }
-    text += decode(decoder, issuer, chunk.value);
+    text += decoded(chunk.value);
     // That the body ends here Chromium says two milliseconds later. If it was compressed, the length is another one: so a look at it as well.
     if (declared === String(byteCount) && isWhole(text)) {
       const drained = reader.read().then(({ done }) => (done ? undefined : reader.cancel())); // so that the connection can be used again
@@ -244,16 +253,19 @@ async function readText(response: Response, maxBytes: number, isUtf8: boolean, d
       return text;
     }
   }
-  return text + decode(decoder, issuer);
+  return text + decoded();
 }
 
 /** A part of a body, or its end. */
 type Piece = { readonly done: true; readonly value?: unknown } | { readonly done?: false; readonly value: Uint8Array };
 
+/** A part as a stream gives it: one of Node that was told an encoding gives text. */
+type Given = { readonly done: true; readonly value?: unknown } | { readonly done?: false; readonly value: Uint8Array | string };
+
 /** What a body may have: streams of the web can be cancelled, those of Node, which `node-fetch` gives, destroyed. */
 interface Body {
-  getReader?(): { read(): Promise<Piece>; cancel(): unknown };
-  [Symbol.asyncIterator]?(): { next(): Promise<Piece> };
+  getReader?(): { read(): Promise<Given>; cancel(): unknown };
+  [Symbol.asyncIterator]?(): { next(): Promise<Given> };
   cancel?(): unknown;
   destroy?(): unknown;
 }
@@ -262,9 +274,14 @@ interface Body {
 function readerOf(response: Response): { read(): Promise<Piece>; readonly cancel: () => unknown } | undefined {
   const body = response.body as Body | null | undefined;
   const reader = body?.getReader?.();
-  if (reader) return { read: () => reader.read(), cancel: () => reader.cancel() };
+  if (reader) return { read: () => reader.read().then(pieceOf), cancel: () => reader.cancel() };
   const pieces = body?.[Symbol.asyncIterator]?.();
-  return pieces && { read: () => pieces.next(), cancel: () => letGo(response) };
+  return pieces && { read: () => pieces.next().then(pieceOf), cancel: () => letGo(response) };
+}
+
+function pieceOf(given: Given): Piece {
+  if (given.done) return given;
+  return { value: typeof given.value === 'string' ? new TextEncoder().encode(given.value) : given.value };
 }
 
 /** Gives up a body that nobody has begun to read. */
@@ -295,12 +312,4 @@ function leadingObject(text: string): string {
     if (part === '}' && --depth === 0) return text.slice(0, index + 1);
   }
   return text;
-}
-
-function decode(decoder: TextDecoder, issuer: string, bytes?: Uint8Array): string {
-  try {
-    return bytes ? decoder.decode(bytes, { stream: true }) : decoder.decode();
-  } catch {
-    throw new ProtocolError('response_invalid', 'The answer is not UTF-8 text (HT-6).', { issuer });
-  }
 }

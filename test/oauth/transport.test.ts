@@ -438,6 +438,29 @@ describe('text', () => {
       expect((await sent(answerWith(body, status))).text).toBe('{"a":"\u20ac"}');
     });
 
+    it.each([200, 400])('E7 that gives text, of an answer with status %d (setEncoding)', async (status) => {
+      const body = Readable.from([Buffer.from('{"a":"\u20ac').subarray(0, 8), Buffer.from('\u20ac').subarray(2), Buffer.from('"}')], {
+        objectMode: false,
+      }).setEncoding('utf8');
+      expect((await sent(answerWith(body, status))).text).toBe('{"a":"\u20ac"}');
+    });
+
+    it('HT-5 of text the bytes are counted', async () => {
+      const body = open('\u20ac'.repeat(334)).setEncoding('utf8');
+      expect(await refused(sent(answerWith(body)))).toMatchObject({ code: 'response_too_large' });
+      expect(body.destroyed).toBe(true);
+    });
+
+    it.each<[string, unknown]>([
+      ['bytes that are no UTF-8', Buffer.from([0xff])],
+      ['what is neither bytes nor text', { a: 1 }],
+    ])('HT-6 it is destroyed where it gives %s', async (_, chunk) => {
+      const body = new PassThrough({ objectMode: true });
+      body.write(chunk);
+      expect(await refused(sent(answerWith(body)))).toMatchObject({ code: 'response_invalid' });
+      expect(body.destroyed).toBe(true);
+    });
+
     it('HT-5 it has its cap, and is destroyed at it', async () => {
       const body = open('x'.repeat(900), 'x'.repeat(101));
       expect(await refused(sent(answerWith(body)))).toMatchObject({ code: 'response_too_large', status: 200 });
