@@ -6,6 +6,7 @@
 
 const MAX_DEPTH = 20;
 const MAX_MEMBERS = 2000;
+const MAX_LISTED = 500_000;
 const FORBIDDEN: readonly string[] = ['__proto__', 'constructor', 'prototype'];
 
 /** True for objects that came out of JSON or a structured clone; arrays are none. */
@@ -33,18 +34,19 @@ export function stringOr<T>(value: unknown, other: T): string | T {
 
 /**
  * A frozen deep copy of JSON data in null-prototype objects, without the members that lead to a prototype;
- * `undefined` if it is deeper than 20 levels or has more than 2,000 members. Texts and numbers in lists are not counted: how long a list of groups
- * or scopes may be, the caps of bytes say.
+ * `undefined` if it is deeper than 20 levels or has more than 2,000 members. Texts and numbers in lists do not count as such: how long a list of groups
+ * or scopes may be, the caps of bytes say. More than 500,000 of them are in no answer, but in a structured clone that has one list many times.
  */
 export function deepFreezeData(value: unknown): unknown {
-  let members = 0;
+  let [members, listed] = [0, 0];
   const copy = (source: unknown, depth: number): unknown => {
     if (typeof source !== 'object' || source === null) return typeof source === 'function' ? undefined : source;
     if (depth > MAX_DEPTH) throw new RangeError('too deep');
     const names = Object.keys(source);
     const at = (name: string): unknown => (source as Readonly<Record<string, unknown>>)[name];
     const counted = Array.isArray(source) ? names.filter((name) => isObject(at(name))) : names;
-    if ((members += counted.length) > MAX_MEMBERS) throw new RangeError('too many members');
+    listed += names.length - counted.length;
+    if ((members += counted.length) > MAX_MEMBERS || listed > MAX_LISTED) throw new RangeError('too many members');
     const memberOf = (name: string): unknown => copy(at(name), depth + 1);
     if (Array.isArray(source)) return Object.freeze(names.map(memberOf)); // by names: a list with holes may be four billion long
     const target = bare();

@@ -73,6 +73,14 @@ describe('deepFreezeData', () => {
     expect(deepFreezeData({ groups })).toEqual({ groups });
   });
 
+  it('HT-5 refuses more than 500,000 of them, which no answer has: a structured clone has a list once, however often it is there', () => {
+    const list = Array.from({ length: 1_000 }, (_, n) => n);
+    const shared = (times: number): unknown => structuredClone(Array.from({ length: times }, () => list));
+    expect(deepFreezeData(shared(500))).toBeDefined();
+    expect(deepFreezeData(shared(501))).toBeUndefined();
+    expect(parseJson(`[${'1,'.repeat(256 * 1024 - 2)}1]`)).toHaveLength(256 * 1024 - 1); // 512 KiB
+  });
+
   it('a list with four billion holes has the members it has', () => {
     const holes: unknown[] = [];
     holes[4_294_967_294] = 'last';
