@@ -555,6 +555,34 @@ describe('a call that is never answered', () => {
     expect(seen).toEqual(['one']);
   });
 
+  it.each([
+    ['a change that was under way at the last close', 'record:two', 1, 0],
+    ['one that had not begun by then', 'record:two', 2, 0],
+    ['a repair', 'record:two', 1, HOLD_MS],
+    ['a repair of the index', 'index', 1, HOLD_MS],
+  ])('the names of a namespace that nobody has open are forgotten after %s', async (_, part, writes, ms) => {
+    const platform = unitPlatform();
+    const { store, inner, hang, answer } = slow();
+    const asked: string[] = [];
+    const watched: KeyValueStore = { ...store, getItem: (key) => (asked.push(key), inner.getItem(key)) };
+    const storage = on(watched, { platform });
+    await storage.open();
+    await storage.write(rec(1), 'absent');
+    hang(part);
+    const given = Array.from({ length: writes }, (_, i) => failure(storage.write({ id: 'two', revision: i + 1 }, i || 'absent')));
+    await settled();
+    await storage.close();
+    platform.advance(ms);
+    await settled();
+    answer();
+    await Promise.all(given);
+    await settled();
+    inner.clear();
+    asked.length = 0;
+    await on(watched).readAll();
+    expect(asked).toEqual(['kv:index', 'kv:index2']);
+  });
+
   it('RF-15 an index that is written late, over names that were entered since, hides none of them', async () => {
     const [platform, later] = platforms();
     const { store, hang, answer } = slow();

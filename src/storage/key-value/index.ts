@@ -11,7 +11,7 @@ import { late } from '../late.js';
 import { conditionHolds, tellAll, type CredentialStorage } from '../storage.js';
 import { itemsOf, parsed, prefixOf, type KeyValueStore } from './items.js';
 import { nameIndex } from './names.js';
-import { repairsWith, turnsOf, type Repair } from './turns.js';
+import { repairsWith, turnsOf, type Repair, type Repeatedly } from './turns.js';
 
 export type { KeyValueStore } from './items.js';
 
@@ -99,7 +99,7 @@ export function keyValueStorage(store: KeyValueStore, options: KeyValueStorageOp
   const isOurs = reach === 'process';
   const prefix = prefixOf(namespace);
   const alone = turnsOf(reach, locks, platform);
-  const repeatedly = repairsWith(shared.repairs, platform);
+  const repairing = repairsWith(shared.repairs, platform);
   const mine = new Set<string>();
   const known = (): Set<string> => {
     if (!isOurs) return mine;
@@ -108,19 +108,22 @@ export function keyValueStorage(store: KeyValueStore, options: KeyValueStorageOp
     return names;
   };
   let openings = 0;
+  let wasOpened = false;
   const count = (by: 1 | -1): void => {
+    wasOpened = true;
     openings += by;
     shared.openings.set(namespace, (shared.openings.get(namespace) ?? 0) + by);
   };
-  /** A program that opens a namespace for each session keeps nothing of those that are over. What is under way may lie over an index, which is known to be another. */
+  /** A program that opens a namespace for each session keeps nothing of those that are over. What is under way may lie over an index, which is known to be another: it looks again at its end. */
   const forgetIfLast = (): void => {
-    if (shared.openings.get(namespace) !== 0) return;
+    if (!wasOpened || (shared.openings.get(namespace) ?? 0) > 0) return;
     shared.openings.delete(namespace);
     const isOf = (start: string) => (name: string) => name.startsWith(start);
     if ([...changes.keys()].some(isOf(prefix)) || [...shared.repairs.keys()].some(isOf(`${namespace}:`))) return;
     shared.known.get(namespace)?.clear();
     shared.known.delete(namespace);
   };
+  const repeatedly: Repeatedly = (name, run) => repairing(name, run).then(forgetIfLast);
   const index = nameIndex({ store, prefix, lock: `${namespace}:index`, alone, repeatedly, known, isOurs });
   const items = itemsOf(() => store, namespace, index);
   const tell = (id: string): void => tellAll(listeners, namespace, id);
@@ -135,7 +138,9 @@ export function keyValueStorage(store: KeyValueStore, options: KeyValueStorageOp
   const forget = (id: string, some: readonly Change[]): void => {
     const all = changesOf(id);
     for (const one of some) all.delete(one);
-    if (all.size === 0) changes.delete(prefix + id);
+    if (all.size > 0) return;
+    changes.delete(prefix + id);
+    forgetIfLast();
   };
   /** Changes an item. What is given up, and takes effect over what was written since, is mended as soon as it has. */
   const alter = async (id: string, text: string | null, isNew: boolean, isLate: () => boolean): Promise<void> => {
