@@ -1,6 +1,6 @@
 import { Component, inject, InjectionToken } from '@angular/core';
 import { TestBed } from '@angular/core/testing';
-import { provideRouter, RedirectCommand, Router, type UrlTree } from '@angular/router';
+import { NavigationStart, provideRouter, RedirectCommand, Router, withHashLocation, type UrlTree } from '@angular/router';
 import { RouterTestingHarness } from '@angular/router/testing';
 import {
   completeSignIn,
@@ -25,6 +25,9 @@ class Orders {}
 class Home {
   readonly failure = injectSignInFailure();
 }
+
+@Component({ template: 'round in circles' })
+class Circle {}
 
 let world: World;
 let exchanges: CodeExchange[];
@@ -53,9 +56,23 @@ interface ApplicationOptions {
   readonly features?: readonly CredentialsFeature[];
   /** The address and the history of the page are those of the document. */
   readonly inDocument?: boolean;
+  /** The redirect URI is the root. */
+  readonly atRoot?: boolean;
+  /** Routes are in the fragment. */
+  readonly hash?: boolean;
 }
 
-function application({ options = {}, hasPage = true, features = [], inDocument = false }: ApplicationOptions = {}): void {
+/** More than any test takes: redirects that went on for ever would let no timer end it. */
+const MOST_NAVIGATIONS = 10;
+
+function application({
+  options = {},
+  hasPage = true,
+  features = [],
+  inDocument = false,
+  atRoot = false,
+  hash = false,
+}: ApplicationOptions = {}): void {
   const tab = world.browser.openTab();
   const page = {
     url: () => 'https://app.example.com/',
@@ -78,13 +95,21 @@ function application({ options = {}, hasPage = true, features = [], inDocument =
     providers: [
       provideCredentials(client, ...features),
       { provide: SHARED, useFactory: sessionItems },
-      provideRouter([
-        { path: '', component: Home },
-        { path: 'orders', component: Orders },
-        { path: 'failed', component: Home },
-        { path: 'callback', canActivate: [completeSignIn(options)], component: Orders },
-      ]),
+      provideRouter(
+        [
+          { path: '', pathMatch: 'full', component: Home, canActivate: atRoot ? [completeSignIn(options)] : [] },
+          { path: 'orders', component: Orders },
+          { path: 'failed', component: Home },
+          { path: 'callback', canActivate: [completeSignIn(options)], component: Orders },
+        ],
+        ...(hash ? [withHashLocation()] : []),
+      ),
     ],
+  });
+  const router = TestBed.inject(Router);
+  let navigations = 0;
+  router.events.subscribe((event) => {
+    if (event instanceof NavigationStart && ++navigations > MOST_NAVIGATIONS) router.resetConfig([{ path: '**', component: Circle }]);
   });
 }
 
@@ -304,6 +329,57 @@ describe('a page that is loaded anew while the code is exchanged', () => {
     await first;
     expect([TestBed.inject(Router).url, exchanges.length]).toEqual(['/orders', 1]);
     expect(TestBed.inject(CredentialStore).snapshot().credentials).toHaveLength(1);
+  });
+});
+
+describe('a root that is the redirect URI, in a document', () => {
+  const original = location.href;
+  const shown = ({ routeNativeElement }: RouterTestingHarness): unknown => [
+    TestBed.inject(Router).url,
+    routeNativeElement?.textContent.trim(),
+  ];
+  const open = { inDocument: true, atRoot: true };
+  afterEach(() => history.replaceState(null, '', original));
+
+  it.each([
+    [undefined, false],
+    ['/', false],
+    ['/?page=2', false],
+    [undefined, true],
+    ['/', true],
+  ])('6749-3 is shown after a sign-in that began with returnTo %j (routes in the fragment: %s)', async (returnTo, hash) => {
+    application({ ...open, hash });
+    history.replaceState({ kept: 1 }, '', `/?${await begin(returnTo)}`);
+    const harness = await RouterTestingHarness.create(hash ? '/' : location.pathname + location.search);
+    expect(shown(harness)).toEqual([returnTo ?? '/', 'home']);
+    await harness.navigateByUrl('/orders');
+    await harness.navigateByUrl('/');
+    expect([...(shown(harness) as unknown[]), exchanges.length, history.state]).toEqual(['/', 'home', 1, { kept: 1 }]);
+  });
+
+  it('7636-3 is shown after a reload during the exchange, with the reason, and once', async () => {
+    application(open);
+    history.replaceState({ kept: 1 }, '', `/?${await begin('/')}`);
+    answer = () => new Promise<never>(() => undefined);
+    void RouterTestingHarness.create(location.pathname + location.search);
+    await settle();
+    application(open);
+    const harness = await RouterTestingHarness.create('/');
+    expect(shown(harness)).toEqual(['/', 'home callback_state_unknown /']);
+    await harness.navigateByUrl('/orders');
+    await harness.navigateByUrl('/');
+    expect([...(shown(harness) as unknown[]), history.state]).toEqual(['/', 'home', { kept: 1 }]);
+  });
+
+  it('can be gone to after a failure that leaves the address as it is', async () => {
+    const failure = (): RedirectCommand => new RedirectCommand(inject(Router).parseUrl('/failed'), { skipLocationChange: true, state: {} });
+    application({ ...open, options: { failure } });
+    history.replaceState(null, '', '/?code=abc&state=unknown');
+    const harness = await RouterTestingHarness.create(location.pathname + location.search);
+    expect(shown(harness)).toEqual(['/failed', 'home']);
+    await harness.navigateByUrl('/orders');
+    await harness.navigateByUrl('/');
+    expect(shown(harness)).toEqual(['/', 'home']);
   });
 });
 

@@ -121,6 +121,8 @@ export function completeSignIn(options: CompleteSignInOptions = {}, ...more: rea
         if (failure.code === 'callback_state_unknown' && (await isSomebodyIn(store))) return redirect(returnTo(), null, { replaceUrl });
         return redirect(onFailure, failure, { replaceUrl, state: { [FAILURE]: failure } });
       } finally {
+        // Where the way leads to this very entry, the note would be taken for a page that was loaded anew, for ever
+        takeNote(defaultView);
         flows.answering = null;
       }
     };
@@ -183,6 +185,17 @@ const FAILURE = 'rx-credentials:failure';
 /** What a flow notes of a sign-in in the history entry whose address it cleans. */
 const STATE = 'rx-credentials:state';
 type Noted = { readonly [STATE]?: string | null } | null;
+
+/** Takes out of the history entry what a flow has noted there, and nothing else. */
+function takeNote(view: Window | null): void {
+  const { [STATE]: note, ...rest } = (view?.history.state as Noted) ?? {};
+  if (note === undefined) return;
+  try {
+    view?.history.replaceState(rest, '');
+  } catch {
+    // WebKit and Firefox refuse it where the entry was changed too often
+  }
+}
 
 function failureOf(error: unknown, returnTo: string): SignInFailure {
   if (!isCredentialError(error)) return { code: 'unknown', class: 'unknown', message: 'The sign-in failed.', returnTo };
