@@ -99,6 +99,8 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
   if (redirectUri === undefined) throw new TypeError('the client needs a redirectUri to sign in by authorization code');
   const resuming = new Map<string, Promise<Token>>();
   const returned = new Map<string, string>();
+  /** The address that was cleaned last, and what it had answered. */
+  let cleaned: { readonly href: string | undefined; readonly state: string | null } | undefined;
   const pending = (): TransactionStorage => (transactions ??= defaultTransactions(platform));
 
   return {
@@ -140,18 +142,15 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
       const invalid = (what: string): CredentialError => new CredentialError('callback_invalid', `The callback ${what}.`, { issuer });
       if (!URL.canParse(callbackUrl)) throw invalid('is no absolute URL'); // the parser's own error would show the code
       const url = new URL(callbackUrl);
-      const { searchParams } = url;
       const state = stateIn(url);
       // Nothing is awaited before: the address is clean when `resume` returns
-      hideAnswer(url, ANSWER_PARAMETERS, platform, { [STATE]: state });
-      if (url.href.length > MAX_CALLBACK_CHARACTERS || (searchParams.get('code') ?? '').length > MAX_CODE_CHARACTERS)
-        throw invalid('is longer than any answer has to be');
-      if (state === null) throw invalid('has no "state" (RFC 6749 §4.1.2)');
-      const repeated = ANSWER_PARAMETERS.find((name) => searchParams.getAll(name).length > 1);
-      if (repeated) throw invalid(`has the parameter "${repeated}" twice (RFC 6749 §3.1)`); // HT-8
-      const running = resuming.get(state) ?? exchange(state, url).finally(() => resuming.delete(state));
-      resuming.set(state, running);
-      return running;
+      const restore = hideAnswer(url, ANSWER_PARAMETERS, platform, state === null ? undefined : { [STATE]: state });
+      if (restore) cleaned = { href: platform.page?.url(), state };
+      try {
+        return await answered(url, state, invalid);
+      } finally {
+        restore?.(); // a router that is made now may read what is kept with the entry as its own
+      }
     },
     returnToOf: (callbackUrl) => {
       const state = URL.canParse(callbackUrl) ? stateIn(new URL(callbackUrl)) : null;
@@ -165,10 +164,23 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
     },
   };
 
+  /** What an answer leads to, if it is one. @throws {CredentialError} */
+  function answered(url: URL, state: string | null, invalid: (what: string) => CredentialError): Promise<Token> {
+    const { searchParams } = url;
+    if (url.href.length > MAX_CALLBACK_CHARACTERS || (searchParams.get('code') ?? '').length > MAX_CODE_CHARACTERS)
+      throw invalid('is longer than any answer has to be');
+    if (state === null) throw invalid('has no "state" (RFC 6749 §4.1.2)');
+    const repeated = ANSWER_PARAMETERS.find((name) => searchParams.getAll(name).length > 1);
+    if (repeated) throw invalid(`has the parameter "${repeated}" twice (RFC 6749 §3.1)`); // HT-8
+    const running = resuming.get(state) ?? exchange(state, url).finally(() => resuming.delete(state));
+    resuming.set(state, running);
+    return running;
+  }
+
   /** Where a page was left while its sign-in was under way, the history entry says which: the answer has left the address. */
   function stateIn({ href, searchParams }: URL): string | null {
     const { page } = platform;
-    const noted = page?.url() === href && page.entryState?.()?.[STATE];
+    const noted = page?.url() === href && (page.entryState?.()?.[STATE] ?? (cleaned?.href === href && cleaned.state));
     return searchParams.get('state') ?? (typeof noted === 'string' ? noted : null);
   }
 
@@ -191,9 +203,20 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
     let isSpent = false;
     // A page that is loaded anew meanwhile has no answer any more; it can say where the user wanted to go
     const wayBack = platform.page && wayBackOf(transaction);
-    if (wayBack) await keep(wayBack).catch(() => undefined);
+    let isAside = true;
+    const setAside = async (left: Transaction): Promise<void> => {
+      const put = asked(() => pending().put(left), issuer);
+      isAside = !isPromise(put);
+      await put;
+    };
+    // Nothing waits for it: a storage that does not answer holds up no sign-in
+    const aside =
+      wayBack &&
+      setAside(wayBack)
+        .catch(() => undefined)
+        .then(() => (isAside = true));
     const isKept = async (error: CredentialError): Promise<boolean> => {
-      if (isSpent || !isUnsent(error)) return false;
+      if (isSpent || !isUnsent(error) || !isAside) return false;
       return keep(transaction).then(
         () => true,
         () => false,
@@ -201,7 +224,7 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
     };
     try {
       const token = await exchangeOf(transaction, url, () => (isSpent = true));
-      if (wayBack) void (async () => pending().take(transaction.state))().catch(() => undefined); // else it goes after a day
+      void aside?.then(() => pending().take(transaction.state)).catch(() => undefined); // else it goes after a day
       return token;
     } catch (error) {
       throw isCredentialError(error) && !(await isKept(error)) ? overWith(error) : error;

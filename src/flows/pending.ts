@@ -98,7 +98,10 @@ function pendingOn<T extends Begun>({ states, get, set, drop }: Shelf<T>, platfo
   swept();
   return {
     put: (one) => {
-      const kept = [...swept()].sort((a, b) => a.one.startedAt - b.one.startedAt);
+      // What cannot come back makes room first, and takes none of what can
+      const isLeft = (of: T): boolean => remains(of) === of;
+      const kept = [...swept()].sort((a, b) => Number(isLeft(b.one)) - Number(isLeft(a.one)) || a.one.startedAt - b.one.startedAt);
+      if (isLeft(one) && kept.length >= MAX_PENDING && !kept.some((other) => isLeft(other.one))) return;
       for (const { state } of kept.slice(0, Math.max(0, kept.length - MAX_PENDING + 1))) drop(state);
       set(one.state, one);
     },
@@ -133,20 +136,27 @@ export function asked<T>(ask: () => T | Promise<T>, issuer: string): T | Promise
  * address was changed too often): who answers is worth more than a clean address.
  *
  * @param note for the history entry
+ * @returns the way to take the note back; `undefined`: there was nothing to clean
  */
 export function hideAnswer(
   answer: URL,
   names: readonly string[],
   { page }: Pick<Platform, 'page'>,
   note?: Readonly<Record<string, unknown>>,
-): void {
-  if (page?.url() !== answer.href) return;
+): (() => void) | undefined {
+  if (page?.url() !== answer.href || !names.some((name) => answer.searchParams.has(name))) return undefined;
   const clean = new URL(answer);
   for (const name of names) clean.searchParams.delete(name);
+  // Where it is refused, the code in it is of no use once it was exchanged
+  const restore = orRefused(() => page.replaceUrl(clean.href, note));
+  return () => void (typeof restore === 'function' && orRefused(restore));
+}
+
+function orRefused<T>(change: () => T): T | undefined {
   try {
-    page.replaceUrl(clean.href, note);
+    return change();
   } catch {
-    // The code in it is of no use once it was exchanged.
+    return undefined;
   }
 }
 

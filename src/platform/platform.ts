@@ -40,8 +40,13 @@ export interface WebItems {
 export interface Page {
   /** The address of the page. */
   url(): string;
-  /** Replaces the address without navigation and without a history entry. A note is kept with the entry, beside what is there. */
-  replaceUrl(url: string, note?: Readonly<Record<string, unknown>>): void;
+  /**
+   * Replaces the address without navigation and without a history entry. A note is kept with the entry, beside what is there; left away where
+   * that has no place for it, such as a text.
+   *
+   * @returns the way to put back what was there before the note, unless something else was written since
+   */
+  replaceUrl(url: string, note?: Readonly<Record<string, unknown>>): void | (() => void);
   /** What is kept with the history entry. */
   entryState?(): Readonly<Record<string, unknown>> | null;
   /** The session storage of the tab; `undefined` where it is blocked. */
@@ -186,11 +191,17 @@ function listenToPage(document: Document, listener: (event: LifecycleEvent) => v
 
 function pageOf(document: Document): Page {
   const view = (): Window | null => document.defaultView;
-  const entryState = (): Readonly<Record<string, unknown>> | null => view()?.history.state as Readonly<Record<string, unknown>> | null;
   return {
     url: () => document.location.href,
-    replaceUrl: (url, note) => view()?.history.replaceState({ ...entryState(), ...note }, '', url),
-    entryState,
+    replaceUrl: (url, note) => {
+      const history = view()?.history;
+      const found: unknown = history?.state;
+      const hasPlace = note && /^\[object (Null|Object)]$/.test({}.toString.call(found)); // of any realm, and no Map
+      history?.replaceState(hasPlace ? { ...(found as object | null), ...note } : found, '', url);
+      const written: unknown = history?.state;
+      return () => void (history?.state === written && history?.replaceState(found, ''));
+    },
+    entryState: () => view()?.history.state as Readonly<Record<string, unknown>> | null,
     sessionItems: () => orBlocked(() => view()?.sessionStorage),
     localItems: () => orBlocked(() => view()?.localStorage),
     cookies: () => orBlocked(() => document.cookie) ?? '',

@@ -902,6 +902,41 @@ describe('in a page', () => {
     expect(page.items.length).toBe(0);
   });
 
+  it.each([true, false])(
+    '9700-2 the entry is as it was found once the answer is over (it succeeds: %s), and tells where to go',
+    async (isGood) => {
+      const { client, page, server } = await inPage();
+      const flow = createAuthorizationCodeFlow(client);
+      const url = await flow.start({ returnTo: '/orders' });
+      if (isGood) await planToken(server, url.searchParams.get('nonce')!);
+      else server.plan('token', json({ error: 'invalid_grant' }, { status: 400 }));
+      page.replaceUrl(`${REDIRECT_URI}?code=c&state=${url.searchParams.get('state')}`);
+      const resumed = flow.resume(page.url());
+      expect(page.entryState?.()).toEqual({ 'rx-credentials:state': url.searchParams.get('state') });
+      await resumed.catch(() => undefined);
+      expect(page.entryState?.()).toBeNull();
+      expect(flow.returnToOf(page.url())).toBe('/orders');
+      expect(await refusal(flow.resume(page.url()))).toMatchObject({ code: 'callback_state_unknown' });
+      page.replaceUrl(`${REDIRECT_URI}?tab=2`);
+      expect(flow.returnToOf(page.url())).toBeNull();
+    },
+  );
+
+  it('9700-2 no note is left by an answer that is refused, or has no state', async () => {
+    const { page, flow } = await inPage();
+    for (const query of [
+      'code=c',
+      'error=access_denied',
+      'code=a&code=b&state=s',
+      `code=${'c'.repeat(9_000)}&state=s`,
+      'code=c&state=unknown',
+    ]) {
+      page.replaceUrl(`${REDIRECT_URI}?${query}`);
+      await refusal(flow.resume(page.url()));
+      expect([page.url(), page.entryState?.()]).toEqual([REDIRECT_URI, null]);
+    }
+  });
+
   it('7636-3 a reload before the code was sent finds the way back, and no verifier stays', async () => {
     const { client, page } = await inPage();
     const flow = createAuthorizationCodeFlow({ ...client, isPrepared: () => false, metadata: () => new Promise<never>(() => undefined) });
@@ -923,6 +958,33 @@ describe('in a page', () => {
     await flow.resume(page.url());
     expect(await refusal(flow.resume(`${REDIRECT_URI}?tab=2`))).toMatchObject({ code: 'callback_invalid' });
     expect(flow.returnToOf(REDIRECT_URI)).toBeNull();
+  });
+
+  it.each([
+    ['succeeds', true],
+    ['fails before the code was sent', false],
+  ])('E63 a storage that never keeps the way back holds up no sign-in that %s', async (_, isGood) => {
+    const { client, platform, server } = await inPage();
+    const memory = memoryTransactions(platform);
+    const takes: string[] = [];
+    let puts = 0;
+    const transactions: TransactionStorage = {
+      put: async (one) => (++puts === 1 ? memory.put(one) : new Promise<never>(() => undefined)),
+      take: async (state) => (takes.push(state), memory.take(state)),
+    };
+    const isUnsent = Object.assign(new TypeError('fetch failed'), { cause: Object.assign(new Error(), { code: 'ECONNREFUSED' }) });
+    const flow = createAuthorizationCodeFlow({ ...client, isPrepared: () => true }, { transactions });
+    const url = await flow.start({ returnTo: '/orders' });
+    if (isGood) await planToken(server, url.searchParams.get('nonce')!);
+    else server.plan('token', () => Promise.reject(isUnsent));
+    const answer = callback(url.searchParams.get('state')!);
+    const resumed = flow.resume(answer).then(
+      () => 'token',
+      (error: CredentialError) => error.code,
+    );
+    expect(await resumed).toBe(isGood ? 'token' : 'network_error');
+    expect(flow.returnToOf(answer)).toBe('/orders');
+    expect(takes).toHaveLength(1); // what is not kept yet is not taken: that would leave it there
   });
 
   it('E38 where session storage is blocked nobody is sent away: nobody could come back', async () => {

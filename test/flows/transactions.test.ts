@@ -81,6 +81,17 @@ describe.each<[string, (platform: UnitPlatform) => TransactionStorage]>([
     expect(await pending.take('s0')).toBeNull();
     for (let i = 1; i < 21; i++) expect(await pending.take(`s${i}`)).toMatchObject({ state: `s${i}` });
   });
+
+  it('E63 what is a way back alone makes room first, and takes none of a sign-in under way', async () => {
+    const wayBack = { codeVerifier: '', nonce: '', returnTo: '/orders' };
+    await pending.put(transaction('slow'));
+    for (let i = 0; i < 20; i++) await pending.put(transaction(`w${i}`, START_MS + 1 + i, wayBack));
+    for (let i = 0; i < 19; i++) await pending.put(transaction(`s${i}`, START_MS + 100 + i));
+    await pending.put(transaction('w', START_MS + 200, wayBack));
+    expect(await pending.take('slow')).toMatchObject({ codeVerifier: 'verifier-slow' });
+    for (let i = 0; i < 19; i++) expect(await pending.take(`s${i}`)).toMatchObject({ state: `s${i}` });
+    for (const state of ['w', 'w0', 'w19']) expect(await pending.take(state)).toBeNull();
+  });
 });
 
 describe('session storage', () => {

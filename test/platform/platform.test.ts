@@ -170,6 +170,39 @@ describe('in a page', () => {
     expect(page.entryState?.()).toEqual({ kept: 1 });
   });
 
+  it.each<[string, unknown, unknown]>([
+    ['null', null, { note: 'n' }],
+    ['a plain object', { kept: 1 }, { kept: 1, note: 'n' }],
+    ['a text', 'hello', 'hello'],
+    ['a number', 7, 7],
+    ['a list', [1], [1]],
+    ['a map', new Map([['a', 1]]), new Map([['a', 1]])],
+  ])('2.1-2 what an application keeps with the entry stays: %s, and a note goes again', (_, found, noted) => {
+    const document = fakeDocument();
+    put({ document });
+    const { history } = document.defaultView;
+    Object.assign(history, { state: found });
+    history.replaceState.mockImplementation((state: unknown) => Object.assign(history, { state }));
+    const page = defaultPlatform().page!;
+    page.replaceUrl('https://app.example.com/clean');
+    expect(history.state).toEqual(found);
+    const restore = page.replaceUrl('https://app.example.com/clean', { note: 'n' });
+    expect(history.state).toEqual(noted);
+    restore?.();
+    expect(history.state).toEqual(found);
+  });
+
+  it('2.1-2 a note stays where something else was written to the entry since', () => {
+    const document = fakeDocument();
+    put({ document });
+    const { history } = document.defaultView;
+    const restore = defaultPlatform().page!.replaceUrl('https://app.example.com/clean', { note: 'n' });
+    Object.assign(history, { state: { of: 'router' } });
+    history.replaceState.mockClear();
+    restore?.();
+    expect(history.replaceState).not.toHaveBeenCalled();
+  });
+
   it('E38 session storage is touched late, and is none where access alone throws', () => {
     const document = fakeDocument();
     put({ document });

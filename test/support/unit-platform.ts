@@ -69,7 +69,10 @@ export function fakePage(url: string, { blocked = false } = {}): Page & { readon
     replaceUrl: (next, note) => {
       replaced.push(next);
       current = next;
-      if (note) state = note;
+      if (!note) return undefined;
+      const found = state;
+      const written = (state = { ...found, ...note });
+      return () => void (state === written && (state = found));
     },
     entryState: () => state,
     sessionItems: () => (blocked ? undefined : items),
