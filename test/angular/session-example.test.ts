@@ -74,7 +74,7 @@ describe('docs/angular/unauthorized.md: the page leads to the sign-in once', () 
     expect(await where()).toBe('/sign-in?returnTo=%2Forders');
   });
 
-  it('E20 where a resolver finds out, back to the page that was being gone to', async () => {
+  it('where a resolver finds out, back to the page that was being gone to', async () => {
     await application({});
     const finds = async (): Promise<void> => {
       await refuse('invalid_grant');

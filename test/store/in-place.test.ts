@@ -175,7 +175,7 @@ describe('who asks in the name of a user', () => {
     ['introspect()', (credential) => credential.introspect('access_token')],
   ];
 
-  it.each(asks)('D-051 gets nothing of another who takes the place while a key is asked for: %s', async (_, ask) => {
+  it.each(asks)('D-048 gets nothing of another who takes the place while a key is asked for: %s', async (_, ask) => {
     const world = createWorld();
     const over = (storage = sealed(world.disk.storage(), { keys: KEYS })) => storage;
     const first = await world.openTab({ storage: over() });
@@ -199,7 +199,7 @@ describe('who asks in the name of a user', () => {
     await expect(ask(credential)).resolves.toBeDefined(); // it is asked for him now
   });
 
-  it.each(asks)('D-051 E45 nor of one who took it while the page slept: %s', async (_, ask) => {
+  it.each(asks)('D-048 E45 nor of one who took it while the page slept: %s', async (_, ask) => {
     const { openTab, authority, browser } = createWorld();
     const [tab, other] = [await openTab(), await openTab()];
     const credential = await tab.store.store(authority.signIn());
