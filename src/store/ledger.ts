@@ -131,6 +131,8 @@ export interface Ledger {
    * @throws {StorageError} `key_lost`, `seal_broken`: the record stays as it is, and the user must sign in
    */
   open(id: string): Promise<OpenRecord | undefined>;
+  /** The same for what a default has at hand: no key is asked for what is nobody's, or of a client that is not configured (D-018). */
+  openOwn(id: string | null): Promise<unknown>;
   /** The same within `limitMs`, by default 30 s. @throws {StorageError} also `storage_failed` */
   openInTime(id: string, limitMs?: number): Promise<OpenRecord | undefined>;
   /** Notes that a record is this one by now, which storage has at `storedRevision`. */
@@ -266,6 +268,11 @@ export function createLedger({ storageOf, platform, loop, isOurs, refreshOnly }:
     }
   };
 
+  const openOwn = async (id: string | null): Promise<unknown> => {
+    const record = id === null ? undefined : known.get(id)?.record;
+    return record && isOurs(record) ? openNow(record.id) : undefined;
+  };
+
   return {
     book,
     isOurs,
@@ -325,12 +332,13 @@ export function createLedger({ storageOf, platform, loop, isOurs, refreshOnly }:
       if (isLost) loseStore(lostStore, epoch);
       const credentials = records.map((record) => factsOf(record, isOurs)).filter((facts) => facts !== null);
       book.defaultId = defaultIdOf(ownFirst(records, isOurs), book.store, book.lostClaims.values());
-      if (book.defaultId !== null) void openNow(book.defaultId).catch(() => undefined); // on its way while the state is made; who waits for it hears what failed
+      void openOwn(book.defaultId).catch(() => undefined); // on its way while the state is made; who waits for it hears what failed
       loop.begin({ type: 'restored', durable, credentials, defaultId: book.defaultId });
       loop.dispatch(problems, 'here');
       return problems.length === 0;
     },
     open: openNow,
+    openOwn,
     openInTime: (id, limitMs = PATIENCE_MS) => openedInTime(limitMs, openNow(id)),
     keep,
     unsealed: (record, limitMs = PATIENCE_MS) => openedInTime(limitMs, opened(record)),

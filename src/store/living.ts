@@ -282,7 +282,7 @@ export function createLiving(context: LivingContext): Living {
         if ('credential' in action) ahead.consider(action.id);
         if (action.type === 'not_durable') clock.within(retryDelayMs);
         // The default's token is at hand, as after a start; what cannot be opened tells of itself.
-        if (action.type === 'default_changed' && action.id !== null) void ledger.open(action.id).catch(() => undefined);
+        if (action.type === 'default_changed') void ledger.openOwn(action.id).catch(() => undefined);
       }
       if (folded.state.credentials.length === 0 && !frozen && !writing.isWaiting() && !catchingUp.isBehind()) clock.rest();
       trustMemory();

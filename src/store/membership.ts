@@ -75,14 +75,18 @@ export function createMembership(context: MembershipContext): Membership {
         if (meant === undefined) return add(token, tags ?? []);
         const { id } = meant;
         const kept = id === token.id ? token : withFields(token, { id });
-        const mayReplace = (current: CredentialRecord): boolean =>
-          replace === undefined ? isWaiting(current) : current.state !== 'removed' && current.state !== 'revoking';
+        let isForeign = false; // it gives its place to nobody, and a spent code is not had again
+        const mayReplace = (current: CredentialRecord): boolean => {
+          if (replace === undefined) return isWaiting(current);
+          isForeign = !ledger.isOurs(current);
+          return !isForeign && current.state !== 'removed' && current.state !== 'revoking';
+        };
         // Its own claim is enough if it is the default. Another one that is of no use gives way (D-013).
         const claim = loop.snapshot().defaultId !== id && isNeeded() ? { defaultClaim: await claimAbove() } : {};
         const taken = (current: CredentialRecord): RecordDraft => ({ ...replacementOf(current, kept, tags, platform.now()), ...claim });
         const written = await writing.update(meant, (current) => (mayReplace(current) ? taken(current) : null), { keep: true });
         if (written) return id;
-        if (replace === undefined) return add(token, tags ?? []); // the one that waited was removed, or its user is back already
+        if (replace === undefined || isForeign) return add(token, tags ?? []); // the one that waited was removed, or its user is back already
         throw gone();
       });
     },
@@ -97,7 +101,12 @@ export function createMembership(context: MembershipContext): Membership {
           return void (await writing.updateStore((current) => ({ ...current, ...claimed(), nullClaim: claimed().topClaim })));
         const defaultClaim = await reserveClaim();
         const isGoing = ({ state }: CredentialRecord): boolean => state === 'removed' || state === 'revoking';
-        if (!(await writing.update(meant, (current) => (isGoing(current) ? null : { ...current, defaultClaim })))) throw gone();
+        const change = (current: CredentialRecord): RecordDraft | null => {
+          if (isGoing(current)) return null;
+          if (!ledger.isOurs(current)) throw notOurs(); // nobody has told of it before
+          return { ...current, defaultClaim };
+        };
+        if (!(await writing.update(meant, change))) throw gone();
       }),
     clear: () =>
       locks.aloneInTime('members', CLEARING_MS, async () => {

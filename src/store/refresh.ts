@@ -23,6 +23,7 @@ import {
 } from './refresh-steps.js';
 import type { Ledger } from './ledger.js';
 import type { StoreLocks } from './store-locks.js';
+import { assertOurs } from './usable-token.js';
 import { isOfStorage, isPassing, type Renewal } from './renewal.js';
 
 export type { RefreshRequest, Renewed };
@@ -124,7 +125,7 @@ export function createRefresher(context: RefresherContext): Refresher {
   const flight = (id: string, request: RefreshRequest): Observable<RefreshOutcome> => {
     const how = request.refused === undefined ? (request.minValidityMs ?? 'forced') : `not ${request.refused}`;
     const record = ledger.record(id);
-    const key = JSON.stringify([how, id, targetKey(request.target), record?.storedAt, record?.claims?.sub]); // E63: only who asks for the same joins
+    const key = JSON.stringify([how, id, targetKey(request.target), record?.storedAt, record?.claims?.sub ?? record?.signedInAt]); // E63: only who asks for the same joins
     const running = flights.get(key);
     if (running) return running;
     const seen: Seen = {
@@ -153,6 +154,7 @@ export function createRefresher(context: RefresherContext): Refresher {
   };
   return {
     refresh: async (id, request) => {
+      assertOurs(ledger, id);
       const outcome = await firstValueFrom(flight(id, request));
       if (!('error' in outcome)) return outcome.renewed;
       throw (await endOf(id, request, outcome.error)) ?? outcome.error;

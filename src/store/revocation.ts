@@ -16,6 +16,7 @@ import { tombstoneOf } from './drafts.js';
 import type { Following } from './following.js';
 import type { Ledger, Meant } from './ledger.js';
 import type { StoreLocks } from './store-locks.js';
+import { notOurs } from './usable-token.js';
 import type { RecordDraft, Writing } from './writing.js';
 
 /** What the server has, in milliseconds. */
@@ -81,7 +82,8 @@ interface Decision {
 async function decided({ ledger, writing }: RevocationContext, meant: Meant, target: RevokeTarget): Promise<Decision> {
   const { id } = meant;
   for (;;) {
-    if (target !== 'all' && ledger.record(id)?.state === 'active') {
+    const known = ledger.record(id);
+    if (target !== 'all' && known?.state === 'active' && ledger.isOurs(known)) {
       const opening = ledger.openInTime(id, target === 'refresh' ? DEADLINE_MS : undefined);
       await (target === 'access' ? opening : opening.catch(() => undefined)); // what cannot be opened is removed
     }
@@ -89,7 +91,8 @@ async function decided({ ledger, writing }: RevocationContext, meant: Meant, tar
     const last: { kept?: OpenRecord | undefined; isNew?: boolean } = {};
     const change = (current: CredentialRecord): RecordDraft | null => {
       last.kept = isKept(current, target) ? current : undefined;
-      last.isNew = target !== 'all' && current.state === 'active' && current !== seen && !isOpen(current); // nobody has tried to open it yet
+      if (target === 'access' && !ledger.isOurs(current) && current.state !== 'removed') throw notOurs(); // nothing could get another
+      last.isNew = target !== 'all' && current.state === 'active' && current !== seen && !isOpen(current) && ledger.isOurs(current); // nobody has tried to open it yet
       if (last.isNew || current.state === 'removed') return null;
       if (!last.kept) return { ...current, state: 'revoking' };
       return target === 'access' ? agedOf(last.kept) : null;
@@ -152,7 +155,7 @@ export function createResuming(context: ResumingContext): Resuming {
       }
     },
     all: async () => {
-      const begun = [...ledger.entries()].filter(({ record }) => record.state === 'revoking');
+      const begun = [...ledger.entries()].filter(({ record }) => record.state === 'revoking' && ledger.isOurs(record)); // else as above
       await Promise.all(begun.map(({ record }) => takeUp(context, record, () => false).catch(() => undefined)));
     },
     forget: (id) => void lookAt.delete(id),
@@ -193,8 +196,10 @@ async function end(context: RevocationContext, marked: CredentialRecord, target:
   const current = ledger.record(marked.id);
   // Who removes or clears asks no server: what was marked lives on. Revoked by another tab, it is harmless to ask again (7009-3).
   const isMarked = current?.state === 'revoking' && current.storedAt === marked.storedAt;
-  const opening = ledger.unsealed(isMarked ? current : marked, DEADLINE_MS); // of this credential, whoever has the id by then
-  const opened = await Promise.race([opening.catch(() => undefined), deadline.passed.then(() => undefined)]);
+  const record = isMarked ? current : marked; // of this credential, whoever has the id by then
+  const isUseful = isOpen(record) || ledger.isOurs(record); // no key is asked for where nobody could be asked to revoke
+  const opening = isUseful ? ledger.unsealed(record, DEADLINE_MS).catch(() => undefined) : undefined;
+  const opened = await Promise.race([opening, deadline.passed.then(() => undefined)]);
   const remote = await revokeRemotely(context, opened, { marked, target, deadline });
   if (isMarked) await writing.update(marked, (latest) => (latest.state === 'revoking' ? tombstoneOf(latest) : null), { keep: true });
   return { local: 'removed', ...remote };
@@ -210,14 +215,16 @@ const REVOKED_BY_OTHERS = Object.freeze<RevokeResult>({ local: 'removed', refres
 const NOTHING_TO_REVOKE = Object.freeze<RevokeResult>({ local: 'kept', refreshToken: { status: 'absent' }, accessToken: NOT_ASKED });
 /** What cannot be opened cannot be revoked. */
 const LOST: RemoteRevocation = { status: 'failed', code: 'key_lost' };
+const OF_OTHERS: RemoteRevocation = { status: 'failed', code: 'client_unknown' };
 
 async function revokeRemotely(
   context: RevocationContext,
   record: OpenRecord | undefined,
   { marked, target, deadline }: { readonly marked: CredentialRecord; readonly target: RevokeTarget; readonly deadline: Deadline },
 ): Promise<Pick<RevokeResult, 'refreshToken' | 'accessToken'>> {
-  if (!record) return { refreshToken: LOST, accessToken: LOST };
   const client = context.clientOf(marked);
+  const unopened = client ? LOST : OF_OTHERS;
+  if (!record) return { refreshToken: unopened, accessToken: unopened };
   const staged = record.staged?.text ?? ''; // an answer that waits to be judged holds live tokens, too
   // 7009-2: the refresh token first; many servers end the whole grant with it
   const refreshToken =
@@ -260,7 +267,7 @@ type Question = readonly [client: OAuth2Client | undefined, token: string | unde
 
 async function askServer(deadline: Deadline, ...[client, token, hint]: Question): Promise<RemoteRevocation> {
   if (token === undefined) return { status: 'absent' };
-  if (!client) return { status: 'failed', code: 'client_unknown' };
+  if (!client) return OF_OTHERS;
   for (;;) {
     try {
       await client.revoke(token, hint);

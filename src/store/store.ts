@@ -267,7 +267,7 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
     trust.until = Infinity;
     const { defaultId } = loop.snapshot();
     const deadline = deadlineOf(platform);
-    const isOpen = defaultId === null || (await Promise.race([ledger.open(defaultId), deadline.passed]).catch(() => null)) !== null;
+    const isOpen = (await Promise.race([ledger.openOwn(defaultId), deadline.passed]).catch(() => null)) !== null;
     deadline.cancel();
     if (changed.length > 0 || slept || error || !isOpen || !isWhole) {
       const all = await bring().catch(() => null); // what is known already is not what is true

@@ -61,12 +61,15 @@ export async function currentToken(context: CredentialContext, own: Holding, gra
   );
 }
 
-/** Says later whether a credential is still that of the user whose it is now: what is asked for one serves no other (D-051). */
+/**
+ * Says later whether a credential is still that of the user whose it is now: what is asked for one serves no other (D-051). Where no claims say
+ * who it is, whoever signs in is another one; an ID token that a refresh brings is of the same.
+ */
 export function sameAsNow(ledger: Ledger, own: Holding): () => boolean {
-  const sub = ledger.record(own.id)?.claims?.sub;
+  const { claims, signedInAt } = ledger.record(own.id) ?? {};
   return () => {
     const now = ledger.entry(own.id);
-    return now === own && (sub === undefined || now.record.claims?.sub === sub);
+    return now === own && (claims ? now.record.claims?.sub === claims.sub : now.record.signedInAt === signedInAt);
   };
 }
 
@@ -78,9 +81,10 @@ export async function ofUser<T>(ledger: Ledger, own: Holding, ask: () => Promise
   return answer;
 }
 
-/** An active record with its secrets. @throws {CredentialError} `needs_sign_in`, `credential_removed` */
+/** An active record with its secrets. @throws {CredentialError} `needs_sign_in`, `credential_removed`; `client_unknown`: no key is asked for */
 export async function usableRecord({ ledger }: CredentialContext, own: Holding): Promise<CredentialRecord> {
   const { id } = own;
+  if (ledger.entry(id) === own) assertOurs(ledger, id);
   const record = await ledger.open(id).catch((error: unknown) => {
     if (ledger.record(id)?.reason !== 'unreadable') throw error;
     return ledger.record(id); // an event has said why; from now on the answer is the same
@@ -101,6 +105,12 @@ export function clientFor({ clientOf }: CredentialContext, id: string): OAuth2Cl
   const client = clientOf(id);
   if (client) return client;
   throw notOurs();
+}
+
+/** No key is asked for what is kept, and never used. @throws {CredentialError} `client_unknown` */
+export function assertOurs(ledger: Ledger, id: string): void {
+  const record = ledger.record(id);
+  if (record?.state === 'active' && !ledger.isOurs(record)) throw notOurs();
 }
 
 /** What is told of a credential that is kept, and never used: there the user can do something about it, by signing in with a client there is. */

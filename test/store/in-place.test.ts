@@ -7,7 +7,7 @@ import { sealed, staticKeys } from '../../src/storage/sealed/index.js';
 import type { CredentialStorage } from '../../src/storage/storage.js';
 import { refusal } from '../support/fake-client.js';
 import type { FakeDisk } from '../support/fake-disk.js';
-import { closeAll, codeOf, createWorld, settle } from '../support/fixture.js';
+import { closeAll, codeOf, createWorld, inTime, settle } from '../support/fixture.js';
 
 afterEach(closeAll);
 
@@ -214,6 +214,19 @@ describe('who asks in the name of a user', () => {
     const waiting = [ask(credential), ask(credential)];
     expect(await Promise.all(waiting.map(codeOf))).toEqual(['credential_removed', 'credential_removed']);
     expect([credential.claims?.sub, await credential.accessToken()]).toEqual(['bob', credential.token?.accessToken]);
+  });
+
+  it.each([null, 'bob'])('D-051 where no claims say who asked, gets nothing of who signs in meanwhile (sub %s)', async (sub) => {
+    const { openTab, authority, browser } = createWorld();
+    const { store } = await openTab();
+    const credential = await store.store(authority.signIn({ sub: null }));
+    authority.hold();
+    const waiting = [credential.refresh(), credential.accessToken({ forceRefresh: true })].map(codeOf);
+    await settle();
+    await store.store(authority.signIn({ sub }), { replace: credential });
+    authority.release();
+    expect(await inTime(browser, Promise.all(waiting))).toEqual(['credential_removed', 'credential_removed']);
+    await expect(inTime(browser, credential.refresh())).resolves.toBeDefined();
   });
 });
 
