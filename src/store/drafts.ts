@@ -59,6 +59,11 @@ export function dismissed(current: OpenRecord, reason: SignInReason): RecordDraf
   return { ...closed(current), state: 'needs_sign_in', reason, secrets: null, generation: nextCount(current.generation) };
 }
 
+/** True for a session that ends. */
+export function isEnd({ state }: Pick<CredentialRecord, 'state'>): boolean {
+  return state === 'removed' || state === 'revoking';
+}
+
 /** Where the revisions of an epoch begin: a tab that has not heard of a clear must not take a record for the one it knows. */
 export function firstCount(epoch: number): number {
   return (epoch % 2 ** 27) * 2 ** 20;

@@ -16,6 +16,7 @@ import { gone, notOurs } from './usable-token.js';
 import { newDraft, replacementOf, tombstoneOf } from './drafts.js';
 import type { Following } from './following.js';
 import type { Ledger, Meant } from './ledger.js';
+import { keepsPlace, nobodyUpTo } from './places.js';
 import type { StoreLocks } from './store-locks.js';
 import type { RecordDraft, Writing } from './writing.js';
 import type { Loop } from './loop.js';
@@ -125,15 +126,21 @@ export function createMembership(context: MembershipContext): Membership {
       const isDue = (record: CredentialRecord | null): boolean =>
         record?.state === 'removed' &&
         (ledger.book.isNarrow || platform.now() - record.changedAt > TOMBSTONE_LIFE_MS) &&
-        (record.defaultClaim === 0 || ledger.isOurs(record)); // else it keeps nobody's place in another application
+        (record.defaultClaim === 0 || ledger.isOurs(record)) && // else it keeps nobody's place in another application
+        !keepsPlace(ledger, record); // nor in this one
       const hasDue = ledger.book.leftovers || [...ledger.entries()].some(({ record }) => isDue(record));
       if (!hasDue && !storageOf().sweep) return;
       await alone(async () => {
         if (hasDue) {
+          if (!hears()) await following.reload(); // another application may have a default by now
           // A tombstone with the highest claim says that nobody is the default; from now on the store record says so.
           const ours = (): number => readableClaim(ledger.isOurs);
-          const nobody = loop.snapshot().defaultId === null && ours() > ledger.book.store.nullClaim;
-          if (nobody) await writing.updateStore((current) => ({ ...current, nullClaim: Math.max(current.nullClaim, ours()) }));
+          const isKept = [...ledger.entries()].some(
+            ({ record }) => record.state === 'removed' && keepsPlace(ledger, record) && ledger.isOurs(record),
+          );
+          const nobody = !isKept && loop.snapshot().defaultId === null && ours() > ledger.book.store.nullClaim;
+          const said = (): number => nobodyUpTo(ledger, ours());
+          if (nobody) await writing.updateStore((current) => ({ ...current, nullClaim: Math.max(current.nullClaim, said()) }));
           await writing.sweep(isDue);
           for (const { id, record } of [...ledger.entries()]) if (isDue(record) && !writing.isWaiting(id)) ledger.drop(id);
         }
@@ -300,7 +307,7 @@ export function createMembership(context: MembershipContext): Membership {
   async function keepNobody(id: string): Promise<void> {
     const claim = claimOfTombstone(id);
     if (claim <= ledger.book.store.nullClaim) return;
-    await writing.updateStore((current) => ({ ...current, nullClaim: Math.max(current.nullClaim, claim) }));
+    await writing.updateStore((current) => ({ ...current, nullClaim: Math.max(current.nullClaim, nobodyUpTo(ledger, claim)) }));
   }
 
   function claimOfTombstone(id: string): number {

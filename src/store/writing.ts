@@ -19,10 +19,11 @@ import type { OAuth2Client } from '../oauth/client.js';
 import type { Platform } from '../platform/platform.js';
 import { randomFraction } from '../platform/random.js';
 import { revisionOf } from '../storage/storage.js';
-import { asStored, firstCount, judged } from './drafts.js';
+import { asStored, firstCount, isEnd, judged } from './drafts.js';
 import { holdsTheSame, storedForm, withHeld } from './held.js';
 import type { Following } from './following.js';
 import type { Base, Entry, Ledger, Meant } from './ledger.js';
+import { isContested, keepsPlace, nobodyUpTo } from './places.js';
 
 const MAX_TRIES = 20;
 
@@ -107,8 +108,10 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
     return record;
   };
   /** Where room is short no tombstone stays: a late commit fails on an absent record as well (RF-13). First the store record takes over its claim (D-057). */
-  const letGo = async ({ id, revision, defaultClaim, epoch }: CredentialRecord): Promise<void> => {
-    if (defaultClaim > ledger.book.store.nullClaim) await setNobody(defaultClaim, epoch);
+  const letGo = async (record: CredentialRecord): Promise<void> => {
+    if (keepsPlace(ledger, record)) return;
+    const { id, revision, defaultClaim, epoch } = record;
+    if (defaultClaim > ledger.book.store.nullClaim && !isContested(ledger, record)) await setNobody(defaultClaim, epoch);
     const isGone = await write((storage) => storage.remove(id, revision));
     const entry = ledger.entry(id);
     if (isGone && entry?.storedRevision === revision) entry.storedRevision = 0;
@@ -299,7 +302,7 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
   const setNobody = (claim: number, epoch = Infinity): Promise<StoreRecord> =>
     updateStore((current) => {
       const least = current.epoch > epoch ? 0 : claim;
-      return { ...current, nullClaim: Math.max(current.nullClaim, least), topClaim: Math.max(current.topClaim, least) };
+      return { ...current, nullClaim: Math.max(current.nullClaim, nobodyUpTo(ledger, least)), topClaim: Math.max(current.topClaim, least) };
     });
   /** What a record that went without a tombstone claimed stays nobody's: else the next start would take another user for the default (D-022). */
   const keepNobody = async (claim: number): Promise<void> => {
@@ -382,10 +385,6 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
 
 function tokenIn(record: CredentialRecord | undefined): string | undefined {
   return record && isOpen(record) ? record.secrets?.refreshToken : undefined;
-}
-
-function isEnd({ state }: Pick<CredentialRecord, 'state'>): boolean {
-  return state === 'removed' || state === 'revoking';
 }
 
 /** True for the end of what is stored: it wins over whatever became of the same session meanwhile (RF-13), but not over a later sign-in. */

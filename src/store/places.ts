@@ -1,0 +1,46 @@
+/**
+ * The defaults of applications that share a namespace: each has its own, by the claims of its own records (D-013). What one of them lets go of
+ * must take nobody's default away, and must not make a user of the other its own.
+ *
+ * @module
+ */
+import type { CredentialRecord } from '../credential/record.js';
+import type { Ledger } from './ledger.js';
+
+/** What is stored and has claimed to be the default, tombstones included. */
+function claimants(ledger: Ledger): readonly CredentialRecord[] {
+  return [...ledger.book.claimants].flatMap((id) => {
+    const { record, storedRevision = 0 } = ledger.entry(id) ?? {};
+    return record && storedRevision > 0 && record.defaultClaim > 0 ? [record] : [];
+  });
+}
+
+/** True if records of another application than that of this one have claimed, too. */
+export function isContested(ledger: Ledger, record: CredentialRecord): boolean {
+  return claimants(ledger).some((other) => ledger.isOurs(other) !== ledger.isOurs(record));
+}
+
+/**
+ * True for a tombstone that has to stay, however old and wherever it is: it is what says that nobody is the default of its application, while that of
+ * another has one. One is enough: that with the highest claim.
+ */
+export function keepsPlace(ledger: Ledger, record: CredentialRecord): boolean {
+  if (record.defaultClaim === 0 || !isContested(ledger, record)) return false;
+  const isOurs = ledger.isOurs(record);
+  return !claimants(ledger).some((other) => ledger.isOurs(other) === isOurs && other.defaultClaim > record.defaultClaim);
+}
+
+/**
+ * Up to which claim the store record may say that nobody is the default, where no tombstone can: below the default of another application, unless one of
+ * our users would be promoted then. A request in the name of another user is worse than a default less.
+ */
+export function nobodyUpTo(ledger: Ledger, claim: number): number {
+  const living = claimants(ledger).filter(({ state }) => state !== 'removed');
+  let [own, spared] = [0, claim];
+  for (const record of living) {
+    const { defaultClaim } = record;
+    if (ledger.isOurs(record)) own = Math.max(own, defaultClaim);
+    else if (defaultClaim > ledger.book.store.nullClaim) spared = Math.min(spared, defaultClaim - 1);
+  }
+  return own > spared && own <= claim ? claim : spared;
+}
