@@ -20,13 +20,13 @@ export interface AtRestContext {
 export async function withdrawAccessTokens({ ledger, writing, clientOf }: AtRestContext): Promise<void> {
   // As it is, or, of whom nothing is left that could renew it, as what it will be from the next start on: a user who must sign in
   const anew = (record: OpenRecord): OpenRecord | null => {
-    if (record.state !== 'active' || !clientOf(record)) return null; // another application of the origin may live by it
+    if (record.state !== 'active' || !clientOf(record)) return null;
     const isLost = record.secrets?.accessToken === undefined && !clientOf(record)?.renew;
     return isLost ? (storedForm(record, true) as OpenRecord) : record;
   };
   for (const { id, value } of await ledger.readAll()) {
     const stored = parseRecord(value, id);
-    if ('corrupt' in stored || !isWhole(stored)) continue;
+    if ('corrupt' in stored || !isWhole(stored) || !clientOf(stored)) continue; // another application of the origin may live by it
     await writing.updateOpen(stored, anew).catch(() => undefined);
   }
 }

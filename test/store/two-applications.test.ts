@@ -143,36 +143,39 @@ describe('D-018 of another application', () => {
     expect(bob.status.token).toBe('valid');
   });
 
-  it('BBA-4 a record that other keys have sealed is not opened: no key is asked for, nothing is reported as lost', async () => {
-    const world = createWorld();
-    let asked = 0;
-    const keysOf = (fill: number): ReturnType<typeof staticKeys> => staticKeys([{ kid: `k${fill}`, key: new Uint8Array(32).fill(fill) }]);
-    const over = (fill: number): CredentialStorage => {
-      const storage = sealed(world.disk.storage(), { keys: keysOf(fill) });
-      return { ...storage, unseal: (record) => ((asked += fill === 1 ? 1 : 0), storage.unseal(record)) };
-    };
-    const b = await world.openTab(other(world, { storage: over(2) }));
-    const bob = await b.store.store(ofOther(world));
-    await settle();
-    const a = await world.openTab({ storage: over(1) });
-    const kept = (await a.store.getDefault())!;
-    const second = await b.store.store(ofOther(world, 'carol'));
-    await b.store.setDefault(second); // A hears of another default that is not its own
-    await settle();
-    await world.browser.advance(60_000);
-    kept.token$.subscribe().unsubscribe();
-    const asks = [
-      () => kept.accessToken(),
-      () => kept.refresh(),
-      () => kept.refreshIfNeeded(),
-      () => kept.accessToken({ scope: 'openid' }),
-      () => kept.userInfo(),
-      () => kept.introspect('refresh_token'),
-      () => kept.revoke('access'),
-      () => kept.reportChallenge({ error: 'insufficient_scope', resource: 'https://api.example.com' }),
-    ];
-    for (const ask of asks) expect(await codeOf(ask())).toBe('client_unknown');
-    expect([asked, a.events.filter(({ type }) => type === 'record_quarantined')]).toEqual([0, []]);
-    expect([kept.id, kept.state.reason]).toEqual([bob.id, 'client_unknown']);
-  });
+  it.each(['all', 'refresh-only'] as const)(
+    'BBA-4 a record that other keys have sealed is not opened, and not said to be lost (%s)',
+    async (persist) => {
+      const world = createWorld();
+      let asked = 0;
+      const keysOf = (fill: number): ReturnType<typeof staticKeys> => staticKeys([{ kid: `k${fill}`, key: new Uint8Array(32).fill(fill) }]);
+      const over = (fill: number): CredentialStorage => {
+        const storage = sealed(world.disk.storage(), { keys: keysOf(fill) });
+        return { ...storage, unseal: (record) => ((asked += fill === 1 ? 1 : 0), storage.unseal(record)) };
+      };
+      const b = await world.openTab(other(world, { storage: over(2) }));
+      const bob = await b.store.store(ofOther(world));
+      await settle();
+      const a = await world.openTab({ storage: over(1), options: { persist } });
+      const kept = (await a.store.getDefault())!;
+      const second = await b.store.store(ofOther(world, 'carol'));
+      await b.store.setDefault(second); // A hears of another default that is not its own
+      await settle();
+      await world.browser.advance(60_000);
+      kept.token$.subscribe().unsubscribe();
+      const asks = [
+        () => kept.accessToken(),
+        () => kept.refresh(),
+        () => kept.refreshIfNeeded(),
+        () => kept.accessToken({ scope: 'openid' }),
+        () => kept.userInfo(),
+        () => kept.introspect('refresh_token'),
+        () => kept.revoke('access'),
+        () => kept.reportChallenge({ error: 'insufficient_scope', resource: 'https://api.example.com' }),
+      ];
+      for (const ask of asks) expect(await codeOf(ask())).toBe('client_unknown');
+      expect([asked, a.events.filter(({ type }) => type === 'record_quarantined')]).toEqual([0, []]);
+      expect([kept.id, kept.state.reason]).toEqual([bob.id, 'client_unknown']);
+    },
+  );
 });
