@@ -199,7 +199,8 @@ function pageOf(document: Document): Page {
       const hasPlace = note && /^\[object (Null|Object)]$/.test({}.toString.call(found)); // of any realm, and no Map
       history?.replaceState(hasPlace ? { ...(found as object | null), ...note } : found, '', url);
       const written: unknown = history?.state;
-      return () => void (history?.state === written && history?.replaceState(found, ''));
+      // Angular's router may put the change off (`withExperimentalPlatformNavigation`): to put back what was not written is a navigation, for ever
+      return () => void (written !== found && history?.state === written && history?.replaceState(found, ''));
     },
     entryState: () => view()?.history.state as Readonly<Record<string, unknown>> | null,
     sessionItems: () => orBlocked(() => view()?.sessionStorage),

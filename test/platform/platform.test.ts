@@ -192,6 +192,17 @@ describe('in a page', () => {
     expect(history.state).toEqual(found);
   });
 
+  it.each([[null], [{ kept: 1 }]])('2.1-2 what was not written is not taken back, as where a router puts the change off: %j', (state) => {
+    const document = fakeDocument();
+    put({ document });
+    const { history } = document.defaultView;
+    Object.assign(history, { state });
+    const restore = defaultPlatform().page!.replaceUrl('https://app.example.com/clean', { note: 'n' });
+    history.replaceState.mockClear();
+    restore?.();
+    expect(history.replaceState).not.toHaveBeenCalled();
+  });
+
   it('2.1-2 a note stays where something else was written to the entry since', () => {
     const document = fakeDocument();
     put({ document });
