@@ -236,6 +236,21 @@ test('both sides of a condition get the interceptor', async () => {
   expect(text).toContain(`isDev ? [${client}] : ${client}`);
 });
 
+test('what comes with a condition gets the interceptor, too', async () => {
+  const text = await added(appConfig("import { provideHttpClient } from '@angular/common/http';", 'isDev && [provideHttpClient()]'));
+  expect(text).toContain('isDev && [provideHttpClient(withInterceptors([credentialsInterceptor]))]');
+  expect(text.match(/provideHttpClient\(/g)).toHaveLength(1);
+});
+
+test('a configuration that merges itself cannot be followed', async () => {
+  const files = {
+    [CONFIG]:
+      "import { mergeApplicationConfig } from '@angular/core';\nexport const appConfig = mergeApplicationConfig(appConfig, appConfig);\n",
+  };
+  const { error } = await stage.play({ files, runs: [OPTIONS] });
+  expect(error).toContain('no object that can be followed');
+});
+
 test('what a route provides is not what the application provides', async () => {
   const route =
     "provideRouter([{ path: 'a', providers: [provideCredentials(own), provideHttpClient(withInterceptors([credentialsInterceptor]))] }])";
@@ -255,6 +270,8 @@ describe('a client that is not seen is not replaced by a second one: a warning s
     ['a list that is spread', appConfig(http('httpProviders'), '...httpProviders')],
     ['a list by its name', appConfig(http('httpProviders'), 'httpProviders')],
     ['a function of the application', appConfig(http('provideCore'), 'provideCore()')],
+    ['a member of what stands elsewhere', appConfig(http('environment'), 'environment.providers')],
+    ['what is there if something else is not', appConfig(http('httpProviders'), 'Own ?? httpProviders')],
     ['NgModules', appConfig("import { importProvidersFrom } from '@angular/core';", 'importProvidersFrom(SharedModule)')],
     ['a configuration that is merged into it', { '/src/main.ts': merged('{ providers: [provideHttpClient()] }') }],
     ['one that cannot be followed', { '/src/main.ts': merged('httpConfig()') }],

@@ -89,29 +89,33 @@ function withoutBootstrap({ fileName, text }: ts.SourceFile): string {
   );
 }
 
-function resolve(tree: Tree, source: ts.SourceFile, config: ts.Expression): AppConfig | undefined {
+/** @param within names that are being resolved: what leads to itself leads nowhere */
+function resolve(tree: Tree, source: ts.SourceFile, config: ts.Expression, within: readonly string[] = []): AppConfig | undefined {
   if (ts.isObjectLiteralExpression(config)) return { source, config, merged: [] };
-  if (ts.isIdentifier(config)) return resolveName(tree, source, config.text);
-  if (ts.isSatisfiesExpression(config) || ts.isAsExpression(config)) return resolve(tree, source, config.expression);
+  if (ts.isIdentifier(config)) return resolveName(tree, source, config.text, within);
+  if (ts.isSatisfiesExpression(config) || ts.isAsExpression(config)) return resolve(tree, source, config.expression, within);
   const merge = localName(source, 'mergeApplicationConfig', '@angular/core');
   const [call] = merge === undefined ? [] : callsOf(config, merge);
-  const [first, ...others] = (call?.arguments ?? []).map((argument) => resolve(tree, source, argument));
+  const [first, ...others] = (call?.arguments ?? []).map((argument) => resolve(tree, source, argument, within));
   return first && { ...first, merged: [...first.merged, ...others] };
 }
 
 /** A constant of the file, or of a file that it imports by a relative path. */
-function resolveName(tree: Tree, source: ts.SourceFile, name: string): AppConfig | undefined {
+function resolveName(tree: Tree, source: ts.SourceFile, name: string, outer: readonly string[]): AppConfig | undefined {
+  const id = `${source.fileName} ${name}`;
+  if (outer.includes(id)) return undefined;
+  const within = [...outer, id];
   const declaration = source.statements
     .flatMap((statement) => (ts.isVariableStatement(statement) ? statement.declarationList.declarations : []))
     .find((variable) => ts.isIdentifier(variable.name) && variable.name.text === name);
-  if (declaration) return declaration.initializer && resolve(tree, source, declaration.initializer);
+  if (declaration) return declaration.initializer && resolve(tree, source, declaration.initializer, within);
   for (const { moduleSpecifier, importClause } of source.statements.filter(ts.isImportDeclaration)) {
     const bindings = importClause?.namedBindings;
     if (!bindings || !ts.isNamedImports(bindings) || !ts.isStringLiteral(moduleSpecifier)) continue;
     const element = bindings.elements.find((candidate) => candidate.name.text === name);
     const path = element && `${posix.join(posix.dirname(source.fileName), moduleSpecifier.text).replace(/\.(js|ts)$/, '')}.ts`;
     if (element && path && moduleSpecifier.text.startsWith('.') && tree.exists(path)) {
-      return resolveName(tree, parse(path, tree.readText(path)), (element.propertyName ?? element.name).text);
+      return resolveName(tree, parse(path, tree.readText(path)), (element.propertyName ?? element.name).text, within);
     }
   }
   return undefined;

@@ -101,17 +101,23 @@ function providersIn(node: ts.Expression): ts.Expression[] {
     return inner.length === 1 && inner[0] === node.expression ? [node] : inner;
   }
   if (ts.isCallExpression(node) && node.expression.getText() === 'makeEnvironmentProviders') return node.arguments.flatMap(providersIn);
+  if (ts.isBinaryExpression(node)) {
+    const { kind } = node.operatorToken;
+    if (kind === ts.SyntaxKind.AmpersandAmpersandToken) return providersIn(node.right); // its left side is a condition
+    if (kind === ts.SyntaxKind.BarBarToken || kind === ts.SyntaxKind.QuestionQuestionToken)
+      return [...providersIn(node.left), ...providersIn(node.right)];
+  }
   if (ts.isConditionalExpression(node)) return [...providersIn(node.whenTrue), ...providersIn(node.whenFalse)];
   if (ts.isParenthesizedExpression(node) || ts.isAsExpression(node) || ts.isSatisfiesExpression(node)) return providersIn(node.expression);
   return [node];
 }
 
 /**
- * True for what may bring an HTTP client that is not seen: a list that stands elsewhere, NgModules, and functions of the application's own. Those of
+ * True for what may bring an HTTP client that is not seen: a list or a member that stands elsewhere, NgModules, and functions of the application's own. Those of
  * packages are taken for what they are called.
  */
 function isOpaque(source: ts.SourceFile, node: ts.Expression): boolean {
-  if (ts.isSpreadElement(node)) return true;
+  if (ts.isSpreadElement(node) || ts.isPropertyAccessExpression(node) || ts.isElementAccessExpression(node)) return true;
   if (ts.isIdentifier(node)) return /^[a-z_$]/.test(node.text); // a class has a capital
   if (!ts.isCallExpression(node)) return false;
   if (isName(node.expression, localName(source, 'importProvidersFrom', '@angular/core') ?? 'importProvidersFrom')) return true;
