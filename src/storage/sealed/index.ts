@@ -71,7 +71,7 @@ export function sealed(storage: CredentialStorage, options: SealedStorageOptions
   };
   /** Others wait for a sweep, which holds the store's lock, and for who looks again after a write: either ends before they give up. */
   const answered = <T>(answer: T): Promise<Awaited<T>> =>
-    within(platform, ANSWER_MS, 'The keys, or the storage inside, do not answer.', Promise.resolve(answer));
+    within(platform, ANSWER_MS, 'The keys or the storage do not answer.', Promise.resolve(answer));
   /** False if the key was replaced or is gone. Where this cannot be asked, the record stays as it was written. */
   const isStillCurrent = async (kid: string): Promise<boolean> => {
     try {
@@ -174,16 +174,13 @@ function readsOpened(
     try {
       return await unseal(value as StoredRecord);
     } catch (error) {
-      const { code } = isCredentialError(error) ? error : { code: undefined };
+      const code = isCredentialError(error) && error.code;
       return { ...fieldsOf(value), refused: code === 'seal_broken' || code === 'key_lost' ? code : 'storage_failed' }; // whatever keys of one's own say
     }
   };
   return {
     read: async (id) => opened(await storage.read(id)),
-    readAll: async () => {
-      const entries = await storage.readAll();
-      return Promise.all(entries.map(async ({ id, value }) => ({ id, value: await opened(value) })));
-    },
+    readAll: async () => Promise.all((await storage.readAll()).map(async ({ id, value }) => ({ id, value: await opened(value) }))),
   };
 }
 
@@ -200,13 +197,12 @@ function showsItsKeys({ id, value }: StoredEntry): boolean {
 }
 
 function assertStorage(storage: unknown): void {
-  if (typeof (storage as Partial<CredentialStorage> | undefined)?.open !== 'function')
-    throw new TypeError('sealed: pass a storage first, such as sealed(indexedDBStorage())');
+  if (typeof (storage as Partial<CredentialStorage> | undefined)?.open !== 'function') throw new TypeError('sealed: pass a storage first');
 }
 
 function asKeys(keys: SealingKeys): SealingKeys {
   if (typeof (keys as Partial<SealingKeys>).current === 'function') return keys;
-  throw new TypeError('sealed: keys must be SealingKeys, such as staticKeys([{ kid, key }])');
+  throw new TypeError('sealed: keys must be SealingKeys');
 }
 
 function defaultKeys(namespace: string, platform: KeyPlatform): SealingKeys {
@@ -218,7 +214,7 @@ function defaultKeys(namespace: string, platform: KeyPlatform): SealingKeys {
   }
   if (isMissing)
     throw new TypeError(
-      'sealed: there is no IndexedDB for keys. Of a page that is rendered on a server make the store in the browser only; programs on servers pass { keys }',
+      'sealed: there is no IndexedDB for keys: make the store of a page in the browser only; programs on servers pass { keys }',
     );
   return indexedDBKeys({ namespace, platform });
 }

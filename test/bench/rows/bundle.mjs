@@ -22,14 +22,14 @@ const APPLICATIONS = {
 
 /** Budgets in bytes: what was measured last, and a little more; of what is reached the reach. */
 const LIMITS = {
-  memoryStart: 14_600,
-  memoryAll: 57_900,
-  indexeddbStart: 15_600,
-  indexeddbAll: 58_900,
+  memoryStart: 15_600,
+  memoryAll: 61_100,
+  indexeddbStart: 16_700,
+  indexeddbAll: 62_200,
   sealed: 9_216,
   rxjs: 6_500,
-  localforageStart: 15_500,
-  localforageAll: 67_400,
+  localforageStart: 16_500,
+  localforageAll: 70_700,
 };
 
 export default async function bundle({ coreFolder, bytes, count }) {
