@@ -20,6 +20,7 @@ import {
   type OpenRecord,
   type StoreRecord,
 } from '../credential/record.js';
+import { StorageError } from '../errors.js';
 import { inProcessLocks } from '../platform/in-process-locks.js';
 import type { Locks } from '../platform/platform.js';
 import { refusalOf, revisionOf } from '../storage/storage.js';
@@ -82,9 +83,9 @@ function ownTokensOf(before: CredentialRecord, { state, storedAt }: CredentialRe
   return { ...before, secrets };
 }
 
-/** True where keys cannot be asked for now: that takes nothing away (design §4.5). */
-function isAway(before: CredentialRecord, why: string | undefined): boolean {
-  return why === 'storage_failed' && before.state !== 'removed';
+/** True where keys cannot be asked for now: that takes nothing away of what was opened before (design §4.5). */
+function isAway(known: Entry | undefined, why: string | undefined): boolean {
+  return why === 'storage_failed' && known !== undefined && !known.unreadable && known.record.state !== 'removed';
 }
 
 /** Notes that what waited in memory is stored by now; nothing else has changed. */
@@ -246,7 +247,7 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
     const parsed = parseRecord(value, id);
     const why = refusalOf(value);
     const before = ledger.record(id);
-    if (before && isAway(before, why)) return before;
+    if (isAway(ledger.entry(id), why)) return before;
     if (why !== undefined && !('corrupt' in parsed)) refusals.set(parsed, why);
     const holds = before?.secrets && !isSealedText(before.secrets);
     if (!holds || 'corrupt' in parsed || isOpen(parsed) || why !== undefined) return parsed;
@@ -256,6 +257,9 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
   const rereadNow: Following['rereadNow'] = async (id, origin, wasRefused = false) => {
     const value = await read((storage) => storage.read(id));
     const parsed = await parsedAndOpen(id, value);
+    // Who is refused a write has to know what is there: nothing can be made of what keys are away for
+    if (wasRefused && parsed && parsed === ledger.record(id))
+      throw new StorageError('storage_failed', 'What others wrote cannot be opened now.');
     if (wasRefused) setBack(ledger.entry(id), parsed);
     if (parsed && 'epoch' in parsed && parsed.epoch < book.store.epoch) strange.add(id);
     tell(judge(id, parsed), origin);

@@ -307,7 +307,7 @@ export function createMembership(context: MembershipContext): Membership {
   async function keepNobody(id: string): Promise<void> {
     const claim = claimOfTombstone(id);
     if (claim <= ledger.book.store.nullClaim) return;
-    await writing.updateStore((current) => ({ ...current, nullClaim: Math.max(current.nullClaim, nobodyUpTo(ledger, claim)) }));
+    await writing.updateStore((current) => ({ ...current, nullClaim: Math.max(current.nullClaim, claim) }));
   }
 
   function claimOfTombstone(id: string): number {

@@ -126,7 +126,7 @@ export async function runRefresh(
       refresh = next(refresh, result);
     }
   } catch (error) {
-    if (refresh.sends === 0 && !refresh.inDoubt) await episode.steps.retract(refresh);
+    if (refresh.generation > 0 && refresh.sends === 0 && !refresh.inDoubt) await episode.steps.retract(refresh);
     return { ending: 'failed', error: asCredentialError(error, 'storage_failed', 'The refresh failed.'), begun: episode.begun() };
   }
   const { ending } = refresh;

@@ -42,7 +42,8 @@ it('signs in through the login form of the provider; the code is gone from the a
   expect(page.url()).toBe(`${demo.app}/`);
   const codeShown = addresses.map((address) => address.startsWith(`${demo.app}/callback?code=`));
   expect(codeShown).toContain(true);
-  expect(addresses.slice(codeShown.lastIndexOf(true) + 1)).toEqual([`${demo.app}/callback`, `${demo.app}/`]);
+  const shown = addresses.slice(codeShown.lastIndexOf(true) + 1); // the entry is written once more when its note is taken back
+  expect(shown.filter((address, place) => address !== shown[place - 1])).toEqual([`${demo.app}/callback`, `${demo.app}/`]);
   expect(consoleErrors).toEqual([]);
   await page.goBack(); // to the provider, whose form is used up
   expect(page.url().startsWith(demo.issuer)).toBe(true);

@@ -427,7 +427,7 @@ describe('sealed', () => {
     it('without IndexedDB it is a TypeError that says what to pass; with keys of one’s own it is none', () => {
       const platform = unitPlatform();
       expect(() => sealed(memoryStorage(), { platform })).toThrow(TypeError);
-      expect(() => sealed(memoryStorage(), { platform })).toThrow(/rendered on a server.*in the browser only.*\{ keys \}/);
+      expect(() => sealed(memoryStorage(), { platform })).toThrow(/no IndexedDB.*in the browser only.*\{ keys \}/);
       expect(() => sealed(memoryStorage(), { platform, keys: someKeys() })).not.toThrow();
     });
   });

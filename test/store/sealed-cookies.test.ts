@@ -196,6 +196,59 @@ describe('a store over sealed cookies', () => {
     expect(theirs.token?.accessToken).toBe(mine.token?.accessToken);
   });
 
+  /** Two stores over one storage; of the first the keys can be taken away, and it hears of nothing from then on. */
+  async function withKeysAway() {
+    const world = createWorld();
+    let isAway = false;
+    const keys = { ...KEYS, get: (kid: string) => (isAway ? Promise.reject(new Error('away')) : Promise.resolve(KEYS.get(kid))) };
+    const shared = (of: SealingKeys): CredentialStorage => sealed({ ...world.disk.storage(), needsSealing: true }, { keys: of });
+    const [a, b] = [await world.openTab({ storage: shared(keys) }), await world.openTab({ storage: shared(KEYS) })];
+    const credential = await a.store.store(world.authority.signIn({ sub: 'alice' }));
+    await settle();
+    const setAway = (away: boolean): void => {
+      isAway = away;
+      world.browser.setDelivery(away ? 0 : 1);
+    };
+    return { ...world, shared, keys, a, credential, elsewhere: (await b.store.with(credential.id))!, setAway };
+  }
+
+  it('design §4.6 a sign-out ends the session, though keys are away for what another tab wrote', async () => {
+    const { browser, authority, disk, credential, elsewhere, setAway } = await withKeysAway();
+    setAway(true);
+    await elsewhere.setTags(['new']);
+    expect(await inTime(browser, credential.signOut(), 60_000)).toMatchObject({ refreshToken: { status: 'revoked' } });
+    setAway(false);
+    await browser.advance(60_000);
+    expect([disk.record(credential.id)['state'], authority.liveRefreshTokens()]).toEqual(['removed', []]);
+  });
+
+  it('RF-15 an answer is kept, though keys are away for what another tab wrote, and no token is sent twice', async () => {
+    const { browser, authority, openTab, shared, a, credential, elsewhere, setAway } = await withKeysAway();
+    authority.hold();
+    const asked = credential.refresh();
+    await settle();
+    setAway(true);
+    await elsewhere.setTags(['new']);
+    authority.refreshes[0]?.answer();
+    authority.release();
+    expect((await inTime(browser, asked, 60_000)).accessToken).toBe(credential.token?.accessToken);
+    setAway(false);
+    await browser.advance(120_000);
+    await a.store.close();
+    const next = (await (await openTab({ storage: shared(KEYS) })).store.with(credential.id))!;
+    await inTime(browser, next.refresh());
+    expect([next.tags, next.status.token, authority.reuses()]).toEqual([['new'], 'valid', 0]);
+  });
+
+  it('design §4.2 a sign-in of the same user takes her place while keys are away', async () => {
+    const { openTab, authority, shared, keys, credential, setAway } = await withKeysAway();
+    setAway(true);
+    const { store } = await openTab({ storage: shared(keys) });
+    expect(store.snapshot().credentials).toMatchObject([{ id: credential.id, claims: null, reason: 'unreadable' }]);
+    const again = await store.store(authority.signIn({ sub: 'alice' }));
+    expect([again.id, store.snapshot().ids]).toEqual([credential.id, [credential.id]]);
+  });
+
   it('design §4.2 a sign-in of the same user takes the place of what could not be opened', async () => {
     const world = createWorld();
     const header = await forged(await headerOf(world, 'alice'), (record) => ({ ...record, scope: 'more' }));

@@ -50,6 +50,20 @@ describe('a store over sealed records', () => {
     expect(tokens.values).toEqual([bob?.token]);
   });
 
+  it('E9 a key that never answers holds up a refresh for half a minute, and not once more', async () => {
+    const world = createWorld();
+    const first = await world.openTab({ storage: over(world) });
+    for (const sub of ['alice', 'bob']) await first.store.store(world.authority.signIn({ sub }));
+    const storage = over(world);
+    let hangs = false;
+    const unseal: CredentialStorage['unseal'] = (record) => (hangs ? new Promise(() => undefined) : storage.unseal!(record));
+    const { store } = await world.openTab({ storage: { ...storage, unseal } });
+    hangs = true;
+    const [bob] = await store.find({ sub: 'bob' });
+    expect(await codeOf(inTime(world.browser, bob.refresh(), 45_000))).toBe('storage_failed');
+    expect([world.authority.refreshes.length, world.browser.heldLocks.size]).toEqual([0, 0]);
+  });
+
   it('E1 is opened once for a thousand readers', async () => {
     const world = createWorld();
     const first = await world.openTab({ storage: over(world) });

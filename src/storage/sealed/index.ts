@@ -202,7 +202,7 @@ function assertStorage(storage: unknown): void {
 
 function asKeys(keys: SealingKeys): SealingKeys {
   if (typeof (keys as Partial<SealingKeys>).current === 'function') return keys;
-  throw new TypeError('sealed: keys must be SealingKeys');
+  throw new TypeError('sealed: pass keys, such as staticKeys(…)');
 }
 
 function defaultKeys(namespace: string, platform: KeyPlatform): SealingKeys {
