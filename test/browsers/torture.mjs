@@ -41,7 +41,8 @@ try {
   page.close();
 }
 
-async function run(name) {
+/** A browser that is short of memory may keep no page to go back to: then the scenario is played again, twice at most. */
+async function run(name, triesLeft = 2) {
   const begun = performance.now();
   try {
     const found = await lab.scenarios.find((one) => one.name === name).run();
@@ -50,6 +51,10 @@ async function run(name) {
     console.log(`ok ${name}: ${found} (${((performance.now() - begun) / 1000).toFixed(1)} s)`);
     return true;
   } catch (error) {
+    if (triesLeft > 0 && error.message === 'the browser has not kept the page') {
+      lab = await renewed();
+      return run(name, triesLeft - 1);
+    }
     process.exitCode = 1;
     console.log(`FAILED ${name}: ${error.stack}`);
     return false;
