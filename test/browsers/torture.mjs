@@ -41,8 +41,7 @@ try {
   page.close();
 }
 
-/** A browser that is short of memory may keep no page to go back to: then the scenario is played again, twice at most. */
-async function run(name, triesLeft = 2) {
+async function run(name) {
   const begun = performance.now();
   try {
     const found = await lab.scenarios.find((one) => one.name === name).run();
@@ -51,10 +50,6 @@ async function run(name, triesLeft = 2) {
     console.log(`ok ${name}: ${found} (${((performance.now() - begun) / 1000).toFixed(1)} s)`);
     return true;
   } catch (error) {
-    if (triesLeft > 0 && error.message === 'the browser has not kept the page') {
-      lab = await renewed();
-      return run(name, triesLeft - 1);
-    }
     process.exitCode = 1;
     console.log(`FAILED ${name}: ${error.stack}`);
     return false;

@@ -65,7 +65,7 @@ export interface TokenBody {
 }
 
 /** Claims of an ID token but for `iss`, which the face knows; times in epoch seconds. */
-export type IdTokenClaims = Readonly<Record<'sub' | 'aud', string> & Record<'iat' | 'exp' | 'auth_time', number>>;
+export type IdTokenClaims = Readonly<Record<'sub' | 'aud' | 'jti', string> & Record<'iat' | 'exp' | 'auth_time', number>>;
 
 export interface TokenAnswer {
   readonly status: number;
@@ -164,6 +164,7 @@ export function createCore(options: CoreOptions): Core {
   const refreshTokens = new Map<string, { readonly grant: Grant; readonly token: RefreshToken }>();
   const accessTokens = new Map<string, AccessToken>();
   let entries: LogEntry[] = [];
+  let idTokensIssued = 0;
 
   const judged = (grant: Grant, token: RefreshToken): Verdict =>
     grant.state === 'live' ? judge(rules, grant.tokens, token, now()) : { kind: 'refuse', outcome: 'revoked' };
@@ -216,11 +217,12 @@ export function createCore(options: CoreOptions): Core {
   ): Omit<TokenAnswer, 'body' | 'commit'> & { readonly body: TokenBody } => {
     const access_token = issueAccessToken(grant, scope, resource);
     const iat = Math.floor(now() / 1000);
+    const jti = `id-${++idTokensIssued}`; // or one of the same second would be the one of before, said again
     return {
       status: 200,
       headers: HEADERS,
       body: { access_token, token_type: 'Bearer', expires_in: expiresInS, scope, ...(refresh && { refresh_token: refresh.value }) },
-      ...(idTokens && { idToken: { sub: grant.sub, aud: clientId, iat, exp: iat + 3600, auth_time: grant.authTime } }),
+      ...(idTokens && { idToken: { sub: grant.sub, aud: clientId, jti, iat, exp: iat + 3600, auth_time: grant.authTime } }),
     };
   };
 
