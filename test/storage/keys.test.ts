@@ -212,7 +212,7 @@ describe('indexedDBKeys', () => {
 
   it('E38 a rotation in an engine that gives back no key says so', async () => {
     const { code, message } = await failureOf(aTab(aBrowser({ crypto: cryptoThatMakes(() => Promise.resolve({})) })).rotate());
-    expect([code, message]).toEqual(['storage_failed', 'This browser does not keep the keys that are stored in it.']);
+    expect([code, message]).toEqual(['storage_failed', 'This browser does not keep keys.']);
   });
 
   it('a failure is not remembered: the next question opens the database anew', async () => {

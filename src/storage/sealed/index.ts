@@ -86,12 +86,12 @@ export function sealed(storage: CredentialStorage, options: SealedStorageOptions
     try {
       return await unseal(record);
     } catch (error) {
-      if (isCredentialError(error) && (error.code === 'key_lost' || error.code === 'seal_broken')) return record;
+      if (lossIn(error)) return record;
       throw error;
     }
   };
   const writeSealed: CredentialStorage['write'] = async (record, condition, isPassing) => {
-    const parts = SECRET_PARTS.filter((part) => fieldsOf(record)[part] != null && !isSealed(fieldsOf(record)[part]));
+    const parts = plainPartsOf(record);
     if (parts.length === 0) return storage.write(record, condition, isPassing);
     let { sealedRecord, kid } = await seal(record, parts);
     const sealedAt = platform.now();
@@ -112,8 +112,10 @@ export function sealed(storage: CredentialStorage, options: SealedStorageOptions
     }
     return true;
   };
-  const outside: SealedStorage = {
+  return {
     namespace: storage.namespace,
+    ...(storage.withLock && { withLock: storage.withLock.bind(storage) }),
+    ...(storage.watch && { watch: storage.watch.bind(storage) }),
     ...(!seals && storage.needsSealing && { needsSealing: true }),
     ...(storage.isPartial && { isPartial: true }),
     open: async () => {
@@ -152,9 +154,6 @@ export function sealed(storage: CredentialStorage, options: SealedStorageOptions
       keys.close?.();
     },
   };
-  if (storage.withLock) outside.withLock = (name, run, signal) => storage.withLock!(name, run, signal);
-  if (storage.watch) outside.watch = (listener) => storage.watch!(listener);
-  return outside;
 }
 
 /**
@@ -166,22 +165,32 @@ function readsOpened(
   unseal: (record: StoredRecord) => Promise<StoredRecord>,
 ): Pick<CredentialStorage, 'read' | 'readAll'> {
   const opened = async (value: unknown): Promise<unknown> => {
-    const parts = SECRET_PARTS.filter((part) => fieldsOf(value)[part] != null);
-    if (parts.length === 0) return value;
-    const plain = parts.filter((part) => !isSealed(fieldsOf(value)[part]));
-    const nothing = plain.map((part) => [part, { sealed: '' }] as const); // else the next write would seal it
-    if (plain.length > 0) return { ...fieldsOf(value), ...Object.fromEntries(nothing), refused: 'seal_broken' };
+    const plain = plainPartsOf(value);
+    let refused: string | undefined = 'seal_broken';
     try {
-      return await unseal(value as StoredRecord);
+      if (plain.length === 0) return await unseal(value as StoredRecord);
     } catch (error) {
-      const code = isCredentialError(error) && error.code;
-      return { ...fieldsOf(value), refused: code === 'seal_broken' || code === 'key_lost' ? code : 'storage_failed' }; // whatever keys of one's own say
+      refused = lossIn(error) ?? 'storage_failed'; // whatever keys of one's own say
     }
+    const nothing = plain.map((part) => [part, { sealed: '' }] as const); // else the next write would seal it
+    return { ...fieldsOf(value), ...Object.fromEntries(nothing), refused };
   };
   return {
     read: async (id) => opened(await storage.read(id)),
     readAll: async () => Promise.all((await storage.readAll()).map(async ({ id, value }) => ({ id, value: await opened(value) }))),
   };
+}
+
+/** What lies in the clear in a record, and should not. */
+function plainPartsOf(record: unknown): readonly SecretPart[] {
+  const fields = fieldsOf(record);
+  return SECRET_PARTS.filter((part) => fields[part] != null && !isSealed(fields[part]));
+}
+
+/** The code of an error by which sealed text can never be opened. */
+function lossIn(error: unknown): string | undefined {
+  const code = isCredentialError(error) ? error.code : '';
+  return code === 'key_lost' || code === 'seal_broken' ? code : undefined;
 }
 
 /** Members of a value that is anything at all. */
@@ -212,9 +221,6 @@ function defaultKeys(namespace: string, platform: KeyPlatform): SealingKeys {
   } catch {
     isMissing = false; // blocked, as in a sandboxed frame: `open` says so, and the store goes on in memory
   }
-  if (isMissing)
-    throw new TypeError(
-      'sealed: there is no IndexedDB for keys: make the store of a page in the browser only; programs on servers pass { keys }',
-    );
+  if (isMissing) throw new TypeError('sealed: no IndexedDB for keys: make the store in the browser only, or pass { keys }');
   return indexedDBKeys({ namespace, platform });
 }

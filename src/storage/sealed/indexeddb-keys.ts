@@ -70,7 +70,7 @@ export function indexedDBKeys({ namespace = 'rx-credentials', platform = default
         for (const other of others) await records.put({ ...other, retiredAt: platform.now() }, other.kid);
       });
       const made = currentOf(await load());
-      if (!made) throw new StorageError('storage_failed', 'This browser does not keep the keys that are stored in it.');
+      if (!made) throw new StorageError('storage_failed', 'This browser does not keep keys.');
       return made;
     });
   /** Stored and read back is not enough: a key counts once it has been used. */
@@ -84,7 +84,10 @@ export function indexedDBKeys({ namespace = 'rx-credentials', platform = default
   };
   return {
     current: () => askingForKeys(async () => prove(currentOf(await recent()) ?? (await make(false)))),
-    get: async (kid) => (find(await recent(), kid) ?? find(await load(), kid))?.key,
+    get: async (kid) => {
+      const keyIn = (entries: readonly Entry[]): CryptoKey | undefined => entries.find((entry) => entry.kid === kid)?.key;
+      return keyIn(await recent()) ?? keyIn(await load());
+    },
     list: async () => (await load()).map(({ kid, retiredAt }) => ({ kid, retiredAt })),
     rotate: async () => (await make(true)).kid,
     remove: async (kid) => {
@@ -93,10 +96,6 @@ export function indexedDBKeys({ namespace = 'rx-credentials', platform = default
     },
     close: () => entriesIn.close(),
   };
-}
-
-function find(entries: readonly Entry[], kid: string): Entry | undefined {
-  return entries.find((entry) => entry.kid === kid);
 }
 
 function currentOf(entries: readonly Entry[]): Entry | undefined {

@@ -91,7 +91,7 @@ function parseJwe(part: unknown): Jwe | undefined {
 async function decrypt({ header, texts }: Jwe, expectedHeader: string, key: SealingKey['key'], { subtle }: Crypto): Promise<string> {
   const [protectedText, noKey, iv, ciphertext, tag] = texts;
   const hasForm = texts.length === 5 && noKey === '' && iv!.length === 16 && tag!.length === 22; // 96 and 128 bits
-  if (!hasForm || canonical(header) !== expectedHeader) throw new TypeError('not the text of this record');
+  if (!hasForm || canonical(header) !== expectedHeader) throw new TypeError('moved');
   const algorithm = { name: 'AES-GCM', iv: bytesOf(iv!), additionalData: utf8(protectedText!) };
   const cryptoKey = key instanceof Uint8Array ? await subtle.importKey('raw', Uint8Array.from(key), 'AES-GCM', false, ['decrypt']) : key;
   return textOf(await subtle.decrypt(algorithm, cryptoKey, bytesOf(ciphertext!, tag)));
@@ -103,7 +103,7 @@ async function headerOf(
   kid: string,
   { subtle }: Crypto,
 ): Promise<Unjudged & { alg: string; enc: string }> {
-  if (typeof id !== 'string' || typeof generation !== 'number') throw new TypeError('a record with secrets has an id and a generation');
+  if (typeof id !== 'string' || typeof generation !== 'number') throw new TypeError('no id or generation');
   // What never changes within a generation, the same before it is stored and after it was read and judged by `parseRecord`. Tags, state
   // and expiry are left out: they may change while the secrets stay.
   const { issuer, clientId, scope: asked, resource, dpopKeyId, acrValues, maxAge } = isPlainObject(context) ? context : {};
@@ -137,7 +137,6 @@ function textOf(bytes: BufferSource): string {
 /** The bytes of base64url texts, one after the other. */
 function bytesOf(text: string, more = ''): Uint8Array<ArrayBuffer> {
   const [bytes, others] = [decoded(text), decoded(more)];
-  if (others.length === 0) return bytes;
   const all = new Uint8Array(bytes.length + others.length);
   all.set(bytes);
   all.set(others, bytes.length);
