@@ -669,7 +669,8 @@ describe('cookieStorage in several tabs, each of them in a process of its own', 
   });
   const tab = (lag = 0, options: CookieStorageOptions = {}, changes: Partial<Platform> = {}) => {
     const mine = jar.inProcess(lag);
-    const platform = tabPlatform(pageOf(mine), { locks, indexedDB: jar.indexedDB, ...changes });
+    // Its clock stands still: a pause takes what it was asked to take
+    const platform = tabPlatform(pageOf(mine), { locks, indexedDB: jar.indexedDB, monotonicNow: () => 0, ...changes });
     return { jar: mine, platform, storage: cookieStorage({ namespace: 'app', platform, ...options }) };
   };
   const waited = (...tabs: readonly ReturnType<typeof tab>[]): number =>

@@ -1,5 +1,6 @@
 // A browser without a browser: tabs that share a clock, locks and channels. Time moves when the test says so.
 import type { Channel, LifecycleEvent, Locks, Platform } from '../../src/platform/platform.js';
+import { isCryptoPending } from './pending-crypto';
 
 /** A timer that has not fired. */
 interface Timer {
@@ -52,8 +53,9 @@ export interface FakeBrowser {
 const MAX_TIMERS_AT_ONCE = 3_000;
 
 /** Everything that does not wait for a gate, a timer or an answer has happened when this resolves. */
-export function settle(): Promise<void> {
-  return new Promise((resolve) => (typeof setImmediate === 'function' ? setImmediate(resolve) : setTimeout(resolve, 0)));
+export async function settle(): Promise<void> {
+  do await new Promise<void>((resolve) => void (typeof setImmediate === 'function' ? setImmediate(resolve) : setTimeout(resolve, 0)));
+  while (isCryptoPending());
 }
 
 export function createFakeBrowser(startMs = Date.UTC(2026, 0, 1)): FakeBrowser {
