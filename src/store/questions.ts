@@ -6,6 +6,7 @@
 import type { Token } from '../credential/token.js';
 import { isCredentialError, CredentialError } from '../errors.js';
 import type { Introspection, OAuth2Client, UserInfo } from '../oauth/client.js';
+import { toldAgain } from '../oauth/passing.js';
 import type { CredentialContext } from './credential.js';
 import { clientFor, currentToken, gone, usableRecord } from './usable-token.js';
 import type { Holding } from './ledger.js';
@@ -35,13 +36,16 @@ export function createQuestions(context: CredentialContext): Questions {
       return await client.userInfo(token);
     } catch (error) {
       const rests = (restsUntil.get(own) ?? -Infinity) > context.monotonicNow();
-      if (!isRefusal(error) || rests || context.loop.stateOf(own.id)?.isRenewable === false) throw error;
+      if (!isRefusal(error)) throw error;
+      if (rests) throw inVain(error);
+      if (context.loop.stateOf(own.id)?.isRenewable === false) throw context.now() - token.issuedAt < IN_VAIN_MS ? inVain(error) : error;
       // As a command: the store may have been closed meanwhile.
       const next = await context.command((all) => all.refresh(own, { minValidityMs: null, refused: token.accessToken }));
       if (token.claims && next.claims?.sub !== token.claims.sub) throw gone(); // another user has taken the place meanwhile
       return client.userInfo(next).catch((again: unknown) => {
-        if (isRefusal(again)) restsUntil.set(own, context.monotonicNow() + IN_VAIN_MS);
-        throw again;
+        if (!isRefusal(again)) throw again;
+        restsUntil.set(own, context.monotonicNow() + IN_VAIN_MS);
+        throw inVain(again);
       });
     }
   }
@@ -73,8 +77,14 @@ function ifStillThere<T>({ ledger }: CredentialContext, own: Holding, answer: T)
   return answer;
 }
 
-function isRefusal(error: unknown): boolean {
+function isRefusal(error: unknown): error is CredentialError {
   return isCredentialError(error) && error.status === 401;
+}
+
+/** A refusal of a new token: the next sign-in would bring no better one, and who sends the user there would do so for ever (D-038). */
+function inVain(error: CredentialError): CredentialError {
+  const { issuer, status, retryAfterMs } = error;
+  return error.class === 'needs_user' ? toldAgain(error, { issuer, status, retryAfterMs, class: 'configuration', cause: error }) : error;
 }
 
 async function introspect(context: CredentialContext, own: Holding, hint: TokenTypeHint): Promise<Introspection> {
