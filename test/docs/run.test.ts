@@ -1,4 +1,5 @@
 // Examples that lose a session, or mix up users, if they are wrong: run as they stand on their pages.
+import { createHash } from 'node:crypto';
 import ts from 'typescript';
 import { createToken, CredentialError, type CredentialStore, type Token } from '../../src/index';
 import { CLIENT_ID, ISSUER } from '../support/fake-client';
@@ -77,18 +78,104 @@ describe('docs/pitfalls.md: a callback that runs twice', () => {
   });
 });
 
+describe('docs/how-to.md: an idle time-out', () => {
+  const IDLE_MS = 600_000;
+  type Leave = (credentials: { find: () => Promise<readonly { signOut: () => Promise<unknown> }[]> }, idleMs: number) => void;
+
+  /** One browser: a clock, what its tabs share, and who is signed in. */
+  function setUp() {
+    const items = new Map<string, string>();
+    const signedIn = new Set<string>(['alice']);
+    let now = Date.UTC(2026, 0, 1);
+    const localStorage = {
+      getItem: (key: string) => items.get(key) ?? null,
+      setItem: (key: string, value: string) => items.set(key, value),
+    };
+    const find = (): Promise<{ signOut: () => Promise<unknown> }[]> =>
+      Promise.resolve(Array.from(signedIn, (user) => ({ signOut: () => Promise.resolve(signedIn.delete(user)) })));
+    const openTab = () => {
+      const listeners = new Map<string, () => void>();
+      const timers: (() => void)[] = [];
+      const named = {
+        localStorage,
+        Date: { now: () => now },
+        addEventListener: (type: string, listener: () => void) => listeners.set(type, listener),
+        setInterval: (tick: () => void) => timers.push(tick),
+        setTimeout: (tick: () => void) => timers.push(tick),
+        clearTimeout: () => timers.splice(0),
+      };
+      const { signOutWhenIdle } = load('docs/how-to.md', 'signOutWhenIdle', {}, named) as { signOutWhenIdle: Leave };
+      signOutWhenIdle({ find }, IDLE_MS);
+      return {
+        on: (type: string) => listeners.get(type)?.(),
+        tick: () => timers.forEach((tick) => tick()),
+      };
+    };
+    return { openTab, signedIn, after: (ms: number) => (now += ms) };
+  }
+
+  it.each(['visibilitychange', 'pointerdown', 'keydown'])(
+    'design §4.4 ends a session after a sleep, whatever the page hears first: %s',
+    async (type) => {
+      const { openTab, signedIn, after } = setUp();
+      const tab = openTab();
+      after(IDLE_MS);
+      tab.on(type);
+      await settle();
+      expect([...signedIn]).toEqual([]);
+    },
+  );
+
+  it('ends it with the first page load after that time, and no sign-in that comes then', async () => {
+    const { openTab, signedIn, after } = setUp();
+    openTab();
+    after(IDLE_MS);
+    const tab = openTab();
+    await settle();
+    expect([...signedIn]).toEqual([]);
+    signedIn.add('bob');
+    tab.on('visibilitychange');
+    await settle();
+    expect([...signedIn]).toEqual(['bob']);
+  });
+
+  it('goes on while any tab is used; to hide or show a page is no use of it', async () => {
+    const { openTab, signedIn, after } = setUp();
+    const [one, two] = [openTab(), openTab()];
+    after(IDLE_MS - 1);
+    two.on('keydown');
+    after(IDLE_MS - 1);
+    one.tick();
+    one.on('visibilitychange');
+    await settle();
+    expect([...signedIn]).toEqual(['alice']);
+    after(1);
+    one.tick();
+    await settle();
+    expect([...signedIn]).toEqual([]);
+  });
+});
+
 describe('docs/migrating.md: the session that there is', () => {
   type TakeOver = (credentials: CredentialStore, take: () => string | null, drop: () => void) => Promise<void>;
 
   /** The function of the page, for the server and client of the fake. */
-  async function setUp(): Promise<World & { readonly take: (tab?: number) => Promise<boolean>; readonly stores: CredentialStore[] }> {
+  async function setUp(): Promise<
+    World & {
+      readonly take: (tab?: number) => Promise<boolean>;
+      readonly leave: (sub: string) => void;
+      readonly former: () => string;
+      readonly stores: CredentialStore[];
+    }
+  > {
     const world = createWorld();
     const context = { issuer: ISSUER, clientId: CLIENT_ID };
     const given = { 'rx-credentials': { createToken: (fields: Parameters<typeof createToken>[0]) => createToken({ ...fields, context }) } };
     const { takeOver } = load('docs/migrating.md', 'takeOver', given) as { takeOver: TakeOver };
     const [{ store: one }, { store: two }] = [await world.openTab(), await world.openTab()];
-    const refreshToken = world.authority.signIn().refreshToken ?? '';
-    let stored: string | null = refreshToken;
+    const leave = (sub: string): void => void (stored = world.authority.signIn({ sub }).refreshToken ?? '');
+    let stored: string | null = null;
+    leave('alice');
     const take = async (tab = 0): Promise<boolean> => {
       await takeOver(
         [one, two][tab] ?? one,
@@ -97,15 +184,25 @@ describe('docs/migrating.md: the session that there is', () => {
       );
       return stored === null;
     };
-    return { ...world, take, stores: [one, two] };
+    return { ...world, take, leave, former: () => stored ?? '', stores: [one, two] };
   }
 
   it('takes the refresh token over once for two tabs, and drops the other copy', async () => {
     const { take, stores, authority } = await setUp();
     expect(await Promise.all([take(0), take(1)])).toEqual([true, true]);
-    expect(await stores[0]?.allIDs()).toEqual(['taken-over']);
+    const [id = ''] = (await stores[0]?.allIDs()) ?? [];
+    expect(await stores[0]?.allIDs()).toEqual([expect.stringMatching(/^taken-over-[0-9a-f]{24}$/)]);
     expect(authority.reuses()).toBe(0);
-    expect((await stores[1]?.with('taken-over'))?.status.token).toBe('valid');
+    expect((await stores[1]?.with(id))?.status.token).toBe('valid');
+  });
+
+  it.each(['alice', 'bob'])('takes over another session beside the first, as of an account that signed in later: %s', async (sub) => {
+    const { take, leave, stores, authority } = await setUp();
+    await take();
+    leave(sub);
+    expect(await take()).toBe(true);
+    expect((await stores[0]?.find({}))?.map(({ status }) => status.token)).toEqual(['valid', 'valid']);
+    expect(authority.liveRefreshTokens()).toHaveLength(2);
   });
 
   it('RF-15 leaves the former copy, and spends nothing, where the storage takes no writes', async () => {
@@ -119,8 +216,9 @@ describe('docs/migrating.md: the session that there is', () => {
   });
 
   it('leaves the former copy where what lies under the id cannot be read', async () => {
-    const { take, authority, disk } = await setUp();
-    disk.records.set('taken-over', { v: 99, id: 'taken-over', revision: 1 });
+    const { take, former, authority, disk } = await setUp();
+    const id = `taken-over-${createHash('sha256').update(former()).digest('hex').slice(0, 24)}`;
+    disk.records.set(id, { v: 99, id, revision: 1 });
     await settle();
     expect(await take()).toBe(false);
     expect(authority.refreshes).toHaveLength(0);
