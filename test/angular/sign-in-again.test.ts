@@ -79,6 +79,26 @@ describe('who signs in again', () => {
     ]);
   });
 
+  it('design §4.2 has the tags of where the sign-in began: one credential for each API of one user', async () => {
+    const tags = jest.fn((returnTo: string) => [`api:${returnTo.slice(1)}`]);
+    application([ALICE], { tags });
+    await signInAgain({ sub: 'alice' });
+    expect(credentials()).toMatchObject([
+      { id: 'alice', scope: 'openid', tags: ['pinned'] },
+      { sub: 'alice', scope: 'openid invoices:read', tags: ['api:invoices'] },
+    ]);
+    expect(tags.mock.calls).toEqual([['/invoices']]);
+  });
+
+  it('fails, and stores nothing, where the function of the tags throws', async () => {
+    const tags = (): never => {
+      throw new Error('no');
+    };
+    application([ALICE], { tags, failure: '/sign-in' });
+    expect(await signInAgain({ sub: 'alice' })).toMatch(/^\/sign-in/);
+    expect(credentials()).toMatchObject([{ id: 'alice', scope: 'openid', tags: ['pinned'] }]);
+  });
+
   it('as somebody else has another credential', async () => {
     application([ALICE]);
     await signInAgain({ sub: 'bob' });

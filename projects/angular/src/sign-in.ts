@@ -45,9 +45,10 @@ export interface CompleteSignInOptions extends StoreChoice {
   readonly client?: ClientName | undefined;
   /**
    * Tags of the credential. Only one that has all of them is taken for the same, so that one user can have several. Left out: the default, or
-   * another of the user's, keeps what tags it has.
+   * another of the user's, keeps what tags it has. A function gets the path that is gone to, the `returnTo` of the sign-in, where sign-ins for
+   * several APIs come back to one route; it runs once the code was exchanged, and what it throws is a failure of the sign-in.
    */
-  readonly tags?: readonly string[] | undefined;
+  readonly tags?: readonly string[] | ((returnTo: string) => readonly string[]) | undefined;
   /**
    * `true`: who has just signed in is the default, whoever was: for an application with one account. Left out: only where nobody is the
    * default, or one that is of no use.
@@ -113,7 +114,8 @@ export function completeSignIn(options: CompleteSignInOptions = {}, ...more: rea
       const returnTo = (): string => flow.returnToOf(address) ?? home;
       try {
         const token = await flow.resume(address);
-        await keep(store, token, options);
+        const { tags, asDefault } = options;
+        await keep(store, token, { tags: typeof tags === 'function' ? tags(returnTo()) : tags, asDefault });
         return redirect(returnTo(), null, { replaceUrl });
       } catch (error) {
         const failure = failureOf(error, returnTo());
@@ -141,8 +143,15 @@ async function isSomebodyIn(store: CredentialStore): Promise<boolean> {
   return isSignedIn(store.snapshot().credentials.find(({ isDefault }) => isDefault));
 }
 
+type Tags = readonly string[] | undefined;
+
+interface Place {
+  readonly tags: Tags;
+  readonly asDefault: boolean | undefined;
+}
+
 /** Keeps the token of a sign-in. Where its credential cannot become the default, it is stored all the same. */
-async function keep(store: CredentialStore, token: Token, { tags, asDefault = false }: CompleteSignInOptions): Promise<void> {
+async function keep(store: CredentialStore, token: Token, { tags, asDefault = false }: Place): Promise<void> {
   await store.ready;
   const credential = await stored(store, token, tags);
   // After a sign-out the store promotes nobody (design §4.1); but who signs in means to be somebody
@@ -150,7 +159,7 @@ async function keep(store: CredentialStore, token: Token, { tags, asDefault = fa
 }
 
 /** Stores a token: in the place of the user's credential, if there is one. */
-async function stored(store: CredentialStore, token: Token, tags: readonly string[] | undefined): Promise<Credential> {
+async function stored(store: CredentialStore, token: Token, tags: Tags): Promise<Credential> {
   const options = tags ? { tags } : {};
   const replace = placeOf(token, tags, store.snapshot());
   if (replace === undefined) return store.store(token, options);
@@ -163,7 +172,7 @@ async function stored(store: CredentialStore, token: Token, tags: readonly strin
 }
 
 /** The id of what the same user has of the same client: the default rather than another. */
-function placeOf({ claims, context }: Token, tags: readonly string[] | undefined, { credentials }: StoreState): string | undefined {
+function placeOf({ claims, context }: Token, tags: Tags, { credentials }: StoreState): string | undefined {
   if (claims === null) return undefined; // nobody knows whose it is
   const ofUser = credentials.filter(
     (one) =>
