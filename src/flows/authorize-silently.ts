@@ -73,9 +73,10 @@ function requestFor(
   added: AdditionalParameters,
 ): AuthorizationCodeStartOptions {
   const { scope = client.scope, acrValues, resource } = context;
-  if (!claims || !scope.split(' ').includes('openid')) {
+  if (!scope.split(' ').includes('openid'))
     throw unsupported('A silent authorization needs the scope "openid": else nobody can tell whose token it brings.', client);
-  }
+  // As of one that was taken over from another library: to whom the credential belongs is known from nowhere else
+  if (!claims) throw unsupported('A silent authorization needs the claims of the sign-in, and this credential has no ID token.', client);
   const isHint = idToken.length > 0 && idToken.length <= MAX_HINT_CHARACTERS;
   const additionalParameters = {
     ...added,

@@ -481,6 +481,13 @@ describe('where it cannot be', () => {
     expect(await refusal(renew())).toMatchObject({ code: 'unsupported', class: 'configuration' });
   });
 
+  it('design §4.5 names the reason: no "openid", or a token that names no user, such as one that was taken over', async () => {
+    const { renew, grant } = setUp();
+    const message = async (changed: Partial<Grant>): Promise<string> => (await refusal(renew({ ...grant, ...changed }))).message;
+    expect(await message({ context: { ...grant.context, scope: 'api:read' } })).toMatch('"openid"');
+    expect(await message({ claims: null })).toMatch(/^(?!.*openid).*no ID token/);
+  });
+
   it.each<readonly [SilentAuthorizationOptions, string]>([
     [{ redirectUri: '/callback' }, 'redirectUri'],
     [{ timeoutMs: 0 }, 'timeoutMs'],
