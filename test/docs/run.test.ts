@@ -1,7 +1,7 @@
 // Examples that lose a session, or mix up users, if they are wrong: run as they stand on their pages.
 import { createHash } from 'node:crypto';
 import ts from 'typescript';
-import { createToken, CredentialError, type CredentialStore, type Token } from '../../src/index';
+import { createToken, CredentialError, type Credential, type CredentialStore, type Token } from '../../src/index';
 import { CLIENT_ID, ISSUER } from '../support/fake-client';
 import { closeAll, codeOf, createWorld, settle, type World } from '../support/fixture';
 import { examples } from '../support/markdown';
@@ -153,6 +153,55 @@ describe('docs/how-to.md: an idle time-out', () => {
     one.tick();
     await settle();
     expect([...signedIn]).toEqual([]);
+  });
+});
+
+describe('docs/how-to.md: a sign-in for each API', () => {
+  it('design §4.2 keeps a credential for each of them, also when one is signed in to again', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    let returnTo = '';
+    const flow = { resume: () => Promise.resolve(authority.signIn()), returnToOf: () => returnTo };
+    const given = {
+      'rx-credentials': { createCredentialStore: () => store },
+      'rx-credentials/flows': { createAuthorizationCodeFlow: () => flow },
+      'rx-credentials/http': { createFetch: (_store: unknown, options: unknown) => options },
+    };
+    const location = { href: 'https://app.example.com/callback?code=c&state=s' };
+    const { callback } = load('docs/how-to.md', 'APIS', given, { location }) as { callback: () => Promise<void> };
+    for (const api of ['orders', 'billing', 'orders']) {
+      returnTo = `/?api=${api}`;
+      await callback();
+    }
+    expect((await store.find({})).map(({ tags }) => tags)).toEqual([['orders'], ['billing']]);
+  });
+});
+
+describe('docs/how-to.md: sign in in a popup', () => {
+  it('design §4.2 gives who signs in twice one credential, and makes the last one the default', async () => {
+    const { openTab, authority } = createWorld();
+    const { store } = await openTab();
+    const address = new URL('https://id.example.com/authorize?state=s');
+    let sub = '';
+    const flow = { start: () => Promise.resolve(address), resume: () => Promise.resolve(authority.signIn({ sub })) };
+    const given = {
+      'rx-credentials': { createCredentialStore: () => store, createOAuth2Client: () => ({}), defaultPlatform: () => ({}) },
+      'rx-credentials/flows': { createAuthorizationCodeFlow: () => flow, memoryTransactions: () => ({}) },
+    };
+    class Channel {
+      onmessage: ((message: { data: string }) => void) | undefined;
+      constructor() {
+        setTimeout(() => this.onmessage?.({ data: 'https://app.example.com/popup?code=c&state=s' }));
+      }
+      close = (): void => undefined;
+    }
+    const named = { open: () => ({ location: {}, close: () => undefined }), BroadcastChannel: Channel };
+    const { signInByPopup } = load('docs/how-to.md', 'signInByPopup', given, named) as {
+      signInByPopup: (signal: AbortSignal) => Promise<Credential>;
+    };
+    for (sub of ['alice', 'alice', 'bob'])
+      expect((await signInByPopup(new AbortController().signal)).state).toMatchObject({ isDefault: true });
+    expect((await store.find({})).map(({ claims }) => claims?.sub)).toEqual(['alice', 'bob']);
   });
 });
 
