@@ -101,8 +101,6 @@ describe('docs/how-to.md: an idle time-out', () => {
         Date: { now: () => now },
         addEventListener: (type: string, listener: () => void) => listeners.set(type, listener),
         setInterval: (tick: () => void) => timers.push(tick),
-        setTimeout: (tick: () => void) => timers.push(tick),
-        clearTimeout: () => timers.splice(0),
       };
       const { signOutWhenIdle } = load('docs/how-to.md', 'signOutWhenIdle', {}, named) as { signOutWhenIdle: Leave };
       signOutWhenIdle({ find }, IDLE_MS);
@@ -202,6 +200,73 @@ describe('docs/how-to.md: sign in in a popup', () => {
     for (sub of ['alice', 'alice', 'bob'])
       expect((await signInByPopup(new AbortController().signal)).state).toMatchObject({ isDefault: true });
     expect((await store.find({})).map(({ claims }) => claims?.sub)).toEqual(['alice', 'bob']);
+  });
+});
+
+describe('docs/silent-renewal.md: silent sign-in', () => {
+  const SILENT = 'https://app.example.com/silent.html';
+
+  async function setUp(end: string | null | Error, answer: () => Promise<Token>) {
+    const { openTab } = createWorld();
+    const { store } = await openTab();
+    const flow = {
+      start: () => Promise.resolve(new URL('https://id.example.com/authorize?prompt=none&state=s')),
+      isCallback: (href: string) => /[?&](code|error)=/.test(href),
+      resume: jest.fn(answer),
+    };
+    const loadFrame = (): Promise<string | null> => (end instanceof Error ? Promise.reject(end) : Promise.resolve(end));
+    const given = {
+      'rx-credentials': {
+        createCredentialStore: () => store,
+        createOAuth2Client: () => ({}),
+        defaultPlatform: () => ({ page: { loadFrame } }),
+      },
+      'rx-credentials/flows': { createAuthorizationCodeFlow: () => flow, memoryTransactions: () => ({}) },
+    };
+    const { signInSilently } = load('docs/silent-renewal.md', 'signInSilently', given) as {
+      signInSilently: () => Promise<Credential | null>;
+    };
+    return { flow, store, signInSilently };
+  }
+  const alice = () => Promise.resolve(createToken({ ...tokenFields(), id: crypto.randomUUID(), claims: CLAIMS }));
+
+  it.each([
+    ['a page that cannot be read', null],
+    ['a page that is no answer', 'https://app.example.com/login?state=s'],
+    ['the answer to another question (6749-4)', `${SILENT}?code=c&state=other`],
+    ['no end in time', new Error('timeout')],
+  ])('is nobody, and exchanges nothing, after %s', async (_, end) => {
+    const { flow, signInSilently } = await setUp(end, alice);
+    expect(await signInSilently()).toBeNull();
+    expect(flow.resume).not.toHaveBeenCalled();
+  });
+
+  it('is nobody where the server says so, and who is there once, however often she is asked for', async () => {
+    const nobody = await setUp(`${SILENT}?error=login_required&state=s`, () =>
+      Promise.reject(new CredentialError('authorization_failed', 'x')),
+    );
+    expect(await nobody.signInSilently()).toBeNull();
+    const { store, signInSilently } = await setUp(`${SILENT}?code=c&state=s`, alice);
+    expect(await signInSilently()).toBe(await signInSilently());
+    expect(await store.allIDs()).toHaveLength(1);
+  });
+});
+
+describe('docs/how-to.md: a silent check at the start', () => {
+  it('sends the user away once in a tab, and back to where she was', async () => {
+    const items = new Map<string, string>();
+    const sessionStorage = {
+      getItem: (key: string) => items.get(key) ?? null,
+      setItem: (key: string, value: string) => items.set(key, value),
+    };
+    const location = { pathname: '/orders', search: '?page=2', replace: jest.fn() };
+    const start = jest.fn(() => Promise.resolve(new URL('https://id.example.com/')));
+    const { askWhoIsThere } = load('docs/how-to.md', 'askWhoIsThere', {}, { sessionStorage, location }) as {
+      askWhoIsThere: (flow: object) => Promise<void>;
+    };
+    for (let i = 0; i < 2; i++) await askWhoIsThere({ start });
+    expect(start.mock.calls).toEqual([[{ returnTo: '/orders?page=2', additionalParameters: { prompt: 'none' } }]]);
+    expect(location.replace).toHaveBeenCalledTimes(1);
   });
 });
 
