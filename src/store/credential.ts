@@ -108,7 +108,10 @@ export interface Credential extends CredentialView {
    * for this machine only), or the mode `no-cors`, which has no such header
    */
   authorize(input: string | URL | Request, init?: RequestInit): Promise<Request>;
-  /** Revokes at the server (RFC 7009) and removes here, whatever the server answers; `'access'` removes only if there is no refresh token. */
+  /**
+   * Revokes at the server (RFC 7009) and removes here, whatever the server answers; `'access'` removes only if there is no refresh token. Some
+   * servers end more than was asked for: with an access token its refresh token, with either all sign-ins of the user at this client.
+   */
   revoke(target?: RevokeTarget): Promise<RevokeResult>;
   /**
    * Signs the user out: revokes all tokens, removes the credential, and with a flow gives the address that ends the session of the server.

@@ -77,10 +77,10 @@ function staysUnreadable({ unreadable }: Entry, after: CredentialRecord): boolea
 }
 
 /** The record with the access tokens alone that are nowhere but here, where another tab has begun to revoke it. */
-function ownTokensOf(before: CredentialRecord, { state, storedAt }: CredentialRecord): OpenRecord | undefined {
+function ownTokensOf(before: CredentialRecord, { state, storedAt, changedAt }: CredentialRecord): OpenRecord | undefined {
   if (before.state !== 'active' || state !== 'revoking' || storedAt !== before.storedAt || !isOpen(before)) return undefined;
   const { refreshToken: _, ...secrets } = before.secrets ?? {};
-  return { ...before, secrets };
+  return { ...before, secrets, changedAt };
 }
 
 /** True where keys cannot be asked for now: that takes nothing away of what was opened before (design §4.5). */

@@ -27,6 +27,7 @@ import type { AccessTokenOptions, Credential, CredentialContext } from './creden
 import { tombstoneOf } from './drafts.js';
 import { createFollowing } from './following.js';
 import type { Holding, Ledger, Meant } from './ledger.js';
+import { revokeUnwritten } from './letting-go.js';
 import { createLookup } from './lookup.js';
 import type { Folding, Loop } from './loop.js';
 import { createMembership, type Membership } from './membership.js';
@@ -143,7 +144,7 @@ function isRenewed(before: CredentialState, after: CredentialState): boolean {
 /** Brings a store to life. */
 export function createLiving(context: LivingContext): Living {
   const { ledger, loop, platform, clientOf } = context;
-  const dropped = (record: OpenRecord): void => void forget(clientOf(record), record);
+  const dropped = (record: OpenRecord): void => void revokeUnwritten(parts, clientOf(record), record);
   const following = createFollowing(ledger, loop, context.refreshOnly, dropped);
   const writing = createWriting({ ...context, following, dropped });
   const parts = { ...context, following, writing, locks: createStoreLocks(context), revoking: new Map<string, Promise<RevokeResult>>() };
@@ -388,13 +389,4 @@ export function createLiving(context: LivingContext): Living {
       ahead.close();
     },
   };
-}
-
-/** Live tokens that nobody holds any more (RF-5). */
-async function forget(client: OAuth2Client | undefined, { secrets }: OpenRecord): Promise<void> {
-  const revoked = async (token: string | undefined, hint: 'access_token' | 'refresh_token'): Promise<void> => {
-    if (token !== undefined) await client?.revoke(token, hint).catch(() => undefined);
-  };
-  await revoked(secrets?.refreshToken, 'refresh_token');
-  await Promise.all([secrets, ...(secrets?.children ?? [])].map((one) => revoked(one?.accessToken, 'access_token')));
 }

@@ -26,6 +26,7 @@ import { countdown } from '../platform/countdown.js';
 import type { Platform } from '../platform/platform.js';
 import { gone, notOurs } from './usable-token.js';
 import { closed, finished, tombstoneOf } from './drafts.js';
+import { revokeBoth, revokeLate, revokeQuietly } from './letting-go.js';
 import type { RefreshContext, RefreshRequest, Renewed, Seen, Unwritten } from './refresh-steps.js';
 import type { RecordDraft } from './writing.js';
 
@@ -39,11 +40,14 @@ export interface SentGrant extends Grant {
   readonly generation: number;
   /** Tells the credentials of one id apart. */
   readonly storedAt: number;
+  /** When it was last seen to be there, in epoch milliseconds. */
+  readonly seenAt: number;
 }
 
-export function grantOf({ id, tokenType, scope, claims, context, secrets, generation, storedAt }: OpenRecord): SentGrant {
+export function grantOf(record: OpenRecord, seenAt: number): SentGrant {
+  const { id, tokenType, scope, claims, context, secrets, generation, storedAt } = record;
   const { refreshToken, idToken, extra = NO_EXTRA } = secrets ?? {};
-  return { id, tokenType, scope, claims, context, refreshToken, idToken, extra, generation, storedAt };
+  return { id, tokenType, scope, claims, context, refreshToken, idToken, extra, generation, storedAt, seenAt };
 }
 
 /** True if the record still holds what the request was sent with. */
@@ -286,13 +290,14 @@ function rotatedTo(current: OpenRecord, refreshToken: string | undefined, holder
 
 /** Gives up an answer that was refused for good, but not the refresh token the server rotated to; an attack ends the credential (IDR-6). */
 export async function salvage(
-  { ledger, writing, attacked }: Pick<RefreshContext, 'ledger' | 'writing' | 'attacked'>,
+  context: Pick<RefreshContext, 'ledger' | 'following' | 'writing' | 'attacked'>,
   client: OAuth2Client,
   grant: SentGrant,
   text: string,
   { code }: CredentialError,
   holder: string | undefined,
 ): Promise<void> {
+  const { ledger, writing, attacked } = context;
   const isAttack = code === 'token_substitution';
   if (isAttack) attacked.add(grant.id);
   try {
@@ -308,23 +313,14 @@ export async function salvage(
       { keep: true },
     );
     // RF-5: where the session goes on with another token, what came is dropped: to revoke it might end the other one, too.
-    if (isAttack || !(written || isSameSession(ledger.record(grant.id), grant))) {
-      await revokeQuietly(client, rotated, 'refresh_token');
-      await revokeQuietly(client, accessTokenIn(text), 'access_token');
-    }
+    const isOver = !(written || isSameSession(ledger.record(grant.id), grant));
+    const came = { refreshToken: rotated, accessToken: accessTokenIn(text) };
+    if (isAttack) await revokeBoth(client, came);
+    else if (isOver) await revokeLate(context, client, grant, came);
     if (isAttack && written) await revokeQuietly(client, grant.refreshToken, 'refresh_token'); // nobody holds it any more
   } finally {
     attacked.delete(grant.id);
   }
-}
-
-/** A token nobody will use any more. That the server cannot be reached changes nothing here. */
-export async function revokeQuietly(
-  client: OAuth2Client,
-  token: string | undefined,
-  hint: 'access_token' | 'refresh_token',
-): Promise<void> {
-  if (token !== undefined) await client.revoke(token, hint).catch(() => undefined);
 }
 
 /** Why a session ends, in words. */

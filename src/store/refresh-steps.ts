@@ -24,6 +24,7 @@ import { randomFraction, randomText } from '../platform/random.js';
 import { closed, dismissed, finished, isOf } from './drafts.js';
 import type { Following } from './following.js';
 import type { Ledger } from './ledger.js';
+import { revokeLate } from './letting-go.js';
 import type { Loop } from './loop.js';
 import {
   deferred,
@@ -40,7 +41,6 @@ import {
   reasonNotToSend,
   refusalOf,
   renewedBy,
-  revokeQuietly,
   salvage,
   sameUser,
   settleMs,
@@ -204,7 +204,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
     const known = ledger.record(id);
     if (known?.state !== 'active' || !isOpen(known) || known.intent || known.staged) return undefined;
     if (ledger.book.quarantined.has(id) || writing.isWaiting(id)) return undefined;
-    [record, grant] = [known, grantOf(known)];
+    [record, grant] = [known, grantOf(known, platform.now())];
     const asked = context.clientOf(known);
     if (!asked?.isPrepared() || reasonNotToSend(asked, grant, target) || unwrittenAnswer(unwritten, grant) || atHand()) return undefined;
     return (await notReady(asked, context, id)) ? undefined : known;
@@ -221,7 +221,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
     const opened = (await unread()) ?? (await usable());
     if (typeof opened === 'string') return { ...nothing, state: opened, generation: 0 };
     const { generation } = (record = opened);
-    grant = grantOf(record);
+    grant = grantOf(record, platform.now());
     renewed = atHand();
     if (renewed) return { ...nothing, state: 'active', generation, serves: true };
     const asked = context.clientOf(record);
@@ -330,15 +330,14 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
     if (written) await following.reread(STORE_RECORD_ID).catch(() => undefined);
     return written && child ? [written, child] : [written];
   };
-  /** Makes what was given durable, or finds that the credential ended meanwhile: then it is revoked, never stored (RF-13). */
+  /** Makes what was given durable, or finds that the credential ended meanwhile: then it is revoked, if that ends no other session, never stored (RF-13). */
   const commit: Episode['steps']['commit'] = async ({ me }) => {
     if (!token) throw new TypeError('no token');
     const [written, child] = await put(token, me);
     const stored = ledger.record(id);
     // The first ID token says whose the session is; that of a child is not kept, and says nothing
     if (!isSameSession(stored, written ?? grant)) {
-      await revokeQuietly(client, token.refreshToken, 'refresh_token');
-      await revokeQuietly(client, token.accessToken, 'access_token');
+      await revokeLate(context, client, grant, token);
       return stored?.state === 'needs_sign_in' ? 'needs_sign_in' : 'gone';
     }
     // RF-5: where another token is stored by now, ours is dropped, not revoked: that might end the other one, too.

@@ -1,7 +1,8 @@
 /**
  * Revoking: the record is marked first, so that nothing attaches or refreshes it any more in any tab; then the refresh token and the
  * access token are revoked at the server; then the record goes, at the latest after five seconds. A crash in between is taken up
- * at the next start, or before by another tab that lives. Local removal never depends on the server.
+ * at the next start, or before by another tab that lives, but asks nothing any more once the user has signed in again. Local removal never
+ * depends on the server.
  *
  * @module
  */
@@ -15,6 +16,7 @@ import type { Platform } from '../platform/platform.js';
 import { tombstoneOf } from './drafts.js';
 import type { Following } from './following.js';
 import type { Ledger, Meant } from './ledger.js';
+import { hasSignedInSince, isSignedInSince } from './letting-go.js';
 import type { StoreLocks } from './store-locks.js';
 import { notOurs } from './usable-token.js';
 import type { RecordDraft, Writing } from './writing.js';
@@ -28,13 +30,16 @@ const LEFT_ALONE_MS = 10_000;
 /** Who takes up what another began waits until any tab that lives is done with it, in milliseconds. */
 const RESUMED_LOCK_MS = DEADLINE_MS + LOCK_MS;
 
-/** What happened to one token at the server. `absent`: there was none; `failed`: it may live on, see `code`. */
+/**
+ * What happened to one token at the server. `absent`: there was none; `failed`: it may live on, see `code`; `not_asked`: not by this call, or not any
+ * more, since the user has signed in again meanwhile.
+ */
 export type RemoteRevocation =
   { readonly status: 'revoked' | 'absent' | 'not_asked' } | { readonly status: 'failed'; readonly code: CredentialErrorCode };
 
 /** What `revoke` did, here and at the server. */
 export interface RevokeResult {
-  /** `kept`: only the access token was revoked, the refresh token can get another. */
+  /** `kept`: only the access token was asked for. The refresh token can get another, unless the server has ended it, too: then `needs_sign_in`. */
   readonly local: 'removed' | 'kept';
   readonly refreshToken: RemoteRevocation;
   readonly accessToken: RemoteRevocation;
@@ -64,7 +69,7 @@ export async function revoke(context: RevocationContext, meant: Meant, target: R
   if (!marked) throw new CredentialError('credential_removed', 'The credential is gone already.');
   const key = JSON.stringify([id, marked.storedAt, target]);
   const running = context.revoking.get(key);
-  if (running) return running.then(() => REVOKED_BY_OTHERS);
+  if (running) return running.then(() => NOTHING_ASKED);
   const begun = finish(context, marked, target).finally(() => context.revoking.delete(key));
   context.revoking.set(key, begun);
   return begun;
@@ -172,8 +177,10 @@ async function takeUp(context: ResumingContext, marked: CredentialRecord, isLeft
       await following.reread(id).catch(() => undefined);
       const current = ledger.record(id);
       if (current?.state === 'removed' && (current.revision > 0 || ledger.book.isNarrow)) return; // a narrow storage keeps no tombstone
+      const isLate = await hasSignedInSince(context, marked, marked.changedAt);
       const deadline = deadlineOf(platform); // from now on: a lock is waited for longer than that
-      await end(context, marked, 'all', deadline).finally(() => deadline.cancel());
+      const asking = askingFor(context, marked, deadline, { since: marked.changedAt, isResumed: true });
+      await end(context, marked, 'all', isLate ? undefined : asking).finally(() => deadline.cancel());
     };
     await context.running(taken()); // `close` does not wait for the lock of another
   });
@@ -185,24 +192,26 @@ async function finish(context: RevocationContext, marked: CredentialRecord, targ
   const deadline = deadlineOf(platform);
   const ended = locks.aloneInTime(`revoke:${id}`, LOCK_MS, async () => {
     await following.reread(id).catch(() => undefined); // a broken storage keeps nobody signed in
-    return end(context, marked, target, deadline);
+    return end(context, marked, target, askingFor(context, marked, deadline, { since: marked.changedAt }));
   });
   return ended.finally(() => deadline.cancel());
 }
 
-/** The remote part and the tombstone. */
-async function end(context: RevocationContext, marked: CredentialRecord, target: RevokeTarget, deadline: Deadline): Promise<RevokeResult> {
+/** The remote part, where anything is to be asked, and the tombstone. */
+async function end(
+  context: RevocationContext,
+  marked: CredentialRecord,
+  target: RevokeTarget,
+  asking: Asking | undefined,
+): Promise<RevokeResult> {
   const { ledger, writing } = context;
   const current = ledger.record(marked.id);
   // Who removes or clears asks no server: what was marked lives on. Revoked by another tab, it is harmless to ask again (7009-3).
   const isMarked = current?.state === 'revoking' && current.storedAt === marked.storedAt;
   const record = isMarked ? current : marked; // of this credential, whoever has the id by then
-  const isUseful = isOpen(record) || ledger.isOurs(record); // no key is asked for where nobody could be asked to revoke
-  const opening = isUseful ? ledger.unsealed(record, DEADLINE_MS).catch(() => undefined) : undefined;
-  const opened = await Promise.race([opening, deadline.passed.then(() => undefined)]);
-  const remote = await revokeRemotely(context, opened, { marked, target, deadline });
+  const remote = asking ? await revokeRemotely(context, record, target, asking) : NOTHING_ASKED;
   if (isMarked) await writing.update(marked, (latest) => (latest.state === 'revoking' ? tombstoneOf(latest) : null), { keep: true });
-  return { local: 'removed', ...remote };
+  return { ...remote, local: 'removed' };
 }
 
 /** Also one that waits to be judged. */
@@ -211,30 +220,31 @@ function hasRefreshToken({ secrets, staged }: OpenRecord): boolean {
 }
 
 const NOT_ASKED: RemoteRevocation = { status: 'not_asked' };
-const REVOKED_BY_OTHERS = Object.freeze<RevokeResult>({ local: 'removed', refreshToken: NOT_ASKED, accessToken: NOT_ASKED });
+const NOTHING_ASKED = Object.freeze<RevokeResult>({ local: 'removed', refreshToken: NOT_ASKED, accessToken: NOT_ASKED });
 const NOTHING_TO_REVOKE = Object.freeze<RevokeResult>({ local: 'kept', refreshToken: { status: 'absent' }, accessToken: NOT_ASKED });
 /** What cannot be opened cannot be revoked. */
 const LOST: RemoteRevocation = { status: 'failed', code: 'key_lost' };
 const OF_OTHERS: RemoteRevocation = { status: 'failed', code: 'client_unknown' };
 
 async function revokeRemotely(
-  context: RevocationContext,
-  record: OpenRecord | undefined,
-  { marked, target, deadline }: { readonly marked: CredentialRecord; readonly target: RevokeTarget; readonly deadline: Deadline },
+  { ledger }: RevocationContext,
+  sealed: CredentialRecord,
+  target: RevokeTarget,
+  asking: Asking,
 ): Promise<Pick<RevokeResult, 'refreshToken' | 'accessToken'>> {
-  const client = context.clientOf(marked);
-  const unopened = client ? LOST : OF_OTHERS;
+  const isUseful = isOpen(sealed) || ledger.isOurs(sealed); // no key is asked for where nobody could be asked to revoke
+  const opening = isUseful ? ledger.unsealed(sealed, DEADLINE_MS).catch(() => undefined) : undefined;
+  const record = await Promise.race([opening, asking.deadline.passed.then(() => undefined)]);
+  const unopened = asking.client ? LOST : OF_OTHERS;
   if (!record) return { refreshToken: unopened, accessToken: unopened };
   const staged = record.staged?.text ?? ''; // an answer that waits to be judged holds live tokens, too
   // 7009-2: the refresh token first; many servers end the whole grant with it
   const refreshToken =
-    target === 'access'
-      ? NOT_ASKED
-      : await askInTime(deadline, client, refreshTokenIn(staged) ?? record.secrets?.refreshToken, 'refresh_token');
+    target === 'access' ? NOT_ASKED : await askInTime(asking, refreshTokenIn(staged) ?? record.secrets?.refreshToken, 'refresh_token');
   if (target === 'refresh') return { refreshToken, accessToken: NOT_ASKED };
-  const accessToken = await askInTime(deadline, client, record.secrets?.accessToken, 'access_token');
+  const accessToken = await askInTime(asking, record.secrets?.accessToken, 'access_token');
   const others = [accessTokenIn(staged), ...(record.secrets?.children ?? []).map((child) => child.accessToken)];
-  await Promise.all(others.filter((one) => one !== undefined).map((one) => askInTime(deadline, client, one, 'access_token')));
+  await Promise.all(others.filter((one) => one !== undefined).map((one) => askInTime(asking, one, 'access_token')));
   return { refreshToken, accessToken };
 }
 
@@ -248,11 +258,11 @@ function agedOf(record: OpenRecord): RecordDraft {
 async function revokeAccessTokens(context: RevocationContext, record: OpenRecord): Promise<RevokeResult> {
   const { secrets } = record;
   const deadline = deadlineOf(context.platform);
+  const asking = askingFor(context, record, deadline, { since: context.platform.now() });
   try {
-    const client = context.clientOf(record);
     const [accessToken] = await Promise.all([
-      askInTime(deadline, client, secrets?.accessToken, 'access_token'),
-      ...(secrets?.children ?? []).map((child) => askInTime(deadline, client, child.accessToken, 'access_token')),
+      askInTime(asking, secrets?.accessToken, 'access_token'),
+      ...(secrets?.children ?? []).map((child) => askInTime(asking, child.accessToken, 'access_token')),
     ]);
     return { local: 'kept', refreshToken: NOT_ASKED, accessToken };
   } finally {
@@ -260,21 +270,53 @@ async function revokeAccessTokens(context: RevocationContext, record: OpenRecord
   }
 }
 
-const askInTime = (deadline: Deadline, ...question: Question): Promise<RemoteRevocation> =>
-  Promise.race([askServer(deadline, ...question), deadline.passed]);
+/** Whom to ask for one revocation, and how long. */
+interface Asking {
+  readonly client: OAuth2Client | undefined;
+  readonly deadline: Deadline;
+  /** True once the user has signed in again: to revoke might end that session, too (D-064). What she has called for is asked for once in any case. */
+  isLate(): boolean;
+  /** The same before it is asked again, by what is stored. */
+  isLateByNow(): Promise<boolean>;
+}
 
-type Question = readonly [client: OAuth2Client | undefined, token: string | undefined, hint: 'access_token' | 'refresh_token'];
+/** @param options `since`: when the tokens were let go, in epoch milliseconds; `isResumed`: what another began */
+function askingFor(
+  context: RevocationContext,
+  record: CredentialRecord,
+  deadline: Deadline,
+  { since, isResumed = false }: { readonly since: number; readonly isResumed?: boolean },
+): Asking {
+  let isFirst = !isResumed;
+  return {
+    client: context.clientOf(record),
+    deadline,
+    isLate: () => {
+      const isLate = !isFirst && isSignedInSince(context.ledger, record, since);
+      isFirst = false;
+      return isLate;
+    },
+    isLateByNow: () => hasSignedInSince(context, record, since),
+  };
+}
 
-async function askServer(deadline: Deadline, ...[client, token, hint]: Question): Promise<RemoteRevocation> {
+const askInTime = (asking: Asking, ...question: Question): Promise<RemoteRevocation> =>
+  Promise.race([askServer(asking, ...question), asking.deadline.passed]);
+
+type Question = readonly [token: string | undefined, hint: 'access_token' | 'refresh_token'];
+
+async function askServer({ client, deadline, ...asking }: Asking, ...[token, hint]: Question): Promise<RemoteRevocation> {
   if (token === undefined) return { status: 'absent' };
   if (!client) return OF_OTHERS;
+  if (asking.isLate()) return NOT_ASKED;
   for (;;) {
     try {
       await client.revoke(token, hint);
       return { status: 'revoked' };
     } catch (error) {
       const { code, retryAfterMs } = asCredentialError(error, 'network_error', 'The revocation failed.');
-      if (retryAfterMs === undefined || !(await deadline.allows(retryAfterMs))) return { status: 'failed', code }; // 7009-4
+      const isAgain = retryAfterMs !== undefined && (await deadline.allows(retryAfterMs)); // 7009-4
+      if (!isAgain || (await asking.isLateByNow()) || deadline.leftMs() === 0) return { status: 'failed', code };
     }
   }
 }

@@ -72,6 +72,54 @@ describe('revoking at a real server', () => {
   });
 });
 
+describe('a server at which the sign-ins of a browser session share one grant', () => {
+  let shared: RealWorld;
+  beforeAll(async () => void (shared = await startRealWorld({ isGrantShared: true })));
+  beforeEach(() => shared.control.resetLogs());
+  afterEach(() => shared.close());
+  const pass = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+  const revocations = async (): Promise<number> =>
+    (await shared.control.requests()).filter(({ endpoint }) => endpoint === 'revocation').length;
+
+  it('D-064 ends one sign-in with the tokens of another', async () => {
+    const [store, robot] = [shared.open(), createRobot()];
+    const before = await store.store(await shared.signIn(store, 'alice', robot));
+    const after = await store.store(await shared.signIn(store, 'alice', robot), { tags: ['other'] });
+    await before.revoke();
+    expect(await codeOf(after.refresh())).toBe('needs_sign_in');
+  });
+
+  it('RF-13 D-064 a late answer ends no session that has begun since', async () => {
+    const [store, robot] = [shared.open(), createRobot()];
+    const before = await store.store(await shared.signIn(store, 'alice', robot));
+    await shared.control.failNext('token', { delayOnly: true, delayMs: 1_500 });
+    const refreshing = codeOf(before.refresh());
+    await pass(300); // the request is on its way
+    await before.remove();
+    const after = await store.store(await shared.signIn(store, 'alice', robot));
+    expect(await refreshing).toBe('credential_removed');
+    await pass(2_000); // its answer has come
+    expect(await revocations()).toBe(0);
+    await after.refresh();
+    expect(await shared.callApi(await after.accessToken())).toBe(200);
+  });
+
+  it('7009-4 D-064 nor does a revocation that the server wanted later', async () => {
+    const [store, robot] = [shared.open(), createRobot()];
+    const before = await store.store(await shared.signIn(store, 'alice', robot));
+    await shared.control.failNext('revocation', { status: 503, headers: { 'retry-after': '2' } });
+    const ending = before.signOut();
+    const after = await store.store(await shared.signIn(store, 'alice', robot));
+    expect(await ending).toMatchObject({
+      refreshToken: { status: 'failed', code: 'server_unavailable' },
+      accessToken: { status: 'not_asked' },
+    });
+    expect(await revocations()).toBe(1);
+    await after.refresh();
+    expect(await shared.callApi(await after.accessToken())).toBe(200);
+  });
+});
+
 describe('signing out of the session of a real server', () => {
   it('leads away and back, and ends the session: the next sign-in asks who it is', async () => {
     const store = world.open();

@@ -52,6 +52,8 @@ export interface ServerOptions {
   readonly allowedOrigins?: readonly string[];
   readonly clients?: readonly Readonly<Record<string, unknown>>[];
   readonly accessTokenTtlSeconds?: number;
+  /** The sign-ins of a browser session share one grant; left out: each has its own. */
+  readonly isGrantShared?: boolean;
   /** The one resource that access tokens can be had for (RFC 8707); left out: the server knows of none. */
   readonly resource?: string;
 }

@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import { interactionPolicy, Provider } from 'oidc-provider';
 import { createAccounts } from './accounts.mjs';
 import { close, listen } from './http.mjs';
-import { grantEverything, interactions } from './interactions.mjs';
+import { grantEverything, grantOnce, interactions } from './interactions.mjs';
 import { createMemoryAdapter } from './memory-adapter.mjs';
 import { errorBody, logoutBody, sendPage } from './pages.mjs';
 import { createWatch } from './watch.mjs';
@@ -21,6 +21,7 @@ const HOUR_SECONDS = 3600;
  * @param options.allowedOrigins web origins whose pages may call the token, revocation and userinfo endpoints
  * @param options.clients further clients, in the members of RFC 7591
  * @param options.accessTokenTtlSeconds default 60, so that refreshing can be watched
+ * @param options.isGrantShared the sign-ins of a browser session share one grant; default: each has its own
  * @param options.features merged into oidc-provider's `features`
  */
 export async function startAuthorizationServer({ port = 0, host = '127.0.0.1', ...options } = {}) {
@@ -86,7 +87,7 @@ async function configuration({ options, settings, introspectionClient, accounts 
     issueRefreshToken: async (_ctx, client) => client.grantTypeAllowed('refresh_token'), // offline_access would need prompt=consent
     expiresWithSession: async () => false, // two accounts live in one browser, and signing in as one ends the other's session
     rotateRefreshToken: () => true,
-    loadExistingGrant: grantEverything,
+    loadExistingGrant: options.isGrantShared ? grantOnce : grantEverything,
     interactions: { policy: policy(), url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
     renderError: (ctx, out) => sendPage(ctx, { title: 'That did not work', body: errorBody(out), status: ctx.status }),
     ttl: ttl(settings),

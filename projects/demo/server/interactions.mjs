@@ -32,6 +32,12 @@ export async function grantEverything(ctx) {
   return grant;
 }
 
+/** The same once for each client in a browser session, as is usual: any token that is revoked ends it, whichever sign-in it came of. */
+export async function grantOnce(ctx) {
+  const grantId = ctx.oidc.session.grantIdFor(ctx.oidc.client.clientId);
+  return (grantId && (await ctx.oidc.provider.Grant.find(grantId))) || grantEverything(ctx);
+}
+
 async function findInteraction(ctx, provider, uid) {
   const interaction = await provider.interactionDetails(ctx.req, ctx.res).catch(() => undefined);
   if (interaction?.uid === uid) return interaction;

@@ -1,0 +1,75 @@
+/**
+ * Revoking tokens that nobody holds any more. Many servers keep one grant per user, or per session of the browser, and client, and any token that is
+ * revoked ends it. So what is revoked late is not, once the user has signed in again: that session would end, too (D-064).
+ *
+ * @module
+ */
+import type { CredentialRecord, OpenRecord } from '../credential/record.js';
+import type { OAuth2Client } from '../oauth/client.js';
+import type { Following } from './following.js';
+import type { Ledger } from './ledger.js';
+
+/** Whose tokens were let go. */
+export type LetGo = Pick<CredentialRecord, 'id' | 'storedAt' | 'context' | 'claims'>;
+
+/** What an answer brought. */
+export type Tokens = { readonly [T in 'refreshToken' | 'accessToken']?: string | undefined };
+
+/** What knows of sign-ins. */
+export interface LettingGoContext {
+  readonly ledger: Pick<Ledger, 'entries'>;
+  readonly following: Pick<Following, 'reload'>;
+}
+
+/** True if that user has signed in after `since` at the same server and client, and that session goes on, by what is known here. */
+export function isSignedInSince({ entries }: LettingGoContext['ledger'], { id, storedAt, context, claims }: LetGo, since: number): boolean {
+  if (!claims) return false; // nobody knows whose it was
+  for (const { record, unreadable } of entries()) {
+    const one = unreadable ?? record; // its key may come back
+    const isSameUser = one.claims?.sub === claims.sub && one.context.issuer === context.issuer && one.context.clientId === context.clientId;
+    if (one.state !== 'active' || !isSameUser) continue;
+    const isItself = one.id === id && one.storedAt === storedAt; // unless the user has signed in in its place
+    if ((one.signedInAt ?? (isItself ? -Infinity : one.storedAt)) > since) return true;
+  }
+  return false;
+}
+
+/** The same by what is stored: nobody may have told of it yet. */
+export async function hasSignedInSince({ ledger, following }: LettingGoContext, letGo: LetGo, since: number): Promise<boolean> {
+  if (!letGo.claims) return false;
+  await following.reload().catch(() => undefined);
+  return isSignedInSince(ledger, letGo, since);
+}
+
+/** What came for a session that is over: it is revoked (RF-13), unless the user has signed in since it was last seen to be there. */
+export async function revokeLate(
+  context: LettingGoContext,
+  client: OAuth2Client,
+  grant: LetGo & { readonly seenAt: number },
+  came: Tokens,
+): Promise<void> {
+  if (!(await hasSignedInSince(context, grant, grant.seenAt))) await revokeBoth(client, came);
+}
+
+/** The refresh token, then the access token (7009-2). */
+export async function revokeBoth(client: OAuth2Client, { refreshToken, accessToken }: Tokens): Promise<void> {
+  await revokeQuietly(client, refreshToken, 'refresh_token');
+  await revokeQuietly(client, accessToken, 'access_token');
+}
+
+/** A token nobody will use any more. That the server cannot be reached changes nothing here. */
+export async function revokeQuietly(
+  client: OAuth2Client,
+  token: string | undefined,
+  hint: 'access_token' | 'refresh_token',
+): Promise<void> {
+  if (token !== undefined) await client.revoke(token, hint).catch(() => undefined);
+}
+
+/** Revokes all there is in a record that was never stored, unless the user has signed in since it was written (RF-5). */
+export async function revokeUnwritten(context: LettingGoContext, client: OAuth2Client | undefined, record: OpenRecord): Promise<void> {
+  if (!client || (await hasSignedInSince(context, record, record.changedAt))) return;
+  const { secrets } = record;
+  await revokeBoth(client, secrets ?? {});
+  await Promise.all((secrets?.children ?? []).map((one) => revokeQuietly(client, one.accessToken, 'access_token')));
+}

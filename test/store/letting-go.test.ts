@@ -1,0 +1,250 @@
+// Many servers keep one grant per user, or per session of the browser, and client: to revoke any of its tokens ends it. So what is revoked late
+// must not end the session of a user who has signed in again since.
+import { CredentialError } from '../../src/errors.js';
+import { ISSUER, type FakeAuthority, type SignInOptions } from '../support/fake-client.js';
+import { closeAll, codeOf, createWorld, inTime, settle, type Tab, type World } from '../support/fixture.js';
+
+afterEach(closeAll);
+
+const hints = ({ revocations }: FakeAuthority): readonly string[] => revocations.map(({ hint }) => hint);
+const BOTH = ['refresh_token', 'access_token'];
+
+/** Who is no later sign-in of the same grant. */
+const OTHERS: readonly (readonly [string, SignInOptions])[] = [
+  ['another user', { sub: 'bob' }],
+  ['a login that says nothing of the user', { sub: null }],
+  ['the same user at another client', { clientId: 'other' }],
+  ['the same name at another server', { issuer: 'https://other.example.com' }],
+];
+
+/** A program signs out and dies with its mark written; what it had locked stays locked for a second. */
+async function diedInTheMiddle(world: World): Promise<string> {
+  const crashed = await world.openTab();
+  const credential = await crashed.store.store(world.authority.signIn({ lifetimeS: null }));
+  const gate = world.disk.hold(({ method, record }) => method === 'write' && record?.['state'] === 'revoking', 'after');
+  void credential.revoke().catch(() => undefined);
+  await gate.reached;
+  const { setTimer } = world.browser.openTab();
+  void crashed.platform.locks.withLock(`app:revoke:${credential.id}`, () => new Promise<void>((free) => void setTimer(free, 1_000)));
+  return credential.id;
+}
+
+async function signInAfter(world: World, { store }: Tab, options: SignInOptions = {}): Promise<void> {
+  await world.browser.advance(500);
+  await store.store(world.authority.signIn({ lifetimeS: null, ...options }));
+}
+
+describe('a sign-out that was cut short', () => {
+  it('E45 7009-6 D-064 asks nothing at the next start, if the user has signed in again before its turn came', async () => {
+    const world = createWorld();
+    const id = await diedInTheMiddle(world);
+    const next = await world.openTab();
+    await signInAfter(world, next);
+    await world.browser.advance(10_000);
+    expect(world.authority.revocations).toEqual([]);
+    expect(world.disk.record(id)).toMatchObject({ state: 'removed', secrets: null });
+    expect(next.store.snapshot().credentials).toMatchObject([{ status: { token: 'valid', activity: 'idle' } }]);
+  });
+
+  it('E45 asks nothing in a tab that lives, if it was told nothing of the sign-in in another', async () => {
+    const world = createWorld();
+    const [other, living] = [await world.openTab(), await world.openTab()];
+    const id = await diedInTheMiddle(world);
+    for (const { platform } of [other, living]) platform.emit('visible');
+    await settle();
+    world.browser.setDelivery(0);
+    await signInAfter(world, other);
+    await other.store.close();
+    await world.browser.advance(15_000);
+    expect(world.authority.revocations).toEqual([]);
+    expect(world.disk.record(id)).toMatchObject({ state: 'removed', secrets: null });
+    expect(living.store.snapshot().credentials).toMatchObject([{ status: { token: 'valid', activity: 'idle' } }]);
+  });
+
+  it.each(OTHERS)('E45 is revoked though %s has signed in since', async (_, options) => {
+    const world = createWorld();
+    await diedInTheMiddle(world);
+    await signInAfter(world, await world.openTab(), options);
+    await world.browser.advance(10_000);
+    expect(hints(world.authority)).toEqual(BOTH);
+  });
+
+  it('E45 is revoked beside another credential of the user that was there before', async () => {
+    const world = createWorld();
+    await signInAfter(world, await world.openTab());
+    await world.browser.advance(500);
+    await diedInTheMiddle(world);
+    await world.openTab();
+    await world.browser.advance(10_000);
+    expect(hints(world.authority)).toEqual(BOTH);
+  });
+});
+
+describe('a revocation that the server wants later', () => {
+  const busy = (retryAfterMs: number): CredentialError => new CredentialError('server_unavailable', 'no', { issuer: ISSUER, retryAfterMs });
+
+  /** The first request is answered by 503 with `Retry-After`. */
+  async function putOff(between: (world: World, tab: Tab) => Promise<unknown>) {
+    const world = createWorld();
+    const tab = await world.openTab();
+    const credential = await tab.store.store(world.authority.signIn({ lifetimeS: null }));
+    await world.browser.advance(500);
+    const answers = [busy(3_000)];
+    world.authority.setRevocation(async () => {
+      const error = answers.shift();
+      if (error) throw error;
+    });
+    const revoking = credential.signOut();
+    await between(world, tab);
+    return { world, tab, result: await inTime(world.browser, revoking) };
+  }
+
+  it('7009-4 D-064 is not asked for again once the user has signed in', async () => {
+    const { world, tab, result } = await putOff(async (one, { store }) => {
+      await one.browser.advance(500);
+      await store.store(one.authority.signIn({ lifetimeS: null }));
+    });
+    expect(result).toMatchObject({
+      local: 'removed',
+      refreshToken: { status: 'failed', code: 'server_unavailable' },
+      accessToken: { status: 'not_asked' },
+    });
+    expect(hints(world.authority)).toEqual(['refresh_token']);
+    expect(tab.events.map(({ type }) => type)).toContain('signed_out');
+  });
+
+  it('7009-4 is asked for again where nobody has', async () => {
+    const { world, result } = await putOff(() => settle());
+    expect(result).toMatchObject({ refreshToken: { status: 'revoked' }, accessToken: { status: 'revoked' } });
+    expect(hints(world.authority)).toEqual(['refresh_token', 'refresh_token', 'access_token']);
+  });
+
+  it('7009-4 is not asked for again in another tab either, nobody having told of it', async () => {
+    const { world } = await putOff(async (one) => {
+      one.browser.setDelivery(0);
+      await signInAfter(one, await one.openTab());
+    });
+    expect(hints(world.authority)).toEqual(['refresh_token']);
+  });
+
+  it("revoke('access') is not asked for again either", async () => {
+    const world = createWorld();
+    const { store } = await world.openTab();
+    const credential = await store.store(world.authority.signIn({ lifetimeS: null }));
+    await world.browser.advance(500);
+    world.authority.setRevocation(() => Promise.reject(busy(2_000)));
+    const revoking = credential.revoke('access');
+    await world.browser.advance(500);
+    await store.store(world.authority.signIn(), { replace: credential });
+    expect(await inTime(world.browser, revoking)).toMatchObject({ accessToken: { status: 'failed', code: 'server_unavailable' } });
+    expect(hints(world.authority)).toEqual(['access_token']);
+  });
+});
+
+describe('an answer that comes after the end of its credential', () => {
+  const ENDS: readonly (readonly [string, (tab: Tab, id: string) => Promise<unknown>])[] = [
+    ['remove()', async ({ store }, id) => (await store.with(id))?.remove()],
+    ['clear()', ({ store }) => store.clear()],
+  ];
+  const ANSWERS = [
+    ['a good one', {}],
+    ['one that is refused', { access_token: 5 }],
+  ] as const;
+  const CASES = ENDS.flatMap(([end, make]) => ANSWERS.map(([answer, how]) => [end, answer, make, how] as const));
+
+  async function late(
+    world: World,
+    end: (tab: Tab, id: string) => Promise<unknown>,
+    answer: object,
+    since: (tab: Tab) => Promise<unknown>,
+  ) {
+    const tab = await world.openTab();
+    const credential = await tab.store.store(world.authority.signIn({ lifetimeS: null }));
+    await world.browser.advance(500);
+    world.authority.hold();
+    const refreshing = codeOf(credential.refresh());
+    await settle();
+    await end(tab, credential.id);
+    await since(tab);
+    world.authority.refreshes[0]?.answer(answer as Record<string, unknown>);
+    expect(await inTime(world.browser, refreshing)).toBe('credential_removed');
+    await settle();
+    return tab;
+  }
+
+  it.each(CASES)('RF-13 D-064 (%s, %s) is not revoked if the user has signed in since', async (_, __, end, answer) => {
+    const world = createWorld();
+    const { store } = await late(world, end, answer, (tab) => signInAfter(world, tab));
+    expect(world.authority.revocations).toEqual([]);
+    expect(store.snapshot().credentials).toMatchObject([{ status: { token: 'valid' } }]);
+    expect(JSON.stringify([...world.disk.records])).not.toContain(world.authority.secrets[0]);
+  });
+
+  it.each(CASES)('RF-13 (%s, %s) is revoked if nobody has', async (_, how, end, answer) => {
+    const world = createWorld();
+    await late(world, end, answer, () => world.browser.advance(500));
+    expect(hints(world.authority)).toEqual(how === 'a good one' ? BOTH : ['refresh_token']);
+  });
+
+  it.each(OTHERS)('RF-13 is revoked though %s has signed in since', async (_, options) => {
+    const world = createWorld();
+    await late(
+      world,
+      (tab, id) => tab.store.with(id).then((one) => one?.remove()),
+      {},
+      (tab) => signInAfter(world, tab, options),
+    );
+    expect(hints(world.authority)).toEqual(BOTH);
+  });
+
+  it('RF-13 is not revoked either if the sign-in was in another tab, and nobody has told of it', async () => {
+    const world = createWorld();
+    await late(
+      world,
+      (tab, id) => tab.store.with(id).then((one) => one?.remove()),
+      {},
+      async () => {
+        world.browser.setDelivery(0);
+        await signInAfter(world, await world.openTab());
+      },
+    );
+    expect(world.authority.revocations).toEqual([]);
+  });
+});
+
+describe('RF-15 a token that waited to be written, and whose credential ended elsewhere', () => {
+  async function waiting(end: (tab: Tab, id: string) => Promise<unknown>, since: SignInOptions | null) {
+    const world = createWorld();
+    const [a, b] = [await world.openTab(), await world.openTab()];
+    const credential = await a.store.store(world.authority.signIn());
+    await settle();
+    world.browser.setDelivery(0);
+    const mend = world.disk.fail(({ method }) => method === 'write');
+    await credential.refresh();
+    mend();
+    await end(b, credential.id);
+    if (since) await signInAfter(world, b, since);
+    await world.browser.advance(60_000);
+    return world;
+  }
+  const ENDS: readonly (readonly [string, (tab: Tab, id: string) => Promise<unknown>])[] = [
+    ['remove()', async ({ store }, id) => (await store.with(id))?.remove()],
+    ['clear()', ({ store }) => store.clear()],
+  ];
+
+  it.each(ENDS)('D-064 (%s) is not revoked if the user has signed in since', async (_, end) => {
+    const { authority } = await waiting(end, {});
+    expect(authority.revocations).toEqual([]);
+  });
+
+  it.each(ENDS)('(%s) is revoked if nobody has', async (_, end) => {
+    const { authority } = await waiting(end, null);
+    expect(hints(authority)).toEqual(BOTH);
+    expect(authority.liveRefreshTokens()).toEqual([]);
+  });
+
+  it.each(ENDS)('(%s) is revoked if another user has', async (_, end) => {
+    const { authority } = await waiting(end, { sub: 'bob' });
+    expect(hints(authority)).toEqual(BOTH);
+  });
+});
