@@ -375,7 +375,10 @@ export function createLiving(context: LivingContext): Living {
       if (!closed && clock.isOverdue()) catchingUp.all(false);
       return catchingUp.caughtUp();
     },
-    hurry: () => refresher.hurry(),
+    hurry: () => {
+      refresher.hurry();
+      resuming.hurry();
+    },
     flush: async () => {
       const begun = writing.retrying(); // before the last command ended: what waits since is not among what it writes
       await (begun ?? writing.retry()).catch(() => undefined);

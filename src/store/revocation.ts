@@ -27,6 +27,8 @@ export const DEADLINE_MS = 5_000;
 const LOCK_MS = 2_500;
 /** How long a mark is left to who made it, in milliseconds: twice what that tab has. */
 const LEFT_ALONE_MS = 10_000;
+/** So long a start leaves a mark alone, in milliseconds: its page may be the one at which the user has come back from signing in again. */
+const STARTED_MS = 2_000;
 /** Who takes up what another began waits until any tab that lives is done with it, in milliseconds. */
 const RESUMED_LOCK_MS = DEADLINE_MS + LOCK_MS;
 
@@ -122,8 +124,10 @@ export interface Resuming {
   dueInMs(credential: CredentialState): number;
   /** Takes up what is due of these. */
   run(credentials: readonly CredentialState[]): void;
-  /** Takes up all there is, as at a start. */
+  /** Takes up all there is, as at a start: after a moment, in which the user may sign in again. */
   all(): Promise<void>;
+  /** Takes it up at once: the store closes. */
+  hurry(): void;
   /** It is no more, or not being revoked. */
   forget(id: string): void;
 }
@@ -140,6 +144,7 @@ export function createResuming(context: ResumingContext): Resuming {
   const { ledger, platform } = context;
   /** By id; monotonic. */
   const lookAt = new Map<string, number>();
+  let hurry = (): void => undefined;
   const dueInMs: Resuming['dueInMs'] = ({ id, status }) => {
     if (status.activity !== 'revoking' || context.isClosing()) return Infinity;
     const marked = ledger.record(id);
@@ -161,8 +166,18 @@ export function createResuming(context: ResumingContext): Resuming {
     },
     all: async () => {
       const begun = [...ledger.entries()].filter(({ record }) => record.state === 'revoking' && ledger.isOurs(record)); // else as above
+      if (begun.length === 0) return;
+      if (!context.isClosing())
+        await new Promise<void>((resolve) => {
+          const cancel = platform.setTimer(resolve, STARTED_MS, true);
+          hurry = () => {
+            cancel();
+            resolve();
+          };
+        });
       await Promise.all(begun.map(({ record }) => takeUp(context, record, () => false).catch(() => undefined)));
     },
+    hurry: () => hurry(),
     forget: (id) => void lookAt.delete(id),
   };
 }

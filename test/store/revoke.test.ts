@@ -156,7 +156,7 @@ describe('revoke', () => {
   });
 
   it('is taken up at the next start when the program ended in between', async () => {
-    const { openTab, authority, disk } = createWorld();
+    const { openTab, authority, browser, disk } = createWorld();
     const crashed = await openTab();
     const token = authority.signIn();
     const credential = await crashed.store.store(token);
@@ -164,18 +164,20 @@ describe('revoke', () => {
     void credential.revoke().catch(() => undefined);
     await gate.reached; // the mark is written; the program gets no further
     const { store } = await openTab();
+    await browser.advance(2_000);
     expect(authority.revocations.map((one) => one.token)).toEqual([token.refreshToken, token.accessToken]);
     expect(await store.allIDs()).toEqual([]);
     expect(disk.record(credential.id)).toMatchObject({ state: 'removed', secrets: null });
   });
 
   it('is done once when several tabs find the same mark', async () => {
-    const { openTab, authority, disk } = createWorld();
+    const { openTab, authority, browser, disk } = createWorld();
     const { store } = await openTab();
     const credential = await store.store(authority.signIn());
     await store.close();
     disk.records.set(credential.id, { ...disk.record(credential.id), state: 'revoking' });
     await Promise.all([openTab(), openTab(), openTab()]);
+    await browser.advance(2_000);
     expect(authority.revocations).toHaveLength(2);
     expect(disk.record(credential.id)).toMatchObject({ state: 'removed' });
   });
