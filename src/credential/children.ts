@@ -18,7 +18,8 @@ const OF_OPENID: readonly string[] = ['offline_access', 'openid', 'profile', 'em
  * What a caller asks for, in the form that is compared; `null` if that is the token itself.
  *
  * @throws {TypeError} a scope or resource that cannot be sent
- * @throws {CredentialError} `scope_not_granted`: more than the user has granted; nothing is sent (6749-11)
+ * @throws {CredentialError} `scope_not_granted`: more than the user has granted, or a resource that the login did not name though it named some; nothing is
+ * sent (6749-11, RFC 8707 §2.2): a server may use up the refresh token before it refuses
  */
 export function targetFor(
   record: Pick<CredentialRecord, 'scope' | 'context'>,
@@ -29,14 +30,21 @@ export function targetFor(
   if (scope === '') throw new TypeError('scope must name at least one scope; leave it out for all that were granted');
   if (asked.resource !== undefined && !isResource(asked.resource)) throw new TypeError('resource must be an absolute URI without fragment');
   const resource = asked.resource === context.resource ? undefined : asked.resource;
-  if (scope !== undefined && !includesScope(`${record.scope} ${context.scope ?? ''}`, scope)) {
-    throw new CredentialError('scope_not_granted', 'The scope goes beyond what the user has granted; sign in again and ask for it.', {
-      issuer: context.issuer,
-    });
-  }
+  if (scope !== undefined && !includesScope(`${record.scope} ${context.scope ?? ''}`, scope))
+    throw notGranted('The scope goes beyond what the user has granted', context);
+  if (!mayBeGranted(resource, context)) throw notGranted('The sign-in named resources, and not this one (RFC 8707 §2.2)', context);
   const isWhole = scope === undefined || sameScope(scope, record.scope);
   if (resource === undefined && isWhole) return null;
   return { ...(scope !== undefined && { scope }), ...(resource !== undefined && { resource }) };
+}
+
+/** Where the login named no resource, only the server knows what it gives. */
+function mayBeGranted(resource: string | undefined, { resource: named, resources }: TokenContext): boolean {
+  return resource === undefined || (resources?.includes(resource) ?? named === undefined);
+}
+
+function notGranted(what: string, { issuer }: TokenContext): CredentialError {
+  return new CredentialError('scope_not_granted', `${what}; sign in again and ask for it.`, { issuer });
 }
 
 /**
@@ -44,16 +52,14 @@ export function targetFor(
  *
  * @throws {CredentialError} `scope_not_granted`: the server gave less than was asked for (E65)
  */
-export function assertGranted({ scope, context: { issuer } }: Token, target: Target | undefined): void {
+export function assertGranted({ scope, context }: Token, target: Target | undefined): void {
   const [words, granted] = [parseScope(target?.scope ?? ''), parseScope(scope)];
   // Entra leaves out of an access token's scope what is about other tokens: asked for beside a scope of an API, they are no part of it
   const ofApi = words.filter((one) => !OF_OPENID.includes(one));
   const asked = ofApi.length > 0 ? ofApi : words.filter((one) => one !== 'offline_access');
   const others = granted.filter((one) => !asked.includes(one));
   if (asked.every((one) => granted.includes(one) || others.some((other) => isSameWord(one, other)))) return;
-  throw new CredentialError('scope_not_granted', 'The server gave less scope than was asked for; sign in again and ask for it.', {
-    issuer,
-  });
+  throw notGranted('The server gave less scope than was asked for', context);
 }
 
 /** True for `https://graph.microsoft.com/User.Read` and `user.read`, for `email` and `https://www.googleapis.com/auth/userinfo.email`. */

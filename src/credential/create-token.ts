@@ -10,6 +10,7 @@ import {
   isResource,
   openToken,
   parseClaims,
+  resourcesIn,
   secretsOf,
   type ExtraParameters,
   type IdTokenClaims,
@@ -77,11 +78,13 @@ function assertFields({ id, scope, tokenType, issuedAt, expiresAt, context, extr
 }
 
 function assertContext(context: unknown): void {
-  const { issuer, clientId, resource, maxAge, ...texts } = isPlainObject(context) ? context : {};
+  const { issuer, clientId, resource, resources, maxAge, ...texts } = isPlainObject(context) ? context : {};
   const named = [issuer, clientId].every((name) => typeof name === 'string' && name !== '');
   if (!named) throw new TypeError('token.context must name issuer and clientId');
   if (resource !== undefined && !isResource(resource))
     throw new TypeError('token.context.resource must be an absolute URI without fragment (RFC 8707 §2)');
+  if (resources !== undefined && !resourcesIn(resources))
+    throw new TypeError('token.context.resources must be a list of absolute URIs without fragment (RFC 8707 §2)');
   if (maxAge !== undefined && !(Number.isSafeInteger(maxAge) && Number(maxAge) >= 0))
     throw new TypeError('token.context.maxAge must be whole seconds, 0 or more');
   for (const name of ['scope', 'dpopKeyId', 'acrValues']) {
@@ -91,12 +94,13 @@ function assertContext(context: unknown): void {
 }
 
 /** The members that there are, and those alone: another could not be read back from storage (E37). */
-function contextOf({ issuer, clientId, scope, resource, dpopKeyId, acrValues, maxAge }: TokenContext): TokenContext {
+function contextOf({ issuer, clientId, scope, resource, resources, dpopKeyId, acrValues, maxAge }: TokenContext): TokenContext {
   return Object.freeze({
     issuer,
     clientId,
     ...(scope !== undefined && { scope }),
     ...(resource !== undefined && { resource }),
+    ...(resources !== undefined && { resources: Object.freeze([...resources]) }),
     ...(dpopKeyId !== undefined && { dpopKeyId }),
     ...(acrValues !== undefined && { acrValues }),
     ...(maxAge !== undefined && { maxAge }),

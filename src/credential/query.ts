@@ -23,7 +23,7 @@ export interface CredentialCriteria {
   readonly tokenType?: TokenType;
   /** Scopes that must be granted, in any order: words with spaces between, or a list. More may be granted (E65). */
   readonly scope?: string | readonly string[];
-  /** The protected resource the token was asked for (RFC 8707), compared as text. A credential without one never matches. */
+  /** The protected resource the token was asked for (RFC 8707), compared as text; the first of several. A credential without one never matches. */
   readonly resource?: string;
   readonly dpopKeyId?: string;
   readonly acrValues?: string;

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { bare, deepFreezeData, isPlainObject, sameData } from './data.js';
+import { bare, deepFreezeData, isPlainObject, membersOf, sameData } from './data.js';
 import { sameScope } from './scope.js';
 
 /** How the access token is presented: RFC 6750 or RFC 9449. */
@@ -37,6 +37,11 @@ export interface TokenContext {
   readonly scope?: string;
   /** The protected resource the token was asked for: an absolute URI without fragment (RFC 8707 §2). Absent: whatever the server chose. */
   readonly resource?: string;
+  /**
+   * All resources that the sign-in named, where there were several: tokens can be had for each of them (RFC 8707 §2.2). The token itself is for
+   * `resource`, the first.
+   */
+  readonly resources?: readonly string[];
   /** Names the DPoP key that the tokens are bound to. */
   readonly dpopKeyId?: string;
   readonly acrValues?: string;
@@ -188,6 +193,12 @@ export function isAccessToken(value: unknown): value is string {
 /** True for an absolute URI without fragment, as a resource indicator must be (RFC 8707 §2). */
 export function isResource(value: unknown): value is string {
   return typeof value === 'string' && /^[a-z][a-z\d+.-]*:[\x21\x22\x24-\x7e]+$/i.test(value);
+}
+
+/** A list of resources, frozen and of its own; `undefined` for anything else. */
+export function resourcesIn(value: unknown): readonly string[] | undefined {
+  const list = membersOf(value);
+  return list?.every(isResource) ? Object.freeze(list) : undefined;
 }
 
 /** Claims with the members OpenID Connect Core §2 requires, frozen and without a prototype (HT-7); `undefined` for anything else. */

@@ -6,7 +6,7 @@
  */
 import { assertNothingElse, optionsOf } from '../credential/options.js';
 import { assertScope } from '../credential/scope.js';
-import { isResource, type Token } from '../credential/token.js';
+import type { Token } from '../credential/token.js';
 import { CredentialError, isCredentialError, ProtocolError } from '../errors.js';
 import type { AuthorizationServer, OAuth2Client } from '../oauth/client.js';
 import { endpointIn } from '../oauth/endpoint.js';
@@ -15,9 +15,10 @@ import { isSecureUrl } from '../oauth/secure-url.js';
 import { isUnsent } from '../oauth/thrown.js';
 import type { Platform } from '../platform/platform.js';
 import { base64url, randomText, subtleOf } from '../platform/random.js';
-import { furtherParameters, OF_AUTHORIZATION, type AdditionalParameters } from './parameters.js';
+import { furtherParameters, OF_AUTHORIZATION } from './parameters.js';
 import { asked, hideAnswer, isLive, isPromise } from './pending.js';
 import { returnPathOf } from './return-path.js';
+import { isForIdToken, loginAskedFor, namedResources, type Asked } from './sign-in-options.js';
 import { defaultTransactions, wayBackOf, type Transaction, type TransactionStorage } from './transactions.js';
 
 /** Options of the flow. */
@@ -41,8 +42,11 @@ export interface AuthorizationCodeStartOptions {
   readonly requireAcr?: boolean | undefined;
   /** Where to go afterwards: a path of the application, such as `/orders?page=2`. It is kept with the sign-in, and in no address (9700-1). */
   readonly returnTo?: string | undefined;
-  /** Further parameters, such as `prompt`, `login_hint`, `ui_locales`. A `resource` (RFC 8707) is that of the token, too. */
-  readonly additionalParameters?: AdditionalParameters | undefined;
+  /**
+   * Further parameters, such as `prompt`, `login_hint`, `ui_locales`. A `resource` (RFC 8707) is that of the token, too, and alone may be a list: the
+   * token is for the first, and its refresh token gets others for the rest. One that is not named is not to be had later.
+   */
+  readonly additionalParameters?: Readonly<Record<string, string | readonly string[] | undefined>> | undefined;
 }
 
 /** A way to sign in that leaves the page and comes back. */
@@ -106,8 +110,9 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
   return {
     start: async (given = {}) => {
       assertStart(optionsOf(given, 'start'));
-      const additionalParameters = furtherParameters(given.additionalParameters, OF_AUTHORIZATION);
-      const startOptions = { ...given, additionalParameters };
+      const named = namedResources(given.additionalParameters?.['resource']);
+      const additionalParameters = furtherParameters(given.additionalParameters, OF_AUTHORIZATION, { resource: named.resource });
+      const startOptions = { ...given, additionalParameters, named };
       if (/^http:/i.test(redirectUri) && !isSecureUrl(redirectUri, true))
         throw new CredentialError(
           'unsupported',
@@ -136,6 +141,7 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
       };
       const url = new URL(endpoint);
       for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
+      for (const other of named.resources?.slice(1) ?? []) url.searchParams.append('resource', other);
       return url;
     },
     resume: async (callbackUrl) => {
@@ -264,7 +270,18 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
   }
 
   function exchangeOf(transaction: Transaction, url: URL, onAnswer: () => void): Promise<Token> {
-    const { state, nonce, codeVerifier, redirectUri: sentRedirectUri, scope, maxAge, acrValues, requireAcr, resource } = transaction;
+    const {
+      state,
+      nonce,
+      codeVerifier,
+      redirectUri: sentRedirectUri,
+      scope,
+      maxAge,
+      acrValues,
+      requireAcr,
+      resource,
+      resources,
+    } = transaction;
     return client.exchangeCode({
       parameters: url.searchParams,
       state,
@@ -277,6 +294,7 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
       ...(acrValues !== undefined && { acrValues }),
       ...(requireAcr && { requireAcr }),
       ...(resource !== undefined && { resource }),
+      ...(resources !== undefined && { resources }),
     });
   }
 }
@@ -302,13 +320,10 @@ function assertStart({
 }
 
 /** Fresh secrets for one sign-in: 32 random bytes each. */
-function begin(client: OAuth2Client, redirectUri: string, options: AuthorizationCodeStartOptions): Transaction {
+function begin(client: OAuth2Client, redirectUri: string, { named, ...options }: Asked): Transaction {
   const { platform, issuer, clientId } = client;
   const returnTo = options.returnTo === undefined ? undefined : returnPathOf(options.returnTo);
   if (returnTo === null) throw new TypeError('returnTo must be a path of this application, such as "/orders"');
-  const resource = options.additionalParameters?.['resource'];
-  if (resource !== undefined && !isResource(resource))
-    throw new TypeError('resource must be an absolute URI without fragment (RFC 8707 §2)');
   const scope = assertScope(options.scope ?? client.scope, 'scope');
   return {
     state: randomText(platform, 32),
@@ -320,39 +335,9 @@ function begin(client: OAuth2Client, redirectUri: string, options: Authorization
     scope,
     startedAt: platform.now(),
     ...loginAskedFor(options, scope),
-    ...(resource !== undefined && { resource }),
+    ...named,
     ...(returnTo !== undefined && { returnTo }),
   };
-}
-
-/** What the login must be like, also where it is among the further parameters: it is checked on return. */
-function loginAskedFor(options: AuthorizationCodeStartOptions, scope: string): Pick<Transaction, 'maxAge' | 'acrValues' | 'requireAcr'> {
-  const { max_age: rawMaxAge, acr_values: rawAcrValues } = options.additionalParameters ?? {};
-  const { acrValues = rawAcrValues, requireAcr = false } = options;
-  const maxAge = options.maxAge ?? secondsOf(rawMaxAge);
-  assertLogin(maxAge, acrValues, requireAcr);
-  // Without a scope the server has one of its own (RFC 6749 §3.3), which may bring an ID token
-  if ((maxAge !== undefined || requireAcr) && scope !== '' && !isForIdToken(scope))
-    throw new TypeError('maxAge and requireAcr need the scope "openid": only an ID token says how the user signed in');
-  return { ...(maxAge !== undefined && { maxAge }), ...(acrValues !== undefined && { acrValues }), ...(requireAcr && { requireAcr }) };
-}
-
-/** @throws {TypeError} no answer could be one to this */
-function assertLogin(maxAge: number | undefined, acrValues: unknown, requireAcr: unknown): void {
-  if (maxAge !== undefined && !(Number.isSafeInteger(maxAge) && maxAge >= 0))
-    throw new TypeError('maxAge must be whole seconds, 0 or more');
-  if (acrValues !== undefined && typeof acrValues !== 'string') throw new TypeError('acrValues must be a text, separated by spaces');
-  if (typeof requireAcr !== 'boolean') throw new TypeError('requireAcr must be true or false');
-  if (requireAcr && !acrValues?.trim()) throw new TypeError('requireAcr needs acrValues');
-}
-
-function isForIdToken(scope: string): boolean {
-  return scope.split(' ').includes('openid');
-}
-
-/** `Number` would make 0 of a blank, which asks for another login. */
-function secondsOf(text: string | undefined): number | undefined {
-  return text === undefined ? undefined : Number(text.trim() === '' ? NaN : text);
 }
 
 /** S256 and nothing else (RFC 7636 §4.2). */

@@ -72,7 +72,7 @@ function requestFor(
   client: OAuth2Client,
   added: AdditionalParameters,
 ): AuthorizationCodeStartOptions {
-  const { scope = client.scope, acrValues, resource } = context;
+  const { scope = client.scope, acrValues, resource, resources = resource } = context;
   if (!scope.split(' ').includes('openid'))
     throw unsupported('A silent authorization needs the scope "openid": else nobody can tell whose token it brings.', client);
   // As of one that was taken over from another library: to whom the credential belongs is known from nowhere else
@@ -82,7 +82,7 @@ function requestFor(
     ...added,
     prompt: 'none',
     ...(isHint && { id_token_hint: idToken }),
-    ...(resource !== undefined && { resource }),
+    ...(resources !== undefined && { resource: resources }),
   };
   return { scope, ...(acrValues !== undefined && { acrValues }), additionalParameters };
 }

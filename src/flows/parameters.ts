@@ -25,10 +25,19 @@ export const OF_AUTHORIZATION: readonly string[] = [
 /** Parameters of a logout that the flow sets itself. */
 export const OF_LOGOUT: readonly string[] = ['id_token_hint', 'client_id', 'post_logout_redirect_uri', 'state'];
 
-/** Those that are set: to write what is not there would make a text of it. @throws {TypeError} one of those that the flow sets itself, or no text */
-export function furtherParameters(given: AdditionalParameters | undefined, own: readonly string[]): Readonly<Record<string, string>> {
+/**
+ * Those that are set: to write what is not there would make a text of it.
+ *
+ * @param judged what takes the place of those given
+ * @throws {TypeError} one of those that the flow sets itself, or no text
+ */
+export function furtherParameters(
+  given: Readonly<Record<string, unknown>> | undefined,
+  own: readonly string[],
+  judged?: AdditionalParameters,
+): Readonly<Record<string, string>> {
   if (typeof (given ?? {}) !== 'object') throw new TypeError('additionalParameters must be an object of texts');
-  const set = Object.entries(given ?? {}).filter(([, value]) => value !== undefined) as [string, string][];
+  const set = Object.entries({ ...given, ...judged }).filter(([, value]) => value !== undefined) as [string, string][];
   for (const [name, value] of set) {
     if (own.includes(name)) throw new TypeError(`additionalParameters must not set ${name}; the flow does`);
     if (typeof value !== 'string') throw new TypeError(`additionalParameters must hold strings; ${name} is none`);

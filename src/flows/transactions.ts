@@ -4,6 +4,7 @@
  * @module
  */
 import { isPlainObject } from '../credential/data.js';
+import { resourcesIn } from '../credential/token.js';
 import { StorageError } from '../errors.js';
 import type { Platform, WebItems } from '../platform/platform.js';
 import { inItems, inMemory } from './pending.js';
@@ -24,8 +25,10 @@ export interface Transaction {
   readonly maxAge?: number;
   readonly acrValues?: string;
   readonly requireAcr?: boolean;
-  /** The resource asked for (RFC 8707 §2). */
+  /** The resource asked for (RFC 8707 §2), the first of several. */
   readonly resource?: string;
+  /** All that were asked for, where there were several. */
+  readonly resources?: readonly string[];
   /** A path of the application. */
   readonly returnTo?: string;
 }
@@ -107,13 +110,22 @@ function parseTransaction(value: unknown): Transaction | null {
 }
 
 /** The members that not every sign-in has. */
-function askedFor({ maxAge, acrValues, requireAcr, resource, returnTo }: Readonly<Record<string, unknown>>): Partial<Transaction> {
+function askedFor({
+  maxAge,
+  acrValues,
+  requireAcr,
+  resource,
+  resources,
+  returnTo,
+}: Readonly<Record<string, unknown>>): Partial<Transaction> {
   const path = returnPathOf(returnTo);
+  const named = resourcesIn(resources);
   return {
     ...(typeof maxAge === 'number' && { maxAge }),
     ...(typeof acrValues === 'string' && { acrValues }),
     ...(requireAcr === true && { requireAcr }),
     ...(typeof resource === 'string' && { resource }),
+    ...(named && { resources: named }),
     ...(path !== null && { returnTo: path }),
   };
 }

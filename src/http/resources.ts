@@ -23,7 +23,7 @@ export interface ProtectedResource {
   readonly credential?: CredentialChoice;
   /** Scopes the request needs, separated by blanks: if more was granted, a token with just these is asked for (RFC 6749 §6). */
   readonly scope?: string;
-  /** The resource the token must be for, if it is not that of the login: an absolute URI (RFC 8707 §2). */
+  /** The resource the token must be for, if it is not that of the login: an absolute URI (RFC 8707 §2), named at the sign-in, too (§2.2). */
   readonly resource?: string;
 }
 

@@ -107,6 +107,8 @@ export interface CodeExchange {
   readonly requireAcr?: boolean;
   /** The resource that was asked for (RFC 8707 §2); it is asked for again. */
   readonly resource?: string;
+  /** All that the authorization request named, where there were several: the context of the token has them. */
+  readonly resources?: readonly string[];
   /** Called once the server has answered: the code is spent from then on, whatever becomes of the answer (RFC 6749 §4.1.2). */
   readonly onAnswer?: () => void;
 }

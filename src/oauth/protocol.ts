@@ -168,7 +168,7 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
     metadata,
     isPrepared: () => atHand() !== undefined,
     exchangeCode: async ({ parameters, state, nonce, codeVerifier, redirectUri, scope: asked, resource, onAnswer, ...login }) => {
-      const { maxAge, acrValues, requireAcr } = login;
+      const { maxAge, acrValues, requireAcr, resources } = login;
       const asksForIdToken = asked.split(' ').includes('openid');
       const as = await metadata();
       endpointIn(as, 'token_endpoint', issuer);
@@ -202,6 +202,7 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
         clientId,
         scope: asked,
         ...(resource !== undefined && { resource }),
+        ...(resources !== undefined && { resources }),
         ...(maxAge !== undefined && { maxAge }),
         ...(acrValues !== undefined && { acrValues }),
       };

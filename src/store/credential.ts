@@ -45,7 +45,10 @@ export interface AccessTokenOptions {
   readonly refused?: string | undefined;
   /** Less scope than was granted, separated by spaces (RFC 6749 §6): a token for it alone is asked for; a server may give more. */
   readonly scope?: string | undefined;
-  /** Another protected resource: an absolute URI (RFC 8707 §2.2). The credential itself keeps its token. */
+  /**
+   * Another protected resource: an absolute URI (RFC 8707 §2.2). The credential itself keeps its token. Name it at the sign-in, too: what was not named
+   * is refused, here or by the server, and there the session may be lost.
+   */
   readonly resource?: string | undefined;
   /** Ends the waiting, never the refresh. */
   readonly signal?: AbortSignal | undefined;

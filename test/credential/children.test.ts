@@ -4,7 +4,10 @@ import { aRecord, aToken, CANARY, CLAIMS } from '../support/tokens';
 import { START_MS } from '../support/unit-platform';
 
 const RESOURCE = 'https://api.example.com/';
-const record = aRecord({ scope: 'a b', context: { issuer: CLAIMS.iss, clientId: 'spa', scope: 'a b c', resource: RESOURCE } });
+const record = aRecord({
+  scope: 'a b',
+  context: { issuer: CLAIMS.iss, clientId: 'spa', scope: 'a b c', resource: RESOURCE, resources: [RESOURCE, 'urn:other'] },
+});
 const child = (changes: Partial<ChildToken> = {}): ChildToken => ({
   scope: 'a',
   accessToken: 'canary-child',
@@ -27,7 +30,6 @@ describe('what is asked for', () => {
     ['more than the token has, but not more than was granted', { scope: 'c b a' }, { scope: 'a b c' }],
     ['another resource', { resource: 'urn:other' }, { resource: 'urn:other' }],
     ['all of the scope at another resource', { scope: 'b  a b', resource: 'urn:other' }, { scope: 'a b', resource: 'urn:other' }],
-    ['a resource that differs in a slash', { resource: 'https://api.example.com' }, { resource: 'https://api.example.com' }],
   ])('%s', (_, asked, target) => {
     expect(targetFor(record, asked)).toEqual(target);
   });
@@ -37,6 +39,18 @@ describe('what is asked for', () => {
       expect.objectContaining({ code: 'scope_not_granted', class: 'needs_user' }) as Error,
     );
   });
+
+  it.each([`${RESOURCE}a`, 'https://api.example.com', 'urn:third', 'urn:othe'])(
+    'RES-1 E7 a resource that the login did not name is refused, where it named some: %s',
+    (resource) => {
+      const refused = expect.objectContaining({ code: 'scope_not_granted', class: 'needs_user' }) as Error;
+      const { resources: _, ...one } = record.context;
+      for (const context of [record.context, one]) expect(() => targetFor({ ...record, context }, { resource })).toThrow(refused);
+      expect(() => targetFor({ ...record, context: one }, { resource: 'urn:other' })).toThrow(refused);
+      const { resource: __, ...none } = one;
+      expect(targetFor({ ...record, context: none }, { resource })).toEqual({ resource }); // some servers give what nobody named
+    },
+  );
 
   it.each(['', ' ', 'a\tb', 'a\u00e9'])('is no scope: %j', (scope) => {
     expect(() => targetFor(record, { scope })).toThrow(TypeError);

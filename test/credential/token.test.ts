@@ -190,6 +190,21 @@ describe('a token', () => {
     },
   );
 
+  it('RES-1 keeps all resources that were asked for, in a list of its own', () => {
+    const resources = ['https://api.example', 'urn:example:files'];
+    const token = aToken({ context: { issuer: CLAIMS.iss, clientId: 'spa', resource: resources[0], resources } });
+    resources.pop();
+    expect(token.context.resources).toEqual(['https://api.example', 'urn:example:files']);
+    expect(Object.isFrozen(token.context.resources)).toBe(true);
+    expect(token.isEqual(createToken(JSON.parse(JSON.stringify({ ...attributesOf(token), ...secretsOf(token) })) as TokenFields))).toBe(
+      true,
+    );
+    for (const wrong of ['urn:a', ['a'], [5], {}, null])
+      expect(() => aToken({ context: { issuer: CLAIMS.iss, clientId: 'spa', resources: wrong as never } })).toThrow(
+        /^token\.context\.resources/,
+      );
+  });
+
   it('HT-7 claims have no prototype, and no member that leads to one', () => {
     const claims = JSON.parse(
       `{"iss":"i","sub":"s","aud":"a","exp":1,"iat":1,"__proto__":{"admin":true},"deep":{"constructor":1}}`,
@@ -237,6 +252,7 @@ describe('a token', () => {
       { context: { issuer: 'https://other.example', clientId: 'spa' } },
       { context: { issuer: CLAIMS.iss, clientId: 'other' } },
       { context: { ...tokenFields().context, resource: 'https://api.example' } },
+      { context: { ...tokenFields().context, resources: ['https://api.example'] } },
       { context: { ...tokenFields().context, dpopKeyId: 'key' } },
       { context: { ...tokenFields().context, scope: 'openid' } },
       { claims: null },

@@ -187,11 +187,33 @@ describe('start', () => {
     expect(server.calls('token')[1].form.has('resource')).toBe(false);
   });
 
-  it.each(['api', '/v1', 'https://api.example.com/#x', ''])(
+  it('RES-1 several resources are all named, each once; the first is that of the token, which knows of the others', async () => {
+    const { server, flow, begun } = setUp();
+    const [api, files] = ['https://api.example.com/v1', 'https://files.example.com/'];
+    const url = await flow.start({ additionalParameters: { resource: [api, files, api], prompt: 'consent' } });
+    expect(url.searchParams.getAll('resource')).toEqual([api, files]);
+    expect(url.searchParams.getAll('prompt')).toEqual(['consent']);
+    await planToken(server, begun[0].nonce);
+    const { context } = await flow.resume(callback(begun[0].state));
+    expect(server.calls('token')[0].form.getAll('resource')).toEqual([api]); // a token is for one (RFC 8707 §2.2)
+    expect(context).toMatchObject({ resource: api, resources: [api, files] });
+    expect((await flow.start({ additionalParameters: { resource: [files] } })).searchParams.getAll('resource')).toEqual([files]);
+    await planToken(server, begun[1].nonce);
+    const { context: ofOne } = await flow.resume(callback(begun[1].state));
+    expect([ofOne.resource, 'resources' in ofOne]).toEqual([files, false]);
+  });
+
+  it('RES-1 no other parameter has several values', async () => {
+    const { flow, begun } = setUp();
+    await expect(flow.start({ additionalParameters: { ui_locales: ['de', 'en'] } })).rejects.toThrow(/^additionalParameters .*ui_locales/);
+    expect(begun).toEqual([]);
+  });
+
+  it.each(['api', '/v1', 'https://api.example.com/#x', '', [[]], [['https://api.example.com/', '/v1']], [[['https://api.example.com/']]]])(
     'RES-1 a resource %j is a TypeError before the user leaves',
     async (resource) => {
       const { flow, begun } = setUp();
-      await expect(flow.start({ additionalParameters: { resource } })).rejects.toThrow(/^resource must/);
+      await expect(flow.start({ additionalParameters: { resource: resource as string } })).rejects.toThrow(/^resource must/);
       expect(begun).toEqual([]);
     },
   );

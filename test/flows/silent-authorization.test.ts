@@ -166,6 +166,16 @@ describe('the request of a silent authorization', () => {
     expect(urls[1].searchParams.get('scope')).toBe(client.scope);
   });
 
+  it('RES-1 asks for all resources that the sign-in named', async () => {
+    const { renew, planToken, urls, grant } = setUp();
+    planToken();
+    const resources = ['https://api.example.com/', 'https://files.example.com/'];
+    const context = { ...grant.context, resource: resources[0], resources };
+    const token = await renew({ ...grant, context });
+    expect(urls[0].searchParams.getAll('resource')).toEqual(resources);
+    expect(token.context).toEqual(context);
+  });
+
   it.each<readonly [string, string | undefined]>([
     ['there is none', undefined],
     ['it would make an address that servers refuse', 'x'.repeat(4_097)],

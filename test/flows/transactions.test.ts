@@ -33,7 +33,9 @@ describe.each<[string, (platform: UnitPlatform) => TransactionStorage]>([
   });
 
   it('E37 come back whole, max_age 0 and acr values too', async () => {
-    const whole = transaction('a', START_MS, { maxAge: 0, acrValues: 'gold', requireAcr: true, resource: 'https://api.example.com/' });
+    const [resource, files] = ['https://api.example.com/', 'https://files.example.com/'];
+    const resources = [resource, files];
+    const whole = transaction('a', START_MS, { maxAge: 0, acrValues: 'gold', requireAcr: true, resource, resources });
     await pending.put(whole);
     expect(await pending.take('a')).toEqual(whole);
   });

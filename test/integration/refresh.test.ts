@@ -1,7 +1,9 @@
 import { withFields } from '../../src/credential/create-token.js';
 import { memoryStorage, unverifiedClaims, type Credential, type Platform } from '../../src/index.js';
+import { createFetch } from '../../src/http/index.js';
 import { codeOf } from '../support/fixture.js';
 import type { Fault } from '../support/control.js';
+import { createRobot } from '../support/provider-robot.js';
 import { startRealWorld, tail, type RealWorld } from '../support/real-world.js';
 
 let world: RealWorld;
@@ -70,7 +72,7 @@ describe('refreshing at a real server that rotates and detects reuse', () => {
 describe('a real server with resource indicators', () => {
   it('RES-1 renews the token for the resource of the sign-in, and not one for user info alone', async () => {
     const resource = 'https://api.example.com/';
-    const indicating = await startRealWorld({ resource });
+    const indicating = await startRealWorld({ useGrantedResource: false });
     try {
       const store = indicating.open();
       const flow = indicating.flow(store);
@@ -86,6 +88,44 @@ describe('a real server with resource indicators', () => {
     } finally {
       await indicating.close();
     }
+  });
+
+  describe.each([false, true])('that answers a request without a resource for what was granted: %s', (useGrantedResource) => {
+    const [mail, files, other] = ['https://mail.example.com/', 'https://files.example.com/', 'https://other.example.com/'];
+    let indicating: RealWorld;
+    beforeAll(async () => void (indicating = await startRealWorld({ useGrantedResource })));
+    beforeEach(() => indicating.control.resetLogs());
+    afterEach(() => indicating.close());
+
+    it('RES-1 E7 gives tokens for all resources of a sign-in, rotating, and the session goes on', async () => {
+      const store = indicating.open();
+      const flow = indicating.flow(store);
+      const url = await flow.start({ additionalParameters: { resource: [mail, files] } });
+      const credential = await store.store(await flow.resume(await createRobot().run(url)));
+      const send = createFetch(store, { resources: [indicating.api, { url: `${indicating.api}/v1/`, resource: files }] });
+      const audienceOf = async (resource?: string) => unverifiedClaims((await credential.accessToken({ resource })) ?? '')?.['aud'];
+      for (let round = 0; round < 3; round++) {
+        expect([await audienceOf(), await audienceOf(mail), await audienceOf(files)]).toEqual([mail, mail, files]);
+        await (await send(`${indicating.api}/v1/orders`)).body?.cancel();
+        await credential.refresh();
+        await credential.accessToken({ resource: files, forceRefresh: true });
+      }
+      const requests = (await indicating.control.requests()).filter(({ grantType }) => grantType === 'refresh_token');
+      expect(requests.map(({ status }) => status)).toEqual(Array(7).fill(200));
+      expect(credential.status.token).toBe('valid');
+    });
+
+    it('RES-1 E7 is not asked for a resource that the sign-in did not name: it would consume the refresh token, then refuse', async () => {
+      const store = indicating.open();
+      const flow = indicating.flow(store);
+      const url = await flow.start({ additionalParameters: { resource: mail } });
+      const credential = await store.store(await flow.resume(await createRobot().run(url)));
+      expect(await codeOf(credential.accessToken({ resource: other }))).toBe('scope_not_granted');
+      await credential.refresh();
+      expect(credential.status.token).toBe('valid');
+      const requests = (await indicating.control.requests()).filter(({ grantType }) => grantType === 'refresh_token');
+      expect(requests.map(({ status }) => status)).toEqual([200]);
+    });
   });
 });
 

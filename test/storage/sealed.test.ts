@@ -196,6 +196,7 @@ describe('sealed', () => {
       acrValues: 'mfa',
       maxAge: 60,
       resource: 'https://api.example.com',
+      resources: ['https://api.example.com', 'https://files.example.com'],
     };
     const record = fullRecord({ context, claims: { ...CLAIMS, roles: { admin: false, list: ['a', 'b'] } } });
     let stored: Stored;
@@ -222,6 +223,9 @@ describe('sealed', () => {
         [member, { context: { ...context, [member]: 'other' } }],
       ]),
       ['max age', { context: { ...context, maxAge: 61 } }],
+      ['order of resources', { context: { ...context, resources: context.resources.toReversed() } }],
+      ['resource more', { context: { ...context, resources: [...context.resources, 'https://evil.example.com'] } }],
+      ['list of resources (none in it)', { context: { ...context, resources: [] } }],
       ['issuer and client swapped', { context: { ...context, issuer: context.clientId, clientId: context.issuer } }],
       ['claims (none)', { claims: null }],
       ['claims (text)', { claims: JSON.stringify(record.claims) }],
@@ -234,6 +238,25 @@ describe('sealed', () => {
       ['a list as an object', { claims: { ...record.claims, roles: { admin: false, list: { 0: 'a', 1: 'b' } } } }],
     ])('BBA-4 refuses a record with another %s', async (_, changes) => {
       expect(await codeOf(storage.unseal({ ...stored, ...changes }))).toBe('seal_broken');
+    });
+
+    it('D-018 BBA-4 opens what was sealed before a sign-in could name several resources, unless such a list is added', async () => {
+      const { issuer, clientId, scope, resource } = context;
+      const old = aRecord({ id: 'old', context: { issuer, clientId, scope, resource } });
+      const header = {
+        alg: 'dir',
+        enc: 'A256GCM',
+        kid: 'k1',
+        part: 'secrets',
+        id: 'old',
+        generation: old.generation,
+        metadata: 'g9DqmOgmXGTW9NRLLqn16PkW0yuwBa9BVhFim6CLeSE',
+      };
+      const text = await new CompactEncrypt(Buffer.from(JSON.stringify(CANARY))).setProtectedHeader(header).encrypt(KEY);
+      const kept = { ...old, secrets: { sealed: text } } as never as Stored;
+      expect(await storage.unseal(kept)).toEqual(old);
+      for (const resources of [[], [resource], context.resources])
+        expect(await codeOf(storage.unseal({ ...kept, context: { ...old.context, resources } } as never))).toBe('seal_broken');
     });
 
     it('opens under other tags, state, reason, times, epoch, claim to be the default and revision: those may change', async () => {

@@ -1,4 +1,5 @@
 // Access tokens for less scope or another resource: had once, kept in the record of their parent, which they leave as it is.
+import { withFields } from '../../src/credential/create-token.js';
 import type { Credential, CredentialEvent } from '../../src/index.js';
 import { sealed, staticKeys } from '../../src/storage/sealed/index.js';
 import { CredentialError } from '../../src/errors.js';
@@ -186,6 +187,47 @@ describe('RES-1 an access token for another resource', () => {
     const form = server.calls('token')[1]?.form;
     expect([form?.get('refresh_token'), form?.has('scope'), form?.has('resource')]).toEqual(['rotated', false, false]);
   });
+});
+
+describe('a login that named several resources', () => {
+  const resources = [RESOURCE, OTHER_RESOURCE];
+  const naming = ({ authority }: World, named: object) => {
+    const token = authority.signIn();
+    return withFields(token, { context: { ...token.context, ...named } });
+  };
+
+  it('RES-1 gets a token for each, keeps them through a refresh, and so does another program that opens its sealed record', async () => {
+    const world = createWorld();
+    const keys = staticKeys([{ kid: 'k', key: new Uint8Array(32).fill(1) }]);
+    const options = (): TabOptions => ({ storage: sealed(world.disk.storage(), { keys }) });
+    const { store } = await world.openTab(options());
+    const credential = await store.store(naming(world, { resource: RESOURCE, resources }));
+    await credential.refresh();
+    expect(credential.metadata.context).toMatchObject({ resource: RESOURCE, resources });
+    expect(await credential.accessToken({ resource: RESOURCE })).toBe(credential.token?.accessToken);
+    const other = await elsewhere(world, credential, options());
+    expect(await other.accessToken({ resource: OTHER_RESOURCE })).not.toBe(other.token?.accessToken);
+    expect(world.authority.refreshes.map(({ target }) => target)).toEqual([undefined, { resource: OTHER_RESOURCE }]);
+  });
+
+  it.each<[string, object]>([
+    ['one', { resource: RESOURCE }],
+    ['two', { resource: RESOURCE, resources }],
+  ])(
+    'RES-1 E7 is not asked for another one, where it named %s: a server may use up the refresh token before it refuses',
+    async (_, named) => {
+      const world = createWorld();
+      const { store, newEvents } = await world.openTab();
+      const credential = await store.store(naming(world, named));
+      newEvents();
+      const asked = [{ resource: 'urn:other' }, { resource: 'urn:other', scope: 'openid' }, { resource: 'urn:other', forceRefresh: true }];
+      for (const options of asked) expect(await codeOf(credential.accessToken(options))).toBe('scope_not_granted');
+      expect(newEvents()).toEqual([]);
+      expect(world.authority.refreshes).toEqual([]);
+      await credential.refresh();
+      expect(credential.state).toMatchObject({ status: { token: 'valid', activity: 'idle' }, refreshFailure: null });
+    },
+  );
 });
 
 describe('E63 who asks for the same', () => {
@@ -409,7 +451,7 @@ describe('a child token that expires', () => {
 
 describe('a child token that cannot be had', () => {
   it.each(['invalid_target', 'invalid_scope', 'invalid_request'])(
-    'E7 because of %s is its caller’s affair: the parent can be renewed',
+    'E7 because of %s is its caller’s affair: the parent can be renewed, at a server that checks before it uses up the refresh token',
     async (error) => {
       const { authority, browser, credential } = await signedIn({ options: { renewal: { ahead: true } } });
       await browser.advance(5_000);

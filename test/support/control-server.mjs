@@ -10,8 +10,8 @@ import { close, listen, readText, sendJson } from '../../projects/demo/server/ht
  *
  * @returns `{ issuer, api, control, close }`, three addresses
  */
-export async function startTestServers({ resource, ...options } = {}) {
-  const features = resource === undefined ? {} : { resourceIndicators: resourceIndicators(resource) };
+export async function startTestServers({ useGrantedResource, ...options } = {}) {
+  const features = useGrantedResource === undefined ? {} : { resourceIndicators: resourceIndicators(useGrantedResource) };
   const authorizationServer = await startAuthorizationServer({ ...options, features });
   const { issuer, introspectionClient } = authorizationServer;
   const api = await startApi({ issuer, introspectionClient, allowedOrigins: options.allowedOrigins });
@@ -20,10 +20,14 @@ export async function startTestServers({ resource, ...options } = {}) {
   return { issuer, api: api.origin, control: control.url, close: closeAll };
 }
 
-/** Access tokens for `resource` are JWTs (RFC 9068); those that no resource is named for are for user info alone. */
-function resourceIndicators(resource) {
-  const info = { scope: 'api:read', audience: resource, accessTokenFormat: 'jwt', jwt: { sign: { alg: 'RS256' } } };
-  return { enabled: true, getResourceServerInfo: () => info };
+/** Access tokens for a resource are JWTs (RFC 9068); those that no resource is named for are for user info, unless `useGrantedResource`. */
+function resourceIndicators(useGrantedResource) {
+  const info = { scope: 'api:read', accessTokenFormat: 'jwt', jwt: { sign: { alg: 'RS256' } } };
+  return {
+    enabled: true,
+    useGrantedResource: () => useGrantedResource,
+    getResourceServerInfo: (_ctx, audience) => ({ ...info, audience }),
+  };
 }
 
 /** The control of servers that run already. `more`: further methods, by name. */

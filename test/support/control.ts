@@ -54,8 +54,11 @@ export interface ServerOptions {
   readonly accessTokenTtlSeconds?: number;
   /** The sign-ins of a browser session share one grant; left out: each has its own. */
   readonly isGrantShared?: boolean;
-  /** The one resource that access tokens can be had for (RFC 8707); left out: the server knows of none. */
-  readonly resource?: string;
+  /**
+   * Access tokens can be had for any resource that the sign-in named (RFC 8707). True: a token request that names none is for what was granted;
+   * false: for user info. Left out: the server knows of no resources.
+   */
+  readonly useGrantedResource?: boolean;
 }
 
 /** Addresses: the issuer, the API's origin, the control of both. */

@@ -8,7 +8,7 @@
  * @module
  */
 import type * as Jose from 'jose/jwe/compact/encrypt';
-import { deepFreezeData, isPlainObject } from '../../credential/data.js';
+import { deepFreezeData, isPlainObject, membersOf } from '../../credential/data.js';
 import { normalizeScope } from '../../credential/scope.js';
 import { notLoaded, StorageError } from '../../errors.js';
 import { base64url } from '../../platform/random.js';
@@ -106,7 +106,7 @@ async function headerOf(
   if (typeof id !== 'string' || typeof generation !== 'number') throw new TypeError('no id or generation');
   // What never changes within a generation, the same before it is stored and after it was read and judged by `parseRecord`. Tags, state
   // and expiry are left out: they may change while the secrets stay.
-  const { issuer, clientId, scope: asked, resource, dpopKeyId, acrValues, maxAge } = isPlainObject(context) ? context : {};
+  const { issuer, clientId, scope: asked, resource, resources, dpopKeyId, acrValues, maxAge } = isPlainObject(context) ? context : {};
   const data = claims == null ? null : deepFreezeData(claims);
   if (data === undefined) throw new TypeError('the claims are too deep or too many'); // bounded: shared references could grow without end
   const metadata = [
@@ -114,6 +114,8 @@ async function headerOf(
     Number.isSafeInteger(maxAge) && Number(maxAge) >= 0 ? maxAge : null,
     typeof scope === 'string' ? normalizeScope(scope) : null,
     data,
+    // Where a login named several: what was sealed of one that did not has no such member
+    ...(Array.isArray(resources) ? [membersOf(resources)?.filter((one) => typeof one === 'string')] : []),
   ];
   const digest = await subtle.digest('SHA-256', utf8(canonical(metadata)));
   return { alg: 'dir', enc: 'A256GCM', kid, part, id, generation, metadata: base64url(new Uint8Array(digest)) };
