@@ -100,7 +100,7 @@ function contextOf({ issuer, clientId, scope, resource, resources, dpopKeyId, ac
     clientId,
     ...(scope !== undefined && { scope }),
     ...(resource !== undefined && { resource }),
-    ...(resources !== undefined && { resources: Object.freeze([...resources]) }),
+    ...resourcesIn(resources),
     ...(dpopKeyId !== undefined && { dpopKeyId }),
     ...(acrValues !== undefined && { acrValues }),
     ...(maxAge !== undefined && { maxAge }),

@@ -271,26 +271,19 @@ function parseStagedOf({ staged }: Unjudged): Pick<CredentialRecord, 'staged'> |
 
 function parseContext(value: unknown): TokenContext | null {
   if (!isPlainObject(value)) return null;
-  const { issuer, clientId, scope, dpopKeyId, acrValues, maxAge } = value;
+  const { issuer, clientId, scope, resource, resources, dpopKeyId, acrValues, maxAge } = value;
   if (typeof issuer !== 'string' || typeof clientId !== 'string' || issuer === '' || clientId === '') return null;
-  const named = parseResources(value);
-  if (!named) return null;
+  if (resource !== undefined && !isResource(resource)) return null; // left out, the token would count for more than it does
   return Object.freeze({
     issuer,
     clientId,
     ...(typeof scope === 'string' && { scope }),
-    ...named,
+    ...(resource !== undefined && { resource }),
+    ...resourcesIn(resources), // left out, fewer tokens are to be had
     ...(typeof dpopKeyId === 'string' && { dpopKeyId }),
     ...(typeof acrValues === 'string' && { acrValues }),
     ...(typeof maxAge === 'number' && Number.isSafeInteger(maxAge) && maxAge >= 0 && { maxAge }), // as a seal sees it
   });
-}
-
-/** What a login named; `null`: one is no resource. Left out, the token would count for more than it does. */
-function parseResources({ resource, resources }: Unjudged): Pick<TokenContext, 'resource' | 'resources'> | null {
-  const list = resourcesIn(resources);
-  if ((resource !== undefined && !isResource(resource)) || (resources !== undefined && !list)) return null;
-  return { ...(resource !== undefined && { resource }), ...(list && { resources: list }) };
 }
 
 /** An access token, or at least a refresh token that gets one. */

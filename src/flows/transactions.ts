@@ -119,13 +119,12 @@ function askedFor({
   returnTo,
 }: Readonly<Record<string, unknown>>): Partial<Transaction> {
   const path = returnPathOf(returnTo);
-  const named = resourcesIn(resources);
   return {
     ...(typeof maxAge === 'number' && { maxAge }),
     ...(typeof acrValues === 'string' && { acrValues }),
     ...(requireAcr === true && { requireAcr }),
     ...(typeof resource === 'string' && { resource }),
-    ...(named && { resources: named }),
+    ...resourcesIn(resources),
     ...(path !== null && { returnTo: path }),
   };
 }

@@ -225,6 +225,7 @@ describe('sealed', () => {
       ['max age', { context: { ...context, maxAge: 61 } }],
       ['order of resources', { context: { ...context, resources: context.resources.toReversed() } }],
       ['resource more', { context: { ...context, resources: [...context.resources, 'https://evil.example.com'] } }],
+      ['member among the resources', { context: { ...context, resources: [context.resource, 5, context.resources[1]] } }],
       ['list of resources (none in it)', { context: { ...context, resources: [] } }],
       ['issuer and client swapped', { context: { ...context, issuer: context.clientId, clientId: context.issuer } }],
       ['claims (none)', { claims: null }],

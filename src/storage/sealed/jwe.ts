@@ -109,13 +109,14 @@ async function headerOf(
   const { issuer, clientId, scope: asked, resource, resources, dpopKeyId, acrValues, maxAge } = isPlainObject(context) ? context : {};
   const data = claims == null ? null : deepFreezeData(claims);
   if (data === undefined) throw new TypeError('the claims are too deep or too many'); // bounded: shared references could grow without end
+  const named = membersOf(resources);
   const metadata = [
     ...[issuer, clientId, asked, resource, dpopKeyId, acrValues, tokenType].map((member) => (typeof member === 'string' ? member : null)),
     Number.isSafeInteger(maxAge) && Number(maxAge) >= 0 ? maxAge : null,
     typeof scope === 'string' ? normalizeScope(scope) : null,
     data,
     // Where a login named several: what was sealed of one that did not has no such member
-    ...(Array.isArray(resources) ? [membersOf(resources)?.filter((one) => typeof one === 'string')] : []),
+    ...(named?.every((one) => typeof one === 'string') ? [named] : []),
   ];
   const digest = await subtle.digest('SHA-256', utf8(canonical(metadata)));
   return { alg: 'dir', enc: 'A256GCM', kid, part, id, generation, metadata: base64url(new Uint8Array(digest)) };
