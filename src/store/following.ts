@@ -76,11 +76,17 @@ function staysUnreadable({ unreadable }: Entry, after: CredentialRecord): boolea
   return !!unreadable && isOneToken(unreadable, after) && unreadable.state === after.state;
 }
 
-/** The record with the access tokens alone that are nowhere but here, where another tab has begun to revoke it. */
-function ownTokensOf(before: CredentialRecord, { state, storedAt, changedAt }: CredentialRecord): OpenRecord | undefined {
-  if (before.state !== 'active' || state !== 'revoking' || storedAt !== before.storedAt || !isOpen(before)) return undefined;
+/**
+ * The record with the access tokens alone that are nowhere but here, where another tab has begun to revoke it. Of what is sealed only the option
+ * tells; else what was marked does: who stores none, or has renewed since, knows nothing of those here.
+ */
+function ownTokensOf(before: CredentialRecord, marked: CredentialRecord, refreshOnly: boolean): OpenRecord | undefined {
+  if (before.state !== 'active' || marked.state !== 'revoking' || marked.storedAt !== before.storedAt || !isOpen(before)) return undefined;
   const { refreshToken: _, ...secrets } = before.secrets ?? {};
-  return { ...before, secrets, changedAt };
+  const isKnown = isSealedText(marked.secrets)
+    ? !refreshOnly
+    : marked.secrets?.accessToken !== undefined && marked.secrets.accessToken === secrets.accessToken;
+  return isKnown ? undefined : { ...before, secrets, changedAt: marked.changedAt };
 }
 
 /** True where keys cannot be asked for now: that takes nothing away of what was opened before (design §4.5). */
@@ -216,9 +222,9 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
     if ('corrupt' in parsed) return quarantine(id, parsed.corrupt);
     const why = refusals.get(parsed);
     if (why === undefined) {
-      const isOwn = refreshOnly && ledger.isOurs(parsed);
-      const own = isOwn && entry && ownTokensOf(entry.record, parsed);
-      const facts = learn(withHeld(entry?.record, parsed, isOwn), parsed.revision);
+      if (!ledger.isOurs(parsed)) return learn(parsed, parsed.revision); // nothing of it is held
+      const own = entry && ownTokensOf(entry.record, parsed, refreshOnly);
+      const facts = learn(withHeld(entry?.record, parsed, refreshOnly), parsed.revision);
       if (own && ledger.record(id)?.state === 'revoking') dropped(own); // who ends the session knows nothing of these
       return facts;
     }

@@ -9,9 +9,10 @@ import { isSealedText, type CredentialRecord, type StoredSecrets } from '../cred
 /** A record as read, with what was held of it before. */
 export function withHeld(before: CredentialRecord | undefined, read: CredentialRecord, refreshOnly: boolean): CredentialRecord {
   const held = before && isInTheClear(before.secrets) ? before.secrets : undefined;
-  if (refreshOnly) return withOwnAccessToken(before, held, read);
+  // Where this program stores all, a record without one was written by a program that does not: it takes no living token away (E45).
+  if (refreshOnly || !(isSealedText(read.secrets) || read.secrets?.accessToken)) return withOwnAccessToken(before, held, read);
   const isSame = held && isOneToken(before!, read) && before!.state === read.state && isSealedText(read.secrets);
-  return isSame ? { ...read, secrets: held } : read;
+  return isSame ? { ...read, ...lifetimeOf(before!), secrets: held } : read;
 }
 
 /**
@@ -51,9 +52,10 @@ function expired({ issuedAt, expiresAt }: CredentialRecord): number {
   return Math.min(issuedAt, expiresAt ?? Infinity);
 }
 
-/** False for the token of another user or server, and where the access token was revoked. */
+/** False for the token of another user or server, and where the access token was revoked. Where no claims say who it is, whoever signs in is another. */
 function isOfSameUse(own: CredentialRecord, read: CredentialRecord): boolean {
-  return own.claims?.sub === read.claims?.sub && own.context.issuer === read.context.issuer && read.expiresAt !== 0;
+  if (own.claims?.sub !== read.claims?.sub || (!own.claims && own.signedInAt !== read.signedInAt)) return false;
+  return own.context.issuer === read.context.issuer && read.expiresAt !== 0;
 }
 
 /** Secrets as read, without an access token that was persisted before. */
