@@ -36,6 +36,8 @@ export interface Following {
   reread(id: string): Promise<CredentialRecord | undefined>;
   /** Reads everything again and folds the differences. */
   reload(): Promise<void>;
+  /** Forgets one record, which cannot be read any more. */
+  forget(id: string): void;
   /** Forgets all that is known, since storage was emptied. */
   forgetAll(): void;
   /** Tells of facts, and of the default that follows from them once all of them are known. */
@@ -340,6 +342,7 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
       return ledger.record(id);
     },
     reload,
+    forget: (id) => tell(forget(id), 'here'),
     forgetAll: () =>
       tell(
         [...ledger.entries()].flatMap(({ id }) => forget(id)),

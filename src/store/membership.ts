@@ -16,6 +16,7 @@ import { gone, notOurs } from './usable-token.js';
 import { newDraft, replacementOf, tombstoneOf } from './drafts.js';
 import type { Following } from './following.js';
 import type { Ledger, Meant } from './ledger.js';
+import { isForUser, isOfUse, isUnreadable } from './of-use.js';
 import { keepsPlace, nobodyUpTo } from './places.js';
 import type { StoreLocks } from './store-locks.js';
 import type { RecordDraft, Writing } from './writing.js';
@@ -60,6 +61,7 @@ export interface Membership {
 export function createMembership(context: MembershipContext): Membership {
   const { ledger, following, writing, loop, platform, storageOf, locks, hears, find } = context;
   const alone = <T>(run: () => Promise<T>): Promise<T> => locks.alone('members', run);
+  const isUsable = (id: string): boolean => isOfUse(context, id);
   let lookedFor = 0; // the claim for which everything was read
 
   return {
@@ -76,9 +78,10 @@ export function createMembership(context: MembershipContext): Membership {
         if (meant === undefined) return add(token, tags ?? []);
         const { id } = meant;
         const kept = id === token.id ? token : withFields(token, { id });
-        let isForeign = false; // it gives its place to nobody, and a spent code is not had again
+        let [isForeign, isLost] = [false, false]; // it gives its place to nobody, and a spent code is not had again
         const mayReplace = (current: CredentialRecord): boolean => {
-          if (replace === undefined) return isWaiting(current);
+          isLost = id !== token.id && isUnreadable(ledger, id); // by the time of a second try
+          if (isLost || replace === undefined) return !isLost && isForUser(context, current);
           isForeign = !ledger.isOurs(current);
           return !isForeign && current.state !== 'removed' && current.state !== 'revoking';
         };
@@ -87,6 +90,7 @@ export function createMembership(context: MembershipContext): Membership {
         const taken = (current: CredentialRecord): RecordDraft => ({ ...replacementOf(current, kept, tags, platform.now()), ...claim });
         const written = await writing.update(meant, (current) => (mayReplace(current) ? taken(current) : null), { keep: true });
         if (written) return id;
+        if (isLost) return addInPlaceOf(id, token, tags);
         if (replace === undefined || isForeign) return add(token, tags ?? []); // the one that waited was removed, or its user is back already
         throw gone();
       });
@@ -266,27 +270,6 @@ export function createMembership(context: MembershipContext): Membership {
     return !ids.some(isUsable);
   }
 
-  /** True for a credential that its user is signed in by. */
-  function isUsable(id: string): boolean {
-    const record = ledger.record(id);
-    return record?.state === 'active' && ledger.isOurs(record) && !hasEnded(record);
-  }
-
-  /** True once a token has expired that nothing renews without the user. */
-  function hasEnded({ id, renewable }: CredentialRecord): boolean {
-    return ledger.remainingMs(id) <= 0 && (renewable === false || isAskedFor(id));
-  }
-
-  /** True while the server asks for the user of a credential. */
-  function isAskedFor(id: string): boolean {
-    return loop.stateOf(id)?.status.token === 'needs_interaction';
-  }
-
-  /** True where only the user can bring the next token. */
-  function isWaiting(record: CredentialRecord): boolean {
-    return record.state === 'active' ? hasEnded(record) || isAskedFor(record.id) : record.state === 'needs_sign_in';
-  }
-
   /** The highest claim of what can be read, tombstones included. */
   function readableClaim(counts: (record: CredentialRecord) => boolean = () => true): number {
     let highest = ledger.book.store.nullClaim;
@@ -333,15 +316,22 @@ export function createMembership(context: MembershipContext): Membership {
     return entry?.record.state === 'removed' && entry.storedRevision > 0;
   }
 
+  /** With tags and default of one that cannot be read (D-018), and which is seen here no longer, as after a start. */
+  async function addInPlaceOf(lost: string, token: Token, tags = ledger.record(lost)?.tags ?? []): Promise<string> {
+    const id = await add(token, tags, { isDefault: loop.snapshot().defaultId === lost });
+    following.forget(lost);
+    return id;
+  }
+
   /** A new record, or one over the tombstone of the same id. */
-  async function add(token: Token, tags: readonly string[], tries = 0): Promise<string> {
+  async function add(token: Token, tags: readonly string[], { tries = 0, isDefault = false } = {}): Promise<string> {
     // After all that are there, and after the one whose id it takes: by that others tell them apart.
     const latest = Math.max(loop.snapshot().credentials.at(-1)?.storedAt ?? -Infinity, ledger.record(token.id)?.storedAt ?? -Infinity);
     const draft = newDraft(token, {
       generation: 1,
       epoch: ledger.book.store.epoch,
       storedAt: Math.min(Math.max(platform.now(), latest + 1), MAX_TIME),
-      defaultClaim: await claimFor(token.id),
+      defaultClaim: isDefault ? await claimAbove() : await claimFor(token.id),
       tags,
     });
     const written = isTombstone(token.id)
@@ -353,7 +343,7 @@ export function createMembership(context: MembershipContext): Membership {
       : await writing.insert(draft);
     if (written) return token.id;
     // Removed before this tab heard of it; of some storages no tombstone is left
-    if (ledger.record(token.id)?.state === 'removed' && tries < MOST_REREAD) return add(token, tags, tries + 1);
+    if (ledger.record(token.id)?.state === 'removed' && tries < MOST_REREAD) return add(token, tags, { tries: tries + 1, isDefault });
     throw new CredentialError(
       'credential_exists',
       `A credential with the id ${token.id} is stored already. Refreshing keeps the id, signing in makes a new one; to put a token in its place, use "replace".`,
@@ -374,7 +364,7 @@ export function createMembership(context: MembershipContext): Membership {
       .filter((record) => record !== undefined);
     const ended = records.filter(({ state }) => state === 'needs_sign_in');
     const hasTags = (record: CredentialRecord): boolean => tags.every((tag) => record.tags.includes(tag));
-    return ended.find(hasTags) ?? records.find((record) => isWaiting(record) && hasTags(record)) ?? ended[0];
+    return ended.find(hasTags) ?? records.find((record) => isForUser(context, record) && hasTags(record)) ?? ended[0];
   }
 
   /** By the index of subjects first: each has few credentials, however many there are. Who could not be opened is known by what is stored. */

@@ -89,12 +89,28 @@ export function reasonNotToSend(client: OAuth2Client | undefined, grant: Grant, 
       { issuer },
     );
   }
-  if (grant.refreshToken !== undefined) return undefined;
+  if (grant.refreshToken !== undefined) {
+    if (!isBound(grant)) return undefined;
+    const message = 'The refresh token is bound to a DPoP key, and this version sends no proofs. The user must sign in again.';
+    return new CredentialError('unsupported', message, { issuer, class: 'needs_user' });
+  }
   if (target) {
     const message = 'A token for less scope or another resource needs a refresh token, and the server gave none.';
     return new CredentialError('no_refresh_token', message, { issuer, class: 'configuration' }); // the next sign-in would bring none either
   }
   return new CredentialError('no_refresh_token', 'There is no refresh token; the user must sign in.', { issuer });
+}
+
+/** True for what a later release has bound to a key (RFC 9449 §5): without a proof the server would say `invalid_grant`, and end the session of all. */
+export function isBound({ context }: Pick<Grant, 'context'>): boolean {
+  return context.dpopKeyId !== undefined;
+}
+
+/** Nothing is sent over a record that cannot be read: the token may be spent, and no answer could be kept. Once the token has expired the user can help. */
+export function unreadable(remainingMs: number): StorageError {
+  const message = 'The stored record cannot be read: no answer could be kept.';
+  if (remainingMs > 0) return new StorageError('storage_failed', message);
+  return new StorageError('storage_failed', `${message} The user must sign in again.`, { class: 'needs_user' });
 }
 
 /** An answer to this very refresh token that could not be written before. */

@@ -16,7 +16,7 @@ import {
 } from '../credential/record.js';
 import { beginRefresh, next, park, type Found, type Refresh, type Results, type Step } from '../credential/refresh-protocol.js';
 import { isToken, type Token } from '../credential/token.js';
-import { asCredentialError, CredentialError, isStorageError, StorageError } from '../errors.js';
+import { asCredentialError, CredentialError, isStorageError } from '../errors.js';
 import type { OAuth2Client } from '../oauth/client.js';
 import { isUnsent } from '../oauth/thrown.js';
 import type { Platform } from '../platform/platform.js';
@@ -44,6 +44,7 @@ import {
   salvage,
   sameUser,
   settleMs,
+  unreadable,
   unwrittenAnswer,
   withChild,
   withToken,
@@ -194,8 +195,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
     await writing.reread(id);
     const known = ledger.record(id);
     if (known?.state !== 'active') return known?.state === 'needs_sign_in' ? known.state : 'gone';
-    if (ledger.book.quarantined.has(id))
-      throw new StorageError('storage_failed', 'The stored record cannot be read: no answer could be kept.');
+    if (ledger.book.quarantined.has(id)) throw unreadable(ledger.remainingMs(id));
     const opened = await ledger.openInTime(id);
     return opened?.state === 'active' ? opened : 'gone';
   };

@@ -14,7 +14,7 @@ import type { Platform } from '../platform/platform.js';
 import { randomFraction } from '../platform/random.js';
 import type { Ledger } from './ledger.js';
 import type { Loop } from './loop.js';
-import { mayBeDead } from './refresh-answers.js';
+import { isBound, mayBeDead } from './refresh-answers.js';
 
 /** However short tokens live: none is renewed unasked more often than this, in milliseconds. */
 const MIN_INTERVAL_MS = 5_000;
@@ -125,7 +125,8 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf 
     const record = ledger.record(id);
     const client = record && clientOf(record);
     if (!client) return false;
-    return client.renew !== undefined || !isOpen(record) || record.secrets?.refreshToken !== undefined;
+    if (client.renew) return true;
+    return !isBound(record) && (!isOpen(record) || record.secrets?.refreshToken !== undefined);
   };
   const dueInMs: Renewal['dueInMs'] = (credential) => {
     if (!isAhead || isOffline() || !canRenew(credential)) return Infinity;

@@ -1,10 +1,153 @@
-// Programs of one storage that are not alike: with another `persist`.
-import { isSignedIn, type Credential } from '../../src/index.js';
-import { closeAll, codeOf, createWorld, inTime, settle, type Tab } from '../support/fixture.js';
+// Programs of one storage that are not alike: of another release, or with another `persist`.
+import { createToken, isSignedIn, type Credential, type Token } from '../../src/index.js';
+import { closeAll, codeOf, createWorld, inTime, settle, type Tab, type World } from '../support/fixture.js';
+import { refusal } from '../support/fake-client.js';
 
 afterEach(closeAll);
 
 const HOUR = 3_600_000;
+const ahead = { options: { renewal: { ahead: true } } } as const;
+
+describe('RF-15 D-018 a sign-in where what is stored cannot be read', () => {
+  type Damage = (record: Record<string, unknown>) => unknown;
+  const raised = ({ revision }: Record<string, unknown>): object => ({ revision: (revision as number) + 1 });
+  const later: Damage = (record) => ({ ...record, ...raised(record), v: 2 });
+  /** What becomes of a record under a tab that goes on. */
+  const damages: readonly (readonly [string, Damage])[] = [
+    ['of a later release', later],
+    ['damaged', (record) => ({ ...record, ...raised(record), tokenType: 7 })],
+    ['garbage', () => 'garbage'],
+  ];
+  const damage = ({ disk }: World, id: string, how: Damage): void => void disk.records.set(id, how(disk.record(id)));
+  const shown = (tab: Tab): unknown => tab.store.snapshot().credentials.map(({ id, status, tags }) => [id, status.token, tags]);
+
+  it.each(damages)('is stored beside it, renewed, and there after a start, with its tags and its default (%s)', async (_, how) => {
+    const world = createWorld();
+    const tab = await world.openTab();
+    const before = await tab.store.store(world.authority.signIn(), { tags: ['work'] });
+    damage(world, before.id, how);
+    const kept = world.disk.records.get(before.id);
+    await world.browser.advance(HOUR + 1);
+    const again = await tab.store.store(world.authority.signIn(), { replace: before });
+    expect([again.id === before.id, await tab.store.getDefault()]).toEqual([false, again]);
+    expect(shown(tab)).toEqual([[again.id, 'valid', ['work']]]); // as the next start has it
+    expect(await codeOf(before.accessToken())).toBe('credential_removed');
+    await inTime(world.browser, again.refresh());
+    expect(tab.events.filter(({ type }) => type === 'not_durable')).toEqual([]);
+    const next = await world.openTab();
+    expect(shown(next)).toEqual([[again.id, 'valid', ['work']]]);
+    expect((await next.store.getDefault())?.token?.isEqual(again.token as Token)).toBe(true);
+    expect(world.disk.records.get(before.id)).toEqual(kept); // left for whoever can read it
+  });
+
+  it('takes its place without being told to, too, once the token has expired', async () => {
+    const world = createWorld();
+    const tab = await world.openTab();
+    const before = await tab.store.store(world.authority.signIn());
+    damage(world, before.id, later);
+    await world.browser.advance(HOUR + 1);
+    expect(await codeOf(before.accessToken())).toBe('storage_failed');
+    const again = await tab.store.store(world.authority.signIn());
+    expect([await tab.store.getDefault(), shown(tab)]).toEqual([again, [[again.id, 'valid', []]]]);
+  });
+
+  it('finds out when it writes, where nobody knows whose it is', async () => {
+    const world = createWorld();
+    const signIn = (): Token => world.authority.signIn({ sub: null });
+    const tab = await world.openTab();
+    const [first, before] = [await tab.store.store(signIn()), await tab.store.store(signIn())];
+    damage(world, before.id, later);
+    const again = await tab.store.store(signIn(), { replace: before.id });
+    expect(tab.store.snapshot()).toMatchObject({ ids: [first.id, again.id], defaultId: first.id, durable: true });
+    expect(world.disk.record(again.id)).toMatchObject({ state: 'active', secrets: { refreshToken: again.token?.refreshToken } });
+  });
+
+  it('another account leaves the default where it is, as long as its token lives', async () => {
+    const world = createWorld();
+    const tab = await world.openTab();
+    const alice = await tab.store.store(world.authority.signIn());
+    damage(world, alice.id, later);
+    await tab.store.store(world.authority.signIn({ sub: 'bob' }));
+    expect(await tab.store.getDefault()).toBe(alice);
+    expect(await alice.accessToken()).toBe(alice.token?.accessToken);
+  });
+
+  it('what could be read again counts again', async () => {
+    const world = createWorld();
+    const tab = await world.openTab();
+    const before = await tab.store.store(world.authority.signIn());
+    const good = world.disk.record(before.id);
+    damage(world, before.id, later);
+    const again = await tab.store.store(world.authority.signIn(), { replace: before });
+    world.disk.records.set(before.id, good);
+    tab.platform.emit('resumed');
+    await settle();
+    expect([tab.store.snapshot().ids, (await tab.store.getDefault())?.id]).toEqual([[before.id, again.id], again.id]);
+  });
+
+  it('where the token has expired the error says that the user can help, and reading goes on now and then', async () => {
+    const world = createWorld();
+    const tab = await world.openTab(ahead);
+    const { authority } = world;
+    const credential = await tab.store.store(authority.signIn());
+    const good = world.disk.record(credential.id);
+    damage(world, credential.id, later);
+    await expect(credential.refresh()).rejects.toMatchObject({ code: 'storage_failed', class: 'configuration' });
+    for (let minutes = 0; minutes < 62; minutes++) await world.browser.advance(60_000); // and what failed before it had is told no more
+    await expect(credential.accessToken()).rejects.toMatchObject({ code: 'storage_failed', class: 'needs_user' });
+    const calls = world.disk.calls.length;
+    for (let minutes = 0; minutes < 30; minutes++) await world.browser.advance(60_000);
+    const reads = world.disk.calls.slice(calls).filter(({ id }) => id === credential.id);
+    expect(reads.length).toBeGreaterThan(2);
+    expect(reads.length).toBeLessThan(60);
+    expect([authority.refreshes.length, isSignedIn(credential.state)]).toEqual([0, true]); // it is no sign-out
+    world.disk.records.set(credential.id, good);
+    await inTime(world.browser, credential.accessToken());
+    expect(authority.refreshes).toHaveLength(1);
+  });
+});
+
+describe('E22 a refresh token that is bound to a key', () => {
+  /** As a later release stores it, which sends proofs (RFC 9449 §5). */
+  const bound = ({ authority }: World): Token => {
+    const { id, accessToken, refreshToken, scope, issuedAt, expiresAt, claims, context } = authority.signIn();
+    return createToken({
+      ...{ id, accessToken, scope, issuedAt, expiresAt, claims },
+      tokenType: 'DPoP',
+      context: { ...context, dpopKeyId: 'key-1' },
+      ...(refreshToken !== undefined && { refreshToken }),
+    });
+  };
+
+  it.each(['asked', 'ahead'] as const)('is never sent without a proof: the session of other programs lives on (%s)', async (how) => {
+    const world = createWorld();
+    const tab = await world.openTab(ahead);
+    const credential = await tab.store.store(bound(world));
+    const record = world.disk.record(credential.id);
+    world.authority.next(refusal('invalid_grant'));
+    const calls = world.disk.calls.length;
+    for (let minutes = 0; minutes < 90; minutes++) await world.browser.advance(60_000);
+    if (how === 'asked') {
+      await expect(credential.accessToken()).rejects.toMatchObject({ code: 'unsupported', class: 'needs_user' });
+      await expect(credential.refresh()).rejects.toMatchObject({ code: 'unsupported' });
+    } else expect(world.disk.calls.slice(calls).filter(({ id }) => id === credential.id)).toEqual([]); // nothing could be sent
+    expect(world.authority.refreshes).toEqual([]);
+    expect([credential.status, world.disk.record(credential.id)]).toEqual([{ token: 'expired', activity: 'idle' }, record]);
+    world.authority.next();
+  });
+
+  it('gives its place to a sign-in that says so', async () => {
+    const world = createWorld();
+    const tab = await world.openTab();
+    const credential = await tab.store.store(bound(world));
+    await world.browser.advance(HOUR + 1);
+    const token = world.authority.signIn();
+    expect(await tab.store.store(token, { replace: credential })).toBe(credential);
+    expect(credential.token?.context.dpopKeyId).toBeUndefined();
+    await inTime(world.browser, credential.refresh());
+    expect(world.authority.refreshes).toHaveLength(1);
+  });
+});
 
 describe("E45 beside a program with `persist: 'refresh-only'`", () => {
   const refreshOnly = { options: { persist: 'refresh-only' } } as const;
