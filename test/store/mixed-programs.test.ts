@@ -1,6 +1,8 @@
 // Programs of one storage that are not alike: of another release, or with another `persist`.
 import { createToken, isSignedIn, type Credential, type Token } from '../../src/index.js';
-import { closeAll, codeOf, createWorld, inTime, settle, type Tab, type World } from '../support/fixture.js';
+import { sealed, staticKeys } from '../../src/storage/sealed/index.js';
+import type { CredentialStorage } from '../../src/storage/storage.js';
+import { closeAll, codeOf, collect, createWorld, inTime, settle, type Tab, type World } from '../support/fixture.js';
 import { refusal } from '../support/fake-client.js';
 
 afterEach(closeAll);
@@ -242,6 +244,24 @@ describe("E45 beside a program with `persist: 'refresh-only'`", () => {
     const revoked = world.authority.revocations.filter(({ hint }) => hint === 'access_token').map(({ token }) => token);
     expect(revoked.sort()).toEqual(how === 'revoke' ? held.sort() : []);
     expect(await all.store.allIDs()).toEqual([]);
+  });
+
+  it.each(['at its start', 'by a renewal'] as const)('sealed, too, the other takes no access token away (%s)', async (how) => {
+    const world = createWorld();
+    const storage = (): CredentialStorage =>
+      sealed(world.disk.storage(), { keys: staticKeys([{ kid: 'k', key: new Uint8Array(32).fill(7) }]) });
+    const all = await world.openTab({ storage: storage() });
+    const mine = await all.store.store(world.authority.signIn());
+    const statuses = collect(mine.status$);
+    const first = await mine.accessToken();
+    const before = world.disk.record(mine.id)['revision'];
+    const other = await world.openTab({ ...refreshOnly, storage: storage() });
+    await settle();
+    if (how === 'by a renewal') await (await withOf(other, mine)).accessToken();
+    await settle();
+    expect(world.disk.record(mine.id)['revision']).not.toBe(before);
+    expect([await mine.accessToken(), world.authority.refreshes.length]).toEqual([first, how === 'by a renewal' ? 1 : 0]);
+    expect(new Set(statuses.values.map(({ token }) => token))).toEqual(new Set(['valid']));
   });
 
   it('7009-2 between two that store all each access token is revoked once', async () => {
