@@ -54,6 +54,13 @@ export interface Following {
 /** What was known of a record at some time. */
 type Known = Pick<Entry, 'id' | 'record' | 'storedRevision'>;
 
+/** A reading of one record, which all share who asked before it began. */
+interface Reading {
+  readonly turn: Promise<CredentialRecord | undefined>;
+  /** With the reading of everything that may follow from it. */
+  whole?: Promise<CredentialRecord | undefined>;
+}
+
 type Parsed = CredentialRecord | { readonly corrupt: string } | undefined;
 
 /** True if the default may be another one now. */
@@ -131,7 +138,15 @@ const OPENING_MS = 5_000;
 /** Follows the records of a ledger. */
 export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean, dropped: (record: OpenRecord) => void): Following {
   const { book, keep, quarantine, settled, read, unsealed } = ledger;
-  const turns = inProcessLocks();
+  const locks = inProcessLocks();
+  const unbegun = new Map<string, Reading>(); // by id: the reading that is the last in the queue of turns, and has not begun
+  const turns: Locks = {
+    reach: locks.reach,
+    withLock: (id, run, signal) => {
+      unbegun.delete(id); // who asks from now on hears what this has written
+      return locks.withLock(id, run, signal);
+    },
+  };
   let claimsChanged = false;
   const ranks = new WeakMap<Entry, number>(); // claims in the order in which they were learned of
   let learned = 0;
@@ -282,12 +297,20 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
     for (const one of lost) dropped(one as OpenRecord);
     return value;
   };
-  const rereadOne = (id: string): Promise<CredentialRecord | undefined> =>
-    turns.withLock(id, async () => {
+  /** One that is yet to begin reads later than whoever asks for it now: however many ask, in a storage that is slow or hangs, they wait for two. */
+  const readingOf = (id: string): Reading => {
+    const known = unbegun.get(id);
+    if (known) return known;
+    const turn = turns.withLock(id, async () => {
+      if (unbegun.get(id) === reading) unbegun.delete(id);
       if (id !== STORE_RECORD_ID) return (await rereadNow(id, 'elsewhere'))?.record;
       await rereadStore();
       return undefined;
     });
+    const reading: Reading = { turn };
+    unbegun.set(id, reading);
+    return reading;
+  };
   /** What is stored for the store, where that is less than is known; an old reading, or another storage. */
   const behind = (value: unknown): StoreRecord | undefined => {
     const found = value === undefined || value === null ? NEW_STORE_RECORD : parseStoreRecord(value);
@@ -329,17 +352,19 @@ export function createFollowing(ledger: Ledger, loop: Loop, refreshOnly: boolean
       [...changed].flatMap(([id, parsed]) => (unsure.has(id) ? [] : judge(id, parsed))),
       'elsewhere',
     );
-    for (const id of unsure) await rereadOne(id);
+    for (const id of unsure) await readingOf(id).turn;
     if (isBehind && isRefilled(before) && (await beginAnew(found))) await reload();
   };
 
   return {
     turns,
-    reread: async (id) => {
-      const record = await rereadOne(id);
-      if (!strange.delete(id)) return record;
-      await reload(); // left of a clear, or the first of a storage that was emptied
-      return ledger.record(id);
+    reread: (id) => {
+      const reading = readingOf(id);
+      return (reading.whole ??= reading.turn.then(async (record) => {
+        if (!strange.delete(id)) return record;
+        await reload(); // left of a clear, or the first of a storage that was emptied
+        return ledger.record(id);
+      }));
     },
     reload,
     forget: (id) => tell(forget(id), 'here'),

@@ -238,3 +238,66 @@ describe('E45 a sign-out elsewhere whose record could not be read when a tab hea
     await b.store.close();
   });
 });
+
+describe('RF-15 many who ask for one record at the same time', () => {
+  /** A tab that no one tells of writes, so that it reads at each question, and how often it has read. */
+  async function deafTab() {
+    const world = createWorld();
+    const tab = await world.openTab({ platform: { openChannel: undefined } });
+    const credential = await tab.store.store(world.authority.signIn());
+    await settle();
+    const before = world.disk.calls.length;
+    return { world, ...tab, credential, readings: () => world.disk.calls.slice(before).filter(isReading).length };
+  }
+
+  it('share a reading that has not begun', async () => {
+    const { world, store, credential, readings } = await deafTab();
+    const gate = world.disk.hold(isReading);
+    const first = store.with(credential.id);
+    await gate.reached;
+    const others = Array.from({ length: 50 }, () => store.with(credential.id));
+    await settle();
+    gate.open();
+    expect(new Set(await Promise.all([first, ...others]))).toEqual(new Set([credential]));
+    expect(readings()).toBe(2);
+  });
+
+  it('wait for two readings at most where the storage hangs', async () => {
+    const { world, store } = await deafTab();
+    world.disk.hold(isReading);
+    const codes: Promise<unknown>[] = [];
+    for (let s = 0; s < 120; s++) {
+      const started = world.browser.now();
+      codes.push(codeOf(store.with('nobody')).then((code) => [code, world.browser.now() - started <= 60_000]));
+      await world.browser.advance(1_000);
+    }
+    await world.browser.advance(60_000);
+    expect(await Promise.all(codes)).toEqual(codes.map(() => ['storage_failed', true]));
+  });
+
+  it('hear what was written before they asked, though a reading was asked for before that', async () => {
+    const { world, store, credential } = await deafTab();
+    const gate = world.disk.hold(isReading);
+    const first = store.with(credential.id);
+    await gate.reached;
+    const second = store.with(credential.id);
+    await settle();
+    const removing = credential.remove();
+    await settle();
+    const third = store.with(credential.id);
+    await settle();
+    gate.open();
+    await removing;
+    expect([await first, await second, await third]).toEqual([credential, credential, null]);
+  });
+
+  it('E45 all hear of the first of a storage that was emptied', async () => {
+    const { world, store } = await deafTab();
+    await store.clear();
+    world.disk.records.clear();
+    const other = await world.openTab();
+    const { id } = await other.store.store(world.authority.signIn({ sub: 'bob' }));
+    const found = await Promise.all([store.with(id), store.with(id), store.with(id)]);
+    expect(found.map((one) => one?.id)).toEqual([id, id, id]);
+  });
+});
