@@ -17,8 +17,9 @@ import { newDraft, replacementOf, tombstoneOf } from './drafts.js';
 import type { Following } from './following.js';
 import type { Ledger, Meant } from './ledger.js';
 import { isForUser, isOfUse, isUnreadable } from './of-use.js';
-import { keepsPlace, nobodyUpTo } from './places.js';
+import { readableClaim } from './places.js';
 import type { StoreLocks } from './store-locks.js';
+import { createSweeping } from './sweeping.js';
 import type { RecordDraft, Writing } from './writing.js';
 import type { Loop } from './loop.js';
 
@@ -26,9 +27,6 @@ import type { Loop } from './loop.js';
 const CLEARING_MS = 5_000;
 /** Nor does who signs in: the code is spent, and every write is conditional. In milliseconds. */
 const SIGNING_IN_MS = 5_000;
-/** How long a storage is swept at most, in milliseconds: others wait for the lock. */
-const SWEEPING_MS = 15_000;
-const TOMBSTONE_LIFE_MS = 24 * 60 * 60_000;
 /** So many of one user are read again before one more of hers is stored (E68). */
 const MOST_REREAD = 8;
 
@@ -45,6 +43,8 @@ export interface MembershipContext {
   readonly hears: () => boolean;
   /** Ids of all that match, in order of storing. */
   readonly find: (query: CredentialQuery) => readonly string[];
+  /** Tells the other tabs of a change. */
+  readonly announce: (record: { readonly id: string; readonly generation: number; readonly revision: number }) => void;
 }
 
 /** Commands that concern the store as a whole. */
@@ -62,6 +62,7 @@ export function createMembership(context: MembershipContext): Membership {
   const { ledger, following, writing, loop, platform, storageOf, locks, hears, find } = context;
   const alone = <T>(run: () => Promise<T>): Promise<T> => locks.alone('members', run);
   const isUsable = (id: string): boolean => isOfUse(context, id);
+  const sweeping = createSweeping(context);
   let lookedFor = 0; // the claim for which everything was read
 
   return {
@@ -122,41 +123,17 @@ export function createMembership(context: MembershipContext): Membership {
         const begins = writing.updateStore((current) => ({ ...current, epoch: Math.max(nextCount(current.epoch), epoch), nullClaim: 0 }));
         if (await begins.catch(() => null)) {
           // Who signs in meanwhile belongs to the new epoch, and stays, whatever the storage does not let go of. What no one can read goes, too
-          await writing.sweep((record) => record === null || isLast).finally(() => isLast && following.forgetAll());
+          await sweeping.removeAll((record) => record === null || isLast).finally(() => isLast && following.forgetAll());
         } else await clearOneByOne();
         await within(platform, CLEARING_MS, '', (async () => storageOf().sweep?.())()).catch(() => undefined); // keys that nobody needs: the next start finds them
       }),
-    sweep: async () => {
-      const isDue = (record: CredentialRecord | null): boolean =>
-        record?.state === 'removed' &&
-        (ledger.book.isNarrow || platform.now() - record.changedAt > TOMBSTONE_LIFE_MS) &&
-        (record.defaultClaim === 0 || ledger.isOurs(record)) && // else it keeps nobody's place in another application
-        !keepsPlace(ledger, record); // nor in this one
-      const hasDue = ledger.book.leftovers || [...ledger.entries()].some(({ record }) => isDue(record));
-      if (!hasDue && !storageOf().sweep) return;
-      await alone(async () => {
-        if (hasDue) {
-          if (!hears()) await following.reload(); // another application may have a default by now
-          // A tombstone with the highest claim says that nobody is the default; from now on the store record says so.
-          const ours = (): number => readableClaim(ledger.isOurs);
-          const isKept = [...ledger.entries()].some(
-            ({ record }) => record.state === 'removed' && keepsPlace(ledger, record) && ledger.isOurs(record),
-          );
-          const nobody = !isKept && loop.snapshot().defaultId === null && ours() > ledger.book.store.nullClaim;
-          const said = (): number => nobodyUpTo(ledger, ours());
-          if (nobody) await writing.updateStore((current) => ({ ...current, nullClaim: Math.max(current.nullClaim, said()) }));
-          await writing.sweep(isDue);
-          for (const { id, record } of [...ledger.entries()]) if (isDue(record) && !writing.isWaiting(id)) ledger.drop(id);
-        }
-        await within(platform, SWEEPING_MS, 'The storage is not swept in time.', (async () => storageOf().sweep?.())());
-      });
-    },
+    sweep: () => sweeping.sweep(),
   };
 
   /** A full disk takes no new epoch, but it lets go of records. One that lets go of nothing signs everybody out here, and later there. */
   async function clearOneByOne(): Promise<void> {
     try {
-      await writing.sweep(() => true, true);
+      await sweeping.removeAll(() => true, true);
     } catch {
       const known = [...ledger.entries()].filter(({ record }) => record.state !== 'removed');
       const ended = known.map(({ record }) =>
@@ -239,7 +216,7 @@ export function createMembership(context: MembershipContext): Membership {
 
   /** The highest claim that is known of. */
   function topClaim(): number {
-    let highest = Math.max(ledger.book.store.topClaim, readableClaim());
+    let highest = Math.max(ledger.book.store.topClaim, readableClaim(ledger));
     for (const claim of ledger.book.lostClaims.values()) highest = Math.max(highest, claim);
     return highest;
   }
@@ -270,19 +247,9 @@ export function createMembership(context: MembershipContext): Membership {
     return !ids.some(isUsable);
   }
 
-  /** The highest claim of what can be read, tombstones included. */
-  function readableClaim(counts: (record: CredentialRecord) => boolean = () => true): number {
-    let highest = ledger.book.store.nullClaim;
-    for (const id of ledger.book.claimants) {
-      const record = ledger.record(id);
-      if (record && counts(record)) highest = Math.max(highest, record.defaultClaim);
-    }
-    return highest;
-  }
-
   /** True if the default is among what cannot be read. */
   function isLost(): boolean {
-    const highest = readableClaim();
+    const highest = readableClaim(ledger);
     return [...ledger.book.lostClaims.values()].some((claim) => claim > highest);
   }
 

@@ -44,3 +44,13 @@ export function nobodyUpTo(ledger: Ledger, claim: number): number {
   }
   return own > spared && own <= claim ? claim : spared;
 }
+
+/** The highest claim of what can be read, tombstones included. */
+export function readableClaim(ledger: Ledger, counts: (record: CredentialRecord) => boolean = () => true): number {
+  let highest = ledger.book.store.nullClaim;
+  for (const id of ledger.book.claimants) {
+    const record = ledger.record(id);
+    if (record && counts(record)) highest = Math.max(highest, record.defaultClaim);
+  }
+  return highest;
+}

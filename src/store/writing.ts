@@ -56,11 +56,6 @@ export interface Writing {
   updateOpen(meant: Meant, change: (current: OpenRecord) => RecordDraft | null, options?: ChangeOptions): Promise<CredentialRecord | null>;
   /** The same for the store's own record. */
   updateStore(change: (current: StoreRecord) => Omit<StoreRecord, 'revision'>): Promise<StoreRecord>;
-  /**
-   * Removes records of earlier epochs, and of those of this one what is due; `null` stands for a record that cannot be read.
-   * The others are told only if no store record tells them. One that cannot be removed keeps no other; the error comes at the end.
-   */
-  sweep(isDue: (record: CredentialRecord | null) => boolean, isTold?: boolean): Promise<void>;
   /** Tries again to write what could not be written. */
   retry(): Promise<void>;
   /** The attempt that is under way. */
@@ -345,30 +340,6 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
     update: (meant, change, options) => changing(meant, isAny, change, options),
     updateOpen: (meant, change, options) => changing(meant, isOpen, change, options),
     updateStore,
-    sweep: async (isDue, isTold = false) => {
-      const { epoch } = ledger.book.store;
-      const removals: Promise<void>[] = [];
-      let hasFailed = false;
-      for (const { id, value } of await ledger.readAll()) {
-        if (id === STORE_RECORD_ID) continue;
-        const parsed = parseRecord(value, id);
-        const record = 'corrupt' in parsed ? null : parsed;
-        if (record && record.epoch >= epoch && !isDue(record)) continue;
-        if (!record && !isDue(null)) continue;
-        // Of an earlier epoch goes whatever is there by now: a refresh may have written it again meanwhile.
-        const condition = record && record.epoch >= epoch ? record.revision : 'any';
-        const removing = turns.withLock(id, async () => {
-          await write((storage) => storage.remove(id, condition));
-          if (isTold) announce({ id, generation: 0, revision: Number.MAX_SAFE_INTEGER }); // whoever knows it must look
-        });
-        removals.push(removing);
-        // One that cannot be removed must not keep the others (E62); from then on all at once, since each may take until its time is up.
-        if (!hasFailed) hasFailed = await removing.then(no, yes);
-      }
-      await Promise.allSettled(removals);
-      ledger.book.leftovers = hasFailed;
-      await Promise.all(removals);
-    },
     // One at a time: where the storage hangs, others would queue up behind it faster than they fail.
     retry: () => (retrying ??= retryAll().finally(() => (retrying = undefined))),
     retrying: () => retrying,
@@ -394,6 +365,4 @@ function isEndOf(stored: CredentialRecord, record: CredentialRecord, { endedAt =
   return signedInAt === undefined || signedInAt === record.signedInAt || signedInAt <= endedAt;
 }
 
-const no = (): boolean => false;
-const yes = (): boolean => true;
 const isAny = (_: CredentialRecord): _ is CredentialRecord => true;
