@@ -43,9 +43,6 @@ import { gone, sameAsNow } from './usable-token.js';
 import { accessTokenFor, renewedOrHeld, type ValidTokenContext } from './valid-token.js';
 import { createWriting } from './writing.js';
 
-/** How often tombstones that are due are looked for; the first time at the start. */
-const SWEEP_MS = 6 * 60 * 60_000;
-
 /** What a store does once it lives. */
 export interface Living extends Pick<Membership, 'setDefault' | 'clear' | 'store'>, Questions {
   /** The token after a renewal, if one was needed. @throws {CredentialError} why there is none */
@@ -159,7 +156,6 @@ export function createLiving(context: LivingContext): Living {
   const membership = createMembership({ ...parts, find });
   let retryDelayMs = FIRST_RETRY_MS;
   let closed = false;
-  let sweepsAt = platform.monotonicNow() + SWEEP_MS;
   let frozen = false; // a page that is frozen in the middle of a reading keeps others from writing
   let leavesUntil = -Infinity; // monotonic: what a page sends as it is left cannot wait for a reading
 
@@ -225,8 +221,7 @@ export function createLiving(context: LivingContext): Living {
     const renew = (id: string, minValidityMs: number): Promise<unknown> => context.running(refresher.refresh(id, { minValidityMs }));
     renewal.run(compared, renew, (id) => clock.consider(lookup.get(id)));
     resuming.run(compared);
-    if (platform.monotonicNow() < sweepsAt) return;
-    sweepsAt = platform.monotonicNow() + SWEEP_MS;
+    if (membership.sweepInMs() > 0) return;
     void context.running(membership.sweep()).catch(() => undefined); // what fails is tried again later
   };
   const clock = createClock({

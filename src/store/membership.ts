@@ -53,8 +53,10 @@ export interface Membership {
   store(token: Token, tags: readonly string[] | undefined, replace: Meant | undefined): Promise<string>;
   setDefault(meant: Meant | null): Promise<void>;
   clear(): Promise<void>;
-  /** Removes tombstones older than a day, and what a clear that was cut short left behind. */
+  /** Removes tombstones older than a day, as many as it can in a few seconds, and what a clear that was cut short left behind. */
   sweep(): Promise<void>;
+  /** Milliseconds until it is to be swept again. */
+  sweepInMs(): number;
 }
 
 /** The membership of one store. */
@@ -128,6 +130,7 @@ export function createMembership(context: MembershipContext): Membership {
         await within(platform, CLEARING_MS, '', (async () => storageOf().sweep?.())()).catch(() => undefined); // keys that nobody needs: the next start finds them
       }),
     sweep: () => sweeping.sweep(),
+    sweepInMs: () => sweeping.dueInMs(),
   };
 
   /** A full disk takes no new epoch, but it lets go of records. One that lets go of nothing signs everybody out here, and later there. */

@@ -10,6 +10,11 @@ import { keepsPlace, nobodyUpTo, readableClaim } from './places.js';
 
 /** How long a storage is swept at most, in milliseconds: others wait for the lock. */
 const SWEEPING_MS = 15_000;
+/** How long tombstones are removed at a time, in milliseconds, and how long others then have the lock to themselves. */
+const REMOVING_MS = 3_000;
+const PAUSE_MS = 60_000;
+/** How often tombstones that are due are looked for; the first time at the start. */
+const SWEEP_MS = 6 * 60 * 60_000;
 const TOMBSTONE_LIFE_MS = 24 * 60 * 60_000;
 
 /** What removes records of one store for good. */
@@ -19,8 +24,10 @@ export interface Sweeping {
    * The others are told only if no store record tells them. One that cannot be removed keeps no other; the error comes at the end.
    */
   removeAll(isDue: (record: CredentialRecord | null) => boolean, isTold?: boolean): Promise<void>;
-  /** Removes tombstones older than a day, and what a clear that was cut short left behind. */
+  /** Removes tombstones older than a day, as many as it can in a few seconds, and what a clear that was cut short left behind. */
   sweep(): Promise<void>;
+  /** Milliseconds until the next sweep. */
+  dueInMs(): number;
 }
 
 /** The sweeping of one store. */
@@ -65,21 +72,48 @@ export function createSweeping(context: Omit<MembershipContext, 'find'>): Sweepi
     const said = (): number => nobodyUpTo(ledger, ours());
     if (nobody) await writing.updateStore((current) => ({ ...current, nullClaim: Math.max(current.nullClaim, said()) }));
   };
+  let sweepsAt = platform.monotonicNow() + SWEEP_MS;
+  const failed = new Set<string>(); // ids of what could not be removed: others come first (E62)
+  /** On the condition that it is still there: another credential may be stored under its id by now. */
+  const removeOne = (id: string): Promise<void> =>
+    following.turns.withLock(id, async () => {
+      const { record, storedRevision = 0 } = ledger.entry(id) ?? {};
+      if (!record || !isDue(record) || writing.isWaiting(id)) return;
+      const isRemoved = storedRevision === 0 || (await ledger.write((storage) => storage.remove(id, storedRevision)));
+      if (!isRemoved) await following.rereadNow(id, 'elsewhere');
+      const now = ledger.entry(id);
+      if (now && isDue(now.record) && (isRemoved || now.storedRevision === 0)) ledger.drop(id);
+      failed.delete(id);
+    });
+  /** One after the other until the time is up. True if others are left that may go. */
+  const removeDue = async (): Promise<boolean> => {
+    const endsAt = platform.monotonicNow() + REMOVING_MS;
+    const due = [...ledger.entries()].filter(({ record }) => isDue(record)).map(({ id }) => id);
+    for (const id of due.sort((a, b) => Number(failed.has(a)) - Number(failed.has(b)))) {
+      const leftMs = endsAt - platform.monotonicNow();
+      if (leftMs <= 0) return !failed.has(id);
+      await within(platform, leftMs, '', removeOne(id)).catch(() => failed.add(id));
+    }
+    return false;
+  };
   return {
     removeAll,
     sweep: async () => {
+      sweepsAt = platform.monotonicNow() + SWEEP_MS;
       const hasDue = ledger.book.leftovers || [...ledger.entries()].some(({ record }) => isDue(record));
       if (!hasDue && !storageOf().sweep) return;
+      if (hasDue && !hears()) await following.reload(); // here it keeps nobody waiting
       await locks.alone('members', async () => {
         if (hasDue) {
           if (!hears()) await following.reload(); // another application may have a default by now
           await keepNobody();
-          await removeAll(isDue);
-          for (const { id, record } of [...ledger.entries()]) if (isDue(record) && !writing.isWaiting(id)) ledger.drop(id);
+          if (ledger.book.leftovers) await removeAll(no).catch(no); // it is noted what is left
+          if (await removeDue()) return void (sweepsAt = platform.monotonicNow() + PAUSE_MS);
         }
         await within(platform, SWEEPING_MS, 'The storage is not swept in time.', (async () => storageOf().sweep?.())());
       });
     },
+    dueInMs: () => sweepsAt - platform.monotonicNow(),
   };
 }
 
