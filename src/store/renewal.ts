@@ -22,7 +22,7 @@ const MIN_INTERVAL_MS = 5_000;
 const MAX_REST_MS = 300_000;
 /** What storage refuses no server is asked for: it is tried again within this, in milliseconds, and half as much. */
 const MAX_STORAGE_BACKOFF_MS = 30_000;
-/** So many are renewed ahead at a time; the others are looked at a second later. */
+/** So many are renewed ahead at a time, and the default besides; the others are looked at a second later. */
 const MAX_AT_ONCE = 4;
 const NEXT_BATCH_MS = 1_000;
 /** Tabs that wake together begin at different instants within this time, in milliseconds. */
@@ -139,7 +139,7 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf 
     const ageMs = platform.now() - credential.issuedAt; // negative where the clock was set back
     const restMs = ageMs >= 0 ? MIN_INTERVAL_MS - ageMs : 0;
     const waitMs = Math.max(failure?.retryAt ?? notBefore, resting.get(credential.id)?.until ?? -Infinity) - platform.monotonicNow();
-    const turnMs = running.size < MAX_AT_ONCE ? 0 : NEXT_BATCH_MS;
+    const turnMs = credential.isDefault || running.size < MAX_AT_ONCE ? 0 : NEXT_BATCH_MS;
     return Math.max(remainingMs - renewalLeadMs(credential, fractionOf(credential)), restMs, waitMs, turnMs);
   };
   /** Else it would be due again at once: no failure was counted that says when, or what was given is as old as what was there. */
@@ -163,8 +163,7 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf 
   return {
     dueInMs,
     run: (credentials, renew, done) => {
-      const due = credentials.filter((credential) => dueInMs(credential) <= 0);
-      for (const credential of due.slice(0, MAX_AT_ONCE - running.size)) {
+      const begin = (credential: CredentialState): void => {
         const { id } = credential;
         running.add(id);
         const wasUsed = used.delete(id); // until it is used again, if only by who hears of the new token
@@ -175,7 +174,11 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf 
             rest(id);
             done(id);
           });
-      }
+      };
+      const due = credentials.filter((credential) => dueInMs(credential) <= 0);
+      due.filter(({ isDefault }) => isDefault).forEach(begin); // whatever has become of the others: their server may not answer
+      const others = due.filter(({ isDefault }) => !isDefault);
+      others.slice(0, Math.max(0, MAX_AT_ONCE - running.size)).forEach(begin);
     },
     refusal: (id, isForced, target) => refusalBy(id, target, ({ error }) => !isForced || error.retryAfterMs !== undefined),
     failureCount: () => failureCount,
