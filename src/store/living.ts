@@ -37,6 +37,7 @@ import { createRefresher, type RefreshRequest, type Renewed } from './refresh.js
 import { STILL_RUNS_MS } from './refresh-locks.js';
 import { createRenewal } from './renewal.js';
 import { whenOpened } from './reopening.js';
+import { createResting } from './resting.js';
 import { createResuming, revoke, type RevokeResult, type RevokeTarget } from './revocation.js';
 import { signOut, type SignOutOptions, type SignOutResult } from './sign-out.js';
 import { gone, sameAsNow } from './usable-token.js';
@@ -215,14 +216,15 @@ export function createLiving(context: LivingContext): Living {
   };
   const renewedByCommand: typeof renewed = (own, request) => context.credentials.command(() => renewed(own, request));
   const validToken: ValidTokenContext = { credentials: context.credentials, platform, renew: renewed };
+  const isStill = (): boolean => closed || frozen || context.isClosing();
+  const resting = createResting({ ...context, membership, isStill });
   const onWake = (compared: readonly CredentialState[]): void => {
     void retry();
     catchingUp.retry();
     const renew = (id: string, minValidityMs: number): Promise<unknown> => context.running(refresher.refresh(id, { minValidityMs }));
     renewal.run(compared, renew, (id) => clock.consider(lookup.get(id)));
     resuming.run(compared);
-    if (membership.sweepInMs() > 0) return;
-    void context.running(membership.sweep()).catch(() => undefined); // what fails is tried again later
+    resting.look();
   };
   const clock = createClock({
     platform,
@@ -240,7 +242,7 @@ export function createLiving(context: LivingContext): Living {
   const catchingUp = createCatchingUp({
     following,
     platform,
-    isStill: () => closed || frozen || context.isClosing(),
+    isStill,
     wakeWithin: (ms) => clock.within(ms),
     onChange: trustMemory,
     onCaughtUp: () => {
@@ -280,7 +282,9 @@ export function createLiving(context: LivingContext): Living {
         // The default's token is at hand, as after a start; what cannot be opened tells of itself.
         if (action.type === 'default_changed') void ledger.openOwn(action.id).catch(() => undefined);
       }
-      if (folded.state.credentials.length === 0 && !frozen && !writing.isWaiting() && !catchingUp.isBehind()) clock.rest();
+      const isEmpty = folded.state.credentials.length === 0;
+      resting[isEmpty && !closed ? 'begin' : 'end']();
+      if (isEmpty && !frozen && !writing.isWaiting() && !catchingUp.isBehind()) clock.rest();
       trustMemory();
       refresher.letGo();
       return folded.state;
@@ -354,7 +358,7 @@ export function createLiving(context: LivingContext): Living {
         if (!loop.stateOf(id)) throw error; // else what is known is answered
       });
     },
-    tidy: async () => void (await Promise.all([resuming.all(), membership.sweep(), context.refreshOnly && withdrawAccessTokens(parts)])),
+    tidy: async () => void (await Promise.all([resuming.all(), resting.sweep(), context.refreshOnly && withdrawAccessTokens(parts)])),
     freeze: () => {
       leavesUntil = platform.monotonicNow() + LEAVING_MS;
       frozen = true;
@@ -384,6 +388,7 @@ export function createLiving(context: LivingContext): Living {
       closed = true;
       void refresher.close(); // what has begun since
       clock.close();
+      resting.end();
       ahead.close();
     },
   };

@@ -154,15 +154,20 @@ describe('the clock', () => {
     expect(await credential.accessToken()).toBe(token.accessToken);
   });
 
-  it('sets no timer where there is no credential, and none is left when the last one goes', async () => {
-    const { openTab, authority, browser } = createWorld();
+  it('sets no timer where there is no credential; when the last one goes one is left, as long as its tombstone is', async () => {
+    const { openTab, authority, browser, disk } = createWorld();
     const { store, platform } = await openTab();
     expect(platform.held().timers).toBe(0);
     const credential = await store.store(authority.signIn({ lifetimeS: 60 }));
     await browser.advance(HOUR_MS);
     expect(platform.held().timers).toBe(1);
     await credential.remove();
+    expect(platform.held().timers).toBe(1);
+    const before = platform.delays.length;
+    await browser.advance(31 * HOUR_MS);
     expect(platform.held().timers).toBe(0);
+    expect([...disk.records.keys()]).toEqual(['@store']);
+    expect(platform.delays.length - before).toBeLessThan(40);
   });
 
   it('TM-3 signs nobody out: a year later the token is renewed', async () => {

@@ -77,6 +77,30 @@ describe('E47 a sweep of many tombstones in a storage that is slow', () => {
   });
 });
 
+describe('RF-13 where nobody is signed in any more', () => {
+  it('what they have left goes a day later all the same, though it takes many sweeps', async () => {
+    const { world, browser, authority, disk } = await withTombstones(1);
+    const { store } = await world.openTab(slow(world, 100));
+    await browser.advance(1_000);
+    for (let i = 0; i < 100; i++) await (await store.store(authority.signIn({ sub: `user-${i}` }))).remove();
+    await browser.advance(23 * HOUR_MS);
+    expect(disk.records.size).toBeGreaterThan(100);
+    await browser.advance(8 * HOUR_MS);
+    expect([...disk.records.keys()]).toEqual(['@store']);
+  });
+
+  it('but have left something, a start sees to it that it goes', async () => {
+    const { world, browser, authority, disk } = await withTombstones(1);
+    const { store } = await world.openTab();
+    await (await store.store(authority.signIn())).remove();
+    await store.close();
+    const later = await world.openTab();
+    await browser.advance(31 * HOUR_MS);
+    expect([...disk.records.keys()]).toEqual(['@store']);
+    expect(later.platform.held().timers).toBe(0);
+  });
+});
+
 describe('E62 a tombstone that cannot be removed', () => {
   it('keeps no other, and goes later', async () => {
     const { world, browser, authority, disk, left } = await withTombstones(10);
