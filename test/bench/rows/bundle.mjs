@@ -23,13 +23,13 @@ const APPLICATIONS = {
 /** Budgets in bytes: what was measured last, and a little more; of what is reached the reach. */
 const LIMITS = {
   memoryStart: 15_600,
-  memoryAll: 61_100,
+  memoryAll: 62_800,
   indexeddbStart: 16_700,
-  indexeddbAll: 62_200,
+  indexeddbAll: 63_900,
   sealed: 9_216,
   rxjs: 6_500,
   localforageStart: 16_500,
-  localforageAll: 70_700,
+  localforageAll: 72_400,
 };
 
 export default async function bundle({ coreFolder, bytes, count }) {
