@@ -77,6 +77,7 @@ export function createMembership(context: MembershipContext): Membership {
       // Without the lock where it is not had in time: two defaults can be told apart, a spent code is not had again (D-017).
       return locks.aloneInTime('members', SIGNING_IN_MS, async () => {
         await rereadWhatMatters(token);
+        if (loop.snapshot().ids.length === 0) await inTrouble(() => following.reload(), undefined); // somebody else's first credential may be there
         const meant = replace ?? waitingFor(token, tags);
         if (meant === undefined) return add(token, tags ?? []);
         const { id } = meant;
@@ -167,10 +168,7 @@ export function createMembership(context: MembershipContext): Membership {
     const wanted = new Set([STORE_RECORD_ID, ...ofUser, ...(defaultId === null ? [] : [defaultId])]);
     await Promise.all([...wanted].map((id) => following.reread(id))); // after a clear elsewhere a record must not be of the epoch before
     if (hasUnknownDefault()) await following.reload();
-    if (loop.snapshot().defaultId !== null || ids.length === 0) {
-      if (loop.snapshot().ids.length === 0) await following.reload(); // somebody else's first credential may be there
-      return;
-    }
+    if (loop.snapshot().defaultId !== null || ids.length === 0) return;
     const usable = ids.find(isUsable);
     if (usable !== undefined) {
       await following.reread(usable);

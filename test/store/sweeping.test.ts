@@ -101,6 +101,15 @@ describe('RF-13 where nobody is signed in any more', () => {
   });
 });
 
+it('E68 a sign-in where nobody is reads what is left of others once', async () => {
+  const { world, authority, disk } = await withTombstones(1);
+  const { store } = await world.openTab();
+  await (await store.store(authority.signIn())).remove();
+  const before = disk.calls.length;
+  await store.store(authority.signIn());
+  expect(disk.calls.slice(before).filter(({ method }) => method === 'readAll')).toHaveLength(1);
+});
+
 describe('E62 a tombstone that cannot be removed', () => {
   it('keeps no other, and goes later', async () => {
     const { world, browser, authority, disk, left } = await withTombstones(10);
