@@ -190,8 +190,9 @@ export function coordinated({ namespace, area, items, fleeting, session, platfor
   const sweep = async (): Promise<void> => {
     const mine = prefix();
     const now = platform.now();
-    for (const [id, { isGone, at }] of await readEntries(mine)) {
-      if (session || !isGone || at > now - DAY_MS) continue;
+    // Of sessions these are all of sixty days, and none of them goes by itself
+    for (const [id, { isGone, at }] of session ? [] : await readEntries(mine)) {
+      if (!isGone || at > now - DAY_MS) continue;
       await alone(id, async () => {
         const seen = await look(id);
         if (seen.is === 'gone') await items.remove(id); // or it would come back with its entry gone

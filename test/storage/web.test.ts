@@ -591,6 +591,16 @@ describe("webStorage('session')", () => {
     }
   });
 
+  it('E68 reads the entries of all sessions once to let go of old ones, and once for its own', async () => {
+    const { records } = tab();
+    const getAll = jest.spyOn(IDBObjectStore.prototype, 'getAll');
+    await records.open();
+    await records.readAll();
+    expect(getAll).toHaveBeenCalledTimes(2);
+    getAll.mockRestore();
+    await records.close();
+  });
+
   it('a session that was cleared is over: nothing comes back from IndexedDB, and a new one begins', async () => {
     const a = tab();
     await a.records.write(rec(1), 'absent');
