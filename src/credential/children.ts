@@ -22,7 +22,7 @@ const OF_OPENID: readonly string[] = ['offline_access', 'openid', 'profile', 'em
  * sent (6749-11, RFC 8707 §2.2): a server may use up the refresh token before it refuses
  */
 export function targetFor(
-  record: Pick<CredentialRecord, 'scope' | 'context'>,
+  record: Pick<CredentialRecord, 'scope' | 'context' | 'renewable'>,
   asked: { readonly scope?: string | undefined; readonly resource?: string | undefined },
 ): Target | null {
   const { context } = record;
@@ -32,15 +32,17 @@ export function targetFor(
   const resource = asked.resource === context.resource ? undefined : asked.resource;
   if (scope !== undefined && !includesScope(`${record.scope} ${context.scope ?? ''}`, scope))
     throw notGranted('The scope goes beyond what the user has granted', context);
-  if (!mayBeGranted(resource, context)) throw notGranted('The sign-in named resources, and not this one (RFC 8707 §2.2)', context);
+  if (!mayBeGranted(resource, record))
+    throw notGranted('The sign-in named others, to the letter, than this resource (RFC 8707 §2.2)', context);
   const isWhole = scope === undefined || sameScope(scope, record.scope);
   if (resource === undefined && isWhole) return null;
   return { ...(scope !== undefined && { scope }), ...(resource !== undefined && { resource }) };
 }
 
-/** Where the login named no resource, only the server knows what it gives. */
-function mayBeGranted(resource: string | undefined, { resource: named, resources }: TokenContext): boolean {
-  return resource === undefined || (resources?.includes(resource) ?? named === undefined);
+/** Where the login named no resource, only the server knows what it gives; where nothing renews, it is not asked, and that is told. */
+function mayBeGranted(resource: string | undefined, { renewable, context }: Pick<CredentialRecord, 'context' | 'renewable'>): boolean {
+  const { resource: named, resources } = context;
+  return resource === undefined || renewable === false || (resources?.includes(resource) ?? named === undefined);
 }
 
 function notGranted(what: string, { issuer }: TokenContext): CredentialError {

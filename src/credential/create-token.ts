@@ -83,8 +83,10 @@ function assertContext(context: unknown): void {
   if (!named) throw new TypeError('token.context must name issuer and clientId');
   if (resource !== undefined && !isResource(resource))
     throw new TypeError('token.context.resource must be an absolute URI without fragment (RFC 8707 §2)');
-  if (resources !== undefined && !resourcesIn(resources))
-    throw new TypeError('token.context.resources must be a list of absolute URIs without fragment (RFC 8707 §2)');
+  if (resources !== undefined && !resourcesIn(resources, resource))
+    throw new TypeError(
+      'token.context.resources must be a list of absolute URIs without fragment, token.context.resource among them (RFC 8707 §2)',
+    );
   if (maxAge !== undefined && !(Number.isSafeInteger(maxAge) && Number(maxAge) >= 0))
     throw new TypeError('token.context.maxAge must be whole seconds, 0 or more');
   for (const name of ['scope', 'dpopKeyId', 'acrValues']) {
@@ -100,7 +102,7 @@ function contextOf({ issuer, clientId, scope, resource, resources, dpopKeyId, ac
     clientId,
     ...(scope !== undefined && { scope }),
     ...(resource !== undefined && { resource }),
-    ...resourcesIn(resources),
+    ...resourcesIn(resources, resource),
     ...(dpopKeyId !== undefined && { dpopKeyId }),
     ...(acrValues !== undefined && { acrValues }),
     ...(maxAge !== undefined && { maxAge }),

@@ -279,7 +279,7 @@ function parseContext(value: unknown): TokenContext | null {
     clientId,
     ...(typeof scope === 'string' && { scope }),
     ...(resource !== undefined && { resource }),
-    ...resourcesIn(resources), // left out, fewer tokens are to be had
+    ...resourcesIn(resources, resource), // left out, fewer tokens are to be had
     ...(typeof dpopKeyId === 'string' && { dpopKeyId }),
     ...(typeof acrValues === 'string' && { acrValues }),
     ...(typeof maxAge === 'number' && Number.isSafeInteger(maxAge) && maxAge >= 0 && { maxAge }), // as a seal sees it

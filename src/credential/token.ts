@@ -195,10 +195,10 @@ export function isResource(value: unknown): value is string {
   return typeof value === 'string' && /^[a-z][a-z\d+.-]*:[\x21\x22\x24-\x7e]+$/i.test(value);
 }
 
-/** A list of resources as a member of a context, frozen and of its own; nothing for anything else. */
-export function resourcesIn(value: unknown): Pick<TokenContext, 'resources'> | false | undefined {
+/** A list of resources, that of the token among them, as a member of a context, frozen and of its own; nothing for anything else. */
+export function resourcesIn(value: unknown, resource: unknown): Pick<TokenContext, 'resources'> | false | undefined {
   const resources = membersOf(value);
-  return resources?.every(isResource) && { resources: Object.freeze(resources) };
+  return resources?.every(isResource) && resources.includes(resource as string) && { resources: Object.freeze(resources) };
 }
 
 /** Claims with the members OpenID Connect Core §2 requires, frozen and without a prototype (HT-7); `undefined` for anything else. */

@@ -72,7 +72,7 @@ function requestFor(
   client: OAuth2Client,
   added: AdditionalParameters,
 ): AuthorizationCodeStartOptions {
-  const { scope = client.scope, acrValues, resource, resources = resource } = context;
+  const { scope = client.scope, acrValues, resource, resources = [] } = context;
   if (!scope.split(' ').includes('openid'))
     throw unsupported('A silent authorization needs the scope "openid": else nobody can tell whose token it brings.', client);
   // As of one that was taken over from another library: to whom the credential belongs is known from nowhere else
@@ -82,7 +82,7 @@ function requestFor(
     ...added,
     prompt: 'none',
     ...(isHint && { id_token_hint: idToken }),
-    ...(resources !== undefined && { resource: resources }),
+    ...(resource !== undefined && { resource: [resource, ...resources] }), // each is named once
   };
   return { scope, ...(acrValues !== undefined && { acrValues }), additionalParameters };
 }

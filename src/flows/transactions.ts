@@ -124,7 +124,7 @@ function askedFor({
     ...(typeof acrValues === 'string' && { acrValues }),
     ...(requireAcr === true && { requireAcr }),
     ...(typeof resource === 'string' && { resource }),
-    ...resourcesIn(resources),
+    ...resourcesIn(resources, resource),
     ...(path !== null && { returnTo: path }),
   };
 }

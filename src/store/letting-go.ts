@@ -6,6 +6,7 @@
  */
 import type { CredentialRecord, OpenRecord } from '../credential/record.js';
 import type { OAuth2Client } from '../oauth/client.js';
+import type { Platform } from '../platform/platform.js';
 import type { Following } from './following.js';
 import type { Ledger } from './ledger.js';
 
@@ -19,26 +20,35 @@ export type Tokens = { readonly [T in 'refreshToken' | 'accessToken']?: string |
 export interface LettingGoContext {
   readonly ledger: Pick<Ledger, 'entries'>;
   readonly following: Pick<Following, 'reload'>;
+  readonly platform: Pick<Platform, 'now'>;
 }
 
-/** True if that user has signed in after `since` at the same server and client, and that session goes on, by what is known here. */
-export function isSignedInSince({ entries }: LettingGoContext['ledger'], { id, storedAt, context, claims }: LetGo, since: number): boolean {
+/**
+ * True if that user has signed in after `since` at the same server and client, and that session goes on, by what is known here. A time that has not come
+ * yet is of a clock that was ahead, and proves nothing.
+ */
+export function isSignedInSince(
+  { ledger, platform }: Pick<LettingGoContext, 'ledger' | 'platform'>,
+  { id, storedAt, context, claims }: LetGo,
+  since: number,
+): boolean {
   if (!claims) return false; // nobody knows whose it was
-  for (const { record, unreadable } of entries()) {
+  for (const { record, unreadable } of ledger.entries()) {
     const one = unreadable ?? record; // its key may come back
     const isSameUser = one.claims?.sub === claims.sub && one.context.issuer === context.issuer && one.context.clientId === context.clientId;
     if (one.state !== 'active' || !isSameUser) continue;
     const isItself = one.id === id && one.storedAt === storedAt; // unless the user has signed in in its place
-    if ((one.signedInAt ?? (isItself ? -Infinity : one.storedAt)) > since) return true;
+    const at = one.signedInAt ?? (isItself ? -Infinity : one.storedAt);
+    if (at > since && at <= platform.now()) return true;
   }
   return false;
 }
 
 /** The same by what is stored: nobody may have told of it yet. */
-export async function hasSignedInSince({ ledger, following }: LettingGoContext, letGo: LetGo, since: number): Promise<boolean> {
+export async function hasSignedInSince(context: LettingGoContext, letGo: LetGo, since: number): Promise<boolean> {
   if (!letGo.claims) return false;
-  await following.reload().catch(() => undefined);
-  return isSignedInSince(ledger, letGo, since);
+  await context.following.reload().catch(() => undefined);
+  return isSignedInSince(context, letGo, since);
 }
 
 /** What came for a session that is over: it is revoked (RF-13), unless the user has signed in since it was last seen to be there. */

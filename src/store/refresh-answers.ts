@@ -306,7 +306,7 @@ function rotatedTo(current: OpenRecord, refreshToken: string | undefined, holder
 
 /** Gives up an answer that was refused for good, but not the refresh token the server rotated to; an attack ends the credential (IDR-6). */
 export async function salvage(
-  context: Pick<RefreshContext, 'ledger' | 'following' | 'writing' | 'attacked'>,
+  context: Pick<RefreshContext, 'ledger' | 'following' | 'writing' | 'attacked' | 'platform'>,
   client: OAuth2Client,
   grant: SentGrant,
   text: string,

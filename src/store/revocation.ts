@@ -27,7 +27,10 @@ export const DEADLINE_MS = 5_000;
 const LOCK_MS = 2_500;
 /** How long a mark is left to who made it, in milliseconds: twice what that tab has. */
 const LEFT_ALONE_MS = 10_000;
-/** So long a start leaves a mark alone, in milliseconds: its page may be the one at which the user has come back from signing in again. */
+/**
+ * So long a start leaves a mark alone, in milliseconds, and in a page as long as another tab does: it may be the one at which the user has come back
+ * from signing in again, whose code is exchanged meanwhile.
+ */
 const STARTED_MS = 2_000;
 /** Who takes up what another began waits until any tab that lives is done with it, in milliseconds. */
 const RESUMED_LOCK_MS = DEADLINE_MS + LOCK_MS;
@@ -165,17 +168,18 @@ export function createResuming(context: ResumingContext): Resuming {
       }
     },
     all: async () => {
-      const begun = [...ledger.entries()].filter(({ record }) => record.state === 'revoking' && ledger.isOurs(record)); // else as above
+      // As they are now: who clears meanwhile takes all there is in them. Others as above
+      const begun = Array.from(ledger.entries(), ({ record }) => record).filter((one) => one.state === 'revoking' && ledger.isOurs(one));
       if (begun.length === 0) return;
       if (!context.isClosing())
         await new Promise<void>((resolve) => {
-          const cancel = platform.setTimer(resolve, STARTED_MS, true);
+          const cancel = platform.setTimer(resolve, platform.page ? LEFT_ALONE_MS : STARTED_MS, true);
           hurry = () => {
             cancel();
             resolve();
           };
         });
-      await Promise.all(begun.map(({ record }) => takeUp(context, record, () => false).catch(() => undefined)));
+      await Promise.all(begun.map((marked) => takeUp(context, marked, () => false).catch(() => undefined)));
     },
     hurry: () => hurry(),
     forget: (id) => void lookAt.delete(id),
@@ -307,7 +311,7 @@ function askingFor(
     client: context.clientOf(record),
     deadline,
     isLate: () => {
-      const isLate = !isFirst && isSignedInSince(context.ledger, record, since);
+      const isLate = !isFirst && isSignedInSince(context, record, since);
       isFirst = false;
       return isLate;
     },

@@ -252,7 +252,7 @@ describe('a token', () => {
       { context: { issuer: 'https://other.example', clientId: 'spa' } },
       { context: { issuer: CLAIMS.iss, clientId: 'other' } },
       { context: { ...tokenFields().context, resource: 'https://api.example' } },
-      { context: { ...tokenFields().context, resources: ['https://api.example'] } },
+      { context: { ...tokenFields().context, resource: 'urn:a', resources: ['urn:a', 'urn:b'] } },
       { context: { ...tokenFields().context, dpopKeyId: 'key' } },
       { context: { ...tokenFields().context, scope: 'openid' } },
       { claims: null },
