@@ -28,7 +28,7 @@ function withOwnAccessToken(
   const stored = withoutAccessToken(read, before.generation === read.generation ? held : undefined);
   const { refreshToken: _, ...own } = held;
   const { accessToken, children } = own;
-  if (accessToken === undefined || !isOfSameUse(before, read)) return stored;
+  if (accessToken === undefined || !isOfSameUse(before, read) || read.generation > before.generation + 1) return stored;
   // What is stored says that the user must sign in, only because nothing of the token there was to be persisted.
   if (read.state === 'needs_sign_in' && read.reason === 'expired')
     return { ...read, state: 'active', reason: null, ...lifetimeOf(before), secrets: own };
@@ -54,8 +54,8 @@ function expired({ issuedAt, expiresAt }: CredentialRecord): number {
 
 /** False for the token of another user or server, and where the access token was revoked. Where no claims say who it is, whoever signs in is another. */
 function isOfSameUse(own: CredentialRecord, read: CredentialRecord): boolean {
-  if (own.claims?.sub !== read.claims?.sub || (!own.claims && own.signedInAt !== read.signedInAt)) return false;
-  return own.context.issuer === read.context.issuer && read.expiresAt !== 0;
+  if (own.claims?.sub !== read.claims?.sub || own.scope !== read.scope || (!own.claims && own.signedInAt !== read.signedInAt)) return false;
+  return own.context.issuer === read.context.issuer && read.expiresAt !== 0 && own.expiresAt !== 0;
 }
 
 /** Secrets as read, without an access token that was persisted before. */

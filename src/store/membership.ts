@@ -81,6 +81,7 @@ export function createMembership(context: MembershipContext): Membership {
         const meant = replace ?? waitingFor(token, tags);
         if (meant === undefined) return add(token, tags ?? []);
         const { id } = meant;
+        if (isUnreadable(ledger, id)) await inTrouble(() => following.reread(id), undefined);
         const kept = id === token.id ? token : withFields(token, { id });
         let [isForeign, isLost] = [false, false]; // it gives its place to nobody, and a spent code is not had again
         const mayReplace = (current: CredentialRecord): boolean => {

@@ -30,9 +30,12 @@ export function isUnreadable(ledger: Ledger, id: string): boolean {
 }
 
 /** True once a token has expired that nothing renews without the user. */
-function hasEnded(known: Known, { id, renewable }: CredentialRecord): boolean {
+function hasEnded(known: Known, { id, renewable, context }: CredentialRecord): boolean {
   const { ledger } = known;
-  return ledger.remainingMs(id) <= 0 && (renewable === false || isAskedFor(known, id) || isUnreadable(ledger, id));
+  return (
+    ledger.remainingMs(id) <= 0 &&
+    (renewable === false || isAskedFor(known, id) || isUnreadable(ledger, id) || context.dpopKeyId !== undefined)
+  );
 }
 
 /** True while the server asks for the user of a credential. */

@@ -21,13 +21,18 @@ export function isContested(ledger: Ledger, record: CredentialRecord): boolean {
 }
 
 /**
- * True for a tombstone that has to stay, however old and wherever it is: it is what says that nobody is the default of its application, while that of
+ * As of now, for any number of records: true for a tombstone that has to stay, however old and wherever it is: it is what says that nobody is the default of its application, while that of
  * another has one. One is enough: that with the highest claim.
  */
-export function keepsPlace(ledger: Ledger, record: CredentialRecord): boolean {
-  if (record.defaultClaim === 0 || !isContested(ledger, record)) return false;
-  const isOurs = ledger.isOurs(record);
-  return !claimants(ledger).some((other) => ledger.isOurs(other) === isOurs && other.defaultClaim > record.defaultClaim);
+export function keepingPlaces(ledger: Ledger): (record: CredentialRecord) => boolean {
+  const highest = { ours: 0, theirs: 0 };
+  const sideOf = (record: CredentialRecord): keyof typeof highest => (ledger.isOurs(record) ? 'ours' : 'theirs');
+  for (const record of claimants(ledger)) highest[sideOf(record)] = Math.max(highest[sideOf(record)], record.defaultClaim);
+  return (record) => {
+    const side = sideOf(record);
+    const isContested = highest[side === 'ours' ? 'theirs' : 'ours'] > 0;
+    return isContested && record.defaultClaim > 0 && record.defaultClaim >= highest[side];
+  };
 }
 
 /**

@@ -38,17 +38,18 @@ export interface RestingContext {
 /** A store that does not rest yet. */
 export function createResting({ ledger, loop, platform, membership, isStill, running }: RestingContext): Resting {
   let cancel: (() => void) | undefined;
+  let isUsed = false; // a store of one request, in which nobody ever was, must not be kept by what others have left
   const hasTombstones = (): boolean => {
     for (const { record, storedRevision } of ledger.entries()) if (record.state === 'removed' && storedRevision > 0) return true;
     return false;
   };
-  const end = (): void => {
+  const stop = (): void => {
     cancel?.();
     cancel = undefined;
   };
   const begin = (): void => {
-    end();
-    if (hasTombstones()) cancel = platform.setTimer(look, Math.min(Math.max(membership.sweepInMs(), 0), MAX_REST_MS));
+    stop();
+    if (isUsed && hasTombstones()) cancel = platform.setTimer(look, Math.min(Math.max(membership.sweepInMs(), 0), MAX_REST_MS));
   };
   const beginIfEmpty = (): void => {
     if (!isStill() && loop.snapshot().credentials.length === 0) begin();
@@ -58,6 +59,10 @@ export function createResting({ ledger, loop, platform, membership, isStill, run
     if (isStill()) return;
     if (membership.sweepInMs() <= 0) void running(sweep()).catch(() => undefined); // what fails is tried again later
     beginIfEmpty();
+  };
+  const end = (): void => {
+    isUsed = true;
+    stop();
   };
   return { sweep, look, begin, end };
 }

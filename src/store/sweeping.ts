@@ -6,7 +6,7 @@
 import { parseRecord, STORE_RECORD_ID, type CredentialRecord } from '../credential/record.js';
 import { within } from '../storage/deadline.js';
 import type { MembershipContext } from './membership.js';
-import { keepsPlace, nobodyUpTo, readableClaim } from './places.js';
+import { keepingPlaces, nobodyUpTo, readableClaim } from './places.js';
 
 /** How long a storage is swept at most, in milliseconds: others wait for the lock. */
 const SWEEPING_MS = 15_000;
@@ -57,17 +57,24 @@ export function createSweeping(context: Omit<MembershipContext, 'find'>): Sweepi
     ledger.book.leftovers = hasFailed;
     await Promise.all(removals);
   };
-  const isDue = (record: CredentialRecord | null): boolean =>
-    record?.state === 'removed' &&
-    (ledger.book.isNarrow || platform.now() - record.changedAt > TOMBSTONE_LIFE_MS) &&
-    (record.defaultClaim === 0 || ledger.isOurs(record)) && // else it keeps nobody's place in another application
-    !keepsPlace(ledger, record); // nor in this one
+  /** Whether a tombstone is due, as of now, for any number of them. */
+  const judging = (): ((record: CredentialRecord) => boolean) => {
+    const keepsPlace = keepingPlaces(ledger);
+    return (record) =>
+      record.state === 'removed' &&
+      (ledger.book.isNarrow || platform.now() - record.changedAt > TOMBSTONE_LIFE_MS) &&
+      (record.defaultClaim === 0 || ledger.isOurs(record)) && // else it keeps nobody's place in another application
+      !keepsPlace(record); // nor in this one
+  };
+  const due = (): readonly string[] => {
+    const isDue = judging();
+    return [...ledger.entries()].filter(({ record }) => isDue(record)).map(({ id }) => id);
+  };
   /** A tombstone with the highest claim says that nobody is the default; from now on the store record says so. */
   const keepNobody = async (): Promise<void> => {
     const ours = (): number => readableClaim(ledger, ledger.isOurs);
-    const isKept = [...ledger.entries()].some(
-      ({ record }) => record.state === 'removed' && keepsPlace(ledger, record) && ledger.isOurs(record),
-    );
+    const keepsPlace = keepingPlaces(ledger);
+    const isKept = [...ledger.entries()].some(({ record }) => record.state === 'removed' && keepsPlace(record) && ledger.isOurs(record));
     const nobody = !isKept && loop.snapshot().defaultId === null && ours() > ledger.book.store.nullClaim;
     const said = (): number => nobodyUpTo(ledger, ours());
     if (nobody) await writing.updateStore((current) => ({ ...current, nullClaim: Math.max(current.nullClaim, said()) }));
@@ -77,19 +84,21 @@ export function createSweeping(context: Omit<MembershipContext, 'find'>): Sweepi
   /** On the condition that it is still there: another credential may be stored under its id by now. */
   const removeOne = (id: string): Promise<void> =>
     following.turns.withLock(id, async () => {
+      // As it is stored: swept elsewhere and stored anew, it may be at the revision that is known here
+      if ((ledger.entry(id)?.storedRevision ?? 0) > 0) await following.rereadNow(id, 'elsewhere');
       const { record, storedRevision = 0 } = ledger.entry(id) ?? {};
-      if (!record || !isDue(record) || writing.isWaiting(id)) return;
+      if (!record || !judging()(record) || writing.isWaiting(id)) return;
       const isRemoved = storedRevision === 0 || (await ledger.write((storage) => storage.remove(id, storedRevision)));
       if (!isRemoved) await following.rereadNow(id, 'elsewhere');
       const now = ledger.entry(id);
-      if (now && isDue(now.record) && (isRemoved || now.storedRevision === 0)) ledger.drop(id);
+      if (now && judging()(now.record) && (isRemoved || now.storedRevision === 0)) ledger.drop(id);
       failed.delete(id);
     });
   /** One after the other until the time is up. True if others are left that may go. */
   const removeDue = async (): Promise<boolean> => {
+    const ids = due().toSorted((a, b) => Number(failed.has(a)) - Number(failed.has(b)));
     const endsAt = platform.monotonicNow() + REMOVING_MS;
-    const due = [...ledger.entries()].filter(({ record }) => isDue(record)).map(({ id }) => id);
-    for (const id of due.sort((a, b) => Number(failed.has(a)) - Number(failed.has(b)))) {
+    for (const id of ids) {
       const leftMs = endsAt - platform.monotonicNow();
       if (leftMs <= 0) return !failed.has(id);
       await within(platform, leftMs, '', removeOne(id)).catch(() => failed.add(id));
@@ -100,7 +109,7 @@ export function createSweeping(context: Omit<MembershipContext, 'find'>): Sweepi
     removeAll,
     sweep: async () => {
       sweepsAt = platform.monotonicNow() + SWEEP_MS;
-      const hasDue = ledger.book.leftovers || [...ledger.entries()].some(({ record }) => isDue(record));
+      const hasDue = ledger.book.leftovers || due().length > 0;
       if (!hasDue && !storageOf().sweep) return;
       if (hasDue && !hears()) await following.reload(); // here it keeps nobody waiting
       await locks.alone('members', async () => {

@@ -23,7 +23,7 @@ import { asStored, firstCount, isEnd, judged } from './drafts.js';
 import { holdsTheSame, storedForm, withHeld } from './held.js';
 import type { Following } from './following.js';
 import type { Base, Entry, Ledger, Meant } from './ledger.js';
-import { isContested, keepsPlace, nobodyUpTo } from './places.js';
+import { isContested, keepingPlaces, nobodyUpTo } from './places.js';
 
 const MAX_TRIES = 20;
 
@@ -104,7 +104,7 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
   };
   /** Where room is short no tombstone stays: a late commit fails on an absent record as well (RF-13). First the store record takes over its claim (D-057). */
   const letGo = async (record: CredentialRecord): Promise<void> => {
-    if (keepsPlace(ledger, record)) return;
+    if (keepingPlaces(ledger)(record)) return;
     const { id, revision, defaultClaim, epoch } = record;
     if (defaultClaim > ledger.book.store.nullClaim && !isContested(ledger, record)) await setNobody(defaultClaim, epoch);
     const isGone = await write((storage) => storage.remove(id, revision));
