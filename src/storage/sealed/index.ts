@@ -128,9 +128,9 @@ export function sealed(storage: CredentialStorage, options: SealedStorageOptions
     },
     ...(seals && storage.needsSealing
       ? readsOpened(storage, (record) => answered(unseal(record))) // a start waits for it
-      : { read: (id) => storage.read(id), readAll: () => storage.readAll() }),
+      : { read: storage.read.bind(storage), readAll: storage.readAll.bind(storage) }),
     write: seals ? writeSealed : async (record, condition, isPassing) => storage.write(await opened(record), condition, isPassing),
-    remove: (id, condition) => storage.remove(id, condition),
+    remove: storage.remove.bind(storage),
     unseal,
     // Not the keys, too: where they cannot be had it may be for good, and what cannot be written lives in memory (RF-15).
     prepare: async () => {

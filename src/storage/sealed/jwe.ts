@@ -47,7 +47,7 @@ export async function loadJose(): Promise<typeof Jose> {
 
 /** A part of a record as sealed text. `jose` takes a new random initialization vector each time (RFC 7518 §5.3, E59). */
 export async function sealPart(record: Unjudged, part: SecretPart, { kid, key }: SealingKey, crypto: Crypto): Promise<string> {
-  if (!isKid(kid)) throw new StorageError('storage_failed', 'The kid of the key is too long, or none.'); // it could not be opened
+  if (!isKid(kid)) throw new StorageError('storage_failed', 'The kid is too long, or none.'); // it could not be opened
   const [{ CompactEncrypt }, header] = await Promise.all([loadJose(), headerOf(record, part, kid, crypto)]);
   return new CompactEncrypt(utf8(JSON.stringify(record[part]))).setProtectedHeader(header).encrypt(key);
 }
@@ -103,7 +103,6 @@ async function headerOf(
   kid: string,
   { subtle }: Crypto,
 ): Promise<Unjudged & { alg: string; enc: string }> {
-  if (typeof id !== 'string' || typeof generation !== 'number') throw new TypeError('no id or generation');
   // What never changes within a generation, the same before it is stored and after it was read and judged by `parseRecord`. Tags, state
   // and expiry are left out: they may change while the secrets stay.
   const { issuer, clientId, scope: asked, resource, resources, dpopKeyId, acrValues, maxAge } = isPlainObject(context) ? context : {};
@@ -116,7 +115,7 @@ async function headerOf(
     typeof scope === 'string' ? normalizeScope(scope) : null,
     data,
     // Where a login named several: what was sealed of one that did not has no such member
-    ...(named?.every((one) => typeof one === 'string') ? [named] : []),
+    ...(named ? [named] : []),
   ];
   const digest = await subtle.digest('SHA-256', utf8(canonical(metadata)));
   return { alg: 'dir', enc: 'A256GCM', kid, part, id, generation, metadata: base64url(new Uint8Array(digest)) };

@@ -22,7 +22,7 @@ const APPLICATIONS = {
 
 /** Budgets in bytes: what was measured last, and a little more; of what is reached the reach. */
 const LIMITS = {
-  memoryStart: 15_600,
+  memoryStart: 15_700,
   memoryAll: 62_800,
   indexeddbStart: 16_700,
   indexeddbAll: 63_900,
