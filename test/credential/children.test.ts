@@ -52,6 +52,10 @@ describe('what is asked for', () => {
     },
   );
 
+  it('RES-1 is not refused where nothing renews: that is told, and nothing asked', () => {
+    expect(targetFor({ ...record, renewable: false }, { resource: 'urn:third' })).toEqual({ resource: 'urn:third' });
+  });
+
   it.each(['', ' ', 'a\tb', 'a\u00e9'])('is no scope: %j', (scope) => {
     expect(() => targetFor(record, { scope })).toThrow(TypeError);
   });

@@ -65,8 +65,8 @@ describe('a stored record', () => {
     expect(record).toMatchObject({ tags: ['a'], claims: { aud: ['spa'] }, secrets: { children: [{ resource: childToken().resource }] } });
   });
 
-  it.each(['https://api.example.com/', ['urn:a', 'a'], [7], [['urn:a']], {}, null])(
-    'RES-1 without other resources than its own, where the list of them is damaged: %j',
+  it.each(['https://api.example.com/', ['urn:a'], ['urn:a', 'a'], [7], [['urn:a']], {}, null])(
+    'RES-1 without other resources than its own, where the list of them is damaged, or lacks its own: %j',
     (resources) => {
       const { resources: _, ...one } = full.context;
       expect(parsed({ ...full, context: { ...full.context, resources } })).toEqual({ ...full, context: one });

@@ -205,6 +205,11 @@ describe('a token', () => {
       );
   });
 
+  it.each([{}, { resource: 'urn:c' }])('RES-1 takes no list of resources without that of the token: %j', (named) => {
+    const context = { issuer: CLAIMS.iss, clientId: 'spa', ...named, resources: ['urn:a', 'urn:b'] };
+    expect(() => aToken({ context })).toThrow(/^token\.context\.resources must be .*token\.context\.resource among them/);
+  });
+
   it('HT-7 claims have no prototype, and no member that leads to one', () => {
     const claims = JSON.parse(
       `{"iss":"i","sub":"s","aud":"a","exp":1,"iat":1,"__proto__":{"admin":true},"deep":{"constructor":1}}`,

@@ -228,6 +228,14 @@ describe('a login that named several resources', () => {
       expect(credential.state).toMatchObject({ status: { token: 'valid', activity: 'idle' }, refreshFailure: null });
     },
   );
+
+  it('RES-1 says that nothing renews it, where it is so, whatever resource is asked for', async () => {
+    const world = createWorld();
+    const { store } = await world.openTab();
+    const token = world.authority.signIn({ refreshable: false });
+    const credential = await store.store(withFields(token, { context: { ...token.context, resource: RESOURCE } }));
+    expect(await codeOf(credential.accessToken({ resource: OTHER_RESOURCE }))).toBe('no_refresh_token');
+  });
 });
 
 describe('E63 who asks for the same', () => {

@@ -3,6 +3,7 @@
 import { CredentialError } from '../../src/errors.js';
 import { ISSUER, type FakeAuthority, type SignInOptions } from '../support/fake-client.js';
 import { closeAll, codeOf, createWorld, inTime, settle, type Tab, type World } from '../support/fixture.js';
+import { fakePage } from '../support/unit-platform.js';
 
 afterEach(closeAll);
 
@@ -32,6 +33,15 @@ async function signInAfter(world: World, { store }: Tab, options: SignInOptions 
   await store.store(world.authority.signIn({ lifetimeS: null, ...options }));
 }
 
+/** The user signs in while the clock is ahead by so much, which is put right then. */
+async function signInAhead(world: World, aheadMs: number): Promise<void> {
+  const { browser } = world;
+  browser.setClock(browser.now() + aheadMs);
+  await signInAfter(world, await world.openTab());
+  browser.setClock(browser.now() - aheadMs);
+  await browser.advance(500);
+}
+
 describe('a sign-out that was cut short', () => {
   it('E45 7009-6 D-064 asks nothing at the next start, if the user comes back from signing in again', async () => {
     const world = createWorld();
@@ -44,6 +54,32 @@ describe('a sign-out that was cut short', () => {
     expect(world.authority.revocations).toEqual([]);
     expect(world.disk.record(id)).toMatchObject({ state: 'removed', secrets: null });
     expect(next.store.snapshot().credentials).toMatchObject([{ status: { token: 'valid', activity: 'idle' } }]);
+  });
+
+  it.each([
+    ['asks nothing, if the user', {}, []],
+    ['is revoked, if another user', { sub: 'bob' }, BOTH],
+  ] as const)('E45 D-064 %s comes back to a page, whose start leaves it alone for ten seconds', async (_, who, asked) => {
+    const world = createWorld();
+    const id = await diedInTheMiddle(world);
+    const next = await world.openTab({ platform: { page: fakePage('https://app.example.com/') } });
+    await world.browser.advance(9_000);
+    await signInAfter(world, next, who);
+    await world.browser.advance(499);
+    expect([world.authority.revocations, world.disk.record(id)['state']]).toEqual([[], 'revoking']);
+    await world.browser.advance(1);
+    expect([hints(world.authority), world.disk.record(id)['state']]).toEqual([asked, 'removed']);
+  });
+
+  it('E45 RF-13 is revoked by a start though the program clears everything before it comes to that', async () => {
+    const world = createWorld();
+    await diedInTheMiddle(world);
+    const { store } = await world.openTab();
+    await world.browser.advance(500);
+    await store.clear();
+    expect(world.authority.revocations).toEqual([]);
+    await world.browser.advance(1_500);
+    expect(hints(world.authority)).toEqual(BOTH);
   });
 
   it('E45 is revoked by a program that runs for less than two seconds', async () => {
@@ -79,10 +115,12 @@ describe('a sign-out that was cut short', () => {
     expect(hints(world.authority)).toEqual(BOTH);
   });
 
-  it('E45 is revoked beside another credential of the user that was there before', async () => {
+  it.each([
+    ['was there before', 0],
+    ['was stored before, while the clock was ahead', 20 * 60_000],
+  ])('E45 D-064 is revoked beside another credential of the user that %s', async (_, aheadMs) => {
     const world = createWorld();
-    await signInAfter(world, await world.openTab());
-    await world.browser.advance(500);
+    await signInAhead(world, aheadMs);
     await diedInTheMiddle(world);
     await world.openTab();
     await world.browser.advance(10_000);
@@ -194,6 +232,18 @@ describe('an answer that comes after the end of its credential', () => {
     const world = createWorld();
     await late(world, end, answer, () => world.browser.advance(500));
     expect(hints(world.authority)).toEqual(how === 'a good one' ? BOTH : ['refresh_token']);
+  });
+
+  it('RF-13 D-064 is revoked though another credential of the user was stored before, while the clock was ahead', async () => {
+    const world = createWorld();
+    await signInAhead(world, 20 * 60_000);
+    await late(
+      world,
+      (tab, id) => tab.store.with(id).then((one) => one?.remove()),
+      {},
+      () => settle(),
+    );
+    expect(hints(world.authority)).toEqual(BOTH);
   });
 
   it.each(OTHERS)('RF-13 is revoked though %s has signed in since', async (_, options) => {

@@ -87,6 +87,22 @@ describe('RF-15 D-018 a sign-in where what is stored cannot be read', () => {
     expect([tab.store.snapshot().ids, (await tab.store.getDefault())?.id]).toEqual([[before.id, again.id], again.id]);
   });
 
+  it('that takes the place of what can be read again by now is who is there, alone, here and after a start', async () => {
+    const world = createWorld();
+    const tab = await world.openTab();
+    await tab.store.store(world.authority.signIn({ sub: 'zoe' }));
+    const alice = await tab.store.store(world.authority.signIn());
+    const good = world.disk.record(alice.id);
+    for (const found of ['garbage', good]) {
+      world.disk.records.set(alice.id, found);
+      tab.platform.emit('resumed');
+      await settle();
+    }
+    await tab.store.store(world.authority.signIn({ sub: 'bob' }), { replace: alice });
+    for (const { store } of [tab, await world.openTab()])
+      expect(store.snapshot().credentials.map(({ claims }) => claims?.sub)).toEqual(['zoe', 'bob']);
+  });
+
   it('where the token has expired the error says that the user can help, and reading goes on now and then', async () => {
     const world = createWorld();
     const tab = await world.openTab(ahead);
@@ -148,6 +164,18 @@ describe('E22 a refresh token that is bound to a key', () => {
     expect(credential.token?.context.dpopKeyId).toBeUndefined();
     await inTime(world.browser, credential.refresh());
     expect(world.authority.refreshes).toHaveLength(1);
+  });
+
+  it('gives its place, once its token has expired, to who signs in as the error says', async () => {
+    const world = createWorld();
+    const { store } = await world.openTab();
+    const credential = await store.store(bound(world));
+    await world.browser.advance(HOUR + 1);
+    await expect(credential.accessToken()).rejects.toMatchObject({ code: 'unsupported', class: 'needs_user' });
+    const token = world.authority.signIn();
+    const again = await store.store(token);
+    expect([await store.getDefault(), store.snapshot().ids]).toEqual([again, [again.id]]);
+    expect(await again.accessToken()).toBe(token.accessToken);
   });
 });
 
@@ -220,6 +248,50 @@ describe("E45 beside a program with `persist: 'refresh-only'`", () => {
     await settle();
     await theirs.revoke('access');
     await settle();
+    expect(await inTime(world.browser, mine.accessToken())).not.toBe(first);
+  });
+
+  it('nor one that a third program revoked before the other renewed, by a tab that heard of neither', async () => {
+    const world = createWorld();
+    const [all, third, other] = [await world.openTab(), await world.openTab(), await world.openTab(refreshOnly)];
+    const mine = await all.store.store(world.authority.signIn());
+    const first = await mine.accessToken();
+    await settle();
+    all.platform.emit('frozen');
+    await (await withOf(third, mine)).revoke('access');
+    await (await withOf(other, mine)).refresh();
+    await third.store.close(); // it knows that the token was revoked
+    all.platform.emit('resumed');
+    await settle();
+    expect(world.authority.revocations).toEqual([{ token: first, hint: 'access_token' }]);
+    expect(await inTime(world.browser, mine.accessToken())).not.toBe(first);
+  });
+
+  it('one that was revoked here is not written over what the other has renewed since', async () => {
+    const world = createWorld();
+    const [all, other] = [await world.openTab(), await world.openTab(refreshOnly)];
+    const mine = await all.store.store(world.authority.signIn());
+    await settle();
+    await mine.revoke('access');
+    await settle();
+    const theirs = await withOf(other, mine);
+    const renewed = await theirs.accessToken();
+    await settle();
+    await mine.setTags(['b']);
+    await settle();
+    expect([theirs.tags, theirs.status.token, await theirs.accessToken()]).toEqual([['b'], 'valid', renewed]);
+    expect(world.authority.refreshes).toHaveLength(1);
+  });
+
+  it('6749-11 who signs in there for other scope takes the access token away: none is shown with scope it was not granted', async () => {
+    const world = createWorld();
+    const [all, other] = [await world.openTab(), await world.openTab(refreshOnly)];
+    const mine = await all.store.store(world.authority.signIn());
+    const first = await mine.accessToken();
+    await settle();
+    await other.store.store(world.authority.signIn({ scope: 'openid mail' }), { replace: mine.id });
+    await settle();
+    expect([mine.metadata.scope, mine.token]).toEqual(['openid mail', null]);
     expect(await inTime(world.browser, mine.accessToken())).not.toBe(first);
   });
 
