@@ -109,7 +109,7 @@ describe('docs/how-to.md: an idle time-out', () => {
         tick: () => timers.forEach((tick) => tick()),
       };
     };
-    return { openTab, signedIn, after: (ms: number) => (now += ms) };
+    return { openTab, signedIn, items, after: (ms: number) => (now += ms) };
   }
 
   it.each(['visibilitychange', 'pointerdown', 'keydown'])(
@@ -149,6 +149,19 @@ describe('docs/how-to.md: an idle time-out', () => {
     expect([...signedIn]).toEqual(['alice']);
     after(1);
     one.tick();
+    await settle();
+    expect([...signedIn]).toEqual([]);
+  });
+
+  it('ends nothing because its note was cleared, and begins anew with what the user does next', async () => {
+    const { openTab, signedIn, items, after } = setUp();
+    const tab = openTab();
+    items.clear();
+    for (const event of ['visibilitychange', 'keydown']) tab.on(event);
+    await settle();
+    expect([...signedIn]).toEqual(['alice']);
+    after(IDLE_MS);
+    tab.tick();
     await settle();
     expect([...signedIn]).toEqual([]);
   });

@@ -139,6 +139,14 @@ describe('session storage', () => {
     expect(items.getItem('rx-credentials:transaction:late')).toBeNull();
   });
 
+  it('RES-1 comes back without a list of resources that lacks that of the token: no token could be made of it', async () => {
+    const [platform, items] = [unitPlatform(), fakeStorage()];
+    const damaged = transaction('a', START_MS, { resource: 'urn:a', resources: ['urn:b'] });
+    await sessionTransactions(items, platform).put(damaged);
+    const { resources: _, ...usable } = damaged;
+    expect(await sessionTransactions(items, platform).take('a')).toEqual(usable);
+  });
+
   it('7636-3 what is left counts among the twenty', async () => {
     const platform = unitPlatform();
     const items = fakeStorage();
