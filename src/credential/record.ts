@@ -86,6 +86,8 @@ export interface CredentialRecord {
   readonly generation: number;
   /** The epoch of the store in which the record was written; `clear` begins a new one. */
   readonly epoch: number;
+  /** The generation in which access tokens were last revoked, whoever holds them; left out where none were. */
+  readonly agedAt?: number;
   readonly storedAt: number;
   /** When a sign-in took the place of another token, in epoch milliseconds; left out where none did. */
   readonly signedInAt?: number;
@@ -228,10 +230,10 @@ export function parseStoreRecord(value: unknown): StoreRecord | null {
   return Object.freeze({ v: RECORD_VERSION, id: STORE_RECORD_ID, revision, epoch, nullClaim, topClaim });
 }
 
-function parseCounters(value: Unjudged): Pick<CredentialRecord, 'revision' | 'generation' | 'epoch' | 'defaultClaim'> | null {
-  const { revision, generation, epoch, defaultClaim } = value;
+function parseCounters(value: Unjudged): Pick<CredentialRecord, 'revision' | 'generation' | 'epoch' | 'defaultClaim' | 'agedAt'> | null {
+  const { revision, generation, epoch, defaultClaim, agedAt } = value;
   return isCount(revision) && isCount(generation) && isCount(epoch) && isCount(defaultClaim)
-    ? { revision, generation, epoch, defaultClaim }
+    ? { revision, generation, epoch, defaultClaim, ...(isCount(agedAt) && { agedAt }) }
     : null;
 }
 

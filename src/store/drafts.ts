@@ -13,7 +13,7 @@ import type { RecordDraft } from './writing.js';
 /** A new record of a token. */
 export function newDraft(
   token: Token,
-  fields: Pick<RecordDraft, 'generation' | 'epoch' | 'storedAt' | 'defaultClaim' | 'tags'>,
+  fields: Pick<RecordDraft, 'generation' | 'epoch' | 'storedAt' | 'signedInAt' | 'defaultClaim' | 'tags'>,
 ): RecordDraft {
   return { v: RECORD_VERSION, id: token.id, ...fields, state: 'active', reason: null, ...recordFieldsOf(token) };
 }

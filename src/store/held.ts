@@ -4,6 +4,7 @@
  * @module
  */
 import { sameData } from '../credential/data.js';
+import { sameScope } from '../credential/scope.js';
 import { isSealedText, type CredentialRecord, type StoredSecrets } from '../credential/record.js';
 
 /** A record as read, with what was held of it before. */
@@ -28,12 +29,17 @@ function withOwnAccessToken(
   const stored = withoutAccessToken(read, before.generation === read.generation ? held : undefined);
   const { refreshToken: _, ...own } = held;
   const { accessToken, children } = own;
-  if (accessToken === undefined || !isOfSameUse(before, read) || read.generation > before.generation + 1) return stored;
+  if (accessToken === undefined || !isOfSameUse(before, read)) return stored;
   // What is stored says that the user must sign in, only because nothing of the token there was to be persisted.
   if (read.state === 'needs_sign_in' && read.reason === 'expired')
-    return { ...read, state: 'active', reason: null, ...lifetimeOf(before), secrets: own };
-  if (read.state !== 'active' || !isInTheClear(stored.secrets)) return stored;
+    return { ...read, state: 'active', reason: null, scope: before.scope, ...lifetimeOf(before), secrets: own };
+  if (read.state !== 'active' || isOver(before, read) || !isInTheClear(stored.secrets)) return stored;
   return { ...read, ...lifetimeOf(before), secrets: { ...stored.secrets, accessToken, ...(children && { children }) } };
+}
+
+/** True for an access token of another scope than the credential has by now, or from before one was revoked. */
+function isOver({ scope, generation }: CredentialRecord, read: CredentialRecord): boolean {
+  return !sameScope(scope, read.scope) || (read.agedAt ?? 0) > generation;
 }
 
 /** One generation of one credential is one token; another credential of its id may count from the beginning. */
@@ -54,7 +60,7 @@ function expired({ issuedAt, expiresAt }: CredentialRecord): number {
 
 /** False for the token of another user or server, and where the access token was revoked. Where no claims say who it is, whoever signs in is another. */
 function isOfSameUse(own: CredentialRecord, read: CredentialRecord): boolean {
-  if (own.claims?.sub !== read.claims?.sub || own.scope !== read.scope || (!own.claims && own.signedInAt !== read.signedInAt)) return false;
+  if (own.claims?.sub !== read.claims?.sub || (!own.claims && own.signedInAt !== read.signedInAt)) return false;
   return own.context.issuer === read.context.issuer && read.expiresAt !== 0 && own.expiresAt !== 0;
 }
 

@@ -10,6 +10,9 @@ import type { Platform } from '../platform/platform.js';
 import type { Following } from './following.js';
 import type { Ledger } from './ledger.js';
 
+/** So far the clocks of two hosts may be apart, in milliseconds. */
+const CLOCKS_APART_MS = 60_000;
+
 /** Whose tokens were let go. */
 export type LetGo = Pick<CredentialRecord, 'id' | 'storedAt' | 'context' | 'claims'>;
 
@@ -39,7 +42,7 @@ export function isSignedInSince(
     if (one.state !== 'active' || !isSameUser) continue;
     const isItself = one.id === id && one.storedAt === storedAt; // unless the user has signed in in its place
     const at = one.signedInAt ?? (isItself ? -Infinity : one.storedAt);
-    if (at > since && at <= platform.now()) return true;
+    if (at > since && (at <= platform.now() + CLOCKS_APART_MS || since > platform.now())) return true;
   }
   return false;
 }

@@ -81,7 +81,7 @@ export function createMembership(context: MembershipContext): Membership {
         const meant = replace ?? waitingFor(token, tags);
         if (meant === undefined) return add(token, tags ?? []);
         const { id } = meant;
-        if (isUnreadable(ledger, id)) await inTrouble(() => following.reread(id), undefined);
+        if (isUnreadable(ledger, id)) await within(platform, SIGNING_IN_MS, '', following.reread(id)).catch(() => undefined);
         const kept = id === token.id ? token : withFields(token, { id });
         let [isForeign, isLost] = [false, false]; // it gives its place to nobody, and a spent code is not had again
         const mayReplace = (current: CredentialRecord): boolean => {
@@ -296,10 +296,12 @@ export function createMembership(context: MembershipContext): Membership {
   async function add(token: Token, tags: readonly string[], { tries = 0, isDefault = false } = {}): Promise<string> {
     // After all that are there, and after the one whose id it takes: by that others tell them apart.
     const latest = Math.max(loop.snapshot().credentials.at(-1)?.storedAt ?? -Infinity, ledger.record(token.id)?.storedAt ?? -Infinity);
+    const storedAt = Math.min(Math.max(platform.now(), latest + 1), MAX_TIME);
     const draft = newDraft(token, {
       generation: 1,
       epoch: ledger.book.store.epoch,
-      storedAt: Math.min(Math.max(platform.now(), latest + 1), MAX_TIME),
+      storedAt,
+      ...(storedAt > platform.now() && { signedInAt: platform.now() }),
       defaultClaim: isDefault ? await claimAbove() : await claimFor(token.id),
       tags,
     });

@@ -270,7 +270,8 @@ async function revokeRemotely(
 /** The record once its access tokens are revoked: marked as expired, by any clock, so that the next caller gets another one. */
 function agedOf(record: OpenRecord): RecordDraft {
   const { children: _, ...secrets } = record.secrets ?? {};
-  return { ...record, secrets: record.secrets && secrets, expiresAt: 0, generation: nextCount(record.generation) };
+  const generation = nextCount(record.generation);
+  return { ...record, secrets: record.secrets && secrets, expiresAt: 0, generation, agedAt: generation };
 }
 
 /** Asks the server for what nothing attaches any more: the access token there was, and those for less, which came of it. */

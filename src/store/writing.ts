@@ -244,7 +244,7 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
   /** What is to be stored where others have written before what waits could be. */
   const mergedWith = async (stored: CredentialRecord, record: CredentialRecord): Promise<CredentialRecord> => {
     const revision = nextCount(Math.max(stored.revision, record.revision));
-    const { tags, defaultClaim } = stored;
+    const { tags, defaultClaim, agedAt } = stored;
     if (isEndOf(stored, record, waiting.get(record.id))) {
       if (record.state === 'revoking') return { ...stored, state: 'revoking', revision };
       return { ...record, defaultClaim, revision, generation: Math.max(nextCount(stored.generation), record.generation) };
@@ -255,7 +255,7 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
       const isRaised = stored.generation !== waiting.get(record.id)?.generation;
       const generation = isRaised ? Math.max(record.generation, nextCount(stored.generation)) : record.generation;
       const intent = stored.intent && { ...stored.intent, generation }; // somebody may have sent the token before ours
-      return { ...record, tags, defaultClaim, revision, generation, ...(intent && { intent }) };
+      return { ...record, tags, defaultClaim, revision, generation, ...(intent && { intent }), ...(agedAt !== undefined && { agedAt }) };
     }
     // Another token, or a sign-out: that counts, ours is dropped. Its generation goes above ours, or it would look like an old one.
     if ((stored.state !== 'active' || stored.storedAt !== record.storedAt) && isOpen(record)) dropped(record);

@@ -47,7 +47,7 @@ export async function loadJose(): Promise<typeof Jose> {
 
 /** A part of a record as sealed text. `jose` takes a new random initialization vector each time (RFC 7518 §5.3, E59). */
 export async function sealPart(record: Unjudged, part: SecretPart, { kid, key }: SealingKey, crypto: Crypto): Promise<string> {
-  if (!isKid(kid)) throw new StorageError('storage_failed', 'The kid is too long, or none.'); // it could not be opened
+  if (!isKid(kid)) throw new StorageError('storage_failed', 'kid: too long, or none.'); // it could not be opened
   const [{ CompactEncrypt }, header] = await Promise.all([loadJose(), headerOf(record, part, kid, crypto)]);
   return new CompactEncrypt(utf8(JSON.stringify(record[part]))).setProtectedHeader(header).encrypt(key);
 }
@@ -62,8 +62,7 @@ export async function openPart(record: Unjudged, part: SecretPart, keys: Sealing
   const header = jwe && headerOf(record, part, jwe.kid, crypto); // while the key is on its way
   header?.catch(() => undefined);
   const key = jwe && (await askingForKeys(() => keys.get(jwe.kid)));
-  if (jwe && !key)
-    throw new StorageError('key_lost', 'The key that sealed this credential is not among the keys: bring it back, or sign in again.');
+  if (jwe && !key) throw new StorageError('key_lost', 'The key of this credential is missing: bring it back, or sign in again.');
   try {
     return JSON.parse(await decrypt(jwe!, canonical(await header), key!, crypto));
   } catch {
@@ -91,7 +90,7 @@ function parseJwe(part: unknown): Jwe | undefined {
 async function decrypt({ header, texts }: Jwe, expectedHeader: string, key: SealingKey['key'], { subtle }: Crypto): Promise<string> {
   const [protectedText, noKey, iv, ciphertext, tag] = texts;
   const hasForm = texts.length === 5 && noKey === '' && iv!.length === 16 && tag!.length === 22; // 96 and 128 bits
-  if (!hasForm || canonical(header) !== expectedHeader) throw new TypeError('moved');
+  if (!hasForm || canonical(header) !== expectedHeader) throw new TypeError('');
   const algorithm = { name: 'AES-GCM', iv: bytesOf(iv!), additionalData: utf8(protectedText!) };
   const cryptoKey = key instanceof Uint8Array ? await subtle.importKey('raw', Uint8Array.from(key), 'AES-GCM', false, ['decrypt']) : key;
   return textOf(await subtle.decrypt(algorithm, cryptoKey, bytesOf(ciphertext!, tag)));
@@ -103,11 +102,12 @@ async function headerOf(
   kid: string,
   { subtle }: Crypto,
 ): Promise<Unjudged & { alg: string; enc: string }> {
+  if (typeof id !== 'string' || typeof generation !== 'number') throw new TypeError('no id');
   // What never changes within a generation, the same before it is stored and after it was read and judged by `parseRecord`. Tags, state
   // and expiry are left out: they may change while the secrets stay.
   const { issuer, clientId, scope: asked, resource, resources, dpopKeyId, acrValues, maxAge } = isPlainObject(context) ? context : {};
   const data = claims == null ? null : deepFreezeData(claims);
-  if (data === undefined) throw new TypeError('the claims are too deep or too many'); // bounded: shared references could grow without end
+  if (data === undefined) throw new TypeError('too many claims'); // bounded: shared references could grow without end
   const named = membersOf(resources);
   const metadata = [
     ...[issuer, clientId, asked, resource, dpopKeyId, acrValues, tokenType].map((member) => (typeof member === 'string' ? member : null)),
@@ -115,7 +115,7 @@ async function headerOf(
     typeof scope === 'string' ? normalizeScope(scope) : null,
     data,
     // Where a login named several: what was sealed of one that did not has no such member
-    ...(named ? [named] : []),
+    ...(named?.every((one) => typeof one === 'string') ? [named] : []),
   ];
   const digest = await subtle.digest('SHA-256', utf8(canonical(metadata)));
   return { alg: 'dir', enc: 'A256GCM', kid, part, id, generation, metadata: base64url(new Uint8Array(digest)) };

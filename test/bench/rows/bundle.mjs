@@ -28,7 +28,7 @@ const LIMITS = {
   indexeddbAll: 63_900,
   sealed: 9_216,
   rxjs: 6_500,
-  localforageStart: 16_500,
+  localforageStart: 16_650,
   localforageAll: 72_400,
 };
 
