@@ -308,3 +308,38 @@ describe('RF-15 a token that waited to be written, and whose credential ended el
     expect(hints(authority)).toEqual(BOTH);
   });
 });
+
+describe('clocks that are not right', () => {
+  it('E45 D-064 a sign-in counts, though a record of another user is from a clock that was a day ahead, and all that come after it with it', async () => {
+    const world = createWorld();
+    const now = world.browser.now();
+    world.browser.setClock(now + 24 * 3_600_000);
+    await (await world.openTab()).store.store(world.authority.signIn({ sub: 'bob', lifetimeS: null }));
+    world.browser.setClock(now);
+    await diedInTheMiddle(world);
+    await signInAfter(world, await world.openTab());
+    await world.browser.advance(20_000);
+    expect(world.authority.revocations).toEqual([]);
+  });
+
+  it('E45 D-064 so does one at a host whose clock is five seconds ahead', async () => {
+    const world = createWorld();
+    await diedInTheMiddle(world);
+    await world.openTab();
+    const { now } = world.browser.openTab();
+    await signInAfter(world, await world.openTab({ platform: { now: () => now() + 5_000 } }));
+    await world.browser.advance(20_000);
+    expect(world.authority.revocations).toEqual([]);
+  });
+
+  it('E45 D-064 and one by the clock of the mark, which is set right before that is taken up', async () => {
+    const world = createWorld();
+    const now = world.browser.now();
+    world.browser.setClock(now + 24 * 3_600_000);
+    await diedInTheMiddle(world);
+    await signInAfter(world, await world.openTab());
+    world.browser.setClock(now + 500);
+    await world.browser.advance(20_000);
+    expect(world.authority.revocations).toEqual([]);
+  });
+});

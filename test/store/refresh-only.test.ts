@@ -8,8 +8,14 @@ afterEach(closeAll);
 const open: CredentialStore[] = [];
 afterEach(() => Promise.all(open.splice(0).map((store) => store.close())));
 
-async function startStore(world: World, storage: CredentialStorage = world.disk.storage()): Promise<CredentialStore> {
-  const platform = world.browser.openTab();
+/** @param isDeaf no channel tells it of others */
+async function startStore(
+  world: World,
+  storage: CredentialStorage = world.disk.storage(),
+  { isDeaf = false } = {},
+): Promise<CredentialStore> {
+  const { openChannel, ...tab } = world.browser.openTab();
+  const platform = isDeaf ? tab : { ...tab, openChannel };
   const store = createCredentialStore({ clients: world.authority.client(platform), storage, platform, persist: 'refresh-only' });
   open.push(store);
   await store.ready;
@@ -279,4 +285,61 @@ describe("persist: 'refresh-only'", () => {
     const platform = world.browser.openTab();
     expect(() => createCredentialStore({ clients: world.authority.client(platform), persist: 'none' as never })).toThrow(TypeError);
   });
+});
+
+describe('E45 programs that each have an access token of their own', () => {
+  it.each([
+    [3, true],
+    [5, true],
+    [5, false],
+  ])('%i of them, deaf: %s, send a request each, not one whenever others have', async (count, isDeaf) => {
+    const world = createWorld();
+    const all = await Promise.all(Array.from({ length: count }, () => startStore(world, undefined, { isDeaf })));
+    const [first] = all;
+    const id = (await first.store(world.authority.signIn())).id;
+    await settle();
+    for (let second = 0; second < 60; second++) {
+      for (const store of all) {
+        await (await store.with(id))?.accessToken();
+        await settle();
+      }
+      await world.browser.advance(1_000);
+    }
+    expect(world.authority.refreshes).toHaveLength(count - 1);
+    expect(world.authority.reuses()).toBe(0);
+  });
+
+  it('E65 are alike in scope, whatever the order in which a server says its words', async () => {
+    const world = createWorld();
+    const [mine, theirs] = [await startStore(world), await startStore(world)];
+    const { id } = await mine.store(world.authority.signIn({ scope: 'openid a' }));
+    await settle();
+    world.authority.next(...Array.from({ length: 10 }, (_, i) => ({ scope: i % 2 === 0 ? 'a openid' : 'openid a' })));
+    for (let second = 0; second < 10; second++) {
+      for (const store of [mine, theirs]) {
+        await (await store.with(id))?.accessToken();
+        await settle();
+      }
+      await world.browser.advance(1_000);
+    }
+    expect(world.authority.refreshes).toHaveLength(1);
+  });
+
+  it.each(['a openid', 'openid a b'])(
+    'keep it though the user signs in elsewhere for %s, where no refresh token gets another',
+    async (scope) => {
+      const world = createWorld();
+      const [mine, theirs] = [await startStore(world), await startStore(world)];
+      const credential = await mine.store(world.authority.signIn({ scope: 'openid a', refreshable: false }));
+      const { accessToken } = credential.token!;
+      await settle();
+      await theirs.store(world.authority.signIn({ scope, refreshable: false }), { replace: credential.id });
+      await settle();
+      expect([credential.status.token, await credential.accessToken(), credential.token?.scope]).toEqual([
+        'valid',
+        accessToken,
+        'openid a',
+      ]);
+    },
+  );
 });
