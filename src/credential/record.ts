@@ -233,7 +233,7 @@ export function parseStoreRecord(value: unknown): StoreRecord | null {
 function parseCounters(value: Unjudged): Pick<CredentialRecord, 'revision' | 'generation' | 'epoch' | 'defaultClaim' | 'agedAt'> | null {
   const { revision, generation, epoch, defaultClaim, agedAt } = value;
   return isCount(revision) && isCount(generation) && isCount(epoch) && isCount(defaultClaim)
-    ? { revision, generation, epoch, defaultClaim, ...(isCount(agedAt) && { agedAt }) }
+    ? { revision, generation, epoch, defaultClaim, ...(isCount(agedAt) && agedAt <= generation && { agedAt }) }
     : null;
 }
 

@@ -73,6 +73,14 @@ describe('a stored record', () => {
     },
   );
 
+  it.each([full.generation + 1, 1e15, -1, 'x'])(
+    '7009-2 without a generation of revoked access tokens that has not been yet: %j',
+    (agedAt) => {
+      expect(parsed({ ...full, agedAt })).toEqual(full);
+      expect(parsed({ ...full, agedAt: full.generation })).toEqual({ ...full, agedAt: full.generation });
+    },
+  );
+
   it('is read with sealed secrets: metadata needs no key', () => {
     const sealed = { ...full, secrets: { sealed: 'a.b.c', more: 1 }, staged: { sealed: 'd' } };
     const record = parsed(sealed);
