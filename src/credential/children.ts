@@ -29,14 +29,27 @@ export function targetFor(
   const scope = asked.scope === undefined ? undefined : parseScope(assertScope(asked.scope, 'scope')).toSorted().join(' ');
   if (scope === '') throw new TypeError('scope must name at least one scope; leave it out for all that were granted');
   if (asked.resource !== undefined && !isResource(asked.resource)) throw new TypeError('resource must be an absolute URI without fragment');
-  const resource = asked.resource === context.resource ? undefined : asked.resource;
+  const named = asNamed(asked.resource, context);
+  const resource = named === context.resource ? undefined : named;
   if (scope !== undefined && !includesScope(`${record.scope} ${context.scope ?? ''}`, scope))
     throw notGranted('The scope goes beyond what the user has granted', context);
-  if (!mayBeGranted(resource, record))
-    throw notGranted('The sign-in named others, to the letter, than this resource (RFC 8707 §2.2)', context);
+  if (!mayBeGranted(resource, record)) throw notGranted('The sign-in named others than this resource (RFC 8707 §2.2)', context);
   const isWhole = scope === undefined || sameScope(scope, record.scope);
   if (resource === undefined && isWhole) return null;
   return { ...(scope !== undefined && { scope }), ...(resource !== undefined && { resource }) };
+}
+
+/** As the login spelled it, since servers compare letters: `https://api.example.com` with a slash and without is one resource (RFC 3986 §6.2.3). */
+function asNamed(
+  asked: string | undefined,
+  { resource, resources = resource === undefined ? [] : [resource] }: TokenContext,
+): string | undefined {
+  if (asked === undefined || resources.includes(asked)) return asked;
+  return resources.find((one) => normalized(one) === normalized(asked)) ?? asked;
+}
+
+function normalized(uri: string): string {
+  return URL.canParse(uri) ? new URL(uri).href : uri;
 }
 
 /** Where the login named no resource, only the server knows what it gives; where nothing renews, it is not asked, and that is told. */

@@ -24,12 +24,21 @@ function statusOf(facts: CredentialFacts, before: CredentialState | undefined, a
   return { token, activity: same && same.activity !== 'revoking' ? same.activity : 'idle' };
 }
 
+/** One of each is enough: ten thousand credentials have the same few. */
+const statuses: Record<string, CredentialStatus> = {};
+
 /** A frozen snapshot of what a record says; what this program knows of the same token besides stays. */
 export function snapshot(facts: CredentialFacts, before: CredentialState | undefined, at: number, isDefault: boolean): CredentialState {
   const { recordState: _, ...known } = facts;
   const isSame = before?.generation === facts.generation && facts.recordState === 'active';
   const refreshFailure = isSame ? before.refreshFailure : null;
-  return Object.freeze({ ...known, status: Object.freeze(statusOf(facts, before, at)), refreshFailure, isDefault });
+  const { token, activity } = statusOf(facts, before, at);
+  return Object.freeze({
+    ...known,
+    refreshFailure,
+    isDefault,
+    status: (statuses[token + activity] ??= Object.freeze({ token, activity })),
+  });
 }
 
 /** Order of storing. */

@@ -40,7 +40,7 @@ describe('what is asked for', () => {
     );
   });
 
-  it.each([`${RESOURCE}a`, 'https://api.example.com', 'urn:third', 'urn:othe'])(
+  it.each([`${RESOURCE}a`, 'http://api.example.com/', 'urn:third', 'urn:othe'])(
     'RES-1 E7 a resource that the login did not name is refused, where it named some: %s',
     (resource) => {
       const refused = expect.objectContaining({ code: 'scope_not_granted', class: 'needs_user' }) as Error;
@@ -49,6 +49,23 @@ describe('what is asked for', () => {
       expect(() => targetFor({ ...record, context: one }, { resource: 'urn:other' })).toThrow(refused);
       const { resource: __, ...none } = one;
       expect(targetFor({ ...record, context: none }, { resource })).toEqual({ resource }); // some servers give what nobody named
+    },
+  );
+
+  it.each(['https://api.example.com', 'HTTPS://API.example.com:443/'])(
+    'RES-1 E7 a resource that the login spelled otherwise is that one: %s',
+    (resource) => {
+      const { resources: _, ...one } = record.context;
+      for (const context of [record.context, one]) {
+        expect(targetFor({ ...record, context }, { resource })).toBeNull();
+        expect(targetFor({ ...record, context }, { resource, scope: 'a' })).toEqual({ scope: 'a' });
+      }
+      const second = { ...record.context, resource: 'urn:other' };
+      expect(targetFor({ ...record, context: second }, { resource })).toEqual({ resource: RESOURCE }); // to the letter, for the server
+      const both = { ...record.context, resources: [RESOURCE, 'https://api.example.com'] };
+      expect(targetFor({ ...record, context: both }, { resource: 'https://api.example.com' })).toEqual({
+        resource: 'https://api.example.com',
+      });
     },
   );
 
