@@ -51,6 +51,8 @@ export interface FakeAuthority {
   judgements(): number;
   /** Answers for the next requests, in order. */
   next(...answers: readonly Answer[]): void;
+  /** Forgets answers that were planned, and that no request has had. */
+  forgetPlans(): void;
   /** From now on answers wait for `Arrived.answer`. */
   hold(): void;
   /** Answers whatever still waits: the wire breaks. */
@@ -218,6 +220,7 @@ export function createFakeAuthority(now: () => number): FakeAuthority {
     userInfos,
     introspections,
     judgements: () => judgements,
+    forgetPlans: () => void answers.splice(0),
     next: (...planned) => void answers.push(...planned),
     hold: () => void (held = true),
     release: () => {
