@@ -5,7 +5,7 @@
  */
 import { isSealedText, parseRecord, type CredentialRecord, type OpenRecord } from '../credential/record.js';
 import type { OAuth2Client } from '../oauth/client.js';
-import { storedForm } from './held.js';
+import { storedForm } from './own-tokens.js';
 import type { Ledger } from './ledger.js';
 import type { Writing } from './writing.js';
 

@@ -28,7 +28,7 @@ import { causeOf, isCredentialError, isStorageError, StorageError } from '../err
 import type { Platform } from '../platform/platform.js';
 import { refusalOf, type CredentialStorage, type StoredEntry } from '../storage/storage.js';
 import { within } from '../storage/deadline.js';
-import { asUnreadable, holdsTheSame, withHeld } from './held.js';
+import { asRead, asUnreadable, holdsTheSame } from './held.js';
 import type { Loop } from './loop.js';
 import { entriesOf } from './open-storage.js';
 
@@ -199,7 +199,7 @@ export function createLedger({ storageOf, platform, loop, isOurs, refreshOnly }:
   /** A record that the storage gave and cannot open: it is shown as such, and stays as it is stored. */
   const refuse = (record: CredentialRecord): Entry =>
     Object.assign(keep(asUnreadable(record, null), record.revision), { unreadable: record });
-  const heldOf = (record: CredentialRecord): CredentialRecord => withHeld(undefined, record, refreshOnly && isOurs(record));
+  const heldOf = (record: CredentialRecord): CredentialRecord => asRead(record, refreshOnly && isOurs(record));
   /** Reported once per reason; what was known of the credential stays in use, and the record stays where it is. */
   const quarantine = (id: string, reason: string): readonly StorageFact[] => {
     if (book.quarantined.get(id) === reason) return [];
@@ -240,7 +240,7 @@ export function createLedger({ storageOf, platform, loop, isOurs, refreshOnly }:
     const { record } = entry;
     const isAsItWas = (): boolean => known.get(entry.id) === entry && entry.record === record;
     try {
-      const open = withHeld(undefined, await opened(record), refreshOnly && isOurs(record)) as OpenRecord;
+      const open = asRead(await opened(record), refreshOnly && isOurs(record)) as OpenRecord;
       if (isAsItWas()) keep(open, entry.storedRevision).onOpened?.();
       return open;
     } catch (error) {

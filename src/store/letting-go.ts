@@ -39,7 +39,7 @@ export function isSignedInSince(
   for (const { record, unreadable } of ledger.entries()) {
     const one = unreadable ?? record; // its key may come back
     const isSameUser = one.claims?.sub === claims.sub && one.context.issuer === context.issuer && one.context.clientId === context.clientId;
-    if (one.state !== 'active' || !isSameUser) continue;
+    if (!isSameUser || !goesOn(one, platform.now())) continue;
     const isItself = one.id === id && one.storedAt === storedAt; // unless the user has signed in in its place
     const at = one.signedInAt ?? (isItself ? -Infinity : one.storedAt);
     if (at > since && (at <= platform.now() + CLOCKS_APART_MS || since > platform.now())) return true;
@@ -47,21 +47,45 @@ export function isSignedInSince(
   return false;
 }
 
-/** The same by what is stored: nobody may have told of it yet. */
+/** Also where nothing of it was to be stored: the access token of a program that stores no more than refresh tokens, and got none. */
+function goesOn({ state, reason, expiresAt }: CredentialRecord, now: number): boolean {
+  return state === 'active' || (state === 'needs_sign_in' && reason === 'expired' && (expiresAt === null || expiresAt > now));
+}
+
+/** The same by what is stored: nobody may have told of it yet. @throws what the storage does: then nobody knows */
 export async function hasSignedInSince(context: LettingGoContext, letGo: LetGo, since: number): Promise<boolean> {
   if (!letGo.claims) return false;
-  await context.following.reload().catch(() => undefined);
+  await context.following.reload();
   return isSignedInSince(context, letGo, since);
 }
 
+/** The same where it cannot be asked another time: if storage cannot be read, by what is known here. */
+export function hasSignedInSinceIfKnown(context: LettingGoContext, letGo: LetGo, since: number): Promise<boolean> {
+  return hasSignedInSince(context, letGo, since).catch(() => isSignedInSince(context, letGo, since));
+}
+
 /** What came for a session that is over: it is revoked (RF-13), unless the user has signed in since it was last seen to be there. */
-export async function revokeLate(
+export function revokeLate(
   context: LettingGoContext,
   client: OAuth2Client,
   grant: LetGo & { readonly seenAt: number },
-  came: Tokens,
+  { refreshToken, accessToken }: Tokens,
 ): Promise<void> {
-  if (!(await hasSignedInSince(context, grant, grant.seenAt))) await revokeBoth(client, came);
+  return revokeAll(context, client, grant, grant.seenAt, refreshToken, [accessToken]);
+}
+
+/** The refresh token first (7009-2). Each is a request, and the user may sign in between two of them. */
+async function revokeAll(
+  context: LettingGoContext,
+  client: OAuth2Client,
+  letGo: LetGo,
+  since: number,
+  refreshToken: string | undefined,
+  accessTokens: readonly (string | undefined)[],
+): Promise<void> {
+  const isLate = (): Promise<boolean> => hasSignedInSinceIfKnown(context, letGo, since);
+  if (refreshToken !== undefined && !(await isLate())) await revokeQuietly(client, refreshToken, 'refresh_token');
+  for (const one of accessTokens) if (one !== undefined && !(await isLate())) await revokeQuietly(client, one, 'access_token');
 }
 
 /** The refresh token, then the access token (7009-2). */
@@ -81,8 +105,7 @@ export async function revokeQuietly(
 
 /** Revokes all there is in a record that was never stored, unless the user has signed in since it was written (RF-5). */
 export async function revokeUnwritten(context: LettingGoContext, client: OAuth2Client | undefined, record: OpenRecord): Promise<void> {
-  if (!client || (await hasSignedInSince(context, record, record.changedAt))) return;
-  const { secrets } = record;
-  await revokeBoth(client, secrets ?? {});
-  await Promise.all((secrets?.children ?? []).map((one) => revokeQuietly(client, one.accessToken, 'access_token')));
+  const { accessToken, refreshToken, children = [] } = record.secrets ?? {};
+  if (client)
+    await revokeAll(context, client, record, record.changedAt, refreshToken, [accessToken, ...children.map((one) => one.accessToken)]);
 }

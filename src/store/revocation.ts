@@ -16,7 +16,7 @@ import type { Platform } from '../platform/platform.js';
 import { tombstoneOf } from './drafts.js';
 import type { Following } from './following.js';
 import type { Ledger, Meant } from './ledger.js';
-import { hasSignedInSince, isSignedInSince } from './letting-go.js';
+import { hasSignedInSince, hasSignedInSinceIfKnown, isSignedInSince } from './letting-go.js';
 import type { StoreLocks } from './store-locks.js';
 import { notOurs } from './usable-token.js';
 import type { RecordDraft, Writing } from './writing.js';
@@ -98,17 +98,19 @@ async function decided({ ledger, writing }: RevocationContext, meant: Meant, tar
       await (target === 'access' ? opening : opening.catch(() => undefined)); // what cannot be opened is removed
     }
     const seen = ledger.record(id);
-    const last: { kept?: OpenRecord | undefined; isNew?: boolean } = {};
+    const last: { kept?: OpenRecord | undefined; isNew?: boolean; going?: CredentialRecord | undefined } = {};
     const change = (current: CredentialRecord): RecordDraft | null => {
       last.kept = isKept(current, target) ? current : undefined;
       if (target === 'access' && !ledger.isOurs(current) && current.state !== 'removed') throw notOurs(); // nothing could get another
       last.isNew = target !== 'all' && current.state === 'active' && current !== seen && !isOpen(current) && ledger.isOurs(current); // nobody has tried to open it yet
-      if (last.isNew || current.state === 'removed') return null;
+      last.going = current.state === 'revoking' ? current : undefined;
+      // A mark over a mark would take from who made it the access token that nobody else has
+      if (last.isNew || last.going || current.state === 'removed') return null;
       if (!last.kept) return { ...current, state: 'revoking' };
       return target === 'access' ? agedOf(last.kept) : null;
     };
     const marked = await writing.update(meant, change, { keep: true });
-    if (!last.isNew) return { marked, kept: last.kept };
+    if (!last.isNew) return { marked: last.going ?? marked, kept: last.kept };
   }
 }
 
@@ -196,7 +198,8 @@ async function takeUp(context: ResumingContext, marked: CredentialRecord, isLeft
       await following.reread(id).catch(() => undefined);
       const current = ledger.record(id);
       if (current?.state === 'removed' && (current.revision > 0 || ledger.book.isNarrow)) return; // a narrow storage keeps no tombstone
-      const isLate = await hasSignedInSince(context, marked, marked.changedAt);
+      const look = context.isClosing() ? hasSignedInSinceIfKnown : hasSignedInSince; // where nobody knows, the mark stays for another time
+      const isLate = await look(context, marked, marked.changedAt);
       const deadline = deadlineOf(platform); // from now on: a lock is waited for longer than that
       const asking = askingFor(context, marked, deadline, { since: marked.changedAt, isResumed: true });
       await end(context, marked, 'all', isLate ? undefined : asking).finally(() => deadline.cancel());
@@ -316,7 +319,7 @@ function askingFor(
       isFirst = false;
       return isLate;
     },
-    isLateByNow: () => hasSignedInSince(context, record, since),
+    isLateByNow: () => hasSignedInSinceIfKnown(context, record, since),
   };
 }
 

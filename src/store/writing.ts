@@ -20,7 +20,8 @@ import type { Platform } from '../platform/platform.js';
 import { randomFraction } from '../platform/random.js';
 import { revisionOf } from '../storage/storage.js';
 import { asStored, firstCount, isEnd, judged } from './drafts.js';
-import { holdsTheSame, storedForm, withHeld } from './held.js';
+import { asRead, holdsTheSame } from './held.js';
+import { storedForm } from './own-tokens.js';
 import type { Following } from './following.js';
 import type { Base, Entry, Ledger, Meant } from './ledger.js';
 import { isContested, keepingPlaces, nobodyUpTo } from './places.js';
@@ -260,7 +261,7 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
     // Another token, or a sign-out: that counts, ours is dropped. Its generation goes above ours, or it would look like an old one.
     if ((stored.state !== 'active' || stored.storedAt !== record.storedAt) && isOpen(record)) dropped(record);
     const generation = isOpen(opened) ? Math.max(stored.generation, nextCount(record.generation)) : stored.generation;
-    return { ...withHeld(undefined, opened, refreshOnly && ledger.isOurs(opened)), generation, revision };
+    return { ...asRead(opened, refreshOnly && ledger.isOurs(opened)), generation, revision };
   };
   /** True if what is stored is what our record was made of. */
   const isBefore = (stored: CredentialRecord, record: CredentialRecord): boolean => {

@@ -107,6 +107,46 @@ describe('a sign-out that was cut short', () => {
     expect(living.store.snapshot().credentials).toMatchObject([{ status: { token: 'valid', activity: 'idle' } }]);
   });
 
+  it('E45 D-064 RF-15 waits where storage cannot tell whether the user has signed in since', async () => {
+    const world = createWorld();
+    const [other, living] = [await world.openTab(), await world.openTab()];
+    const id = await diedInTheMiddle(world);
+    for (const { platform } of [other, living]) platform.emit('visible');
+    await settle();
+    world.browser.setDelivery(0);
+    await signInAfter(world, other);
+    await other.store.close();
+    const mend = world.disk.fail(({ method }) => method === 'readAll');
+    await world.browser.advance(15_000);
+    expect([world.authority.revocations, world.disk.record(id)['state']]).toEqual([[], 'revoking']);
+    mend();
+    await world.browser.advance(10_000);
+    expect([world.authority.revocations, world.disk.record(id)['state']]).toEqual([[], 'removed']);
+  });
+
+  it.each([true, false])(
+    "E45 D-064 persist: 'refresh-only': a tab that thaws revokes no access token of its own, once the user has signed in (refresh tokens: %s)",
+    async (refreshable) => {
+      const world = createWorld();
+      const open = (): Promise<Tab> => world.openTab({ options: { persist: 'refresh-only' } });
+      const signIn = (tab: Tab) => tab.store.store(world.authority.signIn({ refreshable }));
+      const [frozen, crashed] = [await open(), await open()];
+      const { id } = await signIn(frozen);
+      await world.browser.advance(1_000);
+      frozen.platform.emit('frozen');
+      await settle();
+      const gate = world.disk.hold(({ method, record }) => method === 'write' && record?.['state'] === 'revoking', 'after');
+      void (await crashed.store.with(id))?.revoke().catch(() => undefined);
+      await gate.reached;
+      await world.browser.advance(500);
+      const again = await signIn(await open());
+      await world.browser.advance(1_500);
+      frozen.platform.emit('resumed');
+      await world.browser.advance(3_000);
+      expect([again.status.token, world.authority.revocations]).toEqual(['valid', []]);
+    },
+  );
+
   it.each(OTHERS)('E45 is revoked though %s has signed in since', async (_, options) => {
     const world = createWorld();
     await diedInTheMiddle(world);
@@ -232,6 +272,23 @@ describe('an answer that comes after the end of its credential', () => {
     const world = createWorld();
     await late(world, end, answer, () => world.browser.advance(500));
     expect(hints(world.authority)).toEqual(how === 'a good one' ? BOTH : ['refresh_token']);
+  });
+
+  it('RF-13 D-064 is not revoked any further if the user signs in while the first request is on its way', async () => {
+    const world = createWorld();
+    let answer = (): void => undefined;
+    world.authority.setRevocation(() => new Promise((resolve) => (answer = resolve)));
+    const tab = await late(
+      world,
+      ({ store }, id) => store.with(id).then((one) => one?.remove()),
+      {},
+      () => world.browser.advance(500),
+    ).then(async (one) => (await settle(), one));
+    expect(hints(world.authority)).toEqual(['refresh_token']);
+    await signInAfter(world, tab);
+    answer();
+    await settle();
+    expect(hints(world.authority)).toEqual(['refresh_token']);
   });
 
   it('RF-13 D-064 is revoked though another credential of the user was stored before, while the clock was ahead', async () => {

@@ -1,4 +1,4 @@
-import { createCredentialStore, type CredentialStore } from '../../src/index.js';
+import { createCredentialStore, createToken, type CredentialStore, type Token } from '../../src/index.js';
 import { sealed, staticKeys } from '../../src/storage/sealed/index.js';
 import type { CredentialStorage } from '../../src/storage/storage.js';
 import { closeAll, collect, createWorld, settle, type World } from '../support/fixture.js';
@@ -132,6 +132,30 @@ describe("persist: 'refresh-only'", () => {
     expect(world.authority.revocations.filter(({ hint }) => hint === 'refresh_token')).toHaveLength(1);
   });
 
+  it('7009-2 two tabs that sign out at the same time revoke the access tokens of both', async () => {
+    const world = createWorld();
+    const disk = world.disk.storage();
+    let reading = Promise.resolve();
+    const slow = { ...disk, read: (id: string) => reading.then(() => disk.read(id)) };
+    const [a, b] = [await startStore(world, slow), await startStore(world)];
+    const mine = await a.store(world.authority.signIn());
+    await settle();
+    const theirs = (await b.with(mine.id))!;
+    const held = [await mine.accessToken(), await theirs.accessToken()];
+    await settle();
+    let goOn = (): void => undefined;
+    reading = new Promise((resolve) => (goOn = resolve));
+    const first = mine.signOut();
+    await settle(); // it is marked, and read once more
+    const second = theirs.signOut();
+    await settle();
+    goOn();
+    await Promise.all([first, second]);
+    await settle();
+    const revoked = world.authority.revocations.filter(({ hint }) => hint === 'access_token').map(({ token }) => token);
+    expect(revoked.sort()).toEqual(held.sort());
+  });
+
   it.each(['remove', 'clear'] as const)('asks the server nothing where another tab says %s()', async (how) => {
     const world = createWorld();
     const [a, b] = [await startStore(world), await startStore(world)];
@@ -217,6 +241,37 @@ describe("persist: 'refresh-only'", () => {
     expect([await mine.accessToken(), mine.token?.refreshToken]).toEqual([token.accessToken, undefined]);
     expect(stored(world, mine.id)).toBeNull();
   });
+
+  it.each(['refresh-only', 'all'] as const)(
+    'RES-1 D-056 a sign-in elsewhere for another resource takes the access token away: it goes to no other API (beside %s)',
+    async (persist) => {
+      const world = createWorld();
+      const [a, { store: b }] = [await startStore(world), await world.openTab({ options: { persist } })];
+      const signIn = (resource: string): Token => {
+        const token = world.authority.signIn();
+        const { id, accessToken, refreshToken, issuedAt, expiresAt, claims, context } = token;
+        return createToken({
+          id,
+          accessToken,
+          refreshToken,
+          tokenType: 'Bearer',
+          scope: 'openid',
+          issuedAt,
+          expiresAt,
+          claims,
+          context: { ...context, resource },
+        });
+      };
+      const [one, other] = ['https://a.example/', 'https://b.example/'];
+      const theirs = await b.store(signIn(one));
+      await settle();
+      const before = await theirs.accessToken();
+      await a.store(signIn(other), { replace: theirs.id });
+      await settle();
+      const after = await theirs.accessToken({ resource: other });
+      expect([after === before, await theirs.accessToken(), world.authority.refreshes.length]).toEqual([false, after, 1]);
+    },
+  );
 
   it('reads what was stored whole before, without using its access token', async () => {
     const world = createWorld();
