@@ -8,10 +8,13 @@ import {
   injectAuthorizationCodeFlow,
   injectSignInFailure,
   provideCredentials,
+  withLogger,
+  withName,
   withTransactions,
 } from 'rx-credentials-angular';
 import type { CompleteSignInOptions, CredentialsFeature, SignInFailure } from 'rx-credentials-angular';
 import { provideCredentialsTesting } from 'rx-credentials-angular/testing';
+import { config } from 'rxjs';
 import { sessionTransactions } from 'rx-credentials/flows';
 import type { TransactionStorage } from 'rx-credentials/flows';
 import { createWorld, settle, type World } from '../support/fixture.js';
@@ -61,6 +64,12 @@ interface ApplicationOptions {
   /** Routes are in the fragment. */
   readonly hash?: boolean;
 }
+
+/** Of a server that repeats what it was sent. */
+const REFUSAL = new OAuthResponseError(
+  { error: 'invalid_request', errorDescription: 'unsupported prompt\n\u202E0123456789-CANARY-0123456789' },
+  'authorization_failed',
+);
 
 /** More than any test takes: redirects that went on for ever would let no timer end it. */
 const MOST_NAVIGATIONS = 10;
@@ -114,8 +123,8 @@ function application({
 }
 
 /** The address that the server sends the user back to. */
-async function begin(returnTo?: string): Promise<string> {
-  const flow = TestBed.runInInjectionContext(() => injectAuthorizationCodeFlow());
+async function begin(returnTo?: string, store?: string): Promise<string> {
+  const flow = TestBed.runInInjectionContext(() => injectAuthorizationCodeFlow(undefined, { store }));
   const url = await flow.start(returnTo === undefined ? {} : { returnTo });
   expect(url.href).not.toContain('orders'); // the server does not learn where the user was
   return `code=abc&state=${url.searchParams.get('state')}`;
@@ -270,7 +279,79 @@ describe('completeSignIn', () => {
     answer = () => Promise.reject(new OAuthResponseError({ error: 'login_required' }, 'authorization_failed'));
     await RouterTestingHarness.create(`/callback?${await begin('/orders')}`);
     expect(seen).toMatchObject([{ code: 'authorization_failed', class: 'needs_user', error: 'login_required', returnTo: '/orders' }]);
+    expect(seen[0]).not.toHaveProperty('errorDescription');
     expect(structuredClone(seen)).toEqual(seen); // it goes along in the state of a history entry
+  });
+
+  it('6749-13 says how the server explains it, cleaned', async () => {
+    const seen: SignInFailure[] = [];
+    application({ options: { failure: (failure) => (seen.push(failure), '/') } });
+    answer = () => Promise.reject(REFUSAL);
+    await RouterTestingHarness.create(`/callback?${await begin('/orders')}`);
+    expect(seen).toMatchObject([{ error: 'invalid_request', errorDescription: 'unsupported prompt  [redacted]' }]);
+  });
+});
+
+describe('withLogger', () => {
+  const lines: unknown[][] = [];
+  const logger = {
+    debug: (...line: unknown[]) => void lines.push(['debug', ...line]),
+    warn: (...line: unknown[]) => void lines.push(['warn', ...line]),
+  };
+  const failed = (): unknown => lines.filter(([, message]) => /sign_in/.test(String(message)));
+  beforeEach(() => void (lines.length = 0));
+
+  it('E51 writes why a sign-in failed, and not where the user wanted to go', async () => {
+    application({ features: [withLogger(logger), withName('shop')], options: { store: 'shop' } });
+    answer = () => Promise.reject(REFUSAL);
+    await RouterTestingHarness.create(`/callback?${await begin('/orders', 'shop')}`);
+    expect(failed()).toEqual([
+      [
+        'warn',
+        '[rx-credentials shop] sign_in_failed',
+        {
+          type: 'sign_in_failed',
+          code: 'authorization_failed',
+          class: 'configuration',
+          error: 'invalid_request',
+          errorDescription: 'unsupported prompt  [redacted]',
+          message: 'The authorization server answered with the error "invalid_request".',
+        },
+      ],
+    ]);
+  });
+
+  it('E51 writes nothing of an error that is not ours', async () => {
+    application({ features: [withLogger(logger)] });
+    answer = () => Promise.reject(new Error('code=CANARY'));
+    await RouterTestingHarness.create(`/callback?${await begin('/orders')}`);
+    const [event] = [{ type: 'sign_in_failed', code: 'unknown', class: 'unknown', message: 'The sign-in failed.' }];
+    expect(failed()).toEqual([['warn', '[rx-credentials] sign_in_failed', event]]);
+  });
+
+  it('writes nothing of an answer that is over while somebody is signed in, which is no failure', async () => {
+    application({ features: [withLogger(logger)] });
+    await TestBed.inject(CredentialStore).store(world.authority.signIn());
+    await RouterTestingHarness.create('/callback?code=abc&state=unknown');
+    expect([TestBed.inject(Router).url, failed()]).toEqual(['/', []]);
+  });
+
+  it('a logger that throws keeps nobody from the page that tells of it', async () => {
+    const thrown: unknown[] = [];
+    config.onUnhandledError = (error) => void thrown.push(error);
+    const broken = {
+      ...logger,
+      warn: () => {
+        throw new Error('the console is full');
+      },
+    };
+    application({ features: [withLogger(broken)], options: { failure: '/failed' } });
+    answer = () => Promise.reject(REFUSAL);
+    const harness = await RouterTestingHarness.create(`/callback?${await begin('/orders')}`);
+    expect(harness.routeNativeElement?.textContent).toBe('home authorization_failed /orders');
+    await new Promise((resolve) => setTimeout(resolve));
+    config.onUnhandledError = null;
+    expect(thrown).toEqual([new Error('the console is full')]);
   });
 });
 

@@ -7,6 +7,7 @@ import type { Credential, CredentialEvent, CredentialStorage, Platform, Resource
 import { createResourceMatcher } from 'rx-credentials/http';
 import type { ProtectedResource } from 'rx-credentials/http';
 import type { TransactionStorage } from 'rx-credentials/flows';
+import type { SignInFailure } from './sign-in';
 
 /** Options of `withRefresh`. */
 export interface RefreshOptions {
@@ -21,10 +22,15 @@ export interface RefreshOptions {
 /** Gets a better token where an API asks for one. `true`: the request is sent once more. */
 export type StepUp = (challenge: ResourceChallenge, credential: Credential) => boolean | Promise<boolean>;
 
+/** A sign-in that `completeSignIn` could not complete. Where the user wanted to go is not in it: an address may hold anything. */
+export interface SignInFailed extends Omit<SignInFailure, 'returnTo'> {
+  readonly type: 'sign_in_failed';
+}
+
 /** Where events are written. `console` is one. */
 export interface CredentialsLogger {
   debug(message: string, event: CredentialEvent): void;
-  warn(message: string, event: CredentialEvent): void;
+  warn(message: string, event: CredentialEvent | SignInFailed): void;
 }
 
 /** A part of the configuration that is given by a `with…` function. */
@@ -96,7 +102,10 @@ export function withStepUp(stepUp: StepUp, options: { readonly waitMs?: number |
   return { kind: 'withStepUp', stepUp, ...options };
 }
 
-/** Writes each event with its type: no event holds a token or a claim. Default: to the console. */
+/**
+ * Writes each event with its type, and why a sign-in failed: no token or claim is in it, but words of the server may be, cleaned and untrusted.
+ * Default: to the console, by `debug`, which browsers may hide, and `warn`.
+ */
 export function withLogger(logger: CredentialsLogger = console): CredentialsFeature {
   for (const level of ['debug', 'warn'] as const)
     if (typeof logger[level] !== 'function') throw new TypeError(`withLogger: ${level} must be a function`);
@@ -139,8 +148,8 @@ export function featureSet(features: readonly CredentialsFeature[]): FeatureSet 
 /** What somebody should see to. */
 const WARNING = /failed|required|challenged|not_durable|quarantined/;
 
-/** Writes one event. */
-export function logEvent(logger: CredentialsLogger, name: string, event: CredentialEvent): void {
+/** Writes one event, if there is a logger. */
+export function logEvent({ withLogger, withName }: FeatureSet, event: CredentialEvent | SignInFailed): void {
   const level = WARNING.test(event.type) ? 'warn' : 'debug';
-  logger[level](`[rx-credentials${name && ` ${name}`}] ${event.type}`, event);
+  withLogger?.logger[level](`[rx-credentials${withName ? ` ${withName.name}` : ''}] ${event.type}`, event as CredentialEvent);
 }

@@ -47,7 +47,7 @@ export function provideCredentials(
   return makeEnvironmentProviders([
     { provide: tokens.setup, useFactory: () => setupOf(config, set) },
     { provide: tokens.store, useFactory: () => createStore(name, tokens, set) },
-    { provide: tokens.flows, useFactory: () => createSignInFlows(transactionsOf(set)) },
+    { provide: tokens.flows, useFactory: () => createSignInFlows(transactionsOf(set), (event) => logEvent(set, event)) },
     { provide: tokens.policy, useFactory: () => createPolicy(tokens, set) },
     { provide: STORE_NAMES, useValue: name, multi: true },
     { provide: ATTACHMENT_POLICIES, useFactory: () => [...new Set(inject(STORE_NAMES))].map((one) => inject(tokensOf(one).policy)) },
@@ -88,8 +88,7 @@ function createStore(name: string, tokens: StoreTokens, set: FeatureSet): Creden
   const store = inject(NgZone).runOutsideAngular(() => createCredentialStore(options));
   inject(DestroyRef).onDestroy(() => void store.close());
   overrides?.made(name, store);
-  const { withLogger } = set;
-  if (withLogger) store.events$.subscribe((event) => logEvent(withLogger.logger, name, event)); // completes with the store
+  if (set.withLogger) store.events$.subscribe((event) => logEvent(set, event)); // completes with the store
   return store;
 }
 

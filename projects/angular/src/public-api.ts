@@ -8,7 +8,7 @@ export type { CredentialsOverrides as ɵCredentialsOverrides, StoreChoice } from
 export { provideCredentials } from './providers';
 export type { CredentialsConfig } from './providers';
 export { withLogger, withName, withPlatform, withRefresh, withResources, withStepUp, withStorage, withTransactions } from './features';
-export type { CredentialsFeature, CredentialsLogger, RefreshOptions, StepUp } from './features';
+export type { CredentialsFeature, CredentialsLogger, RefreshOptions, SignInFailed, StepUp } from './features';
 export { injectCredentials, injectCredentialStatus, injectDefaultCredential, injectSessionLogoutFlow, injectToken } from './inject';
 export type { CredentialId } from './inject';
 export { completeSignIn, injectAuthorizationCodeFlow, injectSignInFailure } from './sign-in';

@@ -11,6 +11,7 @@ import { isCredentialError, isSignedIn } from 'rx-credentials';
 import type {
   ClientName,
   Credential,
+  CredentialError,
   CredentialErrorCode,
   CredentialStore,
   ErrorClass,
@@ -34,6 +35,8 @@ export interface SignInFailure {
   readonly class: ErrorClass | 'unknown';
   /** What the authorization server said, if it did, such as `access_denied`, or `login_required` after `prompt=none`; cleaned, untrusted text. */
   readonly error?: string;
+  /** How the server explains it, for who looks into it; cleaned, untrusted text. */
+  readonly errorDescription?: string;
   readonly message: string;
   /** Where the user wanted to go. */
   readonly returnTo: string;
@@ -118,9 +121,11 @@ export function completeSignIn(options: CompleteSignInOptions = {}, ...more: rea
         await keep(store, token, { tags: typeof tags === 'function' ? tags(returnTo()) : tags, asDefault });
         return redirect(returnTo(), null, { replaceUrl });
       } catch (error) {
-        const failure = failureOf(error, returnTo());
+        const why = whyOf(error);
+        const failure = { ...why, returnTo: returnTo() };
         // Back, or a second tab of the address: what was wanted is there. Nothing was asked or stored, so a forged answer gains nothing (D-060)
         if (failure.code === 'callback_state_unknown' && (await isSomebodyIn(store))) return redirect(returnTo(), null, { replaceUrl });
+        flows.failed(why);
         return redirect(onFailure, failure, { replaceUrl, state: { [FAILURE]: failure } });
       } finally {
         // Where the way leads to this very entry, the note would be taken for a page that was loaded anew, for ever
@@ -206,9 +211,8 @@ function takeNote(view: Window | null): void {
   }
 }
 
-function failureOf(error: unknown, returnTo: string): SignInFailure {
-  if (!isCredentialError(error)) return { code: 'unknown', class: 'unknown', message: 'The sign-in failed.', returnTo };
-  const { code, class: errorClass, message } = error;
-  const said: unknown = (error as Partial<OAuthResponseError>).error;
-  return { code, class: errorClass, ...(typeof said === 'string' && { error: said }), message, returnTo };
+function whyOf(error: unknown): Omit<SignInFailure, 'returnTo'> {
+  if (!isCredentialError(error)) return { code: 'unknown', class: 'unknown', message: 'The sign-in failed.' };
+  const { code, class: errorClass, message, error: said, errorDescription } = error as CredentialError & Partial<OAuthResponseError>;
+  return { code, class: errorClass, message, ...(said && { error: said }), ...(errorDescription && { errorDescription }) };
 }
