@@ -85,6 +85,22 @@ it('guards a route: signed out it leads home with a word why, signed in it shows
   await page.getByRole('cell', { name: 'Espresso beans' }).waitFor();
 });
 
+it('who cancels at the provider and tries again gets to where they wanted to go, with the tags that they gave', async () => {
+  await page.goto(`${demo.app}/orders`);
+  await page.getByTestId('refusal').waitFor();
+  await page.getByLabel(/^Tags for/).fill('work');
+  await press(page, 'Sign in');
+  await page.getByText('Cancel', { exact: true }).click();
+  await page.getByTestId('callback-failed').waitFor();
+  await press(page, 'Try again');
+  await fillLoginForm(page, 'Alice Liddell');
+  await page.getByRole('cell', { name: 'Espresso beans' }).waitFor();
+  expect(page.url()).toBe(`${demo.app}/orders`);
+  await page.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name: 'Credentials' }).click();
+  await card(page, 'Alice Liddell').waitFor();
+  expect(await card(page, 'Alice Liddell').getByRole('listitem').allInnerTexts()).toEqual(['work']);
+});
+
 it('says why the orders are refused to somebody who is home already: signed out, and with accounts of which none is the default', async () => {
   await page.goto(demo.app);
   await page.getByTestId('signed-out').waitFor();

@@ -40,8 +40,12 @@ export class Accounts {
     const url = await this.#codeFlow.start({ additionalParameters });
     sessionStorage.setItem(TAGS_KEY, JSON.stringify(tags));
     sessionStorage.setItem(WANTED_KEY, new URLSearchParams(this.#location.search).get(WANTED) ?? '');
-    this.#location.assign(url);
-    return 'Going to the authorization server …';
+    return this.#leaveFor(url);
+  }
+
+  /** After a sign-in that failed: what waits in this tab, tags and destination, waits for the next one. Leaves the page. */
+  async tryAgain(): Promise<string> {
+    return this.#leaveFor(await this.#codeFlow.start({ additionalParameters: { prompt: 'login' } }));
   }
 
   /** The second half, at the address the user came back to. The address is clean before this returns its promise. */
@@ -106,6 +110,11 @@ export class Accounts {
     const credential = await this.#credential(id);
     await credential.setTags(tags);
     return `The tags of ${nameOf(credential)} are stored.`;
+  }
+
+  #leaveFor(url: URL): string {
+    this.#location.assign(url);
+    return 'Going to the authorization server …';
   }
 
   #nobodyIsDefault(): string {

@@ -19,7 +19,7 @@ import type { Problem } from '../words';
         <h1 data-testid="callback-failed">You were not signed in</h1>
         <app-problem-note role="alert" [problem]="failure.problem" [unchanged]="failure.unchanged" [stored]="failure.stored" />
         <p class="actions">
-          <button type="button" class="primary" (click)="signIn()">Try again</button>
+          <button type="button" class="primary" (click)="tryAgain()">Try again</button>
           <a class="button" routerLink="/">Back to the credentials</a>
         </p>
       } @else {
@@ -73,7 +73,7 @@ export class Callback {
     }
   }
 
-  protected signIn(): void {
-    void this.#status.run(() => this.#accounts.signIn({ anew: true }));
+  protected tryAgain(): void {
+    void this.#status.run(() => this.#accounts.tryAgain());
   }
 }
