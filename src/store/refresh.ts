@@ -65,15 +65,27 @@ export function createRefresher(context: RefresherContext): Refresher {
     const state = loop.stateOf(id);
     return state?.status.activity === 'refreshing' ? state.generation : undefined;
   };
+  /** An adapter gives its caller the 401 of a token that nothing renews: who can do something about it hears of it here, once for each token. */
+  const tellRefused = (id: string, { target, refused }: RefreshRequest, { code, class: errorClass }: CredentialError): void => {
+    const state = loop.stateOf(id);
+    if (code !== 'no_refresh_token' || target || !state || state.refreshFailure?.code === code) return;
+    if (refused === undefined || ledger.token(id)?.accessToken !== refused) return; // of what has taken its place nothing is known
+    loop.dispatch(
+      [{ type: 'refresh_failed', id, generation: state.generation, code, class: errorClass, attempts: 1, nextTryAt: null }],
+      'here',
+    );
+  };
   /** What a failure means for the state, and for when to try again. */
-  const settle = (id: string, { target }: RefreshRequest, end: Exclude<RefreshEnd, { ending: 'again' }>): RefreshOutcome => {
+  const settle = (id: string, request: RefreshRequest, end: Exclude<RefreshEnd, { ending: 'again' }>): RefreshOutcome => {
     if (end.ending === 'served') {
-      renewal.succeeded(id, target);
+      renewal.succeeded(id, request.target);
       return { renewed: end.renewed };
     }
     const { error } = end;
+    const { target } = request;
     const isUntold = isBlocked(end);
     const begun = isUntold ? loop.stateOf(id)?.generation : (end.begun ?? begunBefore(id));
+    if (begun === undefined) tellRefused(id, request, error);
     if (begun === undefined || end.ending !== 'failed') return { error };
     const about = isUntold ? undefined : target;
     const { code, class: errorClass, issuer } = error;

@@ -773,6 +773,24 @@ describe('6750-4 after a 401', () => {
     expect(await (await attached(policy)).retryOf(REFUSED)).toBeNull();
     expect(authority.refreshes).toHaveLength(0);
   });
+
+  it.each(['GET', 'POST'])(
+    '6750-4 D-038 without a refresh token an event says why the 401 is the answer, once for each token: %s',
+    async (method) => {
+      const { store, policy, credential, authority, newEvents } = await signedIn({}, { refreshable: false });
+      for (let i = 0; i < 5; i++) {
+        expect(await (await attached(policy, { ...GET, method }, { mayRetry: method === 'GET' })).retryOf(REFUSED)).toBeNull();
+        await settle();
+      }
+      expect(newEvents()).toEqual(['refresh_failed']);
+      expect(credential.state).toMatchObject({ status: { token: 'valid' }, refreshFailure: { code: 'no_refresh_token' } });
+      expect(isSignedIn(credential.state)).toBe(true);
+      await store.store(authority.signIn({ refreshable: false }), { replace: credential });
+      newEvents();
+      expect(await (await attached(policy)).retryOf(REFUSED)).toBeNull();
+      expect(newEvents()).toEqual(['refresh_failed']);
+    },
+  );
 });
 
 describe('STEP-1 STEP-2 a resource server that asks for more', () => {

@@ -1,5 +1,6 @@
 // `accessToken({ refused })`: what an adapter asks after a 401. Another token than the one that was refused; one that is at hand already is enough.
-import type { Credential } from '../../src/index.js';
+import { filter } from 'rxjs';
+import { isSignedIn, type Credential } from '../../src/index.js';
 import { offline, refusal } from '../support/fake-client.js';
 import { closeAll, codeOf, createWorld, inTime, settle, type TabOptions, type World } from '../support/fixture.js';
 
@@ -80,6 +81,31 @@ describe('6750-4 a token that was refused', () => {
     const { store, authority } = await signedIn();
     const other = await store.store(authority.signIn({ refreshable: false, sub: 'bob' }));
     expect(await codeOf(other.accessToken({ refused: await other.accessToken() }))).toBe('no_refresh_token');
+    expect(authority.refreshes).toHaveLength(0);
+  });
+
+  it('without a refresh token is told once for each token; the session, and what others do, stays as it is', async () => {
+    const { store, authority, newEvents } = await signedIn();
+    const other = await store.store(authority.signIn({ refreshable: false, sub: 'bob' }));
+    const told: unknown[] = [];
+    store.events$.pipe(filter(({ type }) => type === 'refresh_failed')).subscribe((event) => told.push(event));
+    const first = await other.accessToken();
+    newEvents();
+    const all = Array.from({ length: 5 }, () => codeOf(other.accessToken({ refused: first })));
+    expect(new Set(await Promise.all(all))).toEqual(new Set(['no_refresh_token']));
+    expect(await codeOf(other.accessToken({ refused: first }))).toBe('no_refresh_token');
+    const failure = { code: 'no_refresh_token', class: 'needs_user', attempts: 1, nextTryAt: null };
+    expect(newEvents()).toEqual(['refresh_failed']);
+    expect(told).toEqual([expect.objectContaining({ id: other.id, origin: 'here', ...failure })]);
+    expect(other.state).toMatchObject({ status: { token: 'valid', activity: 'idle' }, refreshFailure: failure });
+    expect([isSignedIn(other.state), await other.accessToken()]).toEqual([true, first]);
+
+    await store.store(authority.signIn({ refreshable: false, sub: 'bob' }), { replace: other });
+    expect(other.state.refreshFailure).toBeNull();
+    expect(await other.accessToken({ refused: first })).not.toBe(first); // of what has taken its place nothing is said
+    newEvents();
+    expect(await codeOf(other.accessToken({ refused: await other.accessToken() }))).toBe('no_refresh_token');
+    expect(newEvents()).toEqual(['refresh_failed']);
     expect(authority.refreshes).toHaveLength(0);
   });
 
