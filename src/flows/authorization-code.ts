@@ -15,7 +15,7 @@ import { isSecureUrl } from '../oauth/secure-url.js';
 import { isUnsent } from '../oauth/thrown.js';
 import type { Platform } from '../platform/platform.js';
 import { base64url, randomText, subtleOf } from '../platform/random.js';
-import { furtherParameters, OF_AUTHORIZATION } from './parameters.js';
+import { assertClient, furtherParameters, OF_AUTHORIZATION } from './parameters.js';
 import { asked, hideAnswer, isLive, isPromise } from './pending.js';
 import { returnPathOf } from './return-path.js';
 import { isForIdToken, loginAskedFor, namedResources, type Asked } from './sign-in-options.js';
@@ -94,11 +94,12 @@ const MAX_CODE_CHARACTERS = 8 * 1024;
 /** Of so many sign-ins that came back it is known where to go. */
 const MAX_RETURNED = 20;
 
-/** The flow of a client. @throws {TypeError} the client has no `redirectUri` */
+/** The flow of a client. @throws {TypeError} it is none, or has no `redirectUri` */
 export function createAuthorizationCodeFlow(client: OAuth2Client, options: AuthorizationCodeFlowOptions = {}): AuthorizationCodeFlow {
   const { transactions: own, ...rest } = optionsOf(options, 'createAuthorizationCodeFlow');
   let transactions = own;
   assertNothingElse(rest, 'createAuthorizationCodeFlow takes transactions');
+  assertClient(client);
   const { platform, issuer, clientId, redirectUri } = client;
   if (redirectUri === undefined) throw new TypeError('the client needs a redirectUri to sign in by authorization code');
   const resuming = new Map<string, Promise<Token>>();

@@ -1,11 +1,17 @@
 /**
- * What an application adds to the requests of a flow.
+ * What a flow is made of, and what an application adds to its requests.
  *
  * @module
  */
+import type { OAuth2Client } from '../oauth/client.js';
 
 /** Further parameters of a request, by name; one that is `undefined` is left out. */
 export type AdditionalParameters = Readonly<Record<string, string | undefined>>;
+
+/** @throws {TypeError} a store, the options of a client, or nothing */
+export function assertClient(client: OAuth2Client | undefined): void {
+  if (typeof client?.metadata !== 'function') throw new TypeError('pass a client: credentials.client() or createOAuth2Client(…)');
+}
 
 /** Parameters of an authorization request that the flow sets itself. */
 export const OF_AUTHORIZATION: readonly string[] = [

@@ -10,7 +10,7 @@ import type { OAuth2Client } from '../oauth/client.js';
 import { endpointIn } from '../oauth/endpoint.js';
 import type { Platform } from '../platform/platform.js';
 import { randomText } from '../platform/random.js';
-import { furtherParameters, OF_LOGOUT, type AdditionalParameters } from './parameters.js';
+import { assertClient, furtherParameters, OF_LOGOUT, type AdditionalParameters } from './parameters.js';
 import { asked, hideAnswer, inItems, inMemory, type Begun } from './pending.js';
 
 /** Options of the flow. */
@@ -48,11 +48,12 @@ const KEY = 'rx-credentials:logout:';
 /** Longer addresses are refused by servers on the way (RPL-1). */
 const MAX_HINT_CHARACTERS = 4_096;
 
-/** The flow of a client. */
+/** The flow of a client. @throws {TypeError} it is none */
 export function createSessionLogoutFlow(client: OAuth2Client, options: SessionLogoutFlowOptions = {}): SessionLogoutFlow {
   const { states: given, ...rest } = optionsOf(options, 'createSessionLogoutFlow');
   let states = given;
   assertNothingElse(rest, 'createSessionLogoutFlow takes states');
+  assertClient(client);
   const { platform, issuer, clientId, postLogoutRedirectUri } = client;
   const pending = (): LogoutStates => (states ??= defaultStates(platform));
   return {

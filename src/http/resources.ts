@@ -151,7 +151,7 @@ function placeOf(entry: unknown): Place {
 function placeUrl(text: string): URL {
   const url = parse(text, undefined);
   if (!url) throw new TypeError('resources must be absolute http(s) URLs without user, query and fragment');
-  if (text.includes('*')) throw new TypeError('resources are no patterns: a path means itself and all below it (E14)');
+  if (text.includes('*')) throw new TypeError('resources are no patterns: a path means itself and all below it');
   if (url.search !== '' || url.hash !== '') throw new TypeError('resources must have no query and no fragment');
   const local = url.hostname === 'localhost' || url.hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(url.hostname);
   if (url.protocol === 'http:' && !local) throw new TypeError('resources must be https; http is for this machine only');

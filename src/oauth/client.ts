@@ -246,7 +246,7 @@ function resolve(options: OAuth2ClientOptions): ResolvedClientOptions {
     renew: ______,
     ...rest
   } = options;
-  assertNothingElse(rest, 'a client takes OAuth2ClientOptions');
+  assertNothingElse(rest, 'a public client takes OAuth2ClientOptions');
   const judgement = { idTokenSigningAlgs, trustedAudiences, clockToleranceS, maxIdTokenAgeS };
   assertIdentity(options);
   assertJudgement(judgement);

@@ -6,8 +6,23 @@
 import type { AuthorizationServer } from 'oauth4webapi';
 import { isPlainObject, jsonObjectIn, parseJson } from '../credential/data.js';
 import { CredentialError, ProtocolError } from '../errors.js';
+import { withoutSecrets } from './redaction.js';
 import { errorOf, isUnavailable } from './token-response.js';
 import type { Exchange } from './transport.js';
+
+const MAX_ISSUER_CHARACTERS = 200;
+
+/**
+ * The issuer of a document, cut, with a mark for what could not be seen (6749-13). A server may write into it what it was sent before: of a part
+ * that is not in our own issuer, what looks like a secret goes (OBS-3).
+ */
+function told(issuer: string, own: string): string {
+  const [parts, printable] = [own.split('/'), issuer.slice(0, MAX_ISSUER_CHARACTERS).replace(/[^ -~]/g, '?')];
+  return printable
+    .split('/')
+    .map((part) => (parts.includes(part) ? part : withoutSecrets({ part }, []).part))
+    .join('/');
+}
 
 /** True if there is no document: no such page, or a page that is none. */
 export function isAbsent({ code, status = 200 }: CredentialError): boolean {
@@ -45,7 +60,7 @@ export function documentIn(exchange: Exchange, issuer: string): AuthorizationSer
   if (as['issuer'] !== issuer) {
     throw new ProtocolError(
       'issuer_mismatch',
-      'The discovery document is of another issuer; the URLs must be equal to the letter (RFC 8414 §3.3).',
+      `The discovery document is of the issuer "${told(as['issuer'], issuer)}"; the URLs must be equal to the letter (RFC 8414 §3.3).`,
       { issuer },
     );
   }

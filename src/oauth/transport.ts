@@ -75,7 +75,7 @@ export async function send(platform: Platform, url: string, init: RequestInit, l
     const response = await deadline.before(asked, drop);
     if (response.type === 'opaqueredirect' || (response.status >= 300 && response.status < 400)) {
       abort.abort();
-      throw new ProtocolError('unexpected_redirect', 'The authorization server answered with a redirect, which is never followed (HT-2).', {
+      throw new ProtocolError('unexpected_redirect', 'The authorization server answered with a redirect, which is never followed.', {
         issuer,
         status: response.status,
         class: 'transient', // of what stands before the server, as a rule, like a page that is none of its answers (D-047)
@@ -148,7 +148,7 @@ export function responseOf({ status, headers, text }: Pick<Exchange, 'status' | 
  */
 export function assertSecureUrl(url: string, issuer: string): void {
   if (!isSecureUrl(url, isLocalhost(issuer))) {
-    throw new ProtocolError('unsupported', 'Only https is allowed, or http to a loopback address (HT-1).', { issuer });
+    throw new ProtocolError('unsupported', 'Only https is allowed, or http to a loopback address.', { issuer });
   }
 }
 
@@ -209,7 +209,7 @@ async function errorTextOf(
 
 async function readText(response: Response, maxBytes: number, isUtf8: boolean, deadline: Deadline, issuer: string): Promise<string> {
   const tooLarge = (): ProtocolError =>
-    new ProtocolError('response_too_large', `The answer is longer than ${maxBytes} bytes (HT-5).`, { issuer, status: response.status });
+    new ProtocolError('response_too_large', `The answer is longer than ${maxBytes} bytes.`, { issuer, status: response.status });
   const reader = readerOf(response);
   if (!reader) {
     const text = await deadline.before(response.text(), () => undefined); // React Native has no streams
@@ -228,7 +228,7 @@ async function readText(response: Response, maxBytes: number, isUtf8: boolean, d
       return bytes ? decoder.decode(bytes, { stream: true }) : decoder.decode();
     } catch {
       stop();
-      throw new ProtocolError('response_invalid', 'The answer is not UTF-8 text (HT-6).', { issuer });
+      throw new ProtocolError('response_invalid', 'The answer is not UTF-8 text.', { issuer });
     }
   };
   const next = (): Promise<Piece> =>

@@ -376,8 +376,8 @@ function assertOptions(options: CredentialStoreOptions): void {
     throw new TypeError('options.clients must be a client, or a list of them');
   const { clients: _clients, platform: _platform, renewal = {}, persist, storage, ...rest } = options;
   assertNothingElse(rest, 'createCredentialStore takes CredentialStoreOptions'); // misspelled, a storage would be memory
-  const { ahead, ...others } = isPlainObject(renewal) ? renewal : { renewal };
-  assertNothingElse(others, 'renewal takes ahead');
+  const { ahead, ...others } = isPlainObject(renewal) ? renewal : { [JSON.stringify(renewal)]: 0 };
+  assertNothingElse(others, 'renewal takes { ahead: true }');
   if (ahead !== undefined && typeof ahead !== 'boolean') throw new TypeError('renewal.ahead must be true or false');
   if (persist !== undefined && persist !== 'all' && persist !== 'refresh-only')
     throw new TypeError('options.persist must be "all" or "refresh-only"');

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createAuthorizationCodeFlow, type AuthorizationCodeFlow } from '../../src/flows/authorization-code';
+import { createSessionLogoutFlow } from '../../src/flows/session-logout';
 import { memoryTransactions, sessionTransactions, type Transaction, type TransactionStorage } from '../../src/flows/transactions';
 import { createCredentialStore, memoryStorage, type CredentialError } from '../../src/index';
 import { notLoaded } from '../../src/errors';
@@ -317,6 +318,14 @@ describe('start', () => {
       expect(() => createAuthorizationCodeFlow(client, { [name]: 'x' })).toThrow(named);
     },
   );
+
+  it('design §4 what is no client is a TypeError that says what to pass: the store, its options, nothing', () => {
+    const options = { issuer: 'https://id.example.com', clientId: 'spa', redirectUri: REDIRECT_URI };
+    const store = createCredentialStore({ clients: options, platform: unitPlatform() });
+    for (const wrong of [store, options, undefined, null, 'spa'])
+      for (const create of [createAuthorizationCodeFlow, createSessionLogoutFlow])
+        expect(() => create(wrong as OAuth2Client)).toThrow(new TypeError('pass a client: credentials.client() or createOAuth2Client(…)'));
+  });
 
   it('a scope that is a list is a TypeError', async () => {
     await expect(setUp().flow.start({ scope: ['openid'] as unknown as string })).rejects.toThrow(/^scope must be a string/);

@@ -132,7 +132,7 @@ describe('createOAuth2Client', () => {
 
   it.each(['clientSecret', 'redirect_uri', 'storage'])('an option that there is not is a TypeError that names it: %s', (name) => {
     const options = { issuer: 'https://id.example.com', clientId: 'spa', platform: unitPlatform(), [name]: 'CANARY' };
-    expect(() => createOAuth2Client(options)).toThrow(new TypeError(`a client takes OAuth2ClientOptions, not ${name}`));
+    expect(() => createOAuth2Client(options)).toThrow(new TypeError(`a public client takes OAuth2ClientOptions, not ${name}`));
   });
 
   it.each(['http://localhost:3000', 'http://127.0.0.1:3000', 'http://[::1]:3000', 'https://id.example.com/tenant/a'])(
@@ -217,6 +217,24 @@ describe('discovery', () => {
     const { client } = setUpOAuth({}, { issuer, metadata: { issuer: says } });
     expect(await refusal(client.metadata())).toMatchObject({ code: 'issuer_mismatch', class: 'security', issuer });
     expect(await refusal(client.metadata())).toMatchObject({ code: 'issuer_mismatch' });
+  });
+
+  it('DISC-1 6749-13 says of which issuer the document is: cut, and without what could not be seen', async () => {
+    const entra = 'https://login.microsoftonline.com';
+    const tenant = `${entra}/9188040d-6c67-4c5b-b112-36a304b66dad`;
+    for (const [issuer, told, asked] of [
+      ['https://id.example.com/', 'https://id.example.com/'],
+      [`${entra}/{tenantid}/v2.0`, `${entra}/{tenantid}/v2.0`, `${entra}/common/v2.0`],
+      [`${tenant}/v2.0`, `${entra}/[redacted]/v2.0`],
+      [`${tenant}/v2.0`, `${tenant}/v2.0`, tenant],
+      ['https://dev-12345678.okta.com', 'https://dev-12345678.okta.com', 'https://dev-12345678.okta.com/oauth2/default'],
+      ['https://id.example.com\u200b\u202e\nx', 'https://id.example.com???x'],
+      [`https://${'a.'.repeat(5_000)}`, `https://${'a.'.repeat(96)}`],
+    ]) {
+      const { client } = setUpOAuth({}, { ...(asked && { issuer: asked }), metadata: { issuer } });
+      const { message } = await refusal(client.metadata());
+      expect(message).toBe(`The discovery document is of the issuer "${told}"; the URLs must be equal to the letter (RFC 8414 §3.3).`);
+    }
   });
 
   it.each([

@@ -345,3 +345,9 @@ it.each<[string, object]>([
   const { authority, browser } = createWorld();
   expect(() => createCredentialStore({ clients: authority.client(browser.openTab()), ...options })).toThrow(new RegExp(name));
 });
+
+it.each([true, null, 5])('design §4 what is no object of options is said not to be one: renewal: %j', (renewal) => {
+  const { authority, browser } = createWorld();
+  const make = () => createCredentialStore({ clients: authority.client(browser.openTab()), renewal: renewal as never });
+  expect(make).toThrow(new TypeError(`renewal takes { ahead: true }, not ${renewal}`));
+});
