@@ -1,31 +1,12 @@
 // Examples that lose a session, or mix up users, if they are wrong: run as they stand on their pages.
 import { createHash } from 'node:crypto';
-import ts from 'typescript';
 import { createToken, CredentialError, type Credential, type CredentialStore, type Token } from '../../src/index';
 import { CLIENT_ID, ISSUER } from '../support/fake-client';
 import { closeAll, codeOf, createWorld, settle, type World } from '../support/fixture';
-import { examples } from '../support/markdown';
+import { load } from '../support/example';
 import { CLAIMS, tokenFields } from '../support/tokens';
 
 afterEach(closeAll);
-
-/** What an example exports; `named` are the things that it takes from its surroundings. */
-function load(
-  page: string,
-  part: string,
-  given: Readonly<Record<string, object>> = {},
-  named: Readonly<Record<string, unknown>> = {},
-): unknown {
-  const example = examples().find((one) => one.page === page && one.code.includes(part));
-  const compilerOptions = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.CommonJS };
-  const { outputText } = ts.transpileModule(example?.code ?? '', { compilerOptions });
-  const exported = {};
-  // eslint-disable-next-line @typescript-eslint/no-implied-eval -- it is what a module loader does
-  const run = new Function('require', 'exports', ...Object.keys(named), outputText) as (...all: readonly unknown[]) => void;
-  const actual = (name: string): object => jest.requireActual<object>(name);
-  run((name: string) => ({ ...actual(name), ...given[name] }), exported, ...Object.values(named));
-  return exported;
-}
 
 describe('docs/pitfalls.md: a callback that runs twice', () => {
   const SUPPLIED = { credential: true };
