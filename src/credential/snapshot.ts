@@ -15,30 +15,25 @@ export function restored({ credentials, defaultId, durable, at }: Extract<Storag
   return Object.freeze({ status: 'ready', durable, defaultId: known, ids, credentials: Object.freeze(snapshots) });
 }
 
+/** That of most, once for all: ten thousand are held. */
+const VALID: CredentialStatus = Object.freeze({ token: 'valid', activity: 'idle' });
+
 /** The status that goes with a record: what is known of a token, and what goes on with it, stays so as long as it is the same one. */
 function statusOf(facts: CredentialFacts, before: CredentialState | undefined, at: number): CredentialStatus {
   if (facts.recordState === 'needs_sign_in') return { token: 'needs_sign_in', activity: 'idle' };
   const same = before?.generation === facts.generation && before.status.token !== 'needs_sign_in' ? before.status : undefined;
   const token = same?.token ?? validityAt(facts, at);
   if (facts.recordState === 'revoking') return { token, activity: 'revoking' };
-  return { token, activity: same && same.activity !== 'revoking' ? same.activity : 'idle' };
+  const activity = same && same.activity !== 'revoking' ? same.activity : 'idle';
+  return token === VALID.token && activity === VALID.activity ? VALID : { token, activity };
 }
-
-/** One of each is enough: ten thousand credentials have the same few. */
-const statuses: Record<string, CredentialStatus> = {};
 
 /** A frozen snapshot of what a record says; what this program knows of the same token besides stays. */
 export function snapshot(facts: CredentialFacts, before: CredentialState | undefined, at: number, isDefault: boolean): CredentialState {
   const { recordState: _, ...known } = facts;
   const isSame = before?.generation === facts.generation && facts.recordState === 'active';
   const refreshFailure = isSame ? before.refreshFailure : null;
-  const { token, activity } = statusOf(facts, before, at);
-  return Object.freeze({
-    ...known,
-    refreshFailure,
-    isDefault,
-    status: (statuses[token + activity] ??= Object.freeze({ token, activity })),
-  });
+  return Object.freeze({ ...known, refreshFailure, isDefault, status: Object.freeze(statusOf(facts, before, at)) });
 }
 
 /** Order of storing. */
