@@ -74,7 +74,7 @@ export function revokeLate(
   return revokeAll(context, client, grant, grant.seenAt, refreshToken, [accessToken]);
 }
 
-/** The refresh token first (7009-2). Each is a request, and the user may sign in between two of them. */
+/** The refresh token first (7009-2); the user may sign in before it has been answered. */
 async function revokeAll(
   context: LettingGoContext,
   client: OAuth2Client,
@@ -85,7 +85,8 @@ async function revokeAll(
 ): Promise<void> {
   const isLate = (): Promise<boolean> => hasSignedInSinceIfKnown(context, letGo, since);
   if (refreshToken !== undefined && !(await isLate())) await revokeQuietly(client, refreshToken, 'refresh_token');
-  for (const one of accessTokens) if (one !== undefined && !(await isLate())) await revokeQuietly(client, one, 'access_token');
+  const others = accessTokens.filter((one) => one !== undefined);
+  if (others.length > 0 && !(await isLate())) await Promise.all(others.map((one) => revokeQuietly(client, one, 'access_token')));
 }
 
 /** The refresh token, then the access token (7009-2). */

@@ -30,16 +30,26 @@ function withOwnAccessToken(
   const { refreshToken: _, ...own } = held;
   const { accessToken, children } = own;
   if (accessToken === undefined || !isOfSameUse(before, read)) return stored;
-  // What is stored says that the user must sign in, only because nothing of the token there was to be persisted.
-  if (read.state === 'needs_sign_in' && read.reason === 'expired')
+  // Nothing here could get another one. It stays what it was granted for, whatever was signed in for there.
+  if (isWithoutRenewal(before, read))
     return { ...read, state: 'active', reason: null, scope: before.scope, context: before.context, ...lifetimeOf(before), secrets: own };
   if (read.state !== 'active' || isOver(before, read) || !isInTheClear(stored.secrets)) return stored;
   return { ...read, ...lifetimeOf(before), secrets: { ...stored.secrets, accessToken, ...(children && { children }) } };
 }
 
+/**
+ * True where what is stored says that the user must sign in, only because nothing of the token there was to be persisted, or has the access token of
+ * another program and nothing that renews it.
+ */
+function isWithoutRenewal({ generation }: CredentialRecord, { state, reason, renewable, agedAt = 0 }: CredentialRecord): boolean {
+  if (state === 'needs_sign_in') return reason === 'expired';
+  return state === 'active' && renewable === false && agedAt <= generation;
+}
+
 /** True for an access token of another scope than the credential has by now, of an earlier sign-in (whose resource and `acr` may be others), or from before one was revoked. */
-function isOver({ scope, signedInAt, generation }: CredentialRecord, read: CredentialRecord): boolean {
-  return !sameScope(scope, read.scope) || signedInAt !== read.signedInAt || (read.agedAt ?? 0) > generation;
+function isOver({ scope, signedInAt, generation, context }: CredentialRecord, read: CredentialRecord): boolean {
+  if (!sameScope(scope, read.scope) || context.resource !== read.context.resource) return true;
+  return signedInAt !== read.signedInAt || (read.agedAt ?? 0) > generation;
 }
 
 /** One generation of one credential is one token; another credential of its id may count from the beginning. */

@@ -49,7 +49,11 @@ export async function accessTokenFor(context: ValidTokenContext, own: Holding, o
   const { credentials } = context;
   const target = targetFor(await usableRecord(credentials, own), options);
   clientFor(credentials, own.id); // also for what is at hand
-  return target ? (await childToken(context, own, target, options)).accessToken : parentToken(context, own, options);
+  if (target) return (await childToken(context, own, target, options)).accessToken;
+  const accessToken = await parentToken(context, own, options);
+  if (options.resource === undefined && options.scope === undefined) return accessToken;
+  // Meanwhile the user may have signed in for another resource: then the token is for that, and goes to no other
+  return targetFor(await usableRecord(credentials, own), options) ? accessTokenFor(context, own, options) : accessToken;
 }
 
 async function parentToken({ credentials, renew }: ValidTokenContext, own: Holding, options: AccessTokenOptions): Promise<string> {

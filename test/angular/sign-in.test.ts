@@ -321,6 +321,17 @@ describe('withLogger', () => {
     ]);
   });
 
+  it.each([
+    ['login_required', 'debug'],
+    ['consent_required', 'debug'],
+    ['access_denied', 'warn'],
+  ])('a silent sign-in that finds nobody is nothing to warn of: %s is written by %s', async (error, level) => {
+    application({ features: [withLogger(logger)] });
+    answer = () => Promise.reject(new OAuthResponseError({ error }, 'authorization_failed'));
+    await RouterTestingHarness.create(`/callback?${await begin('/orders')}`);
+    expect(failed()).toMatchObject([[level, '[rx-credentials] sign_in_failed', { error }]]);
+  });
+
   it('E51 writes nothing of an error that is not ours', async () => {
     application({ features: [withLogger(logger)] });
     answer = () => Promise.reject(new Error('code=CANARY'));

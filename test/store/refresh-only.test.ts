@@ -1,4 +1,4 @@
-import { createCredentialStore, createToken, type CredentialStore, type Token } from '../../src/index.js';
+import { createCredentialStore, type CredentialStore } from '../../src/index.js';
 import { sealed, staticKeys } from '../../src/storage/sealed/index.js';
 import type { CredentialStorage } from '../../src/storage/storage.js';
 import { closeAll, collect, createWorld, settle, type World } from '../support/fixture.js';
@@ -241,37 +241,6 @@ describe("persist: 'refresh-only'", () => {
     expect([await mine.accessToken(), mine.token?.refreshToken]).toEqual([token.accessToken, undefined]);
     expect(stored(world, mine.id)).toBeNull();
   });
-
-  it.each(['refresh-only', 'all'] as const)(
-    'RES-1 D-056 a sign-in elsewhere for another resource takes the access token away: it goes to no other API (beside %s)',
-    async (persist) => {
-      const world = createWorld();
-      const [a, { store: b }] = [await startStore(world), await world.openTab({ options: { persist } })];
-      const signIn = (resource: string): Token => {
-        const token = world.authority.signIn();
-        const { id, accessToken, refreshToken, issuedAt, expiresAt, claims, context } = token;
-        return createToken({
-          id,
-          accessToken,
-          refreshToken,
-          tokenType: 'Bearer',
-          scope: 'openid',
-          issuedAt,
-          expiresAt,
-          claims,
-          context: { ...context, resource },
-        });
-      };
-      const [one, other] = ['https://a.example/', 'https://b.example/'];
-      const theirs = await b.store(signIn(one));
-      await settle();
-      const before = await theirs.accessToken();
-      await a.store(signIn(other), { replace: theirs.id });
-      await settle();
-      const after = await theirs.accessToken({ resource: other });
-      expect([after === before, await theirs.accessToken(), world.authority.refreshes.length]).toEqual([false, after, 1]);
-    },
-  );
 
   it('reads what was stored whole before, without using its access token', async () => {
     const world = createWorld();

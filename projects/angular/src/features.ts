@@ -29,7 +29,7 @@ export interface SignInFailed extends Omit<SignInFailure, 'returnTo'> {
 
 /** Where events are written. `console` is one. */
 export interface CredentialsLogger {
-  debug(message: string, event: CredentialEvent): void;
+  debug(message: string, event: CredentialEvent | SignInFailed): void;
   warn(message: string, event: CredentialEvent | SignInFailed): void;
 }
 
@@ -148,8 +148,12 @@ export function featureSet(features: readonly CredentialsFeature[]): FeatureSet 
 /** What somebody should see to. */
 const WARNING = /failed|required|challenged|not_durable|quarantined/;
 
+/** What a server says that was asked without a page (`prompt=none`), and that has no session of the user: nobody has failed (OIDC Core §3.1.2.6). */
+const NOBODY_THERE = /^(login|interaction|consent|account_selection)_required$/;
+
 /** Writes one event, if there is a logger. */
 export function logEvent({ withLogger, withName }: FeatureSet, event: CredentialEvent | SignInFailed): void {
-  const level = WARNING.test(event.type) ? 'warn' : 'debug';
-  withLogger?.logger[level](`[rx-credentials${withName ? ` ${withName.name}` : ''}] ${event.type}`, event as CredentialEvent);
+  const isUsual = event.type === 'sign_in_failed' && NOBODY_THERE.test(event.error ?? '');
+  const level = WARNING.test(event.type) && !isUsual ? 'warn' : 'debug';
+  withLogger?.logger[level](`[rx-credentials${withName ? ` ${withName.name}` : ''}] ${event.type}`, event);
 }
