@@ -1,5 +1,10 @@
 // Sign-ins of one user for several resources, in programs that do not all store their access tokens: a token goes to the API it is for.
+import fc from 'fast-check';
 import { createToken, type Credential, type Token } from '../../src/index.js';
+import type { OAuth2Client } from '../../src/oauth/client.js';
+import { accessTokenIn } from '../../src/oauth/token-response.js';
+import type { FakePlatform } from '../support/fake-platform.js';
+import { runs } from '../support/counts.js';
 import { closeAll, codeOf, createWorld, inTime, settle, type Tab, type World } from '../support/fixture.js';
 
 afterEach(closeAll);
@@ -92,4 +97,91 @@ describe('RES-1 D-056 a sign-in in another program, for another resource', () =>
     await inTime(world.browser, signedIn);
     expect(await inTime(world.browser, asked)).toBe('scope_not_granted');
   });
+});
+
+describe('RES-1 in any order of sign-ins, questions and renewals', () => {
+  const APIS = [ONE, OTHER, 'https://c.example/'];
+  const step = fc.record({
+    by: fc.nat(2),
+    what: fc.constantFrom('signIn', 'ask', 'askFor', 'askFor', 'refresh', 'setTags', 'sleep'),
+    api: fc.nat(2),
+    refreshable: fc.boolean(),
+    thenMs: fc.constantFrom(1, 1, 2, 50, 3_000, 60_000, HOUR),
+  });
+
+  it('an access token is given to nobody who asks for another API', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.constantFrom<Persist>('all', 'refresh-only'), { minLength: 3, maxLength: 3 }),
+        fc.constantFrom(1, 0, 2),
+        fc.array(step, { minLength: 5, maxLength: 25 }),
+        async (programs, timesTold, steps) => {
+          const world = createWorld();
+          const { authority, browser } = world;
+          browser.setDelivery(timesTold);
+          /** By access token: what it is good for. */
+          const apiOf = new Map<string, string | undefined>();
+          const clients = (platform: FakePlatform): OAuth2Client => {
+            const client = authority.client(platform);
+            return {
+              ...client,
+              sendRefresh: async (grant, target) => {
+                const answer = await client.sendRefresh(grant, target);
+                apiOf.set(accessTokenIn(answer.text) ?? '', target?.resource ?? grant.context.resource);
+                return answer;
+              },
+            };
+          };
+          const tabs = await Promise.all(programs.map((persist) => world.openTab({ clients, options: { persist } })));
+          const signIn = (resource: string, refreshable: boolean): Token => {
+            const token = tokenFor(world, resource, refreshable);
+            apiOf.set(token.accessToken, resource);
+            return token;
+          };
+          const askFor = async (one: Credential, resource: string): Promise<void> => {
+            const accessToken = await one.accessToken({ resource });
+            expect(apiOf.get(accessToken)).toBe(resource);
+          };
+          const running: Promise<unknown>[] = [];
+          for (const { by, what, api, refreshable, thenMs } of steps) {
+            const { store, platform } = tabs[by];
+            const resource = APIS[api];
+            const one = await store.getDefault();
+            const act = async (): Promise<unknown> => {
+              if (what === 'signIn') return store.store(signIn(resource, refreshable), one ? { replace: one } : {});
+              if (what === 'sleep') return sleep(world, platform);
+              if (!one) return undefined;
+              if (what === 'askFor') return askFor(one, resource);
+              if (what === 'setTags') return one.setTags([resource]);
+              return what === 'ask' ? one.accessToken() : one.refresh();
+            };
+            running.push(act().catch((error: unknown) => expect(error).toHaveProperty('code')));
+            await browser.advance(thenMs);
+          }
+          await inTime(browser, Promise.all(running), HOUR);
+          for (const { platform } of tabs) platform.emit('visible');
+          await browser.advance(100);
+          for (const { store } of tabs) {
+            const one = await store.getDefault();
+            for (const resource of one ? APIS : [])
+              await inTime(
+                browser,
+                askFor(one!, resource).catch((error: unknown) => expect(error).toHaveProperty('code')),
+                HOUR,
+              );
+          }
+          expect(authority.reuses()).toBe(0);
+          await closeAll();
+        },
+      ),
+      { numRuns: runs(100, 3_000) },
+    );
+  }, 600_000);
+
+  async function sleep({ browser }: World, platform: FakePlatform): Promise<void> {
+    platform.emit('frozen');
+    await settle();
+    browser.sleep(10_000);
+    platform.emit('resumed');
+  }
 });
