@@ -23,13 +23,13 @@ const APPLICATIONS = {
 /** Budgets in bytes: what was measured last, and a little more; of what is reached the reach. */
 const LIMITS = {
   memoryStart: 15_400,
-  memoryAll: 63_200,
+  memoryAll: 63_400,
   indexeddbStart: 16_450,
-  indexeddbAll: 64_250,
+  indexeddbAll: 64_450,
   sealed: 9_216,
   rxjs: 6_500,
   localforageStart: 16_300,
-  localforageAll: 72_700,
+  localforageAll: 72_900,
 };
 
 export default async function bundle({ coreFolder, bytes, count }) {
