@@ -13,15 +13,21 @@ import type { Exchange } from './transport.js';
 const MAX_ISSUER_CHARACTERS = 200;
 
 /**
- * The issuer of a document, cut, with a mark for what could not be seen (6749-13). A server may write into it what it was sent before: of a part
- * that is not in our own issuer, what looks like a secret goes (OBS-3).
+ * The issuer of a document, cut, with a mark for what could not be seen or would end the quotation (6749-13). A server may write into it what it
+ * was sent before: of parts that are not in our own issuer, what looks like a secret goes (OBS-3).
  */
 function told(issuer: string, own: string): string {
-  const [parts, printable] = [own.split('/'), issuer.slice(0, MAX_ISSUER_CHARACTERS).replace(/[^ -~]/g, '?')];
-  return printable
-    .split('/')
-    .map((part) => (parts.includes(part) ? part : withoutSecrets({ part }, []).part))
-    .join('/');
+  const ours = own.split('/');
+  const printable = issuer.slice(0, MAX_ISSUER_CHARACTERS).replace(/[^ !#-~]/g, '?');
+  const texts: string[] = [];
+  let wasOurs = true;
+  for (const part of printable.split('/')) {
+    const isOurs = ours.includes(part);
+    if (isOurs || wasOurs) texts.push(part);
+    else texts.push(`${texts.pop() ?? ''}/${part}`); // a secret may have slashes
+    wasOurs = isOurs;
+  }
+  return texts.map((text) => (ours.includes(text) ? text : withoutSecrets({ text }, []).text)).join('/');
 }
 
 /** True if there is no document: no such page, or a page that is none. */

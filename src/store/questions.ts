@@ -15,7 +15,7 @@ import type { Holding } from './ledger.js';
 export type TokenTypeHint = 'access_token' | 'refresh_token';
 
 /** A server that refuses a token which was just renewed would refuse the next one, too: so long nothing is renewed for it (D-038). */
-const IN_VAIN_MS = 60_000;
+export const IN_VAIN_MS = 60_000;
 
 /** The questions of one store. */
 export interface Questions {

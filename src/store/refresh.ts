@@ -23,6 +23,7 @@ import {
 } from './refresh-steps.js';
 import type { Ledger } from './ledger.js';
 import type { StoreLocks } from './store-locks.js';
+import { IN_VAIN_MS } from './questions.js';
 import { assertOurs } from './usable-token.js';
 import { isOfStorage, isPassing, type Renewal } from './renewal.js';
 
@@ -66,10 +67,11 @@ export function createRefresher(context: RefresherContext): Refresher {
     return state?.status.activity === 'refreshing' ? state.generation : undefined;
   };
   /** An adapter gives its caller the 401 of a token that nothing renews: who can do something about it hears of it here, once for each token. */
-  const tellRefused = (id: string, { target, refused }: RefreshRequest, { code, class: errorClass }: CredentialError): void => {
+  const tellRefused = (id: string, { target, refused }: RefreshRequest, { code, class: usual }: CredentialError): void => {
     const state = loop.stateOf(id);
     if (code !== 'no_refresh_token' || target || !state || state.refreshFailure?.code === code) return;
     if (refused === undefined || ledger.token(id)?.accessToken !== refused) return; // of what has taken its place nothing is known
+    const errorClass = platform.now() - state.issuedAt < IN_VAIN_MS ? 'configuration' : usual; // the next sign-in's would be refused, too
     loop.dispatch(
       [{ type: 'refresh_failed', id, generation: state.generation, code, class: errorClass, attempts: 1, nextTryAt: null }],
       'here',

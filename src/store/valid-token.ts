@@ -47,20 +47,21 @@ export function renewedOrHeld(
  */
 export async function accessTokenFor(context: ValidTokenContext, own: Holding, options: AccessTokenOptions): Promise<string> {
   const { credentials } = context;
-  const target = targetFor(await usableRecord(credentials, own), options);
+  const record = await usableRecord(credentials, own);
+  const target = targetFor(record, options);
   clientFor(credentials, own.id); // also for what is at hand
-  if (target) return (await childToken(context, own, target, options)).accessToken;
-  const accessToken = await parentToken(context, own, options);
-  if (options.resource === undefined && options.scope === undefined) return accessToken;
-  // Meanwhile the user may have signed in for another resource: then the token is for that, and goes to no other
-  return targetFor(await usableRecord(credentials, own), options) ? accessTokenFor(context, own, options) : accessToken;
+  const { accessToken } = target ? await childToken(context, own, target, options) : await parentToken(context, own, options);
+  if (options.resource === undefined || target?.resource !== undefined) return accessToken;
+  // It is for the resource of the sign-in. If there was one for another meanwhile, the token is for that, and goes to nobody who asks for this
+  const { resource } = (await usableRecord(credentials, own)).context;
+  return resource === record.context.resource ? accessToken : accessTokenFor(context, own, options);
 }
 
-async function parentToken({ credentials, renew }: ValidTokenContext, own: Holding, options: AccessTokenOptions): Promise<string> {
+async function parentToken({ credentials, renew }: ValidTokenContext, own: Holding, options: AccessTokenOptions): Promise<Renewed> {
   const { minValidityMs, forceRefresh, refused } = options;
-  if (forceRefresh) return (await renew(own, { minValidityMs: null })).accessToken;
-  const { accessToken } = await currentToken(credentials, own, minValidityMs);
-  return accessToken === refused ? (await renew(own, { minValidityMs: null, refused })).accessToken : accessToken;
+  if (forceRefresh) return renew(own, { minValidityMs: null });
+  const token = await currentToken(credentials, own, minValidityMs);
+  return token.accessToken === refused ? renew(own, { minValidityMs: null, refused }) : token;
 }
 
 async function childToken(

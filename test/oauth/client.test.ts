@@ -225,10 +225,13 @@ describe('discovery', () => {
     for (const [issuer, told, asked] of [
       ['https://id.example.com/', 'https://id.example.com/'],
       [`${entra}/{tenantid}/v2.0`, `${entra}/{tenantid}/v2.0`, `${entra}/common/v2.0`],
-      [`${tenant}/v2.0`, `${entra}/[redacted]/v2.0`],
+      [`${tenant}/v2.0`, `${entra}/[redacted]/v2.0`, `${entra}/common/v2.0`],
+      [`${tenant}/v2.0`, `${entra}/[redacted]`, `${entra}/common`],
       [`${tenant}/v2.0`, `${tenant}/v2.0`, tenant],
       ['https://dev-12345678.okta.com', 'https://dev-12345678.okta.com', 'https://dev-12345678.okta.com/oauth2/default'],
       ['https://id.example.com\u200b\u202e\nx', 'https://id.example.com???x'],
+      ['https://id.example.com"; go to "evil', 'https://id.example.com?; go to ?evil'],
+      ['https://id.example.com/8xLOxBtZp8/abc+defg/hijklm+no/pqrstuv/Zwxyz0123', 'https://id.example.com/[redacted]'],
       [`https://${'a.'.repeat(5_000)}`, `https://${'a.'.repeat(96)}`],
     ]) {
       const { client } = setUpOAuth({}, { ...(asked && { issuer: asked }), metadata: { issuer } });

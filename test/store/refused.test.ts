@@ -85,11 +85,12 @@ describe('6750-4 a token that was refused', () => {
   });
 
   it('without a refresh token is told once for each token; the session, and what others do, stays as it is', async () => {
-    const { store, authority, newEvents } = await signedIn();
+    const { store, authority, browser, newEvents } = await signedIn();
     const other = await store.store(authority.signIn({ refreshable: false, sub: 'bob' }));
     const told: unknown[] = [];
     store.events$.pipe(filter(({ type }) => type === 'refresh_failed')).subscribe((event) => told.push(event));
     const first = await other.accessToken();
+    await browser.advance(60_000);
     newEvents();
     const all = Array.from({ length: 5 }, () => codeOf(other.accessToken({ refused: first })));
     expect(new Set(await Promise.all(all))).toEqual(new Set(['no_refresh_token']));
@@ -106,6 +107,7 @@ describe('6750-4 a token that was refused', () => {
     newEvents();
     expect(await codeOf(other.accessToken({ refused: await other.accessToken() }))).toBe('no_refresh_token');
     expect(newEvents()).toEqual(['refresh_failed']);
+    expect(other.state.refreshFailure?.class).toBe('configuration'); // of the next sign-in it would be refused, too
     expect(authority.refreshes).toHaveLength(0);
   });
 

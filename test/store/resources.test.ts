@@ -16,7 +16,10 @@ type Persist = 'all' | 'refresh-only';
 const open = (world: World, persist: Persist): Promise<Tab> => world.openTab({ options: { persist } });
 
 function tokenFor(world: World, resource: string, refreshable = true): Token {
-  const { id, accessToken, refreshToken, tokenType, scope, issuedAt, expiresAt, claims, context } = world.authority.signIn({ refreshable });
+  const { id, accessToken, refreshToken, tokenType, scope, issuedAt, expiresAt, claims, context } = world.authority.signIn({
+    refreshable,
+    scope: 'openid api',
+  });
   return createToken({ id, accessToken, refreshToken, tokenType, scope, issuedAt, expiresAt, claims, context: { ...context, resource } });
 }
 
@@ -82,6 +85,25 @@ describe('RES-1 D-056 a sign-in in another program, for another resource', () =>
     expect(await inTime(world.browser, theirs.accessToken())).toBe(await inTime(world.browser, theirs.accessToken({ resource: OTHER })));
   });
 
+  it.each<Persist>(['all', 'refresh-only'])('nor to who asks for less scope of it (%s)', async (persist) => {
+    const world = createWorld();
+    const [a, b] = [await open(world, persist), await open(world, persist)];
+    const theirs = await b.store.store(tokenFor(world, ONE));
+    const mine = await sameIn(a, theirs);
+    world.browser.setDelivery(0);
+    await a.store.store(tokenFor(world, OTHER), { replace: mine });
+    expect(await codeOf(inTime(world.browser, theirs.accessToken({ resource: ONE, scope: 'api' })))).toBe('scope_not_granted');
+  });
+
+  it('RES-1 E65 a server that answers with less scope is asked no second time', async () => {
+    const world = createWorld();
+    const { store } = await open(world, 'all');
+    const one = await store.store(tokenFor(world, ONE));
+    world.authority.next({ scope: 'openid' });
+    await inTime(world.browser, one.accessToken({ resource: ONE, scope: 'api openid', forceRefresh: true }));
+    expect(world.authority.refreshes).toHaveLength(1);
+  });
+
   it.each<Persist>(['all', 'refresh-only'])('nor to who asks while it comes (%s)', async (persist) => {
     const world = createWorld();
     const [a, b] = [await open(world, persist), await open(world, persist)];
@@ -103,7 +125,7 @@ describe('RES-1 in any order of sign-ins, questions and renewals', () => {
   const APIS = [ONE, OTHER, 'https://c.example/'];
   const step = fc.record({
     by: fc.nat(2),
-    what: fc.constantFrom('signIn', 'ask', 'askFor', 'askFor', 'refresh', 'setTags', 'sleep'),
+    what: fc.constantFrom('signIn', 'ask', 'askFor', 'askForLess', 'refresh', 'setTags', 'sleep'),
     api: fc.nat(2),
     refreshable: fc.boolean(),
     thenMs: fc.constantFrom(1, 1, 2, 50, 3_000, 60_000, HOUR),
@@ -138,8 +160,8 @@ describe('RES-1 in any order of sign-ins, questions and renewals', () => {
             apiOf.set(token.accessToken, resource);
             return token;
           };
-          const askFor = async (one: Credential, resource: string): Promise<void> => {
-            const accessToken = await one.accessToken({ resource });
+          const askFor = async (one: Credential, resource: string, scope?: string): Promise<void> => {
+            const accessToken = await one.accessToken({ resource, ...(scope !== undefined && { scope }) });
             expect(apiOf.get(accessToken)).toBe(resource);
           };
           const running: Promise<unknown>[] = [];
@@ -152,6 +174,7 @@ describe('RES-1 in any order of sign-ins, questions and renewals', () => {
               if (what === 'sleep') return sleep(world, platform);
               if (!one) return undefined;
               if (what === 'askFor') return askFor(one, resource);
+              if (what === 'askForLess') return askFor(one, resource, 'api');
               if (what === 'setTags') return one.setTags([resource]);
               return what === 'ask' ? one.accessToken() : one.refresh();
             };
