@@ -24,7 +24,7 @@ import { StorageError } from '../errors.js';
 import { inProcessLocks } from '../platform/in-process-locks.js';
 import type { Locks } from '../platform/platform.js';
 import { refusalOf, revisionOf } from '../storage/storage.js';
-import { asUnreadable } from './held.js';
+import { asUnreadable } from './as-read.js';
 import { isOneToken, withHeld } from './own-tokens.js';
 import type { Entry, Ledger } from './ledger.js';
 import type { Loop } from './loop.js';

@@ -28,7 +28,7 @@ import { causeOf, isCredentialError, isStorageError, StorageError } from '../err
 import type { Platform } from '../platform/platform.js';
 import { refusalOf, type CredentialStorage, type StoredEntry } from '../storage/storage.js';
 import { within } from '../storage/deadline.js';
-import { asRead, asUnreadable, holdsTheSame } from './held.js';
+import { asRead, asUnreadable, holdsTheSame } from './as-read.js';
 import type { Loop } from './loop.js';
 import { entriesOf } from './open-storage.js';
 

@@ -5,7 +5,7 @@
  */
 import { sameScope } from '../credential/scope.js';
 import { isSealedText, type CredentialRecord, type StoredSecrets } from '../credential/record.js';
-import { expired, hasAccessToken, isInTheClear, withoutAccessToken } from './held.js';
+import { expired, hasAccessToken, isInTheClear, withoutAccessToken } from './as-read.js';
 
 /** A record as read, with what was held of it before. */
 export function withHeld(before: CredentialRecord | undefined, read: CredentialRecord, refreshOnly: boolean): CredentialRecord {

@@ -69,13 +69,13 @@ export type RevokeTarget = 'all' | 'access' | 'refresh';
 export async function revoke(context: RevocationContext, meant: Meant, target: RevokeTarget): Promise<RevokeResult> {
   const { id } = meant;
   if (target !== 'all') await context.writing.reread(id).catch(() => undefined); // a renewal or a sign-in elsewhere, and nobody has told of it yet
-  const { marked, kept } = await decided(context, meant, target);
+  const { marked, kept, isGoing = false } = await decided(context, meant, target);
   if (kept) return target === 'access' ? revokeAccessTokens(context, kept) : NOTHING_TO_REVOKE;
   if (!marked) throw new CredentialError('credential_removed', 'The credential is gone already.');
   const key = JSON.stringify([id, marked.storedAt, target]);
   const running = context.revoking.get(key);
   if (running) return running.then(() => NOTHING_ASKED);
-  const begun = finish(context, marked, target).finally(() => context.revoking.delete(key));
+  const begun = finish(context, marked, isGoing ? 'all' : target).finally(() => context.revoking.delete(key));
   context.revoking.set(key, begun);
   return begun;
 }
@@ -84,6 +84,8 @@ export async function revoke(context: RevocationContext, meant: Meant, target: R
 interface Decision {
   /** The record that is to go. */
   readonly marked?: CredentialRecord | null;
+  /** It was marked before, by who may be gone: all of it has to go. */
+  readonly isGoing?: boolean;
   /** It stays: as it was before its access tokens were given up, if they were. */
   readonly kept?: OpenRecord | undefined;
 }
@@ -110,7 +112,7 @@ async function decided({ ledger, writing }: RevocationContext, meant: Meant, tar
       return target === 'access' ? agedOf(last.kept) : null;
     };
     const marked = await writing.update(meant, change, { keep: true });
-    if (!last.isNew) return { marked: last.going ?? marked, kept: last.kept };
+    if (!last.isNew) return { marked: last.going ?? marked, kept: last.kept, isGoing: last.going !== undefined };
   }
 }
 

@@ -20,7 +20,7 @@ import type { Platform } from '../platform/platform.js';
 import { randomFraction } from '../platform/random.js';
 import { revisionOf } from '../storage/storage.js';
 import { asStored, firstCount, isEnd, judged } from './drafts.js';
-import { asRead, holdsTheSame } from './held.js';
+import { asRead, holdsTheSame } from './as-read.js';
 import { storedForm } from './own-tokens.js';
 import type { Following } from './following.js';
 import type { Base, Entry, Ledger, Meant } from './ledger.js';

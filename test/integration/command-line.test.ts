@@ -1,5 +1,6 @@
 // The recipe for command line tools, as it stands in docs/how-to.md, at a real server.
 import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
+import { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createCredentialStore, createOAuth2Client, type Credential, type CredentialStore } from '../../src/index.js';
@@ -65,4 +66,20 @@ it('RFC 8252 §7.3 signs in by a loopback address of any port, keeps the tokens 
   await again?.signOut();
   expect(await credentials.allIDs()).toEqual([]);
   await credentials.close();
+});
+
+it('RFC 8252 §7.3 a connection on which a browser sends nothing does not keep the program alive', async () => {
+  const unref = jest.spyOn(Socket.prototype, 'unref');
+  const { credentials, signIn } = start();
+  const spare = new Socket();
+  await signIn((address) => {
+    const { port } = new URL(address.searchParams.get('redirect_uri') ?? '');
+    spare.connect(Number(port), '127.0.0.1', () => void browse(address, 'alice'));
+  });
+  const letGo = unref.mock.contexts.map((socket) => (socket as Socket).remotePort);
+  const seen = [spare.readyState, letGo.includes(spare.localPort)];
+  spare.destroy(); // before anything can fail: it would keep this program alive
+  unref.mockRestore();
+  await credentials.close();
+  expect(seen).toEqual(['open', true]);
 });

@@ -28,6 +28,19 @@ async function diedInTheMiddle(world: World): Promise<string> {
   return credential.id;
 }
 
+/** So does one of three, and the user signs in in another, of which the living one is not told. */
+async function signedInUnheard(): Promise<{ world: World; id: string; living: Tab }> {
+  const world = createWorld();
+  const [other, living] = [await world.openTab(), await world.openTab()];
+  const id = await diedInTheMiddle(world);
+  for (const { platform } of [other, living]) platform.emit('visible');
+  await settle();
+  world.browser.setDelivery(0);
+  await signInAfter(world, other);
+  await other.store.close();
+  return { world, id, living };
+}
+
 async function signInAfter(world: World, { store }: Tab, options: SignInOptions = {}): Promise<void> {
   await world.browser.advance(500);
   await store.store(world.authority.signIn({ lifetimeS: null, ...options }));
@@ -93,29 +106,29 @@ describe('a sign-out that was cut short', () => {
   });
 
   it('E45 asks nothing in a tab that lives, if it was told nothing of the sign-in in another', async () => {
-    const world = createWorld();
-    const [other, living] = [await world.openTab(), await world.openTab()];
-    const id = await diedInTheMiddle(world);
-    for (const { platform } of [other, living]) platform.emit('visible');
-    await settle();
-    world.browser.setDelivery(0);
-    await signInAfter(world, other);
-    await other.store.close();
+    const { world, id, living } = await signedInUnheard();
     await world.browser.advance(15_000);
     expect(world.authority.revocations).toEqual([]);
     expect(world.disk.record(id)).toMatchObject({ state: 'removed', secrets: null });
     expect(living.store.snapshot().credentials).toMatchObject([{ status: { token: 'valid', activity: 'idle' } }]);
   });
 
+  it.each(['access', 'refresh'] as const)(
+    "7009-2 revoke('%s') of what was marked by a tab that is gone revokes all there is in it, since it ends here",
+    async (target) => {
+      const world = createWorld();
+      const living = await world.openTab();
+      const id = await diedInTheMiddle(world);
+      living.platform.emit('visible');
+      await settle();
+      const result = await (await living.store.with(id))?.revoke(target);
+      expect([result?.local, hints(world.authority), world.disk.record(id)['state']]).toEqual(['removed', BOTH, 'removed']);
+      expect(world.authority.liveRefreshTokens()).toEqual([]);
+    },
+  );
+
   it('E45 D-064 RF-15 waits where storage cannot tell whether the user has signed in since', async () => {
-    const world = createWorld();
-    const [other, living] = [await world.openTab(), await world.openTab()];
-    const id = await diedInTheMiddle(world);
-    for (const { platform } of [other, living]) platform.emit('visible');
-    await settle();
-    world.browser.setDelivery(0);
-    await signInAfter(world, other);
-    await other.store.close();
+    const { world, id } = await signedInUnheard();
     const mend = world.disk.fail(({ method }) => method === 'readAll');
     await world.browser.advance(15_000);
     expect([world.authority.revocations, world.disk.record(id)['state']]).toEqual([[], 'revoking']);
