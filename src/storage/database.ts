@@ -22,8 +22,8 @@ export interface Records {
   get(key: string): Promise<unknown>;
   getAll(): Promise<unknown[]>;
   getAllKeys(): Promise<IDBValidKey[]>;
-  /** Fails where there is one of this key, and aborts the transaction. */
-  add(value: unknown, key: string): Promise<unknown>;
+  /** `false`: there is one of this key already. The transaction goes on. */
+  add(value: unknown, key: string): Promise<boolean>;
   put(value: unknown, key: string): Promise<unknown>;
   delete(key: IDBValidKey): Promise<unknown>;
   /** Nothing more is asked for: the transaction need not wait until this program has heard the last answer. */
@@ -34,6 +34,8 @@ export interface Records {
 export interface Database {
   /** Connects, so that a database that cannot be used is found out early. */
   open(): Promise<void>;
+  /** True if it is connected, or about to be: nobody has deleted it, and the browser has not let go of it. */
+  isConnected(): boolean;
   /**
    * Runs `work` in one transaction; resolves with its result once what it wrote is committed (RF-6), rejects if it was aborted.
    * On a lost connection `work` runs once more, on a new one: an aborted transaction has changed nothing.
@@ -68,6 +70,7 @@ export function database({ name, durability: usual, platform }: DatabaseOptions)
   };
   return {
     open: async () => void (await connect()),
+    isConnected: () => connection !== undefined,
     run: async (mode, work, durability = usual) => {
       const first = connect();
       try {
@@ -97,7 +100,7 @@ async function transact<T>(
     get: (key) => answer(store.get(key)),
     getAll: () => answer(store.getAll()),
     getAllKeys: () => answer(store.getAllKeys()),
-    add: (value, key) => answer(store.add(value, key)),
+    add: (value, key) => isAdded(store.add(value, key)),
     put: (value, key) => answer(store.put(value, key)),
     delete: (key) => answer(store.delete(key)),
     commit: () => commit(transaction),
@@ -148,6 +151,19 @@ function answer<T>(request: IDBRequest<T>): Promise<T> {
   });
 }
 
+/** By an event that is prevented nothing is aborted: of an abort Firefox and WebKit do not say why. */
+function isAdded(request: IDBRequest): Promise<boolean> {
+  return new Promise<boolean>((resolve, reject) => {
+    request.onsuccess = () => resolve(true);
+    request.onerror = (event) => {
+      // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- a DOMException
+      if (nameOf(request.error) !== 'ConstraintError') return reject(request.error);
+      event.preventDefault();
+      resolve(false);
+    };
+  });
+}
+
 /** Somebody else made a database under this name. */
 function foreign(): StorageError {
   return new StorageError('storage_failed', 'A database of this name is there, and it is none of ours: take another namespace.');
@@ -170,7 +186,7 @@ async function openDatabase(name: string, platform: DatabaseOptions['platform'],
       db.close();
       throw foreign();
     }
-    db.onversionchange = onLost; // others wait until everybody has let go. That the browser closed it shows when it is used
+    db.onversionchange = db.onclose = onLost; // others wait until everybody has let go
     return db;
   };
   try {

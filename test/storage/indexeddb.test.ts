@@ -83,6 +83,29 @@ describe('indexedDBStorage', () => {
     expect(order).toEqual(['complete', 'resolved']);
   });
 
+  it('a first write asks one question; where a record is, it asks for that, and nothing is aborted', async () => {
+    const storage = indexedDBStorage({ namespace });
+    await storage.open();
+    const get = jest.spyOn(IDBObjectStore.prototype, 'get');
+    const abort = jest.spyOn(IDBTransaction.prototype, 'abort');
+    expect(await storage.write(one, 'absent')).toBe(true);
+    expect(get).not.toHaveBeenCalled();
+    expect(await storage.write(two, 'absent')).toBe(false);
+    expect(get).toHaveBeenCalledTimes(1);
+    expect(abort).not.toHaveBeenCalled();
+    expect(await storage.read('one')).toEqual(one);
+  });
+
+  it('what is stored as nothing counts as absent', async () => {
+    const storage = indexedDBStorage({ namespace });
+    await storage.open();
+    const db = await asked(indexedDB.open(`${namespace}:records`));
+    await asked(db.transaction('records', 'readwrite').objectStore('records').put(null, 'one'));
+    db.close();
+    expect(await storage.write(one, 'absent')).toBe(true);
+    expect(await storage.read('one')).toEqual(one);
+  });
+
   it('reads ten thousand records in one transaction', async () => {
     const storage = indexedDBStorage({ namespace });
     await storage.open();

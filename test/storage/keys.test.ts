@@ -1,4 +1,4 @@
-import { IDBFactory } from 'fake-indexeddb';
+import { forceCloseDatabase, IDBFactory } from 'fake-indexeddb';
 import { StorageError } from '../../src/errors';
 import type { Platform } from '../../src/platform/platform';
 import { indexedDBKeys, staticKeys, type KeyPlatform, type RotatingKeys } from '../../src/storage/sealed';
@@ -245,6 +245,37 @@ describe('indexedDBKeys', () => {
       ]),
     );
     expect(await aTab(browser).list()).toHaveLength(2);
+  });
+
+  it('a list that is younger than a second is not read again, unless the database was deleted or closed', async () => {
+    const browser = aBrowser();
+    const connections: IDBDatabase[] = [];
+    const watched = {
+      open: (name: string, version?: number) => {
+        const request = browser.indexedDB.open(name, version);
+        request.addEventListener('success', () => connections.push(request.result));
+        return request;
+      },
+    } as IDBFactory;
+    const keys = aTab({ ...browser, indexedDB: watched });
+    const { kid } = await keys.current();
+    await aTab(browser).remove(kid);
+    expect(await keys.list()).toEqual([{ kid, retiredAt: null }]);
+    forceCloseDatabase(connections.at(-1) as never);
+    await settled();
+    expect(await keys.list()).toEqual([]);
+  });
+
+  it('a list that was read by a tab that was frozen meanwhile is as old as its beginning', async () => {
+    const browser = aBrowser();
+    const keys = aTab(browser);
+    const { kid } = await keys.current();
+    browser.advance(1_000);
+    const reading = keys.list();
+    browser.advance(1_000);
+    expect(await reading).toEqual([{ kid, retiredAt: null }]);
+    await aTab(browser).remove(kid);
+    expect(await keys.list()).toEqual([]);
   });
 
   it('rotate before there is any key makes the first', async () => {

@@ -47,7 +47,8 @@ export function indexedDBStorage(options: IndexedDBStorageOptions = {}): Credent
       }),
     write: (record, condition, isPassing) => {
       const write = async (store: Records): Promise<boolean> => {
-        if (!conditionHolds(await store.get(record.id), condition)) return false;
+        if (condition === 'absent' && (await store.add(record, record.id))) return true; // one question for two
+        if (!conditionHolds(await store.get(record.id), condition)) return false; // what is there may be nothing, `null`
         const put = store.put(record, record.id);
         store.commit();
         await put;

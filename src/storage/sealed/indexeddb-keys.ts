@@ -23,6 +23,8 @@ export type KeyPlatform = Pick<Platform, 'indexedDB' | 'crypto' | 'now' | 'setTi
 
 /** How long a reading of the keys is taken for true, in milliseconds. */
 const CACHE_MS = 60_000;
+/** The same where a writer asks whether its key is still the one: of many writes each would take a third more. */
+const LIST_MS = 1_000;
 
 interface Entry extends ListedKey {
   readonly key: CryptoKey;
@@ -44,18 +46,20 @@ export function indexedDBKeys({ namespace = 'rx-credentials', platform = default
   let loading: Promise<readonly Entry[]> | undefined;
 
   const load = (): Promise<readonly Entry[]> => {
+    const at = platform.now(); // a tab can be frozen while it reads
     // An engine that cannot restore a key gives null, or something without it.
     const read = (): Promise<unknown[]> => entriesIn.run('readonly', (records) => records.getAll());
     const mine = (async () => {
       const entries = (await askingForKeys(read)).filter(isEntry);
-      known = { entries, at: platform.now() };
+      known = { entries, at };
       return entries;
     })().finally(() => (loading = undefined));
     return (loading = mine);
   };
-  // Not just "younger than": a clock that was set back is no reason to believe an old reading.
-  const recent = (): Promise<readonly Entry[]> =>
-    known && Math.abs(platform.now() - known.at) < CACHE_MS ? Promise.resolve(known.entries) : (loading ?? load());
+  /** Of a database that is there still. Not just "younger than": a clock that was set back is no reason to believe an old reading. */
+  const recent = (ms: number): readonly Entry[] | undefined =>
+    known && entriesIn.isConnected() && Math.abs(platform.now() - known.at) < ms ? known.entries : undefined;
+  const entries = async (): Promise<readonly Entry[]> => recent(CACHE_MS) ?? loading ?? load();
   /** Adds a new key if there is none, or, to rotate, in any case. */
   const make = (rotates: boolean): Promise<Entry> =>
     askingForKeys(async () => {
@@ -66,7 +70,7 @@ export function indexedDBKeys({ namespace = 'rx-credentials', platform = default
       await entriesIn.run('readwrite', async (records) => {
         const others = (await records.getAll()).filter(isEntry).filter(isCurrent);
         if (others.length > 0 && !rotates) return;
-        await records.add({ kid, key, retiredAt: null }, kid); // first: should it fail, the others stay what they are
+        if (!(await records.add({ kid, key, retiredAt: null }, kid))) throw new Error('kid'); // nothing is written then, nor if it fails
         for (const other of others) await records.put({ ...other, retiredAt: platform.now() }, other.kid);
       });
       const made = currentOf(await load());
@@ -83,12 +87,12 @@ export function indexedDBKeys({ namespace = 'rx-credentials', platform = default
     return entry;
   };
   return {
-    current: () => askingForKeys(async () => prove(currentOf(await recent()) ?? (await make(false)))),
+    current: () => askingForKeys(async () => prove(currentOf(await entries()) ?? (await make(false)))),
     get: async (kid) => {
-      const keyIn = (entries: readonly Entry[]): CryptoKey | undefined => entries.find((entry) => entry.kid === kid)?.key;
-      return keyIn(await recent()) ?? keyIn(await load());
+      const keyIn = (all: readonly Entry[]): CryptoKey | undefined => all.find((entry) => entry.kid === kid)?.key;
+      return keyIn(await entries()) ?? keyIn(await load());
     },
-    list: async () => (await load()).map(({ kid, retiredAt }) => ({ kid, retiredAt })),
+    list: async () => (recent(LIST_MS) ?? (await load())).map(({ kid, retiredAt }) => ({ kid, retiredAt })),
     rotate: async () => (await make(true)).kid,
     remove: async (kid) => {
       await askingForKeys(() => entriesIn.run('readwrite', (records) => records.delete(kid)));

@@ -34,7 +34,7 @@ export interface SealingKeys {
    * query of it
    */
   get(kid: string): Promise<SealingKey['key'] | undefined>;
-  /** All keys there are now, without a cache: so that a writer notices a rotation, and old keys can be removed. */
+  /** All keys there are now, or were a second ago: so that a writer notices a rotation, and old keys can be removed. */
   list?(): Promise<readonly ListedKey[]>;
   /** Forgets a key for good. Records that name it can no longer be opened: `sweep()` of the sealed storage asks for this at the right time. */
   remove?(kid: string): Promise<void>;
@@ -45,8 +45,8 @@ export interface SealingKeys {
 /** Keys that can be replaced by new ones. */
 export interface RotatingKeys extends Required<SealingKeys> {
   /**
-   * Makes a new key and seals with it from now on; other tabs notice with their next write. What is sealed with an older key can be opened
-   * as before, and is sealed with the new one when its tokens are next replaced.
+   * Makes a new key and seals with it from now on; other tabs notice within a second, with their next write. What is sealed with an older key
+   * can be opened as before, and is sealed with the new one when its tokens are next replaced.
    *
    * @returns the name of the new key
    * @throws {StorageError} `storage_failed`
