@@ -232,7 +232,8 @@ export function parseStoreRecord(value: unknown): StoreRecord | null {
 
 function parseCounters(value: Unjudged): Pick<CredentialRecord, 'revision' | 'generation' | 'epoch' | 'defaultClaim' | 'agedAt'> | null {
   const { revision, generation, epoch, defaultClaim, agedAt } = value;
-  return isCount(revision) && isCount(generation) && isCount(epoch) && isCount(defaultClaim)
+  // What is stored has a revision: 0 stands for what is not, and no write would be made over it
+  return isCount(revision) && revision > 0 && isCount(generation) && isCount(epoch) && isCount(defaultClaim)
     ? { revision, generation, epoch, defaultClaim, ...(isCount(agedAt) && agedAt <= generation && { agedAt }) }
     : null;
 }

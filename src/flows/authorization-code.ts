@@ -43,7 +43,7 @@ export interface AuthorizationCodeStartOptions {
   /** Where to go afterwards: a path of the application, such as `/orders?page=2`. It is kept with the sign-in, and in no address (9700-1). */
   readonly returnTo?: string | undefined;
   /**
-   * Further parameters, such as `prompt`, `login_hint`, `ui_locales`. A `resource` (RFC 8707) is that of the token, too, and alone may be a list: the
+   * Further parameters, such as `prompt`, `login_hint`, `ui_locales`; an empty one is left out. A `resource` (RFC 8707) is that of the token, too, and alone may be a list: the
    * token is for the first, and its refresh token gets others for the rest. One that is not named is not to be had later.
    */
   readonly additionalParameters?: Readonly<Record<string, string | readonly string[] | undefined>> | undefined;

@@ -5,7 +5,7 @@
  */
 import type { OAuth2Client } from '../oauth/client.js';
 
-/** Further parameters of a request, by name; one that is `undefined` is left out. */
+/** Further parameters of a request, by name; one that is `undefined` or empty is left out (RFC 6749 §3.1). */
 export type AdditionalParameters = Readonly<Record<string, string | undefined>>;
 
 /** @throws {TypeError} a store, the options of a client, or nothing */
@@ -45,8 +45,9 @@ export function furtherParameters(
   if (typeof (given ?? {}) !== 'object') throw new TypeError('additionalParameters must be an object of texts');
   const set = Object.entries({ ...given, ...judged }).filter(([, value]) => value !== undefined) as [string, string][];
   for (const [name, value] of set) {
+    if (name === '') throw new TypeError('additionalParameters must not have an empty name');
     if (own.includes(name)) throw new TypeError(`additionalParameters must not set ${name}; the flow does`);
     if (typeof value !== 'string') throw new TypeError(`additionalParameters must hold strings; ${name} is none`);
   }
-  return Object.fromEntries(set);
+  return Object.fromEntries(set.filter(([name, value]) => value !== '' || name === 'max_age')); // which is judged: no age is not any age
 }

@@ -282,9 +282,9 @@ function isRedirectUri(url: unknown): boolean {
 }
 
 function assertJudgement({ idTokenSigningAlgs, trustedAudiences, clockToleranceS, maxIdTokenAgeS }: Judgement): void {
-  const isAsymmetric = (alg: unknown): boolean => typeof alg === 'string' && alg !== 'none' && !alg.startsWith('HS');
-  if (!Array.isArray(idTokenSigningAlgs) || idTokenSigningAlgs.length === 0 || !idTokenSigningAlgs.every(isAsymmetric)) {
-    throw new TypeError('idTokenSigningAlgs must name asymmetric algorithms; "none" and HS* prove nothing to a public client');
+  const isKnown = (alg: unknown): boolean => typeof alg === 'string' && /^([RPE]S(256|384|512)|EdDSA|Ed25519|ML-DSA-(44|65|87))$/.test(alg);
+  if (!Array.isArray(idTokenSigningAlgs) || idTokenSigningAlgs.length === 0 || !idTokenSigningAlgs.every(isKnown)) {
+    throw new TypeError('idTokenSigningAlgs must name asymmetric algorithms, such as RS256, ES256, EdDSA; "none" and HS* prove nothing');
   }
   // A text would trust every part of itself
   if (typeof trustedAudiences !== 'function' && !Array.isArray(trustedAudiences))

@@ -6,7 +6,7 @@
  */
 import { jsonObjectIn } from '../credential/data.js';
 import type { IdTokenClaims } from '../credential/token.js';
-import { ProtocolError } from '../errors.js';
+import { causeOf, ProtocolError } from '../errors.js';
 import { base64url, subtleOf } from '../platform/random.js';
 import type { Platform } from '../platform/platform.js';
 import type { Grant, ResolvedClientOptions } from './client.js';
@@ -95,10 +95,9 @@ export function checkClaims(
   atMs: number,
   maxAgeS: number,
 ): void {
-  const isTrusted = typeof trustedAudiences === 'function' ? trustedAudiences : (one: string) => trustedAudiences.includes(one);
   const ageS = atMs / 1000 - iat;
   if (!/^\p{ASCII}{1,255}$/u.test(sub)) throw invalid('has a sub that is not 1 to 255 ASCII characters', iss);
-  if ([aud].flat().some((one) => one !== clientId && !isTrusted(one)))
+  if ([aud].flat().some((one) => one !== clientId && !isTrusted(one, trustedAudiences, iss)))
     throw invalid('is meant for a further audience that is not among trustedAudiences', iss);
   if (given(azp) !== undefined && azp !== clientId) throw invalid('names another authorized party (azp)', iss);
   if (ageS < -clockToleranceS)
@@ -107,6 +106,31 @@ export function checkClaims(
       iss,
     );
   if (ageS > maxAgeS + clockToleranceS) throw invalid(`was issued more than ${maxAgeS} s ago (iat, maxIdTokenAgeS)`, iss);
+}
+
+/** Nothing but `true` trusts: not a promise, whatever becomes of it. */
+function isTrusted(audience: string, trusted: ResolvedClientOptions['trustedAudiences'], issuer: string): boolean {
+  if (typeof trusted !== 'function') return trusted.includes(audience);
+  try {
+    return (trusted(audience) as unknown) === true;
+  } catch (error) {
+    throw invalid(`has an audience that could not be judged: trustedAudiences has thrown${causeOf(error)}`, issuer);
+  }
+}
+
+/**
+ * Where an age was asked for, a time of login in the future is none (IDT-10): it would be young for as long as that.
+ *
+ * @param atMs epoch milliseconds of the answer
+ * @throws {ProtocolError} `id_token_invalid`
+ */
+export function checkAuthTime(
+  claims: IdTokenClaims | null,
+  atMs: number,
+  { issuer, clockToleranceS }: Pick<ResolvedClientOptions, 'issuer' | 'clockToleranceS'>,
+): void {
+  if (claims && Number(claims.auth_time) > atMs / 1000 + clockToleranceS)
+    throw invalid('is of a login in the future (auth_time): in seconds it is to be, by a clock that is right', issuer);
 }
 
 /**

@@ -19,7 +19,7 @@ import { introspectionIn, userInfoIn } from './answers.js';
 import type { CodeExchange, Grant, Introspection, ResolvedClientOptions, UserInfo } from './client.js';
 import { documentIn, isAbsent } from './discovery.js';
 import { endpointIn } from './endpoint.js';
-import { assertVerifiable, checkAcr, judgedAt, parseIdTokenHeader } from './id-token.js';
+import { assertVerifiable, checkAcr, checkAuthTime, judgedAt, parseIdTokenHeader } from './id-token.js';
 import { createJudge } from './judge.js';
 import { createKeySet } from './key-set.js';
 import { asPassing } from './passing.js';
@@ -186,8 +186,9 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
       assertJsonType(contentTypeOf(exchange), issuer);
       const answer = parseTokenResponse(exchange.text, options);
       await keysAreThere;
+      const atMs = judgedAt(exchange, options);
       const claims = await judge
-        .signIn(answer, judgedAt(exchange, options), options.maxIdTokenAgeS, (server, client, response) =>
+        .signIn(answer, atMs, options.maxIdTokenAgeS, (server, client, response) =>
           oauth.processAuthorizationCodeResponse(server, client, response, {
             ...(asksForIdToken && { expectedNonce: nonce }), // not sent without `openid`: then it must be absent (IDT-8)
             ...(maxAge !== undefined && { maxAge }),
@@ -196,6 +197,7 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
         )
         // RFC 6749 §3.3: without a scope the server has one of its own, which may bring an ID token
         .catch(unless(asksForIdToken || asked === '' || maxAge !== undefined || requireAcr === true));
+      if (maxAge !== undefined) checkAuthTime(claims, atMs, options);
       if (requireAcr) checkAcr(claims, acrValues ?? '', issuer);
       const context = {
         issuer,

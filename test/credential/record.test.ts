@@ -207,6 +207,7 @@ describe('E62 what is no record says why and throws nothing', () => {
     ['the version as text', { ...full, v: '1' }, 'unknown_version'],
     ['the record of another id', { ...full, id: 'two' }, 'foreign_id'],
     ['a negative revision', { ...full, revision: -1 }, 'bad_counters'],
+    ['a revision that only what is not stored has', { ...full, revision: 0 }, 'bad_counters'],
     ['half a revision', { ...full, revision: 1.5 }, 'bad_counters'],
     ['a generation beyond counting', { ...full, generation: 2 ** 53 }, 'bad_counters'],
     ['a claim that outranks all others for ever', { ...full, defaultClaim: Infinity }, 'bad_counters'],

@@ -331,10 +331,16 @@ describe('start', () => {
     await expect(setUp().flow.start({ scope: ['openid'] as unknown as string })).rejects.toThrow(/^scope must be a string/);
   });
 
-  it('a further parameter that is undefined is left out; one that is no text is a TypeError', async () => {
+  it('a further parameter that is undefined or empty is left out; one that is no text, or has no name, is a TypeError', async () => {
     const { flow, begun } = setUp();
-    const url = await flow.start({ additionalParameters: { login_hint: undefined, max_age: undefined, prompt: 'login' } });
-    expect(['login_hint', 'max_age', 'prompt'].map((name) => url.searchParams.get(name))).toEqual([null, null, 'login']);
+    const url = await flow.start({ additionalParameters: { login_hint: undefined, ui_locales: '', max_age: undefined, prompt: 'login' } });
+    expect(['login_hint', 'ui_locales', 'max_age', 'prompt'].map((name) => url.searchParams.get(name))).toEqual([
+      null,
+      null,
+      null,
+      'login',
+    ]);
+    await expect(flow.start({ additionalParameters: { '': 'x' } })).rejects.toThrow(/^additionalParameters .*name/);
     for (const value of [null, 1, {}])
       await expect(flow.start({ additionalParameters: { login_hint: value as never } })).rejects.toThrow(
         /^additionalParameters .*login_hint/,

@@ -1,5 +1,6 @@
 // The recipe for command line tools, as it stands in docs/how-to.md, at a real server.
 import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
+import { get } from 'node:http';
 import { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -34,12 +35,18 @@ function start(): Recipe {
   return load('docs/how-to.md', 'createServer', given, { process: { env } }) as Recipe;
 }
 
+const statusAt = (url: string | URL, host: string): Promise<number | undefined> =>
+  new Promise((resolve, reject) => {
+    get(url, { headers: { host } }, (response) => (response.resume(), resolve(response.statusCode))).on('error', reject);
+  });
+
 /** A user who goes where the program says, and what the page at the end answers. */
 async function browse(address: URL, login: string): Promise<string> {
   const end = await createRobot().run(address, login);
   const foreign = new URL(end);
   foreign.searchParams.set('state', 'foreign');
   expect([(await fetch(foreign)).status, (await fetch(new URL('/favicon.ico', end))).status]).toEqual([404, 404]);
+  expect(await statusAt(end, 'other.example.com')).toBe(404); // a name that leads to this machine
   return (await fetch(end)).text();
 }
 
@@ -82,4 +89,20 @@ it('RFC 8252 §7.3 a connection on which a browser sends nothing does not keep t
   unref.mockRestore();
   await credentials.close();
   expect(seen).toEqual(['open', true]);
+});
+
+it('CLI-1 who never comes back is waited for no longer than ten minutes, and the port is free again', async () => {
+  const late = new AbortController();
+  const timeout = jest.spyOn(AbortSignal, 'timeout').mockReturnValue(late.signal);
+  const { credentials, signIn } = start();
+  let redirectUri = '';
+  const signingIn = signIn((address) => {
+    redirectUri = address.searchParams.get('redirect_uri') ?? '';
+    late.abort();
+  });
+  await expect(signingIn).rejects.toThrow('within ten minutes');
+  expect(timeout).toHaveBeenCalledWith(600_000);
+  timeout.mockRestore();
+  await expect(fetch(redirectUri)).rejects.toThrow();
+  await credentials.close();
 });

@@ -100,6 +100,8 @@ describe('createOAuth2Client', () => {
     ['idTokenSigningAlgs', { idTokenSigningAlgs: ['none'] }],
     ['idTokenSigningAlgs', { idTokenSigningAlgs: ['RS256', 'HS256'] }],
     ['idTokenSigningAlgs', { idTokenSigningAlgs: ['HS512'] }],
+    ['idTokenSigningAlgs', { idTokenSigningAlgs: ['RS256', 'rs256'] }],
+    ['idTokenSigningAlgs', { idTokenSigningAlgs: ['RS255'] }],
     ['metadata', { metadata: { issuer: 'https://id.example.com/' } }],
     ['metadata', { metadata: 'https://id.example.com' }],
     ['metadata', { metadata: null }],

@@ -99,6 +99,12 @@ describe('what a client says of ID tokens', () => {
     ['IDT-3 a further audience that is trusted', { trustedAudiences: ['other', 'project'] }, { aud: ['spa', 'project'], azp: 'spa' }, true],
     ['IDT-3 one that a function trusts', { trustedAudiences: (one) => one.startsWith('p') }, { aud: ['project', 'spa'], azp: 'spa' }, true],
     ['IDT-3 one that it does not', { trustedAudiences: (one) => one.startsWith('x') }, { aud: ['project', 'spa'], azp: 'spa' }, false],
+    [
+      'IDT-3 one of which a function says something else than true',
+      { trustedAudiences: async () => true } as never,
+      { aud: ['project', 'spa'], azp: 'spa' },
+      false,
+    ],
     ['IDT-3 trusted ones without us', { trustedAudiences: ['project'] }, { aud: ['project'] }, false],
     ['IDT-4 trusted ones, authorized to another', { trustedAudiences: ['project'] }, { aud: ['spa', 'project'], azp: 'project' }, false],
     ['IDT-6 an exp within the tolerance', { clockToleranceS: 300 }, { exp: NOW - 299 }, true],
@@ -116,6 +122,18 @@ describe('what a client says of ID tokens', () => {
     if (accepted) expect((await exchange).claims?.sub).toBe('alice');
     else expect(await refusal(exchange)).toMatchObject({ code: 'id_token_invalid' });
   });
+});
+
+it('IDT-3 a trustedAudiences that throws is told, by what it has thrown', async () => {
+  const trustedAudiences = (): boolean => {
+    throw new RangeError('secret');
+  };
+  const { server, client } = setUpOAuth({ trustedAudiences });
+  await planIdToken(server, { aud: ['project', 'spa'], azp: 'spa' });
+  const error = await refusal(client.exchangeCode(exchangeOf()));
+  expect(error.code).toBe('id_token_invalid');
+  expect(error.message).toContain('trustedAudiences has thrown (RangeError)');
+  expect(error.message).not.toContain('secret');
 });
 
 describe('TM-2 §0 a clock that is off, and a Date header', () => {
@@ -170,6 +188,9 @@ describe('max_age', () => {
     ['300 and a login at the edge', 300, { auth_time: NOW - 330 }, true],
     ['300 and a login before the edge', 300, { auth_time: NOW - 331 }, false],
     ['300 and no auth_time', 300, {}, false],
+    ['0 and a login in the future, within the tolerance', 0, { auth_time: NOW + 30 }, true],
+    ['0 and a login in the future', 0, { auth_time: NOW + 31 }, false],
+    ['300 and milliseconds', 300, { auth_time: NOW * 1000 }, false],
   ])('IDT-10 %s (max_age %d): %j is accepted: %p', async (_, maxAge, claims, accepted) => {
     const { server, client } = setUpOAuth();
     await planIdToken(server, claims);
