@@ -120,6 +120,13 @@ describe('useCredential', () => {
     expect(errors).toMatchObject([{ code: 'needs_sign_in' }]);
   });
 
+  it.each([undefined, noCredential()])('D-037 nobody is named by what is not known yet, least of all the default (%#)', async (context) => {
+    twoAccounts();
+    await get(ORDERS, useCredential(undefined as unknown as string, context));
+    api.expectNone(ORDERS);
+    expect(errors).toMatchObject([{ code: 'needs_sign_in' }]);
+  });
+
   it('E14 attaches nothing off the list, whatever is chosen', async () => {
     twoAccounts();
     await get('https://api.example.com.evil.test/v1/', useCredential('bob'));

@@ -1,4 +1,11 @@
-import { HttpClient, provideHttpClient, withInterceptors, withRequestsMadeViaParent } from '@angular/common/http';
+import {
+  HttpClient,
+  HttpContext,
+  HttpContextToken,
+  provideHttpClient,
+  withInterceptors,
+  withRequestsMadeViaParent,
+} from '@angular/common/http';
 import { HttpTestingController, provideHttpClientTesting } from '@angular/common/http/testing';
 import { Component, inject } from '@angular/core';
 import { TestBed } from '@angular/core/testing';
@@ -23,11 +30,14 @@ class Admin {
 }
 
 /** An application with a store, and a route that has another one and an `HttpClient` of its own. */
-async function start(httpOfRoute: readonly Parameters<typeof provideHttpClient>[number][], ...router: RouterFeatures[]): Promise<Started> {
+async function start(
+  httpOfRoute: readonly Parameters<typeof provideHttpClient>[number][],
+  { rootCovers = ['https://api.example.com/'], router = [] }: { rootCovers?: string[]; router?: RouterFeatures[] } = {},
+): Promise<Started> {
   const isOwnBackend = httpOfRoute.length === 0; // which is then played, too
   TestBed.configureTestingModule({
     providers: [
-      provideCredentials(CLIENT, withResources('https://api.example.com/')),
+      provideCredentials(CLIENT, withResources(...rootCovers)),
       provideHttpClient(withInterceptors([credentialsInterceptor])),
       provideHttpClientTesting(),
       provideCredentialsTesting({ credentials: [{ accessToken: 'of-root' }] }),
@@ -91,6 +101,18 @@ describe('a store in the providers of a route', () => {
     expect(await tokensOf(app, admin)).toEqual({ admin: 'Bearer of-admin', api: 'Bearer of-root' });
   });
 
+  it('what the store of the route covers is not left to that of the root while nobody is signed in there', async () => {
+    const app = await start([withRequestsMadeViaParent()], { rootCovers: ['https://api.example.com/', 'https://admin.example.com/'] });
+    const admin = await app.enter();
+    expect(await tokensOf(app, admin)).toEqual({ admin: null, api: 'Bearer of-root' });
+    const mine = new HttpContextToken(() => 'nothing');
+    const context = new HttpContext();
+    admin.http.get('https://admin.example.com/y', { context }).subscribe();
+    await app.credentials.tick();
+    admin.api.expectOne('https://admin.example.com/y').request.context.set(mine, 'seen');
+    expect(context.get(mine)).toBe('seen');
+  });
+
   it('stays open when the route is left, since its injector is kept; whoever comes back finds it', async () => {
     const app = await start([]);
     const { store } = await app.enter();
@@ -100,7 +122,7 @@ describe('a store in the providers of a route', () => {
   });
 
   it('is closed when the route is left, and made anew, where the router cleans up injectors', async () => {
-    const app = await start([], withAutoCleanupInjectors());
+    const app = await start([], { router: [withAutoCleanupInjectors()] });
     const { store } = await app.enter();
     await app.harness.navigateByUrl('/other');
     expect(await stateOf(store)).toBe('store_closed');

@@ -11,7 +11,7 @@ import { copyOfBody, type Attachment, type AttachmentPolicy } from 'rx-credentia
 import { catchError, from, Observable, switchMap, tap } from 'rxjs';
 import { injectSendsByXhr } from './backend';
 import { injectBaseUrl } from './base-url';
-import { choiceOf } from './request-context';
+import { choiceOf, leftAsItIs } from './request-context';
 import { ATTACHMENT_POLICIES } from './stores';
 
 /**
@@ -65,7 +65,9 @@ function intercepted({ policies, byXhr, baseUrl }: Ways, given: HttpRequest<unkn
       if (attachment && byXhr)
         throw new CredentialError('unsupported', 'XMLHttpRequest on a server takes tokens to wherever a redirect leads; use withFetch().');
       // What an API says to nobody does not go from the server to the browser of a user (docs/ssr.md)
-      const sent = attachment ? sentWith(attachment, () => asMeant(request), next) : next(request.clone({ transferCache: false }));
+      const sent = attachment
+        ? sentWith(attachment, () => asMeant(request), next)
+        : next(request.clone({ transferCache: false, context: leftAsItIs(request.context) }));
       // The subscriber itself: one that leaves in the middle of a synchronous answer stops what follows
       sent.pipe(tap({ error: end, complete: end })).subscribe(subscriber);
     };

@@ -8,6 +8,8 @@ import type { CredentialChoice } from 'rx-credentials/http';
 
 /** Whose token; `null`: nobody's; `undefined`: what the resource says. */
 const CHOICE = new HttpContextToken<CredentialChoice | null | undefined>(() => undefined);
+/** As of a parameter of a route that is not there: it names nobody, least of all the default (D-037). */
+const NOBODY_YET: CredentialChoice = {};
 const SENT_ONCE = new HttpContextToken<boolean>(() => false);
 
 /**
@@ -17,7 +19,7 @@ const SENT_ONCE = new HttpContextToken<boolean>(() => false);
  * @param context one to build upon; it is not changed
  */
 export function useCredential(choice: CredentialChoice, context?: HttpContext): HttpContext {
-  return copyOf(context).set(CHOICE, choice);
+  return copyOf(context).set(CHOICE, choice === (undefined as unknown) ? NOBODY_YET : choice);
 }
 
 /** The request goes as it is: no token, no waiting, no retry. */
@@ -36,6 +38,16 @@ export function choiceOf(context: HttpContext): { readonly credential: Credentia
     credential: context.has(CHOICE) ? context.get(CHOICE) : undefined,
     isSentOnce: context.has(SENT_ONCE) && context.get(SENT_ONCE),
   };
+}
+
+/**
+ * The same context, by which the request is left as it is: who covers it has nobody to send, and an injector above is not to find somebody else
+ * (`withRequestsMadeViaParent`). What others write into it is seen by the caller.
+ */
+export function leftAsItIs(context: HttpContext): HttpContext {
+  const get: HttpContext['get'] = (token) => ((token as unknown) === CHOICE ? (null as never) : context.get(token));
+  const has: HttpContext['has'] = (token) => (token as unknown) === CHOICE || context.has(token);
+  return Object.create(context, { get: { value: get }, has: { value: has } }) as HttpContext;
 }
 
 function copyOf(context?: HttpContext): HttpContext {
