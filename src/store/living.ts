@@ -26,6 +26,7 @@ import { createClock } from './clock.js';
 import type { AccessTokenOptions, Credential, CredentialContext } from './credential.js';
 import { tombstoneOf } from './drafts.js';
 import { createFollowing } from './following.js';
+import { clearAll } from './given-up.js';
 import type { Holding, Ledger, Meant } from './ledger.js';
 import { revokeUnwritten } from './letting-go.js';
 import { createLookup } from './lookup.js';
@@ -91,6 +92,8 @@ export interface LivingContext {
   readonly refreshOnly: boolean;
   readonly credentials: CredentialContext;
   readonly storageOf: () => CredentialStorage;
+  /** The storage that the store was made with; another one is in use where it was given up. */
+  readonly given: CredentialStorage | undefined;
   readonly clientOf: (record: Pick<CredentialRecord, 'context'>) => OAuth2Client | undefined;
   /** True if tokens are renewed without being asked for. */
   readonly renewsAhead: boolean;
@@ -309,6 +312,7 @@ export function createLiving(context: LivingContext): Living {
 
   return {
     ...membership,
+    clear: () => clearAll(membership, context),
     store: async (token, tags, replace) => {
       if (!isToken(token)) throw new TypeError('store takes a Token: what a flow resumed with, or createToken made');
       const judged = withFields(token, {}); // it may be something that looks like one

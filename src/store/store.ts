@@ -90,7 +90,7 @@ export interface CredentialStore {
   /** Makes a credential the default, or nobody, in all tabs. @throws {CredentialError} `credential_removed` */
   setDefault(credential: Credential | string | null): Promise<void>;
   allIDs(): Promise<readonly string[]>;
-  /** Forgets everything in this storage, unreadable records too, in one write. The server is not asked. */
+  /** Forgets everything in this storage, unreadable records too, in one write; also in one that could not be used at the start. The server is not asked. */
   clear(): Promise<void>;
   /** The state now, as `snapshot()`: a store can be logged. */
   toJSON(): StoreState;
@@ -154,6 +154,7 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
           renewsAhead: options.renewal?.ahead ?? platform.page !== undefined,
           credentials: context,
           storageOf: () => storage,
+          given: options.storage,
           clientOf: clients.ofRecord,
           announce: (record) => connection?.announce(record),
           hears: () => connection?.hears ?? false,

@@ -70,6 +70,22 @@ describe('E62 a store over fileStorage whose own record is no record any more', 
   });
 });
 
+it('E47 CLI-2 who signs out where the folder is open to others is told what to type; clear then removes the tokens', async () => {
+  const folder = newFolder();
+  const first = storeIn(folder);
+  await first.store(token('one'));
+  await first.close();
+  chmodSync(recordsIn(folder), 0o755);
+  const second = storeIn(folder);
+  await expect(second.clear()).rejects.toThrow(/may still hold it.*chmod -R go=/);
+  expect(readFileSync(fileOf(folder, 'one'), 'utf8')).toContain(CANARY.refreshToken);
+  chmodSync(recordsIn(folder), 0o700);
+  await second.clear();
+  expect(existsSync(fileOf(folder, 'one'))).toBe(false);
+  expect(readdirSync(join(recordsIn(folder), 'locks'))).toEqual([]);
+  expect(await storeIn(folder).allIDs()).toEqual([]);
+});
+
 it('RF-9 whatever was awaited has left no lock: the program may end at once', async () => {
   const folder = newFolder();
   const platform = defaultPlatform();

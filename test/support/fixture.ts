@@ -34,7 +34,9 @@ export interface TabOptions {
   readonly storage?: CredentialStorage;
   readonly options?: Pick<CredentialStoreOptions, 'persist' | 'renewal'>;
   /** What of the browser's platform is another. */
-  readonly platform?: Partial<Pick<Platform, 'page' | 'crypto' | 'setTimer' | 'now' | 'monotonicNow' | 'openChannel' | 'lifecycle'>>;
+  readonly platform?: Partial<
+    Pick<Platform, 'page' | 'indexedDB' | 'crypto' | 'setTimer' | 'now' | 'monotonicNow' | 'openChannel' | 'lifecycle'>
+  >;
 }
 
 const worlds: World[] = [];
