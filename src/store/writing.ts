@@ -170,6 +170,14 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
   /** A full disk takes no tombstone, but it lets go of the record. */
   const removed = (id: string, over: number): Promise<boolean> => write((storage) => storage.remove(id, over)).catch(() => false);
 
+  /** Removes what a clear has left under the id, by what is stored alone: of a storage that was emptied a low epoch is the newest. True if it did. */
+  const cleared = async (id: string): Promise<boolean> => {
+    const stored = parseRecord(await read((storage) => storage.read(id)), id);
+    const store = parseStoreRecord(await read((storage) => storage.read(STORE_RECORD_ID)));
+    if ('corrupt' in stored || !store || stored.epoch >= store.epoch) return false;
+    return write((storage) => storage.remove(id, stored.revision));
+  };
+
   const changing = async <R extends CredentialRecord>(
     { id, storedAt = ledger.record(id)?.storedAt }: Meant,
     isReady: (record: CredentialRecord) => record is R,
@@ -333,7 +341,7 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
           const record = isFree ? await commit(draft, entry, { keep: true }) : null;
           if (record === 'again') continue; // a reload has read it meanwhile
           if (record) return true;
-          break;
+          if (!isFree || !(await cleared(draft.id).catch(() => false))) break;
         }
         await rereadNow(draft.id, 'elsewhere');
         return false;

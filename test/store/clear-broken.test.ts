@@ -77,6 +77,24 @@ describe('E62 one record that cannot be removed', () => {
     expect([...disk.records.keys()].filter((id) => !id.startsWith('@'))).toEqual(['bad', alice.id]);
   });
 
+  it.each([['here'], ['at the next start'], ['in another tab']])(
+    'keeps nobody from storing under its id once it can be removed: %s',
+    async (where) => {
+      const { openTab, authority, disk, browser } = createWorld();
+      const { store } = await openTab();
+      const other = await openTab();
+      await store.store(authority.signIn({ id: 'me' }));
+      const mend = disk.fail(removing('me'));
+      expect(await inTime(browser, codeOf(store.clear()), 120_000)).toBe('storage_failed');
+      mend();
+      const next = where === 'here' ? { store } : where === 'in another tab' ? other : await openTab();
+      const token = authority.signIn({ id: 'me', sub: 'me' });
+      await inTime(browser, next.store.store(token));
+      expect((await openTab()).store.snapshot()).toMatchObject({ ids: ['me'], defaultId: 'me', durable: true });
+      expect(disk.record('me')).toMatchObject({ state: 'active', epoch: 1, secrets: { accessToken: token.accessToken } });
+    },
+  );
+
   it('RF-15 one whose removal is never answered costs the time of one answer, not of each', async () => {
     const { openTab, authority, disk, browser } = createWorld();
     const { store } = await openTab();
