@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { inProcessLocks } from '../../src/platform/in-process-locks';
 import { keyValueStorage, type KeyValueStore } from '../../src/storage/key-value';
-import type { CredentialStorage } from '../../src/storage/storage';
+import type { CredentialStorage, StoredRecord } from '../../src/storage/storage';
 import { describeStorage } from '../contract/storage-contract';
 import { runs } from '../support/counts';
 import { fakeStorage, settled, unitPlatform, type UnitPlatform } from '../support/unit-platform';
@@ -440,6 +440,29 @@ describe('keyValueStorage', () => {
       });
       expect(await storage.read('one')).toEqual(rec(1));
       expect(await storage.write(rec(2), 1)).toBe(true);
+    });
+
+    it.each([
+      ['another record', { id: 'two', revision: 1 }],
+      ['the record of the store, of the same epoch', { id: '@store', revision: 3, epoch: 1 }],
+      ['the record of the store, once more though it is lost', { id: '@store', revision: 7, epoch: 1 }],
+    ])('E62 begins anew by no write but that of a clear: not by %s', async (_, record) => {
+      const storage = on(bare(inner));
+      await storage.write(rec(1), 'absent');
+      const isLost = record.revision === 7;
+      if (!isLost) inner.setItem('kv:record:@store', JSON.stringify({ id: '@store', revision: 2, epoch: 1 }));
+      for (const key of ['kv:index', 'kv:index2']) inner.setItem(key, '{');
+      expect(await failure(on(bare(inner)).write(record, isLost || record.id === 'two' ? 'absent' : 2))).toMatchObject({
+        code: 'storage_failed',
+      });
+      expect([inner.getItem('kv:index'), inner.getItem('kv:index2')]).toEqual(['{', '{']);
+    });
+
+    it('E62 is left as it is by a clear that cannot be written', async () => {
+      for (const key of ['kv:index', 'kv:index2']) inner.setItem(key, '{');
+      const full = { ...bare(inner), setItem: () => { throw new DOMException('full', 'QuotaExceededError'); } }; // prettier-ignore
+      expect(await failure(on(full).write({ id: '@store', revision: 1, epoch: 1 } as StoredRecord, 'absent'))).toBeDefined();
+      expect(inner.getItem('kv:index')).toBe('{');
     });
 
     it('entries that are no text are passed over', async () => {

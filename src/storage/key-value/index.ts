@@ -4,12 +4,13 @@
  * @module
  */
 import { assertNothingElse } from '../../credential/options.js';
+import { STORE_RECORD_ID } from '../../credential/record.js';
 import { inProcessLocks } from '../../platform/in-process-locks.js';
 import { defaultPlatform, type Locks, type Platform } from '../../platform/platform.js';
 import { requireLocks } from '../deadline.js';
 import { late } from '../late.js';
-import { conditionHolds, tellAll, type CredentialStorage } from '../storage.js';
-import { itemsOf, parsed, prefixOf, type KeyValueStore } from './items.js';
+import { conditionHolds, tellAll, type CredentialStorage, type StoredRecord } from '../storage.js';
+import { itemsOf, parsed, prefixOf, RECORD, type Items, type KeyValueStore } from './items.js';
 import { nameIndex } from './names.js';
 import { repairsWith, turnsOf, type Repair, type Repeatedly } from './turns.js';
 
@@ -142,12 +143,19 @@ export function keyValueStorage(store: KeyValueStore, options: KeyValueStorageOp
     changes.delete(prefix + id);
     forgetIfLast();
   };
+  const set: Items['set'] = (...item) => items.set(...item);
+  /** Sets the record of a clear. A damaged index begins anew after that: what it has lost is of an earlier epoch, and nobody believes it. */
+  const setCleared: Items['set'] = async (id, text, isNew, isLate) => {
+    if (!(await index.isDamaged())) return set(id, text, isNew, isLate);
+    if (!isLate?.()) await store.setItem(prefix + RECORD + id, text);
+    if (!isLate?.()) await index.beginAnew(id);
+  };
   /** Changes an item. What is given up, and takes effect over what was written since, is mended as soon as it has. */
-  const alter = async (id: string, text: string | null, isNew: boolean, isLate: () => boolean): Promise<void> => {
+  const alter = async (id: string, text: string | null, isNew: boolean, isLate: () => boolean, setting = set): Promise<void> => {
     const mine: Change = { text };
     const below = overIn(changesOf(id).add(mine));
     try {
-      await (text === null ? items.remove(id, isLate) : items.set(id, text, isNew, isLate));
+      await (text === null ? items.remove(id, isLate) : setting(id, text, isNew, isLate));
       if (isLate()) return;
       forget(id, below);
       for (const one of changesOf(id)) one.since = text;
@@ -170,7 +178,8 @@ export function keyValueStorage(store: KeyValueStore, options: KeyValueStorageOp
       else await alter(id, since, stored === null, isLate);
     });
 
-  const conditionally = async (id: string, condition: number | 'absent' | 'any', text: string | null): Promise<boolean> => {
+  const conditionally = async (id: string, condition: number | 'absent' | 'any', record: StoredRecord | null): Promise<boolean> => {
+    const text = record && JSON.stringify(record);
     let before: unknown;
     try {
       const isChanged = await alone(lockOf(id), async (isLate) => {
@@ -178,7 +187,7 @@ export function keyValueStorage(store: KeyValueStore, options: KeyValueStorageOp
         const stored = parsed(item);
         if (isLate() || !conditionHolds(stored, condition)) return false; // late: the turn is another's
         before = item;
-        await alter(id, text, stored === undefined, isLate);
+        await alter(id, text, stored === undefined, isLate, isClear(record, stored) ? setCleared : set);
         return true;
       });
       if (isChanged) tell(id);
@@ -207,7 +216,7 @@ export function keyValueStorage(store: KeyValueStore, options: KeyValueStorageOp
       const values = await Promise.all(names.map((id) => items.get(id)));
       return names.map((id, i) => ({ id, value: parsed(values[i]) })).filter(({ value }) => value !== undefined);
     },
-    write: async (record, condition) => conditionally(record.id, condition, JSON.stringify(record)),
+    write: async (record, condition) => conditionally(record.id, condition, record),
     remove: (id, condition) => conditionally(id, condition, null),
     ...(isOurs && {
       withLock: <T>(name: string, run: () => Promise<T>, signal?: AbortSignal) => locks.withLock(name, run, signal),
@@ -238,6 +247,13 @@ function checkStore(store: unknown): void {
     ((typeof store === 'object' && store !== null) || typeof store === 'function') && // a class may have the methods, too
     ['getItem', 'setItem', 'removeItem'].every((name) => typeof (store as Readonly<Record<string, unknown>>)[name] === 'function');
   if (!isStore) throw new TypeError('store: an object with getItem, setItem and removeItem is expected.');
+}
+
+/** True for the store's own record with an epoch that is later than that of what is stored; where that is lost, as a clear writes it first. */
+function isClear(record: StoredRecord | null, stored: unknown): boolean {
+  if (record?.id !== STORE_RECORD_ID) return false;
+  const [before, epoch = 0] = [stored, record].map((one) => (Object(one) as { readonly epoch?: number }).epoch);
+  return before === undefined ? epoch > 0 && record.revision === 1 : epoch > before;
 }
 
 function overIn(changes: Iterable<Change>): readonly Change[] {

@@ -35,7 +35,7 @@ export interface Items {
 }
 
 /** A record's own items begin with this; what else begins with the namespace is not read and not touched. */
-const RECORD = 'record:';
+export const RECORD = 'record:';
 
 /**
  * What the keys of a namespace begin with. No one begins with another's (E39): the encoded text has no colon.

@@ -14,6 +14,10 @@ export interface NameIndex {
   /** Strikes out the name of an item that was removed, unless that is late by then: it may have been entered again. */
   strike(name: string, isLate: () => boolean): Promise<void>;
   names(): Promise<readonly string[]>;
+  /** True if both copies are damaged. */
+  isDamaged(): Promise<boolean>;
+  /** Lists a name, in an index that begins anew if both copies are damaged: for who has made all before it worthless. */
+  beginAnew(name: string): Promise<void>;
 }
 
 /** What an index needs. */
@@ -36,15 +40,25 @@ const COPIES = ['index', 'index2'] as const;
 
 /** The index is kept twice: a copy that was damaged does not take the records with it (E62). What is in one of them counts. */
 export function nameIndex({ store, prefix, lock, alone, repeatedly, known, isOurs }: NameIndexOptions): NameIndex {
-  const read = async (): Promise<{ readonly texts: readonly unknown[]; readonly names: Set<string> }> => {
+  const copies = async (): Promise<{
+    readonly texts: readonly unknown[];
+    readonly lists: readonly unknown[][];
+    readonly isDamaged: boolean;
+  }> => {
     const texts: unknown[] = [];
     for (const copy of COPIES) texts.push((await store.getItem(prefix + copy)) ?? undefined);
     const lists = texts.map(parsed).filter((list) => Array.isArray(list));
-    if (lists.length === 0 && texts.some((text) => text !== undefined)) {
-      throw new StorageError('storage_failed', `The items "${prefix}${COPIES.join('" and "')}" are damaged; remove both to start anew.`);
-    }
+    return { texts, lists, isDamaged: lists.length === 0 && texts.some((text) => text !== undefined) };
+  };
+  const read = async ({ anew = false } = {}): Promise<{ readonly texts: readonly unknown[]; readonly names: Set<string> }> => {
+    const { texts, lists, isDamaged } = await copies();
+    if (isDamaged && !anew)
+      throw new StorageError(
+        'storage_failed',
+        `The items "${prefix}${COPIES.join('" and "')}" are damaged; clear the store, or remove both, to start anew.`,
+      );
     const names = new Set(lists.flat().filter((one) => typeof one === 'string'));
-    if (isOurs) for (const name of known()) names.add(name);
+    if (isOurs || isDamaged) for (const name of known()) names.add(name);
     return { texts, names };
   };
   const write = async (copy: string, text: string, isLate: () => boolean): Promise<void> => {
@@ -54,9 +68,9 @@ export function nameIndex({ store, prefix, lock, alone, repeatedly, known, isOur
       if (isOurs && isLate()) void repeatedly(lock, () => change(() => undefined)); // else the lock was kept, and nothing lies below
     }
   };
-  const change = (by: (names: Set<string>) => void): Promise<void> =>
+  const change = (by: (names: Set<string>) => void, options?: { readonly anew: boolean }): Promise<void> =>
     alone(lock, async (isLate) => {
-      const { texts, names } = await read();
+      const { texts, names } = await read(options);
       if (isLate()) return;
       by(names);
       const text = JSON.stringify([...names]);
@@ -73,5 +87,7 @@ export function nameIndex({ store, prefix, lock, alone, repeatedly, known, isOur
     },
     strike: (name, isLate) => change((names) => !isLate() && names.delete(name)),
     names: async () => [...(await read()).names],
+    isDamaged: async () => (await copies()).isDamaged,
+    beginAnew: (name) => change((names) => names.add(name), { anew: true }),
   };
 }
