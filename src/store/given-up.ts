@@ -11,12 +11,11 @@ import { createFollowing } from './following.js';
 import { createLedger } from './ledger.js';
 import { createLoop } from './loop.js';
 import { createMembership, type Membership } from './membership.js';
-import { closeUnused } from './open-storage.js';
-import { createStoreLocks } from './store-locks.js';
+import { createStoreLocks, type StoreLocks } from './store-locks.js';
 import { connect } from './tabs.js';
 import { createWriting } from './writing.js';
 
-/** How long who clears waits for the storage to open, and for a first reading, in milliseconds. */
+/** How long who clears waits for the storage to open, to close, and for a first reading, in milliseconds. */
 const OPENING_MS = 5_000;
 
 /** What clearing needs of the store around it. */
@@ -26,32 +25,38 @@ export interface GivenUpContext {
   readonly storageOf: () => CredentialStorage;
   /** The one that the store was made with. */
   readonly given: CredentialStorage | undefined;
+  /** Those of the storage in use. */
+  readonly locks: Pick<StoreLocks, 'withLock'>;
 }
 
 /** Clears the storage in use, and then the one that was given up for it, opened once more. @throws {StorageError} it may still hold something */
-export async function clearAll(membership: Pick<Membership, 'clear'>, { platform, storageOf, given }: GivenUpContext): Promise<void> {
+export async function clearAll(membership: Pick<Membership, 'clear'>, context: GivenUpContext): Promise<void> {
+  const { storageOf, given, locks } = context;
   await membership.clear(); // first: nobody is signed in here any more, whatever comes of the rest
-  if (!given || given === storageOf()) return;
+  if (given && given !== storageOf()) await locks.withLock('given up', () => clearGiven(given, context)); // one user of it at a time
+}
+
+async function clearGiven(storage: CredentialStorage, { platform }: GivenUpContext): Promise<void> {
   try {
-    const capabilities = await open(given, platform);
-    if (capabilities) await empty(given, capabilities, platform);
+    const capabilities = await open(storage, platform);
+    if (capabilities !== null) await empty(storage, capabilities, platform);
   } catch (thrown) {
     const why = isStorageError(thrown) ? thrown.message : `It could not be opened${causeOf(thrown)}.`;
     throw new StorageError('storage_failed', `Everything is forgotten here, but storage may still hold it; clear again. ${why}`);
   } finally {
-    closeUnused(given);
+    await within(platform, OPENING_MS, '', (async () => storage.close())()).catch(() => undefined);
   }
 }
 
-/** What is there now; `undefined` where the browser has no storage for this page: then there is nothing that could be asked. */
-async function open(storage: CredentialStorage, platform: Platform): Promise<Pick<StorageCapabilities, 'reach' | 'capacity'> | undefined> {
+/** What is there now; `null` where the browser has no storage for this page: then there is nothing that could be asked. */
+async function open(storage: CredentialStorage, platform: Platform): Promise<Pick<StorageCapabilities, 'reach' | 'capacity'> | null> {
   const opening = (async () => storage.open())();
   try {
     return await within(platform, OPENING_MS, 'The storage did not open in time.', opening);
   } catch (thrown) {
     if (!isStorageError(thrown)) throw thrown;
     if (thrown.code === 'crypto_unavailable') return { reach: 'origin' }; // to remove what is there nothing is sealed
-    if (hasNoStorage(platform)) return undefined;
+    if (hasNoStorage(platform)) return null;
     throw thrown;
   }
 }

@@ -312,7 +312,7 @@ export function createLiving(context: LivingContext): Living {
 
   return {
     ...membership,
-    clear: () => clearAll(membership, context),
+    clear: () => clearAll(membership, parts),
     store: async (token, tags, replace) => {
       if (!isToken(token)) throw new TypeError('store takes a Token: what a flow resumed with, or createToken made');
       const judged = withFields(token, {}); // it may be something that looks like one

@@ -46,6 +46,15 @@ describe('E47 design §6 clear of a store whose storage could not be used at the
     expect(later.store.snapshot()).toMatchObject({ ids: [], defaultId: null, durable: true });
   });
 
+  it('E50 opens it once at a time, whoever clears: a storage may know no other user of the same object', async () => {
+    const { world, tab, mend } = await givenUp(({ method }) => method === 'open');
+    mend();
+    const before = world.disk.calls.length;
+    await inTime(world.browser, Promise.all([tab.store.clear(), tab.store.clear()]));
+    const uses = world.disk.calls.slice(before).filter(({ method }) => method === 'open' || method === 'close');
+    expect(uses.map(({ method }) => method)).toEqual(['open', 'close', 'open', 'close']);
+  });
+
   it('is heard of by tabs that use it, whatever was stored there meanwhile', async () => {
     const { world, tab, mend } = await givenUp(({ method }) => method === 'open');
     mend();
