@@ -63,12 +63,16 @@ export interface Credential extends CredentialView {
   readonly token: Token | null;
   /** What is known without the token; a snapshot. */
   readonly metadata: TokenMetadata;
-  /** The whole frozen snapshot. After the credential was removed: the last one there was, as one that has expired for good, so that `isSignedIn` is false. */
+  /**
+   * The whole frozen snapshot. After the credential was removed: the last one there was, as one that has expired for good, so that `isSignedIn`
+   * is false, and that is nobody's default.
+   */
   readonly state: CredentialState;
   /** Replays; what is sealed is opened first. What cannot be opened for now is tried again, and until then nothing new is said. */
   readonly token$: Observable<Token | null>;
-  /** Replays; a new snapshot on each change; completes when the credential is removed. */
+  /** Replays; a new snapshot on each change. When the credential is removed the last one, as `state` has it, then it completes; so it does for who comes later. */
   readonly state$: Observable<CredentialState>;
+  /** Replays, and ends, as `state$` does. */
   readonly status$: Observable<CredentialStatus>;
   /**
    * An access token that is valid by our clock, renewed if it has to be; what was renewed for this call is given, though its time was over when
@@ -181,14 +185,11 @@ export function createCredentialFactory(context: CredentialContext): CredentialF
       Object.defineProperty(this, 'id', { value: own.id, enumerable: true });
       Object.freeze(this);
     }
-    get #state(): CredentialState | undefined {
-      return lastStates.has(this) ? undefined : loop.stateOf(this.id);
-    }
     get token(): Token | null {
       return tokenAtHand(ledger, this.#own) ?? null;
     }
     get state(): CredentialState {
-      const state = lastStates.get(this) ?? this.#state;
+      const state = lastStates.get(this) ?? loop.stateOf(this.id);
       if (!state) throw gone();
       return state;
     }
@@ -210,8 +211,8 @@ export function createCredentialFactory(context: CredentialContext): CredentialF
     }
     get state$(): Observable<CredentialState> {
       return loop.ready$.pipe(
-        map(() => this.#state),
-        takeWhile((state) => state !== undefined),
+        map(() => this.state),
+        takeWhile((state) => state !== lastStates.get(this), true),
         distinctUntilChanged(),
       );
     }

@@ -130,9 +130,9 @@ function isEnding(after: CredentialState | undefined): boolean {
 
 /** What a handle goes on saying that somebody has kept: by the claims who it was, by the status that nobody is signed in. */
 function ended(last: CredentialState): CredentialState {
-  const { token, activity } = last.status;
-  if (token === 'needs_sign_in' || activity === 'revoking') return last;
-  return Object.freeze({ ...last, isRenewable: false, status: Object.freeze({ token: 'expired', activity: 'idle' }) });
+  const token = last.status.token === 'needs_sign_in' ? 'needs_sign_in' : 'expired'; // its reason stays with it
+  const status = Object.freeze({ token, activity: 'idle' } as const);
+  return Object.freeze({ ...last, isRenewable: false, isDefault: false, refreshFailure: null, status });
 }
 
 /** False where an answer brought no more than another refresh token: it was refused. */

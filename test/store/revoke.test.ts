@@ -247,7 +247,11 @@ describe('revoke', () => {
     const states = collect(credential.state$);
     newEvents();
     await credential.revoke();
-    expect(states.values.map(({ status }) => status.activity)).toEqual(['idle', 'revoking']);
+    expect(states.values.map(({ status }) => `${status.token} ${status.activity}`)).toEqual([
+      'valid idle',
+      'valid revoking',
+      'expired idle',
+    ]);
     expect(states.completed()).toBe(true);
     expect(newEvents()).toEqual(['metadata_updated', 'token_removed', 'default_changed']);
   });

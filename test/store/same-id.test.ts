@@ -103,7 +103,7 @@ describe('the handle of a credential that is gone, while another of its id is in
     expect([states.completed(), statuses.completed()]).toEqual([true, true]);
     const [late, lateStates] = [collect(alice.token$), collect(alice.state$)];
     await settle();
-    expect([late.values, lateStates.values, lateStates.completed()]).toEqual([[null], [], true]);
+    expect([late.values, lateStates.values, lateStates.completed()]).toEqual([[null], [alice.state], true]);
   });
 
   it('is no credential to make the default, or to take the place of', async () => {
