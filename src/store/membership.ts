@@ -30,6 +30,8 @@ const SIGNING_IN_MS = 5_000;
 /** So many of one user are read again before one more of hers is stored (E68). */
 const MOST_REREAD = 8;
 
+type Tags = readonly string[] | undefined;
+
 /** What membership needs of the store around it. */
 export interface MembershipContext {
   readonly ledger: Ledger;
@@ -86,16 +88,21 @@ export function createMembership(context: MembershipContext): Membership {
         let [isForeign, isLost] = [false, false]; // it gives its place to nobody, and a spent code is not had again
         const mayReplace = (current: CredentialRecord): boolean => {
           isLost = id !== token.id && isUnreadable(ledger, id); // by the time of a second try
-          if (isLost || replace === undefined) return !isLost && isForUser(context, current);
+          if (isLost || replace === undefined) return !isLost && isForUser(context, current) && gives(current, tags);
           isForeign = !ledger.isOurs(current);
           return !isForeign && current.state !== 'removed' && current.state !== 'revoking';
         };
         // Its own claim is enough if it is the default. Another one that is of no use gives way (D-013).
         const claim = loop.snapshot().defaultId !== id && isNeeded() ? { defaultClaim: await claimAbove() } : {};
-        const taken = (current: CredentialRecord): RecordDraft => ({ ...replacementOf(current, kept, tags, platform.now()), ...claim });
+        // Whose place is taken unasked keeps the tags that she has (design §4.2)
+        const tagsFor = (record?: CredentialRecord): Tags => (replace || !record?.tags.length ? tags : undefined);
+        const taken = (current: CredentialRecord): RecordDraft => ({
+          ...replacementOf(current, kept, tagsFor(current), platform.now()),
+          ...claim,
+        });
         const written = await writing.update(meant, (current) => (mayReplace(current) ? taken(current) : null), { keep: true });
         if (written) return id;
-        if (isLost) return addInPlaceOf(id, token, tags);
+        if (isLost) return addInPlaceOf(id, token, tagsFor(ledger.record(id)));
         if (replace === undefined || isForeign) return add(token, tags ?? []); // the one that waited was removed, or its user is back already
         throw gone();
       });
@@ -322,10 +329,10 @@ export function createMembership(context: MembershipContext): Membership {
   }
 
   /**
-   * The credential that waits for this very user to sign in again; none for a token that has a place already. The user may have several: one
-   * with the tags comes first, and one whose session has not ended is that only for its own tags.
+   * The credential that waits for this very user to sign in again; none for a token that has a place already. The user may have several, each
+   * for its own tags (D-013): only one that has those of the token counts, or one without any whose session has ended.
    */
-  function waitingFor(token: Token, tags: readonly string[] = []): CredentialRecord | undefined {
+  function waitingFor(token: Token, tags: Tags = []): CredentialRecord | undefined {
     const own = ledger.record(token.id)?.state;
     if (own === 'active' || own === 'revoking') return undefined;
     const { defaultId } = loop.snapshot();
@@ -334,8 +341,10 @@ export function createMembership(context: MembershipContext): Membership {
       .map((id) => ledger.record(id))
       .filter((record) => record !== undefined);
     const ended = records.filter(({ state }) => state === 'needs_sign_in');
-    const hasTags = (record: CredentialRecord): boolean => tags.every((tag) => record.tags.includes(tag));
-    return ended.find(hasTags) ?? records.find((record) => isForUser(context, record) && hasTags(record)) ?? ended[0];
+    const hasTheirs = (record: CredentialRecord): boolean => hasTags(record, tags);
+    return (
+      ended.find(hasTheirs) ?? records.find((one) => isForUser(context, one) && hasTheirs(one)) ?? ended.find((one) => gives(one, tags))
+    );
   }
 
   /** By the index of subjects first: each has few credentials, however many there are. Who could not be opened is known by what is stored. */
@@ -348,6 +357,15 @@ export function createMembership(context: MembershipContext): Membership {
     });
     return [...found, ...unproven];
   }
+}
+
+function hasTags(record: CredentialRecord, tags: readonly string[]): boolean {
+  return tags.every((tag) => record.tags.includes(tag));
+}
+
+/** True for a credential that may give its place to a token with these tags, as soon as only the user can bring its next one. */
+function gives(record: CredentialRecord, tags: Tags = []): boolean {
+  return hasTags(record, tags) || (record.state === 'needs_sign_in' && record.tags.length === 0);
 }
 
 /** What is asked, or what it is taken for where the storage fails. */

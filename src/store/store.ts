@@ -47,7 +47,7 @@ export interface CredentialStoreOptions {
 
 /** Options of `store`. */
 export interface StoreOptions {
-  /** Default: none; for a token that takes another's place: its tags. */
+  /** Default: none; for a token that takes another's place: its tags. Unless `replace` says so, one with other tags keeps its place. */
   readonly tags?: readonly string[] | undefined;
   /** The credential whose place the token takes: same id, tags and default. */
   readonly replace?: Credential | string | undefined;
@@ -77,7 +77,7 @@ export interface CredentialStore {
   client(name?: ClientName): OAuth2Client;
   /**
    * Keeps a token. The first one in an empty store becomes the default. A token of the same issuer, client and user as a credential
-   * that needs sign-in takes its place. Resolves when it is written.
+   * that needs sign-in takes its place, if it has the tags asked for. Resolves when it is written.
    *
    * @throws {CredentialError} `credential_exists`: a token of this id is stored already
    */

@@ -128,11 +128,11 @@ describe('a token of a user who had to sign in again', () => {
     expect(tab.newEvents()).toEqual(['token_replaced']);
   });
 
-  it('brings its own tags where the caller names some', async () => {
+  it('brings its own tags where the caller names some, and the credential that is meant', async () => {
     const world = createWorld();
     const tab = await world.openTab();
     const credential = await needingSignIn(world, tab, ['work']);
-    await tab.store.store(world.authority.signIn({ sub: 'alice' }), { tags: ['home'] });
+    await tab.store.store(world.authority.signIn({ sub: 'alice' }), { tags: ['home'], replace: credential });
     expect(credential.tags).toEqual(['home']);
   });
 

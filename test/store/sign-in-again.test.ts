@@ -139,9 +139,55 @@ describe('where several wait', () => {
       const token = authority.signIn();
       expect(await store.store(token, { tags: ['home'] })).toBe(home);
       expect([work.status.token, work.tags, await home.accessToken()]).toEqual(['needs_sign_in', ['work'], token.accessToken]);
-      expect(await store.store(authority.signIn(), { tags: ['other'] })).toBe(work); // none has them: semantic 2
+      expect(home.tags).toEqual(['home', 'second']);
+      expect(await store.store(authority.signIn())).toBe(work); // whatever it is for: semantic 2
+      expect(work.tags).toEqual(['work']);
     },
   );
+
+  it.each(['active', 'ended'])(
+    'D-044 design §4.2 one of other tags is not the place, and stays who waits; the other is %s',
+    async (how) => {
+      const { openTab, authority, browser } = createWorld();
+      const { store } = await openTab();
+      const orders = await store.store(authority.signIn(), { tags: ['orders', 'shared'] });
+      const waiting = collect(store.find$({ tags: 'orders' }));
+      authority.next(refusal('invalid_grant'), refusal('invalid_grant'));
+      expect(await inTime(browser, codeOf(orders.refresh()))).toBe('needs_sign_in');
+      const billing = await store.store(authority.signIn(), { tags: ['billing'] });
+      expect([billing.id === orders.id, orders.tags, billing.tags]).toEqual([false, ['orders', 'shared'], ['billing']]);
+      expect([orders.status.token, await store.getDefault()]).toEqual(['needs_sign_in', billing]); // which was of no use (D-013)
+      if (how === 'ended') expect(await inTime(browser, codeOf(billing.refresh()))).toBe('needs_sign_in');
+      const token = authority.signIn();
+      expect(await store.store(token, { tags: ['orders'] })).toBe(orders);
+      expect([orders.tags, await orders.accessToken(), waiting.values]).toEqual([['orders', 'shared'], token.accessToken, [[orders]]]);
+    },
+  );
+
+  it('E45 nor is one that another tab has given other tags, and no message told of', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const [{ store }, { store: other }] = [await openTab(), await openTab()];
+    const credential = await store.store(authority.signIn());
+    authority.next(refusal('invalid_grant'), refusal('invalid_grant'));
+    expect(await inTime(browser, codeOf(credential.refresh()))).toBe('needs_sign_in');
+    browser.setDelivery(0);
+    await (await other.with(credential.id))?.setTags(['billing']);
+    const orders = await store.store(authority.signIn(), { tags: ['orders'] });
+    expect([orders === credential, credential.tags, orders.tags]).toEqual([false, ['billing'], ['orders']]);
+  });
+
+  it.each([
+    ['one without tags gives its place to tags', [], ['work'], ['work']],
+    ['an empty list is no tags', ['work'], [], ['work']],
+  ])('design §4.2 %s', async (_, before, given, after) => {
+    const { openTab, authority, browser } = createWorld();
+    const { store } = await openTab();
+    const credential = await store.store(authority.signIn(), { tags: before });
+    authority.next(refusal('invalid_grant'), refusal('invalid_grant'));
+    expect(await inTime(browser, codeOf(credential.refresh()))).toBe('needs_sign_in');
+    expect(await store.store(authority.signIn(), { tags: given })).toBe(credential);
+    expect([credential.tags, await store.allIDs()]).toEqual([after, [credential.id]]);
+  });
 
   it('who comes back becomes the default where the default is of no use', async () => {
     const { openTab, authority, browser } = createWorld();
