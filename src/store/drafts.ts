@@ -10,12 +10,16 @@ import type { OAuth2Client } from '../oauth/client.js';
 import type { Entry } from './ledger.js';
 import type { RecordDraft } from './writing.js';
 
+/** Frozen, as all tags are: they are shown as they are stored. */
+const NO_TAGS: readonly string[] = Object.freeze([]);
+
 /** A new record of a token. */
 export function newDraft(
   token: Token,
-  fields: Pick<RecordDraft, 'generation' | 'epoch' | 'storedAt' | 'signedInAt' | 'defaultClaim' | 'tags'>,
+  fields: Pick<RecordDraft, 'generation' | 'epoch' | 'storedAt' | 'signedInAt' | 'defaultClaim'>,
+  tags = NO_TAGS,
 ): RecordDraft {
-  return { v: RECORD_VERSION, id: token.id, ...fields, state: 'active', reason: null, ...recordFieldsOf(token) };
+  return { v: RECORD_VERSION, id: token.id, ...fields, tags, state: 'active', reason: null, ...recordFieldsOf(token) };
 }
 
 /** The record with another token in its place: same id, tags and default, next generation. */
@@ -46,7 +50,7 @@ export function tombstoneOf(current: CredentialRecord): RecordDraft {
     context: { issuer: current.context.issuer, clientId: current.context.clientId },
     state: 'removed',
     reason: null,
-    tags: [],
+    tags: NO_TAGS,
     claims: null,
     scope: '',
     secrets: null,

@@ -75,13 +75,13 @@ export function createMembership(context: MembershipContext): Membership {
       await rereadWhatMatters(token);
       if (replace) await inTrouble(() => rereadGone(replace), undefined);
       const isOneMore = replace === undefined && !isNeeded() && !waitingFor(token, tags) && !ledger.record(token.id);
-      if (isOneMore) return add(token, tags ?? []);
+      if (isOneMore) return add(token, tags);
       // Without the lock where it is not had in time: two defaults can be told apart, a spent code is not had again (D-017).
       return locks.aloneInTime('members', SIGNING_IN_MS, async () => {
         await rereadWhatMatters(token);
         if (loop.snapshot().ids.length === 0) await inTrouble(() => following.reload(), undefined); // somebody else's first credential may be there
         const meant = replace ?? waitingFor(token, tags);
-        if (meant === undefined) return add(token, tags ?? []);
+        if (meant === undefined) return add(token, tags);
         const { id } = meant;
         if (isUnreadable(ledger, id)) await within(platform, SIGNING_IN_MS, '', following.reread(id)).catch(() => undefined);
         const kept = id === token.id ? token : withFields(token, { id });
@@ -103,7 +103,7 @@ export function createMembership(context: MembershipContext): Membership {
         const written = await writing.update(meant, (current) => (mayReplace(current) ? taken(current) : null), { keep: true });
         if (written) return id;
         if (isLost) return addInPlaceOf(id, token, tagsFor(ledger.record(id)));
-        if (replace === undefined || isForeign) return add(token, tags ?? []); // the one that waited was removed, or its user is back already
+        if (replace === undefined || isForeign) return add(token, tags); // the one that waited was removed, or its user is back already
         throw gone();
       });
     },
@@ -293,25 +293,25 @@ export function createMembership(context: MembershipContext): Membership {
   }
 
   /** With tags and default of one that cannot be read (D-018), and which is seen here no longer, as after a start. */
-  async function addInPlaceOf(lost: string, token: Token, tags = ledger.record(lost)?.tags ?? []): Promise<string> {
+  async function addInPlaceOf(lost: string, token: Token, tags = ledger.record(lost)?.tags): Promise<string> {
     const id = await add(token, tags, { isDefault: loop.snapshot().defaultId === lost });
     following.forget(lost);
     return id;
   }
 
   /** A new record, or one over the tombstone of the same id. */
-  async function add(token: Token, tags: readonly string[], { tries = 0, isDefault = false } = {}): Promise<string> {
+  async function add(token: Token, tags: Tags, { tries = 0, isDefault = false } = {}): Promise<string> {
     // After all that are there, and after the one whose id it takes: by that others tell them apart.
     const latest = Math.max(loop.snapshot().credentials.at(-1)?.storedAt ?? -Infinity, ledger.record(token.id)?.storedAt ?? -Infinity);
     const storedAt = Math.min(Math.max(platform.now(), latest + 1), MAX_TIME);
-    const draft = newDraft(token, {
+    const counts = {
       generation: 1,
       epoch: ledger.book.store.epoch,
       storedAt,
       ...(storedAt > platform.now() && { signedInAt: platform.now() }),
       defaultClaim: isDefault ? await claimAbove() : await claimFor(token.id),
-      tags,
-    });
+    };
+    const draft = newDraft(token, counts, tags);
     const written = isTombstone(token.id)
       ? await writing.update(
           token,

@@ -1,4 +1,5 @@
 import { firstValueFrom } from 'rxjs';
+import type { Credential } from '../../src/index.js';
 import { refusal } from '../support/fake-client.js';
 import { closeAll, codeOf, collect, createWorld, settle, type Tab, type World } from '../support/fixture.js';
 
@@ -158,6 +159,40 @@ describe('a token of a user who had to sign in again', () => {
     expect(second).not.toBe(first);
     expect(await store.allIDs()).toEqual([first.id, second.id]);
   });
+});
+
+it.each<readonly [string, (world: World) => Promise<Credential>]>([
+  ['stored without', async ({ openTab, authority }) => (await openTab()).store.store(authority.signIn())],
+  ['stored with an empty list', async ({ openTab, authority }) => (await openTab()).store.store(authority.signIn(), { tags: [] })],
+  ['stored with some', async ({ openTab, authority }) => (await openTab()).store.store(authority.signIn(), { tags: ['a'] })],
+  [
+    'stored over what was removed',
+    async ({ openTab, authority }) => {
+      const [{ store }, token] = [await openTab(), authority.signIn()];
+      await (await store.store(token)).remove();
+      return store.store(token);
+    },
+  ],
+  [
+    'set',
+    async ({ openTab, authority }) => {
+      const credential = await (await openTab()).store.store(authority.signIn(), { tags: ['a'] });
+      await credential.setTags([]);
+      return credential;
+    },
+  ],
+  [
+    'read',
+    async ({ openTab, authority }) => {
+      const { id } = await (await openTab()).store.store(authority.signIn());
+      return (await (await openTab()).store.with(id)) as Credential;
+    },
+  ],
+])('design §3 state changes only by the reducer: tags that were %s are frozen, and so is the rest of a state', async (_, make) => {
+  const credential = await make(createWorld());
+  const { state } = credential;
+  for (const part of [state, state.tags, state.claims, state.context, state.status, credential.tags, credential.metadata.tags])
+    expect(Object.isFrozen(part)).toBe(true);
 });
 
 describe('replace', () => {
