@@ -19,3 +19,8 @@ export function assertNothingElse(rest: object, taken: string): void {
   const [odd] = Object.keys(rest);
   if (odd !== undefined) throw new TypeError(`${taken}, not ${odd}`);
 }
+
+/** @throws {TypeError} no text, or an empty one: of a namespace all who have none would share one, that of the name "null" (E39) */
+export function assertText(value: unknown, name: string): void {
+  if (typeof value !== 'string' || value === '') throw new TypeError(`${name} must be a text that is not empty`);
+}

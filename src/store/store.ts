@@ -258,7 +258,7 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
     opening = undefined; // else the store would hold what was read, secrets and all, for life
     if (error) {
       closeUnused(storage);
-      storage = memoryStorage({ namespace: storage.namespace }); // E38: say so and go on
+      storage = { ...memoryStorage(), namespace: storage.namespace }; // E38: say so and go on
       listen(capabilities);
     }
     const changed = [...early]; // what was read of them may be old

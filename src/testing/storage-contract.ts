@@ -19,8 +19,13 @@ export interface ContractCase {
 /**
  * The cases every storage must pass. One writes a thousand records: give slow media a generous timeout. Where `open` names a `capacity`,
  * amounts shrink to fit. No time is measured but one: a watcher is told within a second, by the clock of the runtime.
+ *
+ * @throws {TypeError} what is to be proved cannot be made
  */
 export function storageContract(underTest: StorageUnderTest): readonly ContractCase[] {
-  const cases = [...RECORD_CASES, ...(underTest.plant ? PLANT_CASES : []), ...RACE_CASES, ...LIFE_CASES];
+  const { create, plant } = Object(underTest) as Partial<StorageUnderTest>;
+  if (typeof create !== 'function' || (plant !== undefined && typeof plant !== 'function'))
+    throw new TypeError('storageContract takes { create, plant? }, two functions');
+  const cases = [...RECORD_CASES, ...(plant ? PLANT_CASES : []), ...RACE_CASES, ...LIFE_CASES];
   return cases.map(([title, run]) => ({ title, run: () => atNewPlace(underTest, run) }));
 }

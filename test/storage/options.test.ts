@@ -5,8 +5,10 @@ import { indexedDBStorage } from '../../src/storage/indexeddb';
 import { keyValueStorage } from '../../src/storage/key-value';
 import { localforageStorage } from '../../src/storage/localforage';
 import { memoryStorage } from '../../src/storage/memory';
-import { sealed, staticKeys } from '../../src/storage/sealed';
+import { indexedDBKeys, sealed, staticKeys } from '../../src/storage/sealed';
 import { webStorage } from '../../src/storage/web';
+import { createCredentialStore, StorageError } from '../../src/index';
+import { storageContract } from '../../src/testing';
 import { fakeStorage } from '../support/unit-platform';
 
 const kinds: readonly [string, (options: object) => unknown][] = [
@@ -52,4 +54,54 @@ it.each([
   ['durability', 'strickt'],
 ])('keyValueStorage refuses %s: %s', (name, value) => {
   expect(() => keyValueStorage(fakeStorage(), { [name]: value })).toThrow(TypeError);
+});
+
+const byNamespace: readonly [string, (options: object) => { readonly namespace?: string }][] = [
+  ...(kinds as readonly [string, (options: object) => { readonly namespace?: string }][]),
+  ['memoryStorage', (options) => memoryStorage(options)],
+  ['keyValueStorage of an origin that shows old values', (options) => keyValueStorage(fakeStorage(), { ...origin, ...options })],
+  ['indexedDBKeys', (options) => indexedDBKeys(options) as object],
+];
+const origin = { reach: 'origin', coherent: false } as const;
+
+it.each(byNamespace)('E39 %s refuses a namespace that is no text or empty: those without a tenant would share one', (_, make) => {
+  for (const namespace of [null, '', 7, {}, ['a']])
+    expect(() => make({ namespace })).toThrow(new TypeError('namespace must be a text that is not empty'));
+  for (const namespace of ['7', 'null', ' ']) expect(make({ namespace }).namespace ?? namespace).toBe(namespace);
+});
+
+it('indexedDBKeys refuses a misspelled option', () => {
+  expect(() => indexedDBKeys({ namspace: 'x' } as object)).toThrow('indexedDBKeys takes namespace and platform, not namspace');
+});
+
+it('indexedDBStorage refuses an unknown durability, with which it would fail at the first question', () => {
+  for (const durability of ['x', null, 'none'])
+    expect(() => indexedDBStorage({ durability } as object)).toThrow(new TypeError('durability must be "strict" or "relaxed"'));
+  expect(() => indexedDBStorage({ durability: 'relaxed' })).not.toThrow();
+});
+
+it('sealed refuses an unknown way to write, and keys that are none', () => {
+  const keys = staticKeys([{ kid: 'a', key: new Uint8Array(32) }]);
+  for (const write of ['x', 'Plain', null, false])
+    expect(() => sealed(memoryStorage(), { keys, write } as object)).toThrow(new TypeError('sealed: write must be "sealed" or "plain"'));
+  for (const none of [null, {}, 7, 'x', [keys]])
+    expect(() => sealed(memoryStorage(), { keys: none } as object)).toThrow(new TypeError('sealed: pass keys, such as staticKeys'));
+});
+
+it('storageContract takes nothing but a way to make a storage', () => {
+  for (const odd of [undefined, null, 'x', {}, { create: 1 }, memoryStorage(), { create: () => memoryStorage(), plant: 1 }])
+    expect(() => storageContract(odd as never)).toThrow(new TypeError('storageContract takes { create, plant? }, two functions'));
+});
+
+it('E38 a store goes on in memory whatever the namespace of a storage of your own that fails', async () => {
+  const failing = { ...memoryStorage(), open: () => Promise.reject(new StorageError('storage_failed', 'no')) };
+  for (const namespace of ['', undefined, null, 7]) {
+    const store = createCredentialStore({
+      clients: { issuer: 'https://id.example.com', clientId: 'spa' },
+      storage: { ...failing, namespace } as never,
+    });
+    await store.ready;
+    expect(store.snapshot()).toMatchObject({ status: 'ready', durable: false });
+    await store.close();
+  }
 });

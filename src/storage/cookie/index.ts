@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { assertNothingElse } from '../../credential/options.js';
+import { assertNothingElse, assertText } from '../../credential/options.js';
 import { inProcessLocks } from '../../platform/in-process-locks.js';
 import { defaultPlatform, type Locks, type Platform } from '../../platform/platform.js';
 import { late } from '../late.js';
@@ -43,7 +43,7 @@ export interface CookieStorageOptions {
  * A storage in cookies, for a few records: all of them together take at most 8 KiB, and go out with each request to their path.
  * Tabs are coordinated by a Web Lock and a small entry in IndexedDB, which says what is the newest; with a `jar` neither is needed.
  *
- * @throws {TypeError} an option is misspelled, the attributes contradict each other, or browsers would refuse them
+ * @throws {TypeError} an option is misspelled, the namespace is no text or empty, the attributes contradict each other, or browsers would refuse them
  * @throws {StorageError} from its methods: `storage_failed` where cookies are blocked, do not fit or were not kept (what was stored before
  * still is), or where a page has no IndexedDB; `lock_unavailable` without any locks
  */
@@ -51,6 +51,7 @@ export function cookieStorage(options: CookieStorageOptions = {}): CredentialSto
   const { namespace = 'rx-credentials', jar, maxAgeS, path: _p, domain: _d, sameSite: _s, secure: _e, ...others } = options;
   const { partitioned: _a, prefix: _r, platform: _l, ...rest } = others;
   assertNothingElse(rest, 'cookieStorage takes CookieStorageOptions');
+  assertText(namespace, 'namespace');
   const platform = (): Platform => options.platform ?? defaultPlatform();
   const tin = openTin(options, platform);
   const durability = maxAgeS ? 'relaxed' : 'none';

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { assertNothingElse } from '../../credential/options.js';
+import { assertNothingElse, assertText } from '../../credential/options.js';
 import { defaultPlatform, type Platform } from '../../platform/platform.js';
 import type { CredentialStorage } from '../storage.js';
 import { createFileStorage } from './file-storage.js';
@@ -35,8 +35,4 @@ export function fileStorage(options: FileStorageOptions): CredentialStorage {
   if (/^~($|[\\/])/.test(folder)) throw new TypeError('folder: "~" is not expanded; use join(os.homedir(), …)');
   if (folder.includes('\0')) throw new TypeError('folder must not hold a NUL character');
   return createFileStorage({ folder, namespace, platform });
-}
-
-function assertText(value: unknown, name: string): void {
-  if (typeof value !== 'string' || value === '') throw new TypeError(`${name} must be a text that is not empty`);
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { assertNothingElse } from '../../credential/options.js';
+import { assertNothingElse, assertText } from '../../credential/options.js';
 import { defaultPlatform, type Platform } from '../../platform/platform.js';
 import { database, type Records } from '../database.js';
 import { conditionHolds, type CredentialStorage } from '../storage.js';
@@ -22,11 +22,14 @@ export interface IndexedDBStorageOptions {
  * A storage in IndexedDB, shared by all tabs and workers of an origin (a service worker needs a bundle without code splitting). A
  * conditional write is one transaction, so it needs no lock; the store takes those of the platform for what is longer than a write.
  *
+ * @throws {TypeError} a misspelled option, another durability, or a namespace that is no text or empty
  * @throws {StorageError} from `open`: `storage_failed` where IndexedDB is missing, blocked, or does not answer within 5 s
  */
 export function indexedDBStorage(options: IndexedDBStorageOptions = {}): CredentialStorage {
   const { namespace = 'rx-credentials', durability = 'strict', platform = defaultPlatform(), ...rest } = options;
   assertNothingElse(rest, 'indexedDBStorage takes namespace, durability and platform'); // misspelled, two applications would share their sessions
+  assertText(namespace, 'namespace');
+  if (durability !== 'strict' && durability !== 'relaxed') throw new TypeError('durability must be "strict" or "relaxed"');
   const records = database({ name: `${namespace}:records`, durability, platform });
   return {
     namespace,

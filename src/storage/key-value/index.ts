@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { assertNothingElse } from '../../credential/options.js';
+import { assertNothingElse, assertText } from '../../credential/options.js';
 import { STORE_RECORD_ID } from '../../credential/record.js';
 import { inProcessLocks } from '../../platform/in-process-locks.js';
 import { defaultPlatform, type Locks, type Platform } from '../../platform/platform.js';
@@ -67,7 +67,7 @@ const SHARED = new WeakMap<object, Shared>();
 /**
  * A storage in a key-value store of your own. One record is one item; changes of a record run under a short lock.
  *
- * @throws {TypeError} for an object without the three methods, a misspelled option or an unknown value of one, a namespace that is no well-formed text, or `coherent: false` without
+ * @throws {TypeError} for an object without the three methods, a misspelled option or an unknown value of one, a namespace that is no well-formed text or empty, or `coherent: false` without
  * reach `origin`
  * @throws {StorageError} from `open`: with reach `origin`, `lock_unavailable` without any locks; with `coherent: false`, `storage_failed`
  * without IndexedDB
@@ -86,6 +86,7 @@ export function keyValueStorage(store: KeyValueStore, options: KeyValueStorageOp
   assertOneOf('reach', reach, ['process', 'origin']);
   assertOneOf('coherent', coherent, [true, false]);
   assertOneOf('durability', durability, ['none', 'relaxed', 'strict']);
+  assertText(namespace, 'namespace');
   prefixOf(namespace);
   if (!coherent) {
     if (reach !== 'origin') throw new TypeError('coherent: false needs reach: "origin"; within one program every store is coherent.');

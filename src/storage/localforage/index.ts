@@ -5,7 +5,7 @@
  * @module
  */
 import type { default as LocalForageModule } from 'localforage';
-import { assertNothingElse } from '../../credential/options.js';
+import { assertNothingElse, assertText } from '../../credential/options.js';
 import { StorageError } from '../../errors.js';
 import { defaultPlatform, type Platform } from '../../platform/platform.js';
 import { exclusively, requireLocks, within } from '../deadline.js';
@@ -33,13 +33,14 @@ const SILENT = 'The database does not answer: another tab blocks it; close other
  * A storage in IndexedDB, shared by all tabs of an origin. Conditional writes run under a short Web Lock, since localforage has no
  * transactions to offer; durability is that of the browser's default, `relaxed`.
  *
- * @throws {TypeError} a misspelled option, or a namespace that localforage cannot use: `__proto__`, `constructor`, and what else every object has
+ * @throws {TypeError} a misspelled option, or a namespace that is no text, empty, or what localforage cannot use: `__proto__`, `constructor`, and what else every object has
  * @throws {StorageError} from `open`: `storage_failed` where IndexedDB is missing, blocked, or does not answer within 5 s,
  * `lock_unavailable` without any locks
  */
 export function localforageStorage(options: LocalforageStorageOptions = {}): CredentialStorage {
   const { namespace = 'rx-credentials', platform = defaultPlatform(), ...rest } = options;
   assertNothingElse(rest, 'localforageStorage takes namespace and platform');
+  assertText(namespace, 'namespace');
   if (namespace in {}) throw new TypeError(`namespace: localforage keeps no database of the name "${namespace}", which every object has.`);
   let opened: Promise<LocalForage> | undefined;
   const items = (): Promise<LocalForage> =>

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { assertNothingElse } from '../../credential/options.js';
+import { assertNothingElse, assertText } from '../../credential/options.js';
 import { inProcessLocks } from '../../platform/in-process-locks.js';
 import { conditionHolds, tellAll, type CredentialStorage, type StoredRecord } from '../storage.js';
 
@@ -13,9 +13,14 @@ export interface MemoryStorageOptions {
   readonly namespace?: string | undefined;
 }
 
-/** A storage in memory. Stores that are given the same object share their records, as tabs share a database. */
+/**
+ * A storage in memory. Stores that are given the same object share their records, as tabs share a database.
+ *
+ * @throws {TypeError} a misspelled option, or a namespace that is no text or empty
+ */
 export function memoryStorage({ namespace = 'rx-credentials', ...rest }: MemoryStorageOptions = {}): CredentialStorage {
   assertNothingElse(rest, 'memoryStorage takes namespace');
+  assertText(namespace, 'namespace');
   const records = new Map<string, StoredRecord>();
   const listeners = new Set<(id: string) => void>();
   const locks = inProcessLocks();

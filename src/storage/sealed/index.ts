@@ -48,14 +48,15 @@ const PROMPT_MS = 5_000;
  * `write` also rejects with `storage_failed` where keys can neither be read nor kept.
  *
  * @param storage where the records live; the locks and watchers are its own
- * @throws {TypeError} `options.keys` is missing where there is no IndexedDB for the default ones
+ * @throws {TypeError} no storage, no keys, an unknown way to write, or a misspelled option; `options.keys` is missing where there is no IndexedDB for the default ones
  */
 export function sealed(storage: CredentialStorage, options: SealedStorageOptions = {}): SealedStorage {
   const { keys: given, write = 'sealed', platform = defaultPlatform(), ...rest } = options;
   assertStorage(storage);
   assertNothingElse(rest, 'sealed takes keys, write and platform');
   const keys = given === undefined ? defaultKeys(storage.namespace, platform) : asKeys(given);
-  const seals = write !== 'plain';
+  if (write !== 'sealed' && write !== 'plain') throw new TypeError('sealed: write must be "sealed" or "plain"');
+  const seals = write === 'sealed';
 
   /** The record with all its secrets sealed, and the key for it. Sealed text that is carried over from a read is left alone. */
   const seal = async (record: StoredRecord, parts: readonly SecretPart[]): Promise<{ sealedRecord: StoredRecord; kid: string }> => {
@@ -210,7 +211,7 @@ function assertStorage(storage: unknown): void {
 }
 
 function asKeys(keys: SealingKeys): SealingKeys {
-  if (typeof (keys as Partial<SealingKeys>).current === 'function') return keys;
+  if (typeof (keys as Partial<SealingKeys> | null)?.current === 'function') return keys;
   throw new TypeError('sealed: pass keys, such as staticKeys');
 }
 

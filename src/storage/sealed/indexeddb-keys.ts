@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { assertNothingElse, assertText } from '../../credential/options.js';
 import { StorageError } from '../../errors.js';
 import { defaultPlatform, type Platform } from '../../platform/platform.js';
 import { randomText } from '../../platform/random.js';
@@ -36,8 +37,13 @@ interface Entry extends ListedKey {
  *
  * Methods reject with `storage_failed` where keys can neither be read nor kept: IndexedDB is blocked, the page is no secure context, or the
  * browser cannot store a `CryptoKey` (some cannot in private windows).
+ *
+ * @throws {TypeError} a misspelled option, or a namespace that is no text or empty
  */
-export function indexedDBKeys({ namespace = 'rx-credentials', platform = defaultPlatform() }: IndexedDBKeysOptions = {}): RotatingKeys {
+export function indexedDBKeys(options: IndexedDBKeysOptions = {}): RotatingKeys {
+  const { namespace = 'rx-credentials', platform = defaultPlatform(), ...rest } = options;
+  assertNothingElse(rest, 'indexedDBKeys takes namespace and platform'); // misspelled, two applications would share their keys
+  assertText(namespace, 'namespace');
   // `strict`: a key that a power cut takes away would take all its records along.
   const entriesIn = database({ name: `${namespace}:keys`, durability: 'strict', platform });
   let known: { readonly entries: readonly Entry[]; readonly at: number } | undefined;

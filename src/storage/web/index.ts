@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { assertNothingElse } from '../../credential/options.js';
+import { assertNothingElse, assertText } from '../../credential/options.js';
 import { StorageError } from '../../errors.js';
 import { defaultPlatform, type Platform, type WebItems } from '../../platform/platform.js';
 import { coordinated } from '../coordination.js';
@@ -24,13 +24,14 @@ export interface WebStorageOptions {
  * A storage in web storage. `local` is shared by all tabs of an origin and outlives them. `session` belongs to a tab and its duplicates,
  * which share one truth, and ends with the last of them. Web storage itself is touched late: looking at it may throw.
  *
- * @throws {TypeError} for another area, a misspelled option, or a namespace that is no well-formed text
+ * @throws {TypeError} for another area, a misspelled option, or a namespace that is no well-formed text or empty
  * @throws {StorageError} from `open`: `lock_unavailable` without any locks; `storage_failed` where web storage or IndexedDB is missing or
  * blocked
  */
 export function webStorage(area: 'local' | 'session', options: WebStorageOptions = {}): CredentialStorage {
   const { namespace = 'rx-credentials', platform = defaultPlatform(), ...rest } = options;
   assertNothingElse(rest, 'webStorage takes namespace and platform');
+  assertText(namespace, 'namespace');
   if (area !== 'local' && area !== 'session') throw new TypeError('area: "local" or "session" is expected.');
   const prefix = prefixOf(namespace);
   const storeOf = (): WebItems => {
