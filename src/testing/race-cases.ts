@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { CredentialStorage } from '../storage/storage.js';
+import type { CredentialStorage, StoredRecord } from '../storage/storage.js';
 import { fail, isSame, same } from './assertions.js';
 import { breathe, entriesOf, everything, record, type Case } from './place.js';
 
@@ -33,6 +33,25 @@ export const RACE_CASES: readonly Case[] = [
       const written = await Promise.all(records.map((one, i) => (i % 2 ? other : storage).write(one, 'absent')));
       same(written.every(Boolean), true, 'all were written');
       for (const one of [storage, other]) same(await everything(one), entriesOf(...records), 'readAll');
+    },
+  ],
+  [
+    'E29 what one has changed is in what another reads, also where that one has read everything before',
+    async ({ storage, another }) => {
+      const both = [storage, await another()] as const;
+      const shown = async (what: string, ...records: readonly StoredRecord[]): Promise<void> => {
+        for (const one of both) same(await everything(one), entriesOf(...records), `readAll after ${what}`);
+      };
+      await shown('nothing');
+      const [first, second] = both;
+      await first.write(record('one', 1), 'absent');
+      await shown('a write', record('one', 1));
+      await second.write(record('two', 1), 'absent');
+      await shown('a write by the other', record('one', 1), record('two', 1));
+      await first.write(record('two', 2), 1);
+      await shown('a write over it', record('one', 1), record('two', 2));
+      await second.remove('one', 1);
+      await shown('a removal', record('two', 2));
     },
   ],
   [

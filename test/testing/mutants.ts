@@ -40,6 +40,7 @@ export const MUTANTS: Readonly<Record<string, readonly [broken: Partial<Parts>, 
   'claims a durability of its own': [opens({ durability: 'best' }), 'says what it can do'],
   'claims a reach of its own': [opens({ reach: 'world' }), 'says what it can do'],
   'does not say whether it is coherent': [opens({ coherent: undefined }), 'says what it can do'],
+  'is shared, and shows old records': [opens({ coherent: false, reach: 'origin' }), 'says what it can do'],
   'has a namespace of its own': [methods(() => ({ namespace: 'mine' })), 'says what it can do'],
   'can do something else after a change': [
     methods(({ open }, { items }) => ({ open: async () => ({ ...(await open()), durability: items.size ? 'strict' : 'relaxed' }) })),
@@ -129,9 +130,11 @@ export const MUTANTS: Readonly<Record<string, readonly [broken: Partial<Parts>, 
   'cuts names at 600': [renames((id) => id.slice(0, 600)), 'keeps ids apart that are long'],
   'cuts names at 255': [lists((keys) => keys.map((key) => key.slice(0, 255))), 'takes an id of 500 characters'],
   'has no case': [renames((id) => id.toLowerCase()), 'keeps ids apart'],
+  'cuts names at the first NUL': [renames((id) => id.replace(/\0.*/s, '')), 'keeps ids apart'],
   'normalizes accents': [renames((id) => id.normalize()), 'keeps ids apart'],
   'trims names': [renames((id) => id.trim()), 'keeps ids apart'],
   'encodes names by half': [renames((id) => id.replaceAll('/', '%2F')), 'keeps ids apart'],
+  'has no case in its namespaces': [{ mediumOf: (media, namespace) => GOOD.mediumOf(media, namespace.toLowerCase()) }, 'E39'],
   'has one place for all': [{ mediumOf: (media) => GOOD.mediumOf(media, '') }, 'E39'],
   'separates namespace and id by a dot': [
     {
@@ -193,6 +196,18 @@ export const MUTANTS: Readonly<Record<string, readonly [broken: Partial<Parts>, 
     'E29 changes of different records at a time',
     'E29 changes of different records by two',
     'keeps a thousand records',
+  ],
+  'lists what it has read before, until it writes itself': [
+    methods(({ readAll, write, remove }) => {
+      let known: ReturnType<typeof readAll> | undefined;
+      const renewed = async (changed: Promise<boolean>): Promise<boolean> => ((await changed) && (known = undefined), changed);
+      return {
+        readAll: async () => structuredClone(await (known ??= readAll())),
+        write: (...all) => renewed(write(...all)),
+        remove: (...all) => renewed(remove(...all)),
+      };
+    }),
+    'E29 what one has changed',
   ],
   'lists a page at most': [lists((keys) => keys.slice(0, 500)), 'keeps a thousand records'],
   'checks in one step and changes in another': [
