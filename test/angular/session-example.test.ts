@@ -1,5 +1,3 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { PlatformLocation } from '@angular/common';
 import { Component, provideAppInitializer } from '@angular/core';
 import { TestBed } from '@angular/core/testing';
@@ -9,16 +7,10 @@ import { CredentialStore, provideCredentials } from 'rx-credentials-angular';
 import { CredentialsTestingController, provideCredentialsTesting } from 'rx-credentials-angular/testing';
 import type { TestCredential } from 'rx-credentials-angular/testing';
 import { createToken, type Token } from 'rx-credentials';
-import ts from 'typescript';
-import { ROOT } from '../support/markdown';
+import { loadFile } from '../support/example';
 
 // The example of docs/angular/unauthorized.md as it stands there.
-const page = readFileSync(join(ROOT, 'docs/angular/unauthorized.md'), 'utf8');
-const [, code = ''] = /`src\/app\/session\.ts`\n\n```typescript\n([^]*?)^```$/m.exec(page) ?? [];
-const { outputText } = ts.transpileModule(code, { compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.CommonJS } });
-const example: { followSession?: () => void } = {};
-// eslint-disable-next-line @typescript-eslint/no-implied-eval -- it is what a bundler does with a file
-(new Function('require', 'exports', outputText) as (load: NodeJS.Require, exports: object) => void)(require, example);
+const example = loadFile('docs/angular/unauthorized.md', 'src/app/session.ts') as { followSession: () => void };
 
 @Component({ template: '' })
 class Page {}
@@ -34,7 +26,7 @@ async function application(...stored: readonly TestCredential[]): Promise<void> 
         { path: '', pathMatch: 'full', component: Page },
       ]),
       provideCredentialsTesting({ credentials: stored }),
-      provideAppInitializer(() => example.followSession?.()),
+      provideAppInitializer(() => example.followSession()),
     ],
   });
   credentials = TestBed.inject(CredentialsTestingController);

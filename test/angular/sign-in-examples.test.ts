@@ -1,6 +1,4 @@
 // The pages of /sign-in in docs/angular, as they stand there: who cancels at the server and tries again gets to where she wanted to go.
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { Component } from '@angular/core';
 import type { ApplicationConfig } from '@angular/core';
 import { TestBed } from '@angular/core/testing';
@@ -9,8 +7,7 @@ import type { Routes } from '@angular/router';
 import { RouterTestingHarness } from '@angular/router/testing';
 import { provideCredentials } from 'rx-credentials-angular';
 import { CredentialsTestingController, provideCredentialsTesting } from 'rx-credentials-angular/testing';
-import ts from 'typescript';
-import { ROOT } from '../support/markdown';
+import { load, loadFile } from '../support/example';
 
 @Component({ template: '' })
 class Page {}
@@ -29,40 +26,15 @@ beforeEach(() => {
 afterEach(() => jest.restoreAllMocks());
 const location = { assign: (url: URL) => void left.push(url), replace: (url: URL) => void left.push(url) };
 
-const compilerOptions: ts.CompilerOptions = {
-  target: ts.ScriptTarget.ES2022,
-  module: ts.ModuleKind.CommonJS,
-  experimentalDecorators: true,
-  useDefineForClassFields: false,
-};
-
-/** What code of a page exports; `given` are its neighbours. */
-function run(code: string, given: Readonly<Record<string, object>> = {}): Record<string, unknown> {
-  const { outputText } = ts.transpileModule(code, { compilerOptions });
-  const exported = {};
-  // eslint-disable-next-line @typescript-eslint/no-implied-eval -- it is what a bundler does with a file
-  const load = new Function('require', 'exports', 'location', outputText) as (...all: readonly unknown[]) => void;
-  load((name: string) => given[name] ?? jest.requireActual<object>(name), exported, location);
-  return exported;
-}
-
-const page = (name: string): string => readFileSync(join(ROOT, 'docs/angular', `${name}.md`), 'utf8');
-
 /** A file of a page. */
-function file(name: string, path: string, given?: Readonly<Record<string, object>>): Record<string, unknown> {
-  const text = page(name);
-  const start = text.indexOf('```typescript\n', text.indexOf(`\n\`${path}\``)) + '```typescript\n'.length;
-  return run(text.slice(start, text.indexOf('\n```\n', start)), given);
-}
+const file = (name: string, path: string, given?: Readonly<Record<string, object>>): Record<string, unknown> =>
+  loadFile(`docs/angular/${name}.md`, path, given, { location }) as Record<string, unknown>;
 
 /** The page of a silent check, which is a block of its own. */
-function silentCheck(): Record<string, unknown> {
-  const [, code = ''] = /```ts\n((?:(?!```)[^])*prompt: 'none'[^]*?)\n```/.exec(page('protect-a-route')) ?? [];
-  return run(code);
-}
+const silentCheck = (): object => load('docs/angular/protect-a-route.md', "prompt: 'none'", {}, { location }) as object;
 
 /** The routes of docs/angular/protect-a-route.md with one of its pages. */
-function protectedRoutes(example: Record<string, unknown>): Routes {
+function protectedRoutes(example: object): Routes {
   return file('protect-a-route', 'src/app/app.routes.ts', { './sign-in': example })['routes'] as Routes;
 }
 

@@ -1,6 +1,4 @@
 // The guard of docs/angular.md for the address that the server leads to after its logout, as it stands there, in a document.
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { BrowserPlatformLocation, PlatformLocation } from '@angular/common';
 import { Component } from '@angular/core';
 import { TestBed } from '@angular/core/testing';
@@ -9,15 +7,9 @@ import type { CanActivateFn } from '@angular/router';
 import { RouterTestingHarness } from '@angular/router/testing';
 import { completeSignIn, injectSessionLogoutFlow, provideCredentials } from 'rx-credentials-angular';
 import { filter, firstValueFrom } from 'rxjs';
-import ts from 'typescript';
-import { ROOT } from '../support/markdown';
+import { load } from '../support/example';
 
-const page = readFileSync(join(ROOT, 'docs/angular.md'), 'utf8');
-const [, code = ''] = /```ts\n((?:(?!```)[^])*export const completeSignOut[^]*?)\n```/.exec(page) ?? [];
-const { outputText } = ts.transpileModule(code, { compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.CommonJS } });
-const example: { completeSignOut?: CanActivateFn } = {};
-// eslint-disable-next-line @typescript-eslint/no-implied-eval -- it is what a bundler does with a file
-(new Function('require', 'exports', outputText) as (load: NodeJS.Require, exports: object) => void)(require, example);
+const example = load('docs/angular.md', 'export const completeSignOut') as { completeSignOut: CanActivateFn };
 
 @Component({ template: 'home' })
 class Home {}
@@ -31,7 +23,7 @@ afterEach(() => {
 });
 
 /** A page that is loaded at the address that the browser shows; its router writes that address. */
-function load(): void {
+function start(): void {
   TestBed.resetTestingModule();
   TestBed.configureTestingModule({
     providers: [
@@ -47,7 +39,7 @@ function load(): void {
           path: '',
           pathMatch: 'full',
           component: Home,
-          canActivate: [completeSignIn(), (...asked) => example.completeSignOut?.(...asked) ?? false],
+          canActivate: [completeSignIn(), example.completeSignOut],
         },
         { path: 'other', component: Other },
       ]),
@@ -67,7 +59,7 @@ async function shown(): Promise<unknown[]> {
 
 /** The `state` of a logout that was begun here. */
 async function begin(): Promise<string> {
-  load();
+  start();
   const url = await TestBed.runInInjectionContext(() => injectSessionLogoutFlow()).start();
   return url.searchParams.get('state') ?? '';
 }
@@ -76,7 +68,7 @@ describe('docs/angular.md: back from the logout of the server', () => {
   it('RPL-1 the address is clean, and so is what the router knows of it; no history entry is added', async () => {
     history.replaceState(null, '', `/?state=${await begin()}`);
     const { length } = history;
-    load();
+    start();
     expect(await shown()).toEqual(['/', '/', 'home']);
     expect(history).toHaveLength(length);
     await TestBed.inject(Router).navigateByUrl('/other');
@@ -87,12 +79,12 @@ describe('docs/angular.md: back from the logout of the server', () => {
   it.each(['/', '/?page=2', '/?state=of-somebody-else'])('and %s is shown as it is', async (address) => {
     await begin();
     history.replaceState(null, '', address);
-    load();
+    start();
     expect(await shown()).toEqual([address, address, 'home']);
   });
 
   it('E38 and so it is where the session storage is blocked', async () => {
-    load();
+    start();
     history.replaceState(null, '', '/?state=s');
     jest.spyOn(Storage.prototype, 'getItem').mockImplementation(() => {
       throw new DOMException('no', 'SecurityError');

@@ -1,19 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
-import { join } from 'node:path';
 import { defer, firstValueFrom, from, NEVER, type Observable, switchMap, throwError } from 'rxjs';
-import ts from 'typescript';
 import { createCredentialStore, type CredentialStorage, type CredentialStore, type Token } from '../../src/index';
 import type { OAuth2ClientOptions } from '../../src/index';
+import { loadFile } from '../support/example';
 import { fakeServer, type FakeServer } from '../support/fake-server';
-import { ROOT } from '../support/markdown';
 import { unitPlatform, type UnitPlatform } from '../support/unit-platform';
 
 // The files of docs/ssr.md that deal with cookies are run as they stand there. Angular is played: its own server is in test/consumers/ssr.test.ts.
-const PAGE = readFileSync(join(ROOT, 'docs/ssr.md'), 'utf8').split(/^## /m).at(-1) ?? '';
-
 interface CookieFile {
   readonly injectRequestStorage: () => CredentialStorage;
   readonly cookiesFor: (token: Token, cookieHeader?: string) => Promise<readonly string[]>;
@@ -24,17 +19,8 @@ interface SignInFile {
   readonly endSignIn: Route;
 }
 
-/** Runs a file of the page; what it imports is what is given, or what there is. */
-function load(path: string, given: Readonly<Record<string, object>>): unknown {
-  const start = PAGE.indexOf('```typescript\n', PAGE.indexOf(`\`${path}\``)) + '```typescript\n'.length;
-  const compilerOptions = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.CommonJS };
-  const { outputText } = ts.transpileModule(PAGE.slice(start, PAGE.indexOf('\n```\n', start)), { compilerOptions });
-  const exported = {};
-  // eslint-disable-next-line @typescript-eslint/no-implied-eval -- it is what a module loader does
-  const run = new Function('require', 'exports', outputText) as (load: (name: string) => unknown, exports: object) => void;
-  run((name) => given[name] ?? jest.requireActual<object>(name), exported);
-  return exported;
-}
+/** A file of the page; what it imports is what is given, or what there is. */
+const load = (path: string, given: Readonly<Record<string, object>>): unknown => loadFile('docs/ssr.md', path, given);
 
 interface World {
   readonly server: FakeServer;
