@@ -17,7 +17,7 @@ const NO_TAGS: readonly string[] = Object.freeze([]);
 export function newDraft(
   token: Token,
   fields: Pick<RecordDraft, 'generation' | 'epoch' | 'storedAt' | 'signedInAt' | 'defaultClaim'>,
-  tags = NO_TAGS,
+  tags: readonly string[] = NO_TAGS,
 ): RecordDraft {
   return { v: RECORD_VERSION, id: token.id, ...fields, tags, state: 'active', reason: null, ...recordFieldsOf(token) };
 }
