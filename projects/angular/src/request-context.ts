@@ -8,8 +8,6 @@ import type { CredentialChoice } from 'rx-credentials/http';
 
 /** Whose token; `null`: nobody's; `undefined`: what the resource says. */
 const CHOICE = new HttpContextToken<CredentialChoice | null | undefined>(() => undefined);
-/** As of a parameter of a route that is not there: it names nobody, least of all the default (D-037). */
-const NOBODY_YET: CredentialChoice = {};
 const SENT_ONCE = new HttpContextToken<boolean>(() => false);
 
 /**
@@ -19,7 +17,8 @@ const SENT_ONCE = new HttpContextToken<boolean>(() => false);
  * @param context one to build upon; it is not changed
  */
 export function useCredential(choice: CredentialChoice, context?: HttpContext): HttpContext {
-  return copyOf(context).set(CHOICE, choice === (undefined as unknown) ? NOBODY_YET : choice);
+  // A parameter of a route that is not there names nobody, least of all the default (D-037)
+  return copyOf(context).set(CHOICE, choice === (undefined as unknown) ? {} : choice);
 }
 
 /** The request goes as it is: no token, no waiting, no retry. */

@@ -55,8 +55,8 @@ export function sealed(storage: CredentialStorage, options: SealedStorageOptions
   assertStorage(storage);
   assertNothingElse(rest, 'sealed takes keys, write and platform');
   const keys = given === undefined ? defaultKeys(storage.namespace, platform) : asKeys(given);
-  if (write !== 'sealed' && write !== 'plain') throw new TypeError('sealed: write must be "sealed" or "plain"');
-  const seals = write === 'sealed';
+  const seals = write !== 'plain';
+  if (seals && write !== 'sealed') throw new TypeError('sealed: write must be "sealed" or "plain"');
 
   /** The record with all its secrets sealed, and the key for it. Sealed text that is carried over from a read is left alone. */
   const seal = async (record: StoredRecord, parts: readonly SecretPart[]): Promise<{ sealedRecord: StoredRecord; kid: string }> => {

@@ -76,7 +76,7 @@ export function indexedDBKeys(options: IndexedDBKeysOptions = {}): RotatingKeys 
       await entriesIn.run('readwrite', async (records) => {
         const others = (await records.getAll()).filter(isEntry).filter(isCurrent);
         if (others.length > 0 && !rotates) return;
-        if (!(await records.add({ kid, key, retiredAt: null }, kid))) throw new Error('kid'); // nothing is written then, nor if it fails
+        if (!(await records.add({ kid, key, retiredAt: null }, kid))) throw new TypeError(kid); // nothing is written then, nor if it fails
         for (const other of others) await records.put({ ...other, retiredAt: platform.now() }, other.kid);
       });
       const made = currentOf(await load());
