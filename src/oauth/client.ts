@@ -57,8 +57,8 @@ export interface OAuth2ClientOptions {
   /** Signing algorithms an ID token may have. Default `['RS256']`. `none` and HS* are never accepted (IDT-5). */
   readonly idTokenSigningAlgs?: readonly string[] | undefined;
   /**
-   * How long this server takes a refresh token again that it has rotated already, in milliseconds. Default 0: unknown. Within that time a
-   * refresh whose answer was lost is just sent again.
+   * How long this server takes a refresh token again that it has rotated already, in milliseconds; 0: it does not. Default: unknown. Within that time a
+   * refresh whose answer was lost is just sent again, and soon, though the access token lives on.
    */
   readonly reuseLeewayMs?: number | undefined;
   /**

@@ -7,6 +7,7 @@
 import type { Platform } from '../platform/platform.js';
 import { within } from '../storage/deadline.js';
 import type { Following } from './following.js';
+import { LEFT_ALONE_MS } from './in-doubt.js';
 
 /** How long after a failed attempt the next one comes, in milliseconds; doubled up to the last. */
 export const FIRST_RETRY_MS = 1_000;
@@ -20,6 +21,8 @@ export interface CatchingUp {
   all(slept: boolean): void;
   /** Reads one record again, since somebody has told of it. */
   one(id: string): void;
+  /** Somebody has begun to renew it: reads the record after a while, should nothing more be heard of it. */
+  begun(id: string): void;
   /** At each waking of the clock: tries again what is due. */
   retry(): void;
   /** For who is about to answer a question: what has to be waited for. */
@@ -36,6 +39,8 @@ export interface CatchingUpContext {
   readonly isStill: () => boolean;
   /** Wakes after so many milliseconds at the latest. */
   readonly wakeWithin: (ms: number) => void;
+  /** Hears that a record was read. */
+  readonly onRead: (id: string) => void;
   /** Hears that `isBehind` may answer otherwise now. */
   readonly onChange: () => void;
   /** Hears that everything was read, or could not be. */
@@ -44,9 +49,11 @@ export interface CatchingUpContext {
 
 /** Catching up of one store, which is behind with nothing. */
 export function createCatchingUp(context: CatchingUpContext): CatchingUp {
-  const { following, platform, isStill, wakeWithin, onChange, onCaughtUp } = context;
+  const { following, platform, isStill, wakeWithin, onRead, onChange, onCaughtUp } = context;
   /** Ids of records that could not be read; more than these if everything could not be. */
   const unread = new Set<string>();
+  /** By id of a record that says no more, as far as was heard, than that something was begun: when to look, by the monotonic clock. */
+  const lookAt = new Map<string, number>();
   let isAllUnread = false;
   let sleptAgain = false;
   let reading: Promise<void> | undefined; // of everything
@@ -70,6 +77,7 @@ export function createCatchingUp(context: CatchingUpContext): CatchingUp {
     try {
       await following.reread(id);
       unread.delete(id);
+      onRead(id);
     } catch {
       unread.add(id);
     }
@@ -105,14 +113,32 @@ export function createCatchingUp(context: CatchingUpContext): CatchingUp {
     attempt = trying.finally(() => (attempt = undefined));
     waitFor(within(platform, WAITING_MS, '', attempt).catch(() => undefined));
   };
+  const one = (id: string): void => {
+    lookAt.delete(id);
+    void readOne(id).then(() => ended(false));
+  };
+  /** A frozen page reads everything when it wakes. */
+  const look = (): void => {
+    for (const [id, at] of lookAt) {
+      const remainingMs = at - platform.monotonicNow();
+      if (remainingMs > 0) wakeWithin(remainingMs);
+      else if (!isStill()) one(id);
+    }
+  };
   return {
     all: (slept) => {
+      lookAt.clear();
       sleptAgain ||= slept; // what is being read was read before
       waitFor(everything());
       onChange();
     },
-    one: (id) => void readOne(id).then(() => ended(false)),
+    one,
+    begun: (id) => {
+      if (!lookAt.has(id)) lookAt.set(id, platform.monotonicNow() + LEFT_ALONE_MS);
+      look();
+    },
     retry: () => {
+      look();
       if (!isUnread()) return;
       const remainingMs = failedAt + delayMs() - platform.monotonicNow();
       if (remainingMs > 0) wakeWithin(remainingMs);

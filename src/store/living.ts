@@ -42,7 +42,9 @@ import { createResting } from './resting.js';
 import { createResuming, revoke, type RevokeResult, type RevokeTarget } from './revocation.js';
 import { signOut, type SignOutOptions, type SignOutResult } from './sign-out.js';
 import { gone, sameAsNow } from './usable-token.js';
+import type { Connection } from './tabs.js';
 import { accessTokenFor, renewedOrHeld, type ValidTokenContext } from './valid-token.js';
+import { createWaiters } from './waiters.js';
 import { createWriting } from './writing.js';
 
 /** What a store does once it lives. */
@@ -53,6 +55,8 @@ export interface Living extends Pick<Membership, 'setDefault' | 'clear' | 'store
   renewedOrHeld(own: Holding, minValidityMs: number): Promise<Token>;
   /** An access token for less scope or another resource. No command: the record may take long to open. @throws {CredentialError} */
   accessTokenFor(own: Holding, options: AccessTokenOptions): Promise<string>;
+  /** Who asks has a token that serves: what an earlier refresh has left in doubt is taken up beside. */
+  takeUp(own: Holding): void;
   revoke(own: Holding, target: RevokeTarget): Promise<RevokeResult>;
   remove(own: Holding): Promise<void>;
   setTags(own: Holding, tags: readonly string[]): Promise<void>;
@@ -65,8 +69,8 @@ export interface Living extends Pick<Membership, 'setDefault' | 'clear' | 'store
   find$(query: CredentialQuery): Observable<readonly string[]>;
   /** The token of a record that could not be opened for now, and why, once it was. */
   whenOpened(own: Holding, why: unknown): Observable<Token | null>;
-  /** Somebody else wrote a record; without a revision it is read in any case. */
-  heard(id: string, revision?: unknown): void;
+  /** Somebody else wrote a record; without a revision it is read in any case, later if it says that something was `begun`. */
+  heard(id: string, revision?: unknown, begun?: unknown): void;
   /** Reads a record again. @throws {StorageError} it is not known, and cannot be read */
   reread(id: string): Promise<void>;
   /** Takes up what an earlier run began, and lets go of what is due. */
@@ -97,7 +101,7 @@ export interface LivingContext {
   readonly clientOf: (record: Pick<CredentialRecord, 'context'>) => OAuth2Client | undefined;
   /** True if tokens are renewed without being asked for. */
   readonly renewsAhead: boolean;
-  readonly announce: (record: { readonly id: string; readonly generation: number; readonly revision: number }) => void;
+  readonly announce: Connection['announce'];
   /** False where nobody tells of what others write. */
   readonly hears: () => boolean;
   /** Hears of each credential that is no more, with its last state. */
@@ -110,18 +114,6 @@ export interface LivingContext {
 
 /** So long after a page was told that it is left, in milliseconds, what is asked is answered by what is known: it may have no more than this moment. */
 const LEAVING_MS = 500;
-
-/** Who waits for a refresh. */
-interface Waiter {
-  readonly leave: () => void;
-  readonly look: () => void;
-}
-
-/** True if a token serves who asked, whoever has brought it. Who wants a new one in any case waits for it. */
-function isServedBy(token: Token, remainingMs: number, { minValidityMs, target, refused }: RefreshRequest): boolean {
-  if (target) return false;
-  return refused === undefined ? minValidityMs !== null && remainingMs > minValidityMs : token.accessToken !== refused && remainingMs > 0;
-}
 
 /** True for what a credential becomes that nobody can use any more. */
 function isEnding(after: CredentialState | undefined): boolean {
@@ -169,40 +161,18 @@ export function createLiving(context: LivingContext): Living {
     if (entry && entry !== own) throw gone();
     return own;
   };
-  const waiters = new Map<string, Set<Waiter>>();
-  /**
-   * What a refresh gives, for who waits for it as long as the credential is there, and has no token that serves meanwhile: a user may sign in
-   * while a request hangs. The refresh goes on by itself: what comes too late is revoked.
-   */
+  const waiters = createWaiters(ledger);
   const whileWaiting = (own: Holding, request: RefreshRequest, refreshing: Promise<Renewed>): Promise<Renewed> => {
     void context.running(refreshing).catch(() => undefined);
-    const { id } = own;
-    const isTheirs = sameAsNow(ledger, own);
-    return new Promise((resolve, reject) => {
-      const waiter: Waiter = {
-        leave: () => reject(gone()),
-        look: () => {
-          const token = ledger.token(id);
-          if (token && isTheirs() && isServedBy(token, ledger.remainingMs(id), request)) resolve(token);
-        },
-      };
-      const all = waiters.get(id) ?? new Set();
-      waiters.set(id, all.add(waiter));
-      const stay = (): void => void (all.delete(waiter) && all.size === 0 && waiters.delete(id));
-      refreshing.then((one) => (isTheirs() ? resolve(one) : reject(gone())), reject).finally(stay);
-    });
+    return waiters.wait(own, request, refreshing);
   };
   const letLeave = (id: string): void => {
-    if (!attacked.has(id)) waiters.get(id)?.forEach(({ leave }) => leave());
+    if (!attacked.has(id)) waiters.leave(id);
   };
   /** Somebody else has brought a token: who waits for a lock is served by it, and who waits for an answer that may never come. */
   const look = (id: string): void => {
     refresher.look(id);
-    if (!waiters.has(id) || !sending.has(id)) return; // else what is under way ends by itself
-    ledger.open(id).then(
-      () => waiters.get(id)?.forEach((waiter) => waiter.look()),
-      () => undefined, // an event says what cannot be opened
-    );
+    if (sending.has(id)) waiters.look(id); // else what is under way ends by itself
   };
   /** One that was answered with an error a moment ago is not asked again at once, unless another tab has the token by now. */
   const renewed = async (own: Holding, request: RefreshRequest): Promise<Renewed> => {
@@ -221,11 +191,13 @@ export function createLiving(context: LivingContext): Living {
   const validToken: ValidTokenContext = { credentials: context.credentials, platform, renew: renewed };
   const isStill = (): boolean => closed || frozen || context.isClosing();
   const resting = createResting({ ...context, membership, isStill });
+  const renewUnasked = (id: string, minValidityMs: number): Promise<unknown> =>
+    context.running(refresher.refresh(id, { minValidityMs, takesUp: true }));
+  const consider = (id: string): void => clock.consider(lookup.get(id));
   const onWake = (compared: readonly CredentialState[]): void => {
     void retry();
     catchingUp.retry();
-    const renew = (id: string, minValidityMs: number): Promise<unknown> => context.running(refresher.refresh(id, { minValidityMs }));
-    renewal.run(compared, renew, (id) => clock.consider(lookup.get(id)));
+    renewal.run(compared, renewUnasked, consider);
     resuming.run(compared);
     resting.look();
   };
@@ -247,6 +219,7 @@ export function createLiving(context: LivingContext): Living {
     platform,
     isStill,
     wakeWithin: (ms) => clock.within(ms),
+    onRead: consider,
     onChange: trustMemory,
     onCaughtUp: () => {
       if (!frozen) clock.check();
@@ -279,7 +252,7 @@ export function createLiving(context: LivingContext): Living {
       folded.changes.forEach(changed);
       for (const action of actions) {
         if (action.type === 'token_replaced') look(action.id);
-        if ('credential' in action || action.type === 'refresh_failed') clock.consider(lookup.get(action.id));
+        if ('credential' in action || action.type === 'refresh_failed' || action.type === 'refresh_ended') consider(action.id);
         if ('credential' in action) ahead.consider(action.id);
         if (action.type === 'not_durable') clock.within(retryDelayMs);
         // The default's token is at hand, as after a start; what cannot be opened tells of itself.
@@ -321,6 +294,10 @@ export function createLiving(context: LivingContext): Living {
     refresh: async (own, request) => (await renewed(own, request)) as Token,
     renewedOrHeld: (own, minValidityMs) => renewedOrHeld(validToken, own, minValidityMs),
     accessTokenFor: (own, options) => accessTokenFor({ ...validToken, renew: renewedByCommand }, own, options),
+    takeUp: ({ id }) => {
+      const credential = lookup.get(id);
+      if (credential && !isStill()) renewal.takeUp(credential, renewUnasked, consider);
+    },
     revoke: async (own, target) => {
       if (!['all', 'access', 'refresh'].includes(target)) throw new TypeError('target must be "all", "access" or "refresh"');
       return revoke(parts, known(own), target);
@@ -349,13 +326,13 @@ export function createLiving(context: LivingContext): Living {
       );
     },
     whenOpened: (own, why) => whenOpened({ ledger, loop, platform }, own, why),
-    heard: (id, revision) => {
+    heard: (id, revision, begun) => {
       if (frozen) return void (leavesUntil = -Infinity); // what is known is not true any more
       const known = id === STORE_RECORD_ID ? ledger.book.store.revision : ledger.entry(id)?.storedRevision;
       const isGone = ledger.record(id)?.state === 'removed'; // stored anew, it counts from the beginning
       if (!isGone && known !== undefined && typeof revision === 'number' && revision <= known && !isLastCount(known)) return;
       if (writing.isWaiting(id)) void retry();
-      else catchingUp.one(id);
+      else catchingUp[begun === true ? 'begun' : 'one'](id);
     },
     reread: async (id) => {
       await following.reread(id).catch((error: unknown) => {

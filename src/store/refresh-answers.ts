@@ -280,6 +280,11 @@ export function sameUser(token: Token, { id, context, claims, ...kept }: Grant, 
   });
 }
 
+/** What an answer was asked for; `undefined`: the token itself. */
+export function targetOf(answer: StagedAnswer | Token | undefined): Target | undefined {
+  return answer && !isToken(answer) ? answer.target : undefined;
+}
+
 /** The members of a record that a renewed token brings. */
 export function withToken(current: OpenRecord, token: Token, now: number): Partial<OpenRecord> {
   const fields = recordFieldsOf(token);

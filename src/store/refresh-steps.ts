@@ -24,6 +24,7 @@ import { randomFraction, randomText } from '../platform/random.js';
 import { closed, dismissed, finished, isOf } from './drafts.js';
 import type { Following } from './following.js';
 import type { Ledger } from './ledger.js';
+import { isTakenUp } from './in-doubt.js';
 import { revokeLate } from './letting-go.js';
 import type { Loop } from './loop.js';
 import {
@@ -44,6 +45,7 @@ import {
   salvage,
   sameUser,
   settleMs,
+  targetOf,
   unreadable,
   unwrittenAnswer,
   withChild,
@@ -68,6 +70,8 @@ export interface RefreshRequest {
   readonly target?: Target | undefined;
   /** The access token that a resource server refused: any other serves. */
   readonly refused?: string | undefined;
+  /** What an earlier refresh has left in doubt is taken up, if it is time, though the token at hand would serve. */
+  readonly takesUp?: boolean;
 }
 
 /** What a caller knew when it asked. */
@@ -216,15 +220,15 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
     isUnread = one !== undefined;
     return one;
   };
-  const read = async (): Promise<Found> => {
+  const read = async ({ me }: Pick<Refresh, 'me'>): Promise<Found> => {
     const nothing = { serves: false, lives: false, canSend: false, staged: false, intent: null, onUnknownOutcome: 'retry' } as const;
     const opened = (await unread()) ?? (await usable());
     if (typeof opened === 'string') return { ...nothing, state: opened, generation: 0 };
     const { generation } = (record = opened);
     grant = grantOf(record, platform.now());
-    renewed = atHand();
-    if (renewed) return { ...nothing, state: 'active', generation, serves: true };
     const asked = context.clientOf(record);
+    renewed = request.takesUp && isTakenUp(asked, record, platform.now(), me) ? undefined : atHand();
+    if (renewed) return { ...nothing, state: 'active', generation, serves: true };
     failure = reasonNotToSend(asked, grant, target);
     if (failure || !asked) return { ...nothing, state: 'active', generation };
     client = asked;
@@ -372,8 +376,8 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
       stage,
       judge,
       commit,
-      verify: async () => {
-        const [rejection, found] = [failure, await read()];
+      verify: async (refresh) => {
+        const [rejection, found] = [failure, await read(refresh)];
         failure = rejection ?? failure;
         return found;
       },
@@ -389,9 +393,4 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
       end: () => Promise.reject(new TypeError('the refresh has ended')),
     },
   };
-}
-
-/** What an answer was asked for; `undefined`: the token itself. */
-function targetOf(answer: StagedAnswer | Token | undefined): Target | undefined {
-  return answer && !isToken(answer) ? answer.target : undefined;
 }

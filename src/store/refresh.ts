@@ -114,6 +114,7 @@ export function createRefresher(context: RefresherContext): Refresher {
   const servedEarly = (id: string, seen: Seen, request: RefreshRequest): RefreshEnd | undefined => {
     const token = ledger.token(id);
     const generation = ledger.record(id)?.generation ?? 0;
+    if (request.takesUp && ledger.record(id)?.intent) return undefined;
     if (request.target || !token || !isEnough(token, ledger.remainingMs(id), generation, seen, request)) return undefined;
     return { ending: 'served', renewed: token };
   };
@@ -139,7 +140,14 @@ export function createRefresher(context: RefresherContext): Refresher {
   const flight = (id: string, request: RefreshRequest): Observable<RefreshOutcome> => {
     const how = request.refused === undefined ? (request.minValidityMs ?? 'forced') : `not ${request.refused}`;
     const record = ledger.record(id);
-    const key = JSON.stringify([how, id, targetKey(request.target), record?.storedAt, record?.claims?.sub ?? record?.signedInAt]); // E63: only who asks for the same joins
+    const key = JSON.stringify([
+      how,
+      request.takesUp,
+      id,
+      targetKey(request.target),
+      record?.storedAt,
+      record?.claims?.sub ?? record?.signedInAt,
+    ]); // E63: only who asks for the same joins
     const running = flights.get(key);
     if (running) return running;
     const seen: Seen = {

@@ -12,6 +12,7 @@ import type { OAuth2Client } from '../oauth/client.js';
 import { toldAgain } from '../oauth/passing.js';
 import type { Platform } from '../platform/platform.js';
 import { randomFraction } from '../platform/random.js';
+import { sentAgainInMs } from './in-doubt.js';
 import type { Ledger } from './ledger.js';
 import type { Loop } from './loop.js';
 import { isBound, mayBeDead } from './refresh-answers.js';
@@ -56,11 +57,9 @@ export interface Renewal {
   /** Milliseconds until a credential is to be renewed unasked; `Infinity` if it is not. */
   dueInMs(credential: CredentialState): number;
   /** Renews what is due of these; `done` hears of each when it is over. */
-  run(
-    credentials: readonly CredentialState[],
-    renew: (id: string, minValidityMs: number) => Promise<unknown>,
-    done: (id: string) => void,
-  ): void;
+  run(credentials: readonly CredentialState[], renew: Renew, done: (id: string) => void): void;
+  /** Somebody asks for a token: what an earlier refresh has left in doubt is taken up beside, if it is time. */
+  takeUp(credential: CredentialState, renew: Renew, done: (id: string) => void): void;
   /** The error that a caller gets instead of another request: the last one was answered a moment ago. */
   refusal(id: string, isForced: boolean, target: Target | undefined): CredentialError | undefined;
   /** How many failures there were. */
@@ -73,6 +72,9 @@ export interface Renewal {
   wake(): void;
   forget(id: string): void;
 }
+
+/** Renews a token that is good for no more than this, or of which nobody knows whether it was used up. */
+type Renew = (id: string, minValidityMs: number) => Promise<unknown>;
 
 interface Failure {
   readonly attempts: number;
@@ -117,10 +119,15 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf 
     return isOfStorage(error) ? Math.min(ms, MAX_STORAGE_BACKOFF_MS * (0.5 + fraction)) : ms;
   };
   const isOffline = (): boolean => platform.isOnline?.() === false; // what tells that it is online again wakes the store
+  /** Milliseconds until what an earlier refresh has left is taken up. */
+  const againInMs = (credential: CredentialState): number => {
+    const record = ledger.record(credential.id);
+    const client = record?.intent && clientOf(record);
+    return client ? sentAgainInMs(client, record, platform.now(), fractionOf(credential)) : Infinity;
+  };
   /** False where nothing could be sent, or nothing would be gained. */
-  const canRenew = ({ id, status, isDefault }: CredentialState): boolean => {
-    const isWanted = isDefault || used.has(id);
-    if (!isWanted || running.has(id) || status.activity === 'revoking') return false;
+  const canRenew = ({ id, status }: CredentialState): boolean => {
+    if (running.has(id) || status.activity === 'revoking') return false;
     if (status.token === 'needs_sign_in' || status.token === 'needs_interaction') return false;
     const record = ledger.record(id);
     const client = record && clientOf(record);
@@ -128,10 +135,11 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf 
     if (client.renew) return true;
     return !isBound(record) && (!isOpen(record) || record.secrets?.refreshToken !== undefined);
   };
-  const dueInMs: Renewal['dueInMs'] = (credential) => {
-    if (!isAhead || isOffline() || !canRenew(credential)) return Infinity;
+  /** Milliseconds until its token is due, or `againMs` if that is sooner; later after a failure. */
+  const nextInMs = (credential: CredentialState, againMs: number): number => {
     const remainingMs = ledger.remainingMs(credential.id);
-    if (remainingMs === Infinity) return Infinity;
+    const nextMs = Math.min(remainingMs - renewalLeadMs(credential, fractionOf(credential)), againMs);
+    if (nextMs === Infinity) return Infinity;
     const failure = failureOf(credential.id, undefined);
     // Trying again would change nothing, but for what means something else once the token has expired (D-047)
     if (failure && !mayPass(failure.error))
@@ -140,7 +148,15 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf 
     const restMs = ageMs >= 0 ? MIN_INTERVAL_MS - ageMs : 0;
     const waitMs = Math.max(failure?.retryAt ?? notBefore, resting.get(credential.id)?.until ?? -Infinity) - platform.monotonicNow();
     const turnMs = credential.isDefault || running.size < MAX_AT_ONCE ? 0 : NEXT_BATCH_MS;
-    return Math.max(remainingMs - renewalLeadMs(credential, fractionOf(credential)), restMs, waitMs, turnMs);
+    return Math.max(nextMs, restMs, waitMs, turnMs);
+  };
+  /** As `againInMs`, but not while it is under way here. */
+  const leftInMs = (credential: CredentialState): number => (credential.status.activity === 'idle' ? againInMs(credential) : Infinity);
+  const isWanted = ({ id, isDefault }: CredentialState, againMs: number): boolean => isDefault || used.has(id) || againMs < Infinity;
+  const dueInMs: Renewal['dueInMs'] = (credential) => {
+    if (!isAhead || isOffline() || !canRenew(credential)) return Infinity;
+    const againMs = leftInMs(credential);
+    return isWanted(credential, againMs) ? nextInMs(credential, againMs) : Infinity;
   };
   /** Else it would be due again at once: no failure was counted that says when, or what was given is as old as what was there. */
   const rest = (id: string): void => {
@@ -150,6 +166,18 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf 
     const isDue = ledger.remainingMs(id) <= renewalLeadMs(credential, 0);
     const times = isDue ? (resting.get(id)?.times ?? 0) : 0;
     resting.set(id, { times: isDue ? times + 1 : 0, until: now + Math.min(MIN_INTERVAL_MS * 2 ** times, MAX_REST_MS) });
+  };
+  const begin = (credential: CredentialState, renew: Renew, done: (id: string) => void): void => {
+    const { id } = credential;
+    running.add(id);
+    const wasUsed = used.delete(id); // until it is used again, if only by who hears of the new token
+    void renew(id, renewalLeadMs(credential, fractionOf(credential)))
+      .catch(() => void (wasUsed && loop.stateOf(id) && used.add(id))) // an event has said why, or whoever asks hears it
+      .finally(() => {
+        running.delete(id);
+        rest(id);
+        done(id);
+      });
   };
   const refusalBy = (id: string, target: Target | undefined, counts: (failure: Failure) => boolean): CredentialError | undefined => {
     const now = platform.monotonicNow();
@@ -163,22 +191,16 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf 
   return {
     dueInMs,
     run: (credentials, renew, done) => {
-      const begin = (credential: CredentialState): void => {
-        const { id } = credential;
-        running.add(id);
-        const wasUsed = used.delete(id); // until it is used again, if only by who hears of the new token
-        void renew(id, renewalLeadMs(credential, fractionOf(credential)))
-          .catch(() => void (wasUsed && loop.stateOf(id) && used.add(id))) // an event has said why, or whoever asks hears it
-          .finally(() => {
-            running.delete(id);
-            rest(id);
-            done(id);
-          });
-      };
       const due = credentials.filter((credential) => dueInMs(credential) <= 0);
-      due.filter(({ isDefault }) => isDefault).forEach(begin); // whatever has become of the others: their server may not answer
+      // First the default, whatever has become of the others: their server may not answer
+      for (const credential of due) if (credential.isDefault) begin(credential, renew, done);
       const others = due.filter(({ isDefault }) => !isDefault);
-      others.slice(0, Math.max(0, MAX_AT_ONCE - running.size)).forEach(begin);
+      for (const credential of others.slice(0, Math.max(0, MAX_AT_ONCE - running.size))) begin(credential, renew, done);
+    },
+    takeUp: (credential, renew, done) => {
+      const againMs = leftInMs(credential);
+      if (againMs > 0 || isOffline() || !canRenew(credential) || nextInMs(credential, againMs) > 0) return;
+      begin(credential, renew, done);
     },
     refusal: (id, isForced, target) => refusalBy(id, target, ({ error }) => !isForced || error.retryAfterMs !== undefined),
     failureCount: () => failureCount,

@@ -121,8 +121,8 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
   let isMade = false;
   let living: Living | undefined;
   let bringing: Promise<Living> | undefined;
-  const heard = (id: string, revision?: unknown): void => {
-    if (living) return living.heard(id, revision);
+  const heard: Living['heard'] = (id, revision, begun) => {
+    if (living) return living.heard(id, revision, begun);
     early.add(id);
     doubt();
   };
@@ -156,7 +156,7 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
           storageOf: () => storage,
           given: options.storage,
           clientOf: clients.ofRecord,
-          announce: (record) => connection?.announce(record),
+          announce: (record, begun) => connection?.announce(record, begun),
           hears: () => connection?.hears ?? false,
           onGone: (last) => {
             const handle = handles.get(last.id);

@@ -8,11 +8,19 @@ import { isPlainObject } from '../credential/data.js';
 import type { Platform } from '../platform/platform.js';
 import type { CredentialStorage, StorageCapabilities } from '../storage/storage.js';
 
+/** What is told of a write. */
+export interface Announced {
+  readonly id: string;
+  readonly generation: number;
+  readonly revision: number;
+}
+
 /** The tie to the other users of a storage. */
 export interface Connection {
   /** False where nobody tells of a write. */
   readonly hears: boolean;
-  announce(record: { readonly id: string; readonly generation: number; readonly revision: number }): void;
+  /** `begun`: another write will tell what came of it, if whoever has begun it lives as long. */
+  announce(record: Announced, begun?: boolean): void;
   close(): void;
 }
 
@@ -21,17 +29,17 @@ export function connect(
   storage: CredentialStorage,
   platform: Pick<Platform, 'openChannel'>,
   reach: StorageCapabilities['reach'],
-  heard: (id: string, revision?: unknown) => void,
+  heard: (id: string, revision?: unknown, begun?: unknown) => void,
 ): Connection {
   const unwatch = storage.watch?.((id) => heard(id));
   const hasTabs = reach !== 'process' && !unwatch;
   const hear = (message: unknown): void => {
-    if (isPlainObject(message) && typeof message['id'] === 'string') heard(message['id'], message['revision']);
+    if (isPlainObject(message) && typeof message['id'] === 'string') heard(message['id'], message['revision'], message['begun']);
   };
   const channel = hasTabs ? hint(() => platform.openChannel?.(`${storage.namespace}:records`, hear)) : undefined;
   return {
     hears: !!(unwatch ?? (reach === 'origin' && channel)), // no channel reaches another program
-    announce: ({ id, generation, revision }) => hint(() => channel?.post({ id, generation, revision })),
+    announce: ({ id, generation, revision }, begun) => hint(() => channel?.post({ id, generation, revision, ...(begun && { begun }) })),
     close: () => {
       hint(() => unwatch?.());
       hint(() => channel?.close());

@@ -39,7 +39,7 @@ async function anyAccessToken(context: CredentialContext, own: Holding, options:
     ? await context.command((living) => living.refresh(own, { minValidityMs: null }))
     : await currentToken(context, own, minValidityMs);
   const aheadMs = ledger.remainingMs(own.id) - defaultGraceMs(token);
-  if (aheadMs > 0 && tokenAtHand(ledger, own) === token) {
+  if (aheadMs > 0 && tokenAtHand(ledger, own) === token && !ledger.record(own.id)?.intent) {
     const accessToken = Promise.resolve(token.accessToken);
     own.live = { accessToken, until: now() + aheadMs, monotonicUntil: monotonicNow() + aheadMs, comparedAt: -Infinity };
   }
@@ -55,10 +55,19 @@ export async function currentToken(context: CredentialContext, own: Holding, gra
   used.add(id);
   const token = ledger.token(id);
   const minValidityMs = graceMs === undefined ? defaultGraceMs(record) : reachableMs(record, graceMs);
-  if (token && ledger.remainingMs(id) > minValidityMs) return token;
+  if (token && ledger.remainingMs(id) > minValidityMs) return (takeUp(context, own, record), token);
   return context.command((living) =>
     graceMs === undefined ? living.renewedOrHeld(own, minValidityMs) : living.refresh(own, { minValidityMs }),
   );
+}
+
+/** Lets what an earlier refresh has left in doubt be taken up, beside what is asked for. */
+export function takeUp(context: CredentialContext, own: Holding, { intent }: CredentialRecord): void {
+  if (intent)
+    void context
+      .living()
+      .then((all) => all.takeUp(own))
+      .catch(() => undefined);
 }
 
 /**

@@ -11,7 +11,7 @@ import type { Token } from '../credential/token.js';
 import type { Platform } from '../platform/platform.js';
 import type { Holding } from './ledger.js';
 import type { AccessTokenOptions, CredentialContext } from './credential.js';
-import { clientFor, currentToken, sameAsNow, usableRecord } from './usable-token.js';
+import { clientFor, currentToken, sameAsNow, takeUp, usableRecord } from './usable-token.js';
 import type { RefreshRequest, Renewed } from './refresh.js';
 
 /** Who has a token that still lives waits no longer than this for the next one, in milliseconds. */
@@ -50,6 +50,7 @@ export async function accessTokenFor(context: ValidTokenContext, own: Holding, o
   const record = await usableRecord(credentials, own);
   const target = targetFor(record, options);
   clientFor(credentials, own.id); // also for what is at hand
+  takeUp(credentials, own, record);
   const { accessToken } = target ? await childToken(context, own, target, options) : await parentToken(context, own, options);
   if (options.resource === undefined || target?.resource !== undefined) return accessToken;
   // It is for the resource of the sign-in. If there was one for another meanwhile, the token is for that, and goes to nobody who asks for this

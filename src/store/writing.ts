@@ -25,6 +25,7 @@ import { storedForm } from './own-tokens.js';
 import type { Following } from './following.js';
 import type { Base, Entry, Ledger, Meant } from './ledger.js';
 import { isContested, keepingPlaces, nobodyUpTo } from './places.js';
+import type { Connection } from './tabs.js';
 
 const MAX_TRIES = 20;
 
@@ -35,7 +36,7 @@ export type RecordDraft = Omit<CredentialRecord, 'revision' | 'changedAt'>;
 export interface ChangeOptions {
   /** Keeps the change in memory where storage fails, and writes it later: for what must not be lost. */
   readonly keep?: boolean;
-  /** Tells nobody: for what no one else can use. */
+  /** For what no one else can use: others need not look, unless nothing follows on what was begun. */
   readonly isQuiet?: boolean;
 }
 
@@ -78,7 +79,7 @@ export interface WritingContext {
   /** The client a record belongs to; `undefined` where none is configured. */
   readonly clientOf: (record: Pick<CredentialRecord, 'context'>) => OAuth2Client | undefined;
   /** Tells the other tabs of a committed write. */
-  readonly announce: (record: { readonly id: string; readonly generation: number; readonly revision: number }) => void;
+  readonly announce: Connection['announce'];
   /** Hears of a record that could not be written before the credential ended elsewhere: its tokens are live, and nobody's. */
   readonly dropped: (record: OpenRecord) => void;
 }
@@ -99,7 +100,7 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
   const written = async (record: CredentialRecord, storedRevision = record.revision, isQuiet = false): Promise<CredentialRecord> => {
     const isDurable = settled(record.id);
     tell([...learn(record, storedRevision), ...isDurable], 'here');
-    if (!isQuiet) announce(record);
+    if (!isQuiet || record.intent) announce(record, isQuiet);
     if (record.state === 'removed' && storedRevision > 0 && ledger.book.isNarrow) await letGo(record).catch(() => undefined); // the next start does
     return record;
   };

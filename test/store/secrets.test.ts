@@ -110,7 +110,7 @@ describe('OBS-1 no token shows', () => {
     expect(everything).not.toContain('CANARY');
   });
 
-  it('in a message: it holds the id, the generation and the revision of a record; an intent is told to nobody', async () => {
+  it('in a message: it holds the id, the generation and the revision of a record, and of an intent that it is begun', async () => {
     const world = createWorld();
     const { store } = await world.openTab();
     const credential = await store.store(world.authority.signIn());
@@ -118,6 +118,7 @@ describe('OBS-1 no token shows', () => {
     await store.setDefault(null);
     expect(world.browser.posts).toEqual([
       { channel: 'app:records', message: { id: credential.id, generation: 1, revision: 1 } },
+      { channel: 'app:records', message: { id: credential.id, generation: 1, revision: 2, begun: true } },
       { channel: 'app:records', message: { id: credential.id, generation: 2, revision: 3 } },
       { channel: 'app:records', message: { id: '@store', generation: 0, revision: 1 } },
     ]);

@@ -1,0 +1,265 @@
+// A refresh is sent while the access token still lives, the server rotates, and its answer is lost. The server takes the old token again for half a
+// minute; the access token lives for an hour. Whoever finds the intent sends it again while that makes sense.
+import type { OAuth2ClientOptions } from '../../src/oauth/client.js';
+import type { Credential } from '../../src/store/credential.js';
+import { createToken } from '../../src/credential/create-token.js';
+import { createFetch } from '../../src/http/index.js';
+import type { FakePlatform } from '../support/fake-platform.js';
+import { closeAll, codeOf, createWorld, inTime, settle, type Tab, type World } from '../support/fixture.js';
+import { createRefreshServer, type Fault, type RefreshMode, type RefreshServer } from '../support/refresh-server/index.js';
+
+/** Pages that were killed go on once the test is over, so that they can be closed. */
+const graves: (() => void)[] = [];
+afterEach(() => {
+  graves.splice(0).forEach((rise) => rise());
+  return closeAll();
+});
+
+const HOUR_MS = 3_600_000;
+const LEEWAY_MS = 30_000;
+const LOST: Fault = { name: 'drop-response' };
+const NEVER: Fault = { name: 'drop-request' };
+const MODES: readonly RefreshMode[] = ['leeway-latest', 'leeway-siblings', 'parent-ok'];
+/** What a client may say of its server where the session must be kept. */
+const KEPT: readonly (readonly [string, Partial<OAuth2ClientOptions>])[] = [
+  ['nothing', {}],
+  ['its leeway', { reuseLeewayMs: LEEWAY_MS }],
+  ['its leeway, and reauthenticate', { reuseLeewayMs: LEEWAY_MS, onUnknownOutcome: 'reauthenticate' }],
+  ['its leeway, and defer-until-expiry', { reuseLeewayMs: LEEWAY_MS, onUnknownOutcome: 'defer-until-expiry' }],
+];
+
+interface Ground extends World {
+  readonly server: RefreshServer;
+  /** A page with this credential; `kill` ends it as a crash does: nothing that it does reaches anybody any more. */
+  open(ahead?: boolean): Promise<Tab & { kill(): void }>;
+  signIn(tab: Tab): Promise<Credential>;
+  /** When token requests came, in milliseconds since the first. */
+  sends(): readonly number[];
+}
+
+function ground(mode: RefreshMode, options: Partial<OAuth2ClientOptions> = {}): Ground {
+  const world = createWorld();
+  const { browser } = world;
+  const timer = browser.openTab();
+  const server = createRefreshServer({ mode, leewayMs: LEEWAY_MS, now: browser.now, setTimer: (run, ms) => timer.setTimer(run, ms) });
+  const serve = server.asFetch();
+  return {
+    ...world,
+    server,
+    open: async (ahead = true) => {
+      let isDead = false;
+      const never = new Promise<never>((_, reject) =>
+        graves.push(() => {
+          isDead = false;
+          reject(new TypeError('fetch failed'));
+        }),
+      );
+      never.catch(() => undefined);
+      const base = browser.openTab();
+      const { openChannel = () => ({ post: () => undefined, close: () => undefined }) } = base;
+      const held = new Set<() => void>();
+      const fetch: typeof serve = async (url, init) => {
+        if (isDead) return never;
+        const answer = await serve(url, init).catch((error: unknown) => error as Error);
+        if (isDead) return never;
+        if (answer instanceof Error) throw answer;
+        return answer;
+      };
+      const locks: NonNullable<typeof base.locks> = {
+        reach: 'origin',
+        withLock: (name, run, signal) => {
+          const dies = new Promise<never>((_, reject) => held.add(() => reject(new Error('the page is gone'))));
+          dies.catch(() => undefined);
+          const locked = base.locks.withLock(name, () => Promise.race([run(), dies]), signal);
+          return locked.catch((error: unknown) => (isDead ? never : Promise.reject(error as Error)));
+        },
+      };
+      const platform: FakePlatform = {
+        ...base,
+        fetch,
+        locks,
+        setTimer: (run, ms) => base.setTimer(() => void (isDead || run()), ms),
+        openChannel: (name, hear) => openChannel(name, (one) => void (isDead || hear(one))),
+      };
+      const client = { issuer: server.issuer, clientId: 'spa', platform, ...options };
+      const tab = await world.openTab({ clients: () => client, platform, options: { renewal: { ahead } } });
+      return {
+        ...tab,
+        kill: () => {
+          isDead = true;
+          held.forEach((die) => die());
+        },
+      };
+    },
+    signIn: async ({ store }) => {
+      const { access_token: accessToken, refresh_token: refreshToken = '', scope } = await server.authorize('alice');
+      const now = browser.now();
+      const context = { issuer: server.issuer, clientId: 'spa', scope };
+      const life = { issuedAt: now, expiresAt: now + HOUR_MS };
+      return store.store(
+        createToken({ id: 'alice', accessToken, refreshToken, tokenType: 'Bearer', scope, ...life, claims: null, context }),
+      );
+    },
+    sends: () => server.log().map(({ at }) => at - (server.log()[0]?.at ?? 0)),
+  };
+}
+
+/** The session goes on long after, and nobody was told anything else. */
+async function lives({ browser, server }: World & Ground, credential: Credential): Promise<void> {
+  await browser.advance(HOUR_MS + 60_000);
+  await inTime(browser, credential.accessToken());
+  expect(credential.state).toMatchObject({ status: { token: 'valid' }, refreshFailure: null });
+  expect(server.grants()).toMatchObject([{ state: 'live' }]);
+}
+
+describe.each(MODES)('RF-7 RF-8 D-055 a refresh of a token that lives loses its answers, and the server is in mode %s', (mode) => {
+  it.each(KEPT)('sent by refresh(), of which the client says %s', async (_, options) => {
+    const world = ground(mode, options);
+    const tab = await world.open();
+    const credential = await world.signIn(tab);
+    world.server.faults.plan('token', LOST, LOST, LOST);
+    expect(await codeOf(inTime(world.browser, credential.refresh()))).toBe('network_error');
+    await world.browser.advance(LEEWAY_MS);
+    expect(world.sends()).toHaveLength(4);
+    expect(world.sends()[3]).toBeLessThan(10_000);
+    await lives(world, credential);
+  });
+
+  it('sent after the 401 of an API, and for less scope', async () => {
+    for (const isChild of [false, true]) {
+      const world = ground(mode);
+      const tab = await world.open();
+      const credential = await world.signIn(tab);
+      world.server.faults.plan('token', LOST, LOST, LOST);
+      const options = isChild ? { scope: 'api:read' } : { refused: credential.token?.accessToken ?? '' };
+      expect(await codeOf(inTime(world.browser, credential.accessToken(options)))).toBe('network_error');
+      await world.browser.advance(LEEWAY_MS);
+      expect(world.sends()).toHaveLength(4);
+      await lives(world, credential);
+    }
+  });
+
+  it.each(['another page lives', 'the page is loaded again'])('and the page is gone with them: %s', async (who) => {
+    const world = ground(mode, { reuseLeewayMs: LEEWAY_MS });
+    const [tab, other] = [await world.open(), who === 'another page lives' ? await world.open() : undefined];
+    const { id } = await world.signIn(tab);
+    await settle();
+    world.server.faults.plan('token', { name: 'delay', afterMs: 5_000 });
+    void (await tab.store.with(id))?.refresh().catch(() => undefined);
+    await world.browser.advance(300);
+    tab.kill();
+    await world.browser.advance(1_000);
+    const { store, events } = other ?? (await world.open());
+    await world.browser.advance(15_000);
+    expect(world.sends()).toHaveLength(2);
+    expect(events.filter(({ type }) => type === 'token_replaced')).toHaveLength(1);
+    const credential = await store.with(id);
+    if (!credential) throw new Error('it is gone');
+    await lives(world, credential);
+  });
+});
+
+describe('D-055 what is in doubt', () => {
+  /** A refresh of a token that lives has lost all its answers a moment ago. */
+  async function lost(
+    options: Partial<OAuth2ClientOptions>,
+    ahead = true,
+    fault: Fault = LOST,
+  ): Promise<Ground & { tab: Tab; credential: Credential }> {
+    const world = ground('leeway-latest', options);
+    const tab = await world.open(ahead);
+    const credential = await world.signIn(tab);
+    world.server.faults.plan('token', fault, fault, fault);
+    expect(await codeOf(inTime(world.browser, credential.refresh()))).toBe('network_error');
+    return { ...world, tab, credential };
+  }
+
+  it('is left until the token is due by who would send it nevertheless: outside of the leeway, or where another policy is for that', async () => {
+    for (const options of [
+      { onUnknownOutcome: 'reauthenticate' },
+      { onUnknownOutcome: 'defer-until-expiry' },
+      { reuseLeewayMs: 0 },
+    ] as const) {
+      const { browser, credential, sends } = await lost(options);
+      await browser.advance(HOUR_MS / 2);
+      expect(sends()).toHaveLength(3);
+      expect(credential.status.token).toBe('valid');
+    }
+  });
+
+  it('is sent later and later where no answer comes, and not for ever', async () => {
+    const { browser, server, credential, sends } = await lost({});
+    server.faults.random(() => NEVER);
+    await browser.advance(HOUR_MS / 2);
+    expect(sends().length).toBeLessThanOrEqual(3 * 10);
+    expect(sends().length).toBeGreaterThanOrEqual(3 * 5);
+    expect(sends().at(-1)).toBeLessThan(5 * 60_000);
+    expect(credential.state).toMatchObject({ status: { token: 'valid', activity: 'idle' } });
+  });
+
+  it('is sent no more often by five pages than by one', async () => {
+    const world = ground('leeway-latest');
+    const tabs = [await world.open(), await world.open(), await world.open(), await world.open(), await world.open()];
+    const credential = await world.signIn(tabs[0]);
+    world.server.faults.random(() => NEVER);
+    expect(await codeOf(inTime(world.browser, credential.refresh()))).toBe('network_error');
+    await world.browser.advance(HOUR_MS / 2);
+    expect(world.sends().length).toBeLessThanOrEqual(3 * 12);
+  });
+
+  it('is taken up where nothing is renewed ahead, too, beside who asks for a token and gets the one at hand', async () => {
+    const { browser, credential, sends, tab, ...world } = await lost({}, false);
+    const held = credential.token?.accessToken;
+    await browser.advance(20_000);
+    expect(sends()).toHaveLength(3);
+    const seen: (string | null)[] = [];
+    const api = createFetch(tab.store, {
+      resources: ['https://api.example.com/'],
+      fetch: (input, init) => {
+        seen.push(new Request(input, init).headers.get('authorization'));
+        return Promise.resolve(new Response());
+      },
+    });
+    const asked = [credential.accessToken(), credential.accessToken(), api('https://api.example.com/')];
+    await Promise.all(asked);
+    expect(await asked[0]).toBe(held);
+    expect(seen).toEqual([`Bearer ${held}`]);
+    await browser.advance(5_000);
+    expect(sends()).toHaveLength(4);
+    expect(await credential.accessToken()).not.toBe(held);
+    await browser.advance(HOUR_MS);
+    expect(sends()).toHaveLength(4);
+    await inTime(browser, credential.accessToken());
+    expect(world.server.grants()).toMatchObject([{ state: 'live' }]);
+  });
+
+  it('is what no page looks for while a refresh goes well, and no page of those that hear of it reads more than once', async () => {
+    const world = ground('strict-revoke');
+    const [a, b] = [await world.open(), await world.open()];
+    const credential = await world.signIn(a);
+    await settle();
+    await inTime(world.browser, credential.refresh()); // from now on the metadata is at hand
+    await world.browser.advance(20_000);
+    const before = world.disk.calls.length;
+    await inTime(world.browser, credential.refresh());
+    await world.browser.advance(20_000);
+    const reads = world.disk.calls
+      .slice(before)
+      .filter(({ method, id }) => method === 'readAll' || (method === 'read' && id === credential.id));
+    expect(reads).toHaveLength(1);
+    expect(b.events.filter(({ type }) => type === 'token_replaced')).toHaveLength(2);
+  });
+
+  it('is not what a living page is about: one that is slow is waited for, and nothing is sent twice', async () => {
+    const world = ground('strict-revoke');
+    const [a, b] = [await world.open(), await world.open()];
+    const credential = await world.signIn(a);
+    await settle();
+    world.server.faults.plan('token', { name: 'delay', afterMs: 25_000 });
+    await inTime(world.browser, credential.refresh(), 30_000);
+    await world.browser.advance(20_000);
+    expect(world.sends()).toHaveLength(1);
+    expect(b.events.filter(({ type }) => /^refresh/.test(type))).toEqual([]);
+    await lives(world, credential);
+  });
+});
