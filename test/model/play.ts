@@ -29,6 +29,8 @@ export interface Script {
   readonly mode: RefreshMode;
   readonly tabs: number;
   readonly persist: 'all' | 'refresh-only';
+  /** The access token lives on, renewal is ahead, and a rotated refresh token is taken again for a minute only. */
+  readonly lives: boolean;
   /** The metadata of the server is at hand from the beginning. */
   readonly prepared: boolean;
   /** How many requests or answers are lost or refused at most. */
@@ -75,7 +77,7 @@ export async function play(script: Script, flaw?: StageFlaw): Promise<Verdict> {
   const stage = createStage(random, flaw);
   const server = createRefreshServer({
     mode: script.mode,
-    leewayMs: 86_400_000,
+    leewayMs: script.lives ? 60_000 : 86_400_000,
     now: () => stage.now(),
     revocation: script.seed % 2 === 0 ? 'grant' : 'token',
   });
@@ -87,11 +89,17 @@ export async function play(script: Script, flaw?: StageFlaw): Promise<Verdict> {
     return {
       page,
       client,
-      store: createCredentialStore({ clients: client, storage: page.storage, platform: page.platform, persist: script.persist }),
+      store: createCredentialStore({
+        clients: client,
+        storage: page.storage,
+        platform: page.platform,
+        persist: script.persist,
+        renewal: { ahead: script.lives },
+      }),
     };
   };
   const tabs = Array.from({ length: script.tabs }, open);
-  await signIn(tabs[0], server);
+  await signIn(tabs[0], server, script);
   if (script.prepared) tabs.forEach(({ client }) => void client.metadata()); // else the first refresh of each asks for it
   await stage.exhaust(0);
 
@@ -106,18 +114,19 @@ export async function play(script: Script, flaw?: StageFlaw): Promise<Verdict> {
     page.setFull(false);
     page.wake();
   }
+  if (script.lives) tabs.push(open()); // the page is loaded again, should all of them be dead
   await stage.exhaust(120_000);
   await judge({ script, stage, server, observed, commands, open });
   await meanwhile(stage, Promise.all(tabs.filter(({ page }) => !page.isDead()).map(({ store }) => store.close())));
   return { broken: observed.broken, requests: server.counts().requests, signedOut: isGone(stage) };
 }
 
-async function signIn(tab: Tab | undefined, server: RefreshServer): Promise<void> {
+async function signIn(tab: Tab | undefined, server: RefreshServer, { lives }: Script): Promise<void> {
   const { access_token: accessToken, refresh_token: refreshToken, scope } = await server.authorize('alice', { scope: 'api:read' });
   const issuedAt = Date.UTC(2026, 0, 1) - 600_000;
   const claims = { iss: server.issuer, sub: 'alice', aud: CLIENT, exp: 1, iat: 1 };
   const context = { issuer: server.issuer, clientId: CLIENT, scope };
-  const lifetime = { issuedAt, expiresAt: issuedAt + 1 }; // it has expired
+  const lifetime = { issuedAt, expiresAt: issuedAt + (lives ? 7_200_000 : 1) }; // else it has expired
   const token = createToken({
     id: ID,
     accessToken,

@@ -41,11 +41,12 @@ const takeover: fc.Arbitrary<readonly Act[]> = fc
   })
   .map(({ tab, refresh, falls, wakes, other }) => [{ ...refresh, tab }, falls, { ...other, tab: tab + 1 }, { ...wakes, tab }]);
 
-export const scripts: fc.Arbitrary<Script> = fc.record({
+const anyScript: fc.Arbitrary<Script> = fc.record({
   seed: fc.integer(),
   mode: fc.constantFrom(...REFRESH_MODES),
   tabs: fc.integer({ min: 2, max: 3 }),
   persist: fc.constantFrom('all', 'all', 'refresh-only'),
+  lives: fc.boolean(),
   prepared: fc.boolean(),
   losses: fc.constantFrom(0, 0, 1, 2),
   acts: fc
@@ -55,3 +56,6 @@ export const scripts: fc.Arbitrary<Script> = fc.record({
     })
     .map((scenes) => scenes.flat()),
 });
+
+/** Where access tokens are not shared, each page that opens asks for one of its own. */
+export const scripts = anyScript.map((script) => ({ ...script, lives: script.lives && script.persist === 'all' }));
