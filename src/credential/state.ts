@@ -40,7 +40,7 @@ export interface RefreshFailure {
   readonly class: ErrorClass;
   /** How many have failed in a row, in this program. */
   readonly attempts: number;
-  /** When the store tries again by itself, in epoch milliseconds; `null`: when it is asked to. */
+  /** When the store tries again by itself, in epoch milliseconds, which may be when a token that lives on is due; `null`: when it is asked to. */
   readonly nextTryAt: number | null;
 }
 

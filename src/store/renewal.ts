@@ -29,6 +29,8 @@ const NEXT_BATCH_MS = 1_000;
 /** Tabs that wake together begin at different instants within this time, in milliseconds. */
 const SPREAD_MS = 500;
 
+/** Who was told a time comes up to half as much later, but no more than this, in milliseconds: not all come at one instant. */
+const MAX_LATE_MS = 60_000;
 /** Of so many targets of one credential it is known that they were refused. */
 const MAX_TARGETS = 100;
 
@@ -83,6 +85,8 @@ interface Failure {
   readonly order: number;
   /** Monotonic milliseconds. */
   readonly retryAt: number;
+  /** Until then the server wants to be left alone by anybody. */
+  readonly namedUntil: number;
 }
 
 /** A policy that has seen nothing yet. */
@@ -116,7 +120,9 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf 
   const waitMs = (attempts: number, error: CredentialError): number => {
     const fraction = randomFraction(platform);
     const ms = backoffMs(attempts, fraction);
-    return isOfStorage(error) ? Math.min(ms, MAX_STORAGE_BACKOFF_MS * (0.5 + fraction)) : ms;
+    const { retryAfterMs: named = 0 } = error;
+    if (isOfStorage(error)) return Math.min(ms, MAX_STORAGE_BACKOFF_MS * (0.5 + fraction));
+    return Math.max(ms, named + fraction * Math.min(named / 2, MAX_LATE_MS));
   };
   const isOffline = (): boolean => platform.isOnline?.() === false; // what tells that it is online again wakes the store
   /** Milliseconds until what an earlier refresh has left is taken up. */
@@ -179,13 +185,18 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf 
         done(id);
       });
   };
-  const refusalBy = (id: string, target: Target | undefined, counts: (failure: Failure) => boolean): CredentialError | undefined => {
+  const refusalBy = (
+    id: string,
+    target: Target | undefined,
+    untilOf: (failure: Failure) => number,
+    isLate: (failure: Failure) => boolean = () => true,
+  ): CredentialError | undefined => {
     const now = platform.monotonicNow();
-    const failure = [failureOf(id, undefined), failureOf(id, target)].find((one) => one && one.retryAt > now);
-    if (!failure || !counts(failure)) return undefined;
+    const failure = [failureOf(id, undefined), failureOf(id, target)].find((one) => one && untilOf(one) > now);
+    if (!failure || !isLate(failure)) return undefined;
     const { message, issuer, status, class: errorClass, cause: why } = failure.error;
     const cause = isCredentialError(why) ? why : failure.error; // what the server said is found at the same place
-    const details = { issuer, status, class: errorClass, retryAfterMs: Math.ceil(failure.retryAt - now), cause };
+    const details = { issuer, status, class: errorClass, retryAfterMs: Math.ceil(untilOf(failure) - now), cause };
     return toldAgain(failure.error, details, `${message} It is too early to try again.`);
   };
   return {
@@ -202,18 +213,29 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf 
       if (againMs > 0 || isOffline() || !canRenew(credential) || nextInMs(credential, againMs) > 0) return;
       begin(credential, renew, done);
     },
-    refusal: (id, isForced, target) => refusalBy(id, target, ({ error }) => !isForced || error.retryAfterMs !== undefined),
+    refusal: (id, isForced, target) => refusalBy(id, target, ({ namedUntil, retryAt }) => (isForced ? namedUntil : retryAt)),
     failureCount: () => failureCount,
-    refusalSince: (id, count, target) => refusalBy(id, target, ({ order }) => order > count),
+    refusalSince: (id, count, target) =>
+      refusalBy(
+        id,
+        target,
+        ({ retryAt }) => retryAt,
+        ({ order }) => order > count,
+      ),
     failed: (id, error, target) => {
       const about = isPassing(error) ? undefined : target;
       const attempts = (failureOf(id, about)?.attempts ?? 0) + 1;
-      const delayMs = error.retryAfterMs ?? waitMs(attempts, error);
       const credential = loop.stateOf(id);
       failureCount++;
-      if (credential) note(id, about, { attempts, error, order: failureCount, retryAt: platform.monotonicNow() + delayMs });
-      const triesAgain = isAhead && mayPass(error) && credential && (credential.isDefault || used.has(id) || running.has(id));
-      return { attempts, nextTryAt: triesAgain ? platform.now() + delayMs : null };
+      const untold = { attempts, nextTryAt: null };
+      if (!credential) return untold;
+      const now = platform.monotonicNow();
+      const [retryAt, namedUntil] = [now + waitMs(attempts, error), now + (error.retryAfterMs ?? -Infinity)];
+      note(id, about, { attempts, error, order: failureCount, retryAt, namedUntil });
+      if (!isAhead || !mayPass(error)) return untold;
+      const againMs = againInMs(credential);
+      const nextMs = running.has(id) || isWanted(credential, againMs) ? nextInMs(credential, againMs) : Infinity;
+      return nextMs < Infinity ? { attempts, nextTryAt: platform.now() + nextMs } : untold;
     },
     succeeded: (id, target) => {
       for (const one of [undefined, target]) failures.get(id)?.delete(targetKey(one));
@@ -224,7 +246,7 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf 
       resting.clear();
       for (const ofOne of failures.values())
         for (const [key, failure] of ofOne) {
-          if (failure.error.retryAfterMs === undefined && mayPass(failure.error))
+          if (failure.namedUntil <= now && mayPass(failure.error))
             ofOne.set(key, { ...failure, retryAt: Math.min(failure.retryAt, notBefore) });
         }
     },

@@ -374,6 +374,45 @@ describe('E11 after a failure', () => {
     expect(credential.status.token).toBe('valid');
   });
 
+  it.each([0, 1, -5])('E11 Retry-After of %d s makes the pauses no shorter than they are without', async (seconds) => {
+    const { openTab, authority, browser } = createWorld();
+    const { store } = await openTab(AHEAD);
+    await store.store(authority.signIn());
+    authority.next(...times(1_000, unavailable(seconds * 1_000)));
+    await browser.advance(HOUR_MS + 10 * MINUTE_MS);
+    expect(authority.refreshes.length).toBeGreaterThan(5);
+    expect(authority.refreshes.length).toBeLessThanOrEqual(16);
+  });
+
+  it('E11 Retry-After is waited for half as long again at most, so that not all come at one instant; by who asks no longer than it says', async () => {
+    const waits: number[] = [];
+    for (const fraction of [0, 0.999]) {
+      const { openTab, authority, browser } = createWorld();
+      const { store, events } = await openTab({ ...AHEAD, platform: rigged(fraction) });
+      const credential = await store.store(authority.signIn());
+      authority.next(unavailable(30_000));
+      await browser.advance(HOUR_MS - 53_000);
+      for (const event of events)
+        if (event.type === 'refresh_failed') waits.push(Math.round(((event.nextTryAt ?? NaN) - event.at) / 1_000));
+      const asked: unknown = await credential.refresh().catch((error: unknown) => error);
+      expect((asked as CredentialError).retryAfterMs).toBeLessThanOrEqual(30_000);
+    }
+    expect(waits).toEqual([30, 45]);
+  });
+
+  it('E11 nextTryAt is when it is tried: a token that lives is renewed when it is due', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const { store } = await openTab(AHEAD);
+    const credential = await store.store(authority.signIn());
+    authority.next(unavailable());
+    expect(await codeOf(credential.refresh())).toBe('server_unavailable');
+    const nextMs = (credential.state.refreshFailure?.nextTryAt ?? NaN) - browser.now();
+    await browser.advance(nextMs - 10);
+    expect(authority.refreshes).toHaveLength(1);
+    await browser.advance(20);
+    expect(authority.refreshes).toHaveLength(2);
+  });
+
   it('E7 what no time mends is not tried again by itself, but when it is asked for', async () => {
     const { openTab, authority, browser } = createWorld();
     const { store, events } = await openTab(AHEAD);
