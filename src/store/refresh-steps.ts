@@ -172,7 +172,8 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
   };
   const begin = (): void => {
     if (!isStill()) return;
-    if (begun === undefined) loop.dispatch([{ type: 'refresh_started', id, generation: record.generation }], 'here');
+    const isTold = loop.stateOf(id)?.status.activity === 'refreshing'; // by an episode that was parked between two sends
+    if (begun === undefined && !isTold) loop.dispatch([{ type: 'refresh_started', id, generation: record.generation }], 'here');
     begun = record.generation;
     begunWith = record.secrets?.accessToken;
   };

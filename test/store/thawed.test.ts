@@ -1,6 +1,7 @@
 // A program that was stopped (SIGSTOP) between the steps of a refresh: a lock file it had is another's by then.
 import { inProcessLocks } from '../../src/platform/in-process-locks.js';
 import type { CredentialStorage } from '../../src/storage/storage.js';
+import { offline } from '../support/fake-client.js';
 import { closeAll, codeOf, createWorld, inTime, settle } from '../support/fixture.js';
 
 afterEach(closeAll);
@@ -72,4 +73,20 @@ describe.each(['reauthenticate', 'defer-until-expiry', 'retry'] as const)('RF-3 
     expect((await inTime(browser, credential.refresh())).accessToken).toBe(credential.token?.accessToken);
     expect([authority.refreshes.length, authority.reuses(), credential.status.token]).toEqual([1, 0, 'valid']);
   });
+});
+
+it('RF-16 a page that freezes between two sends tells once that a refresh was started', async () => {
+  const { openTab, authority, browser } = createWorld();
+  const { store, platform, newEvents } = await openTab();
+  const credential = await store.store(authority.signIn());
+  newEvents();
+  authority.next(offline());
+  const renewed = credential.refresh();
+  await browser.advance(100);
+  platform.emit('frozen');
+  await browser.advance(200);
+  platform.emit('resumed');
+  await inTime(browser, renewed);
+  expect(authority.refreshes).toHaveLength(2);
+  expect(newEvents()).toEqual(['refresh_started', 'token_replaced']);
 });
