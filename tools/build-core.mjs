@@ -18,8 +18,8 @@ const CORE = join(ROOT, 'dist/core');
 
 /** What every program with a store has, whatever else it imports. */
 const STORE = join(CORE, 'store/store.js');
-/** Classes of which there may be several: `instanceof` asks their instances for a name. */
-const BY_NAME = [join(CORE, 'oauth/oauth-response-error.js')];
+/** Classes that `instanceof` is asked of: there must be one of each. */
+const ONE_OF_EACH = [join(CORE, 'oauth/oauth-response-error.js')];
 /** Entry points on the way to the first request. */
 const FIRST = ['index.js', 'http/index.js', 'storage/indexeddb/index.js', 'storage/sealed/index.js', 'storage/localforage/index.js'].map(
   (entry) => join(CORE, entry),
@@ -107,6 +107,7 @@ async function linkParts() {
     (file) => file,
   );
   for (const [file, { length }] of copies) if (length > 1) assertPlain(file);
+  linked.forEach(assertBasesAreThere);
   const withNames = linked.filter(({ names }) => names.length > 0);
   for (const importer of new Set(withNames.map((one) => one.importer)))
     handOver(
@@ -128,7 +129,7 @@ async function linkParts() {
 async function linkPart(place, atStart) {
   const { importer, part } = place;
   if (atStart.has(part)) return { ...place, names: [] }; // another entry point loads it at once: nobody would hand it anything
-  const there = withImports([importer, STORE]);
+  const there = withImports([importer, STORE, ...ONE_OF_EACH]);
   const own = [...withImports([part])].filter((file) => !there.has(file));
   const names = new Map(); // name → module
   for (const file of own) {
@@ -177,6 +178,18 @@ async function linkPart(place, atStart) {
   return { ...place, own, names: list, files: outputFiles };
 }
 
+/** A class is made when its file is evaluated, before anything is handed over: its base would not be there yet. */
+function assertBasesAreThere({ part, names, files = [] }) {
+  const handed = new Set(names.map(([name]) => name));
+  const text = files.find(({ path }) => path === part)?.text ?? '';
+  const visit = (node) => {
+    const base = ts.isHeritageClause(node) && node.token === ts.SyntaxKind.ExtendsKeyword && node.types[0].expression.getText();
+    if (base && handed.has(base)) throw new Error(`${part}: a class extends ${base}, which is handed over later`);
+    ts.forEachChild(node, visit);
+  };
+  visit(ts.createSourceFile(part, text, ts.ScriptTarget.ES2022, true));
+}
+
 /** Has the module hand over what its parts need, and writes them. */
 function handOver(importer, parts) {
   let text = readFileSync(importer, 'utf8');
@@ -208,7 +221,6 @@ function specifierFrom(importer, module) {
 
 /** What a part has a copy of must hold no state and no class: there would be two of it. */
 function assertPlain(file) {
-  if (BY_NAME.includes(file)) return;
   const source = ts.createSourceFile(file, readFileSync(file, 'utf8'), ts.ScriptTarget.ES2022, true);
   const visit = (node) => {
     if (ts.isFunctionLike(node)) return; // runs later

@@ -8,7 +8,7 @@ import type { Token } from '../credential/token.js';
 import { CredentialError, isCredentialError, ProtocolError, type CredentialErrorDetails } from '../errors.js';
 import { clientWith } from '../oauth/client-with.js';
 import type { Grant, OAuth2Client } from '../oauth/client.js';
-import { isOAuthResponseError } from '../oauth/is-oauth-response-error.js';
+import { isOAuthResponseError } from '../oauth/oauth-response-error.js';
 import { asPassing } from '../oauth/passing.js';
 import type { Page } from '../platform/platform.js';
 import { createAuthorizationCodeFlow, type AuthorizationCodeStartOptions } from './authorization-code.js';

@@ -83,9 +83,7 @@ async function chosenBy(
   request: ResourceRequest,
 ): Promise<Credential | null | undefined> {
   const what = typeof choice === 'function' ? await choice(request) : choice;
-  if (what === null) return what;
-  // A handle of another store is nobody here: its token is for what that one lists (E14)
-  if (isCredential(what)) return (await store.find({ id: what.id })).length > 0 ? what : undefined;
+  if (what === null || isCredential(what)) return what;
   if (typeof what !== 'string') return isPlainObject(what) && !saysSomething(what) ? undefined : firstOf(store, what);
   // Storage last, for an id that has just come there: a tag is no id, and must not be looked for there by each request (D-037)
   return (await firstOf(store, { id: what })) ?? (await firstOf(store, { tags: what })) ?? (await store.with(what)) ?? undefined;

@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { CredentialError, type CredentialErrorCode, type CredentialErrorDetails, type ErrorClass } from '../errors.js';
-import { isOAuthResponseError } from './is-oauth-response-error.js';
+import { CredentialError, isCredentialError, type CredentialErrorCode, type CredentialErrorDetails, type ErrorClass } from '../errors.js';
 
 /** The authorization server answered with an OAuth error (RFC 6749 §5.2, §4.1.2.1). Its texts are untrusted and cleaned (6749-13). */
 export class OAuthResponseError extends CredentialError {
@@ -26,11 +25,6 @@ export class OAuthResponseError extends CredentialError {
     this.error = name;
     this.suberror = error.suberror === undefined ? undefined : redacted(cleanText(error.suberror, 100));
     this.errorDescription = error.errorDescription === undefined ? undefined : redacted(cleanText(error.errorDescription));
-  }
-
-  /** By its name: the refresh, which is loaded later, has this class for itself, so that a start does without it. */
-  static override [Symbol.hasInstance](this: unknown, value: unknown): value is OAuthResponseError {
-    return this === OAuthResponseError ? isOAuthResponseError(value) : Function.prototype[Symbol.hasInstance].call(this as never, value);
   }
 
   override toJSON(): Record<string, unknown> {
@@ -88,4 +82,9 @@ function classOfOAuthError(error: string): ErrorClass {
     default:
       return 'configuration';
   }
+}
+
+/** True for what a server refused, also by a client of another copy of this package. */
+export function isOAuthResponseError(value: unknown): value is OAuthResponseError {
+  return isCredentialError(value) && value.name === 'OAuthResponseError';
 }

@@ -4,16 +4,12 @@
  * @module
  */
 import { CredentialError, NetworkError, ProtocolError, StorageError, type CredentialErrorDetails } from '../errors.js';
-import { isOAuthResponseError } from './is-oauth-response-error.js';
-import type { OAuthResponseError } from './oauth-response-error.js';
+import { isOAuthResponseError, OAuthResponseError } from './oauth-response-error.js';
 
 /** An error of the same kind and code: whoever asks by `instanceof`, or for `error` of the server, is told the same. */
 export function toldAgain(error: CredentialError, details: CredentialErrorDetails, message: string = error.message): CredentialError {
   const { code, name } = error; // its class may be that of another copy
-  if (isOAuthResponseError(error)) {
-    const again = new (error.constructor as typeof OAuthResponseError)(error, code, details);
-    if (isOAuthResponseError(again)) return again; // else it has the name alone
-  }
+  if (isOAuthResponseError(error)) return new OAuthResponseError(error, code, details);
   if (name === 'NetworkError') return new NetworkError(code, message, details);
   if (name === 'ProtocolError') return new ProtocolError(code, message, details);
   if (name === 'StorageError') return new StorageError(code, message, details);

@@ -89,8 +89,10 @@ async function empty(
     const context = { ledger, loop, platform, storageOf, following, announce: connection.announce.bind(connection), hears: () => false };
     const writing = createWriting({ ...context, refreshOnly: false, clientOf: nothing as () => undefined, dropped: nothing });
     const membership = createMembership({ ...context, writing, locks: createStoreLocks(context), find: () => [] });
-    // By what cannot be read the epoch is found in the record of the store alone
-    ledger.restore(await within(platform, OPENING_MS, '', ledger.readAll()).catch(() => []), false);
+    const entries = await within(platform, OPENING_MS, '', ledger.readAll()).catch(() => null);
+    ledger.restore(entries ?? [], false);
+    // What could not be read may be of any epoch that was counted; none is as late as the clock, in seconds
+    if (!entries) ledger.book.store = { ...ledger.book.store, epoch: Math.floor(platform.now() / 1000) };
     await membership.clear();
   } catch (thrown) {
     if (isCredentialError(thrown)) throw new StorageError('storage_failed', 'It could not be emptied.');

@@ -17,8 +17,7 @@ import type { Ending, OnUnknownOutcome, Refresh, Results } from '../credential/r
 import { isToken, NO_EXTRA, type Token } from '../credential/token.js';
 import { asCredentialError, CredentialError, ProtocolError, StorageError } from '../errors.js';
 import type { Grant, OAuth2Client } from '../oauth/client.js';
-import { isOAuthResponseError } from '../oauth/is-oauth-response-error.js';
-import type { OAuthResponseError } from '../oauth/oauth-response-error.js';
+import { isOAuthResponseError, type OAuthResponseError } from '../oauth/oauth-response-error.js';
 import { toldAgain } from '../oauth/passing.js';
 import { isOnThisMachine } from '../oauth/secure-url.js';
 import { nameOf } from '../oauth/thrown.js';

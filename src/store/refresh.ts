@@ -9,7 +9,7 @@ import { childFor, targetKey } from '../credential/children.js';
 import { isOpen, type Target } from '../credential/record.js';
 import { asCredentialError, CredentialError } from '../errors.js';
 import { inProcessLocks } from '../platform/in-process-locks.js';
-import { isOAuthResponseError } from '../oauth/is-oauth-response-error.js';
+import { isOAuthResponseError } from '../oauth/oauth-response-error.js';
 import { asksForUser, isEnough, isRejected, mayBeDead } from './refresh-answers.js';
 import { createRefreshLocks, type RefreshLocks } from './refresh-locks.js';
 import {

@@ -4,6 +4,7 @@
  * @module
  */
 import { parseRecord, STORE_RECORD_ID, type CredentialRecord } from '../credential/record.js';
+import { StorageError } from '../errors.js';
 import { within } from '../storage/deadline.js';
 import type { MembershipContext } from './membership.js';
 import { keepingPlaces, nobodyUpTo, readableClaim } from './places.js';
@@ -15,6 +16,8 @@ const REMOVING_MS = 3_000;
 const PAUSE_MS = 60_000;
 /** How often tombstones that are due are looked for; the first time at the start. */
 const SWEEP_MS = 6 * 60 * 60_000;
+/** So often a record that was cleared may be written again while it is removed. */
+const MAX_TRIES = 20;
 const TOMBSTONE_LIFE_MS = 24 * 60 * 60_000;
 
 /** What removes records of one store for good. */
@@ -35,18 +38,31 @@ export function createSweeping(context: Omit<MembershipContext, 'find'>): Sweepi
   const { ledger, following, writing, loop, platform, storageOf, locks, hears, announce } = context;
   const removeAll: Sweeping['removeAll'] = async (isDue, isTold = false) => {
     const { epoch } = ledger.book.store;
+    const recordOf = (id: string, value: unknown): CredentialRecord | null => {
+      const parsed = parseRecord(value, id);
+      return 'corrupt' in parsed ? null : parsed;
+    };
+    const isOld = (record: CredentialRecord | null): boolean => record !== null && record.epoch < epoch;
+    /** Of an earlier epoch goes whatever is there by now, for a refresh may have written it again; but no one who has signed in under its id since. */
+    const remove = async (id: string, before: CredentialRecord | null): Promise<void> => {
+      let record = before;
+      for (let tries = 0; tries < MAX_TRIES; tries++) {
+        const condition = record?.revision ?? 'any';
+        if (await ledger.write((storage) => storage.remove(id, condition))) return;
+        const value = await ledger.read((storage) => storage.read(id));
+        record = recordOf(id, value);
+        if (value === undefined || value === null || !isOld(record)) return;
+      }
+      throw new StorageError('storage_conflict', 'A record that was cleared is written by others faster than it can be removed.');
+    };
     const removals: Promise<void>[] = [];
     let hasFailed = false;
     for (const { id, value } of await ledger.readAll()) {
       if (id === STORE_RECORD_ID) continue;
-      const parsed = parseRecord(value, id);
-      const record = 'corrupt' in parsed ? null : parsed;
-      if (record && record.epoch >= epoch && !isDue(record)) continue;
-      if (!record && !isDue(null)) continue;
-      // Of an earlier epoch goes whatever is there by now: a refresh may have written it again meanwhile.
-      const condition = record && record.epoch >= epoch ? record.revision : 'any';
+      const record = recordOf(id, value);
+      if (!isOld(record) && !isDue(record)) continue;
       const removing = following.turns.withLock(id, async () => {
-        await ledger.write((storage) => storage.remove(id, condition));
+        await remove(id, record);
         if (isTold) announce({ id, generation: 0, revision: Number.MAX_SAFE_INTEGER }); // whoever knows it must look
       });
       removals.push(removing);

@@ -12,7 +12,7 @@ import { TestBed } from '@angular/core/testing';
 import { provideRouter, withAutoCleanupInjectors } from '@angular/router';
 import type { RouterFeatures } from '@angular/router';
 import { RouterTestingHarness } from '@angular/router/testing';
-import { credentialsInterceptor, credentialStoreToken, provideCredentials, withName, withResources } from 'rx-credentials-angular';
+import { credentialsInterceptor, credentialStoreToken, noRetry, provideCredentials, withName, withResources } from 'rx-credentials-angular';
 import type { CredentialStore } from 'rx-credentials-angular';
 import { CredentialsTestingController, provideCredentialsTesting } from 'rx-credentials-angular/testing';
 
@@ -105,6 +105,12 @@ describe('a store in the providers of a route', () => {
     const app = await start([withRequestsMadeViaParent()], { rootCovers: ['https://api.example.com/', 'https://admin.example.com/'] });
     const admin = await app.enter();
     expect(await tokensOf(app, admin)).toEqual({ admin: null, api: 'Bearer of-root' });
+    admin.http.get('https://admin.example.com/z').subscribe(); // behind an interceptor that copies the context
+    await app.credentials.tick();
+    const { context: kept } = admin.api.expectOne('https://admin.example.com/z').request;
+    admin.http.get('https://admin.example.com/z', { context: noRetry(kept) }).subscribe();
+    await app.credentials.tick();
+    expect(admin.api.expectOne('https://admin.example.com/z').request.headers.has('Authorization')).toBe(false);
     const mine = new HttpContextToken(() => 'nothing');
     const context = new HttpContext();
     admin.http.get('https://admin.example.com/y', { context }).subscribe();

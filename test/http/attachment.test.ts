@@ -1413,15 +1413,6 @@ describe('whose token', () => {
     expect(await codeOf(policy.attach(GET, { credential: 'billing' }))).toBe('needs_sign_in');
   });
 
-  it('E14 a credential of another store, given by a function, is nobody here: its token is for what that store lists', async () => {
-    const [{ policyOf, ownerOf, store }, other] = [await three(), await three()];
-    const foreign = await other.store.store(aToken({ id: 'elsewhere' }));
-    const own = await store.getDefault();
-    expect(await codeOf(policyOf(API).attach(GET, { credential: () => foreign }))).toBe('needs_sign_in');
-    expect(await ownerOf(policyOf({ url: API, credential: () => foreign }), GET)).toBeNull();
-    expect(await ownerOf(policyOf(API), GET, { credential: () => own })).toBe('alice');
-  });
-
   describe('criteria that say nothing name nobody, and never the default', () => {
     const nothing: readonly (readonly [string, CredentialCriteria])[] = [
       ['{}', {}],

@@ -95,6 +95,22 @@ describe('E62 one record that cannot be removed', () => {
     },
   );
 
+  it('E47 takes nobody along who signs in under an id that is about to be removed', async () => {
+    const { openTab, authority, disk, browser } = createWorld();
+    const { store } = await openTab();
+    const other = await openTab();
+    for (const id of ['first', 'me']) await store.store(authority.signIn({ id, sub: id }));
+    const gate = disk.hold(removing('first'));
+    const clearing = store.clear();
+    await gate.reached;
+    const token = authority.signIn({ id: 'me', sub: 'me' });
+    await inTime(browser, other.store.store(token)); // she waits for the lock of the store no longer than five seconds
+    gate.open();
+    await inTime(browser, clearing);
+    expect((await openTab()).store.snapshot()).toMatchObject({ ids: ['me'], defaultId: 'me' });
+    expect(disk.record('me')).toMatchObject({ secrets: { accessToken: token.accessToken } });
+  });
+
   it('RF-15 one whose removal is never answered costs the time of one answer, not of each', async () => {
     const { openTab, authority, disk, browser } = createWorld();
     const { store } = await openTab();

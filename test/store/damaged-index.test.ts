@@ -74,4 +74,40 @@ describe.each(['process', 'origin'] as const)('E62 an index of which both copies
     await inTime(world.browser, tab.store.clear());
     expect([...items.keys()].filter((key) => key.includes('record:'))).toEqual(['n:record:@store']);
   });
+
+  it('nor does one believe the records of later epochs where the record of the store is lost, too', async () => {
+    const [world, items] = [createWorld(), new Map<string, string>()];
+    const start = async (): Promise<Tab> => {
+      const storage = keyValueStorage(over(items), { namespace: 'n', reach, platform: world.browser.openTab() });
+      const tab = world.startTab({ storage });
+      await inTime(world.browser, tab.store.ready);
+      return tab;
+    };
+    const first = await start();
+    for (let i = 0; i < 3; i++) await inTime(world.browser, first.store.clear());
+    await first.store.store(world.authority.signIn({ id: 'me' }));
+    await first.store.close();
+    items.delete('n:record:@store');
+    for (const copy of ['index', 'index2']) items.set(`n:${copy}`, '{');
+    const { store } = await start();
+    await inTime(world.browser, store.clear());
+    await store.close();
+    const next = await start();
+    expect([next.store.snapshot().ids, await next.store.with('me')]).toEqual([[], null]);
+  });
+
+  it('is begun anew by a clear alone, not where the record of the store was set back and is written over', async () => {
+    const { world, items, start } = await damaged(reach);
+    for (const copy of ['index', 'index2']) items.delete(`n:${copy}`); // a program that runs makes it anew
+    const tab = await start();
+    await tab.store.store(world.authority.signIn({ id: 'eve', sub: 'eve' }));
+    const back = items.get('n:record:@store');
+    await inTime(world.browser, tab.store.clear());
+    await tab.store.store(world.authority.signIn({ id: 'eve', sub: 'eve' }));
+    if (back === undefined) items.set('n:record:@store', '{"v":1,"id":"@store","revision":1,"epoch":0,"nullClaim":0,"topClaim":0}');
+    else items.set('n:record:@store', back);
+    for (const copy of ['index', 'index2']) items.set(`n:${copy}`, '{');
+    await inTime(world.browser, codeOf(tab.store.setDefault(null)), 60_000).catch(() => undefined);
+    expect([items.get('n:index'), items.get('n:index2')]).toEqual(['{', '{']);
+  });
 });

@@ -46,7 +46,8 @@ export function choiceOf(context: HttpContext): { readonly credential: Credentia
 export function leftAsItIs(context: HttpContext): HttpContext {
   const get: HttpContext['get'] = (token) => ((token as unknown) === CHOICE ? (null as never) : context.get(token));
   const has: HttpContext['has'] = (token) => (token as unknown) === CHOICE || context.has(token);
-  return Object.create(context, { get: { value: get }, has: { value: has } }) as HttpContext;
+  const keys: HttpContext['keys'] = () => new Set([...context.keys(), CHOICE]).values();
+  return Object.create(context, { get: { value: get }, has: { value: has }, keys: { value: keys } }) as HttpContext;
 }
 
 function copyOf(context?: HttpContext): HttpContext {

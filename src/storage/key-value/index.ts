@@ -250,11 +250,14 @@ function checkStore(store: unknown): void {
   if (!isStore) throw new TypeError('store: an object with getItem, setItem and removeItem is expected.');
 }
 
-/** True for the store's own record with an epoch that is later than that of what is stored; where that is lost, as a clear writes it first. */
+/** True for what a clear writes: the store's own record with an epoch that is later than that of what is stored; where that is lost, as a clear writes it first. */
 function isClear(record: StoredRecord | null, stored: unknown): boolean {
   if (record?.id !== STORE_RECORD_ID) return false;
-  const [before, epoch = 0] = [stored, record].map((one) => (Object(one) as { readonly epoch?: number }).epoch);
-  return before === undefined ? epoch > 0 && record.revision === 1 : epoch > before;
+  const [before, after] = [stored, record].map((one) => Object(one) as { readonly [Count in 'epoch' | 'nullClaim' | 'topClaim']?: number });
+  const epoch = after?.epoch ?? 0;
+  if (before?.epoch === undefined) return epoch > 0 && record.revision === 1;
+  // One that was set back is written over with the epoch that is known for any claim, too
+  return epoch > before.epoch && after?.nullClaim === 0 && (after.topClaim ?? 0) === (before.topClaim ?? 0);
 }
 
 function overIn(changes: Iterable<Change>): readonly Change[] {

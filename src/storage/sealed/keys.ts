@@ -36,7 +36,7 @@ export interface SealingKeys {
   get(kid: string): Promise<SealingKey['key'] | undefined>;
   /** All keys there are now, or were a second ago: so that a writer notices a rotation, and old keys can be removed. */
   list?(): Promise<readonly ListedKey[]>;
-  /** Forgets a key for good. Records that name it can no longer be opened: `sweep()` of the sealed storage asks for this at the right time. */
+  /** Forgets a key for good, a second after `rotate()` at the earliest: until then another tab may seal with it. Records that name it can no longer be opened: `sweep()` of the sealed storage asks for this at the right time. */
   remove?(kid: string): Promise<void>;
   /** Lets go of connections; a later call opens them again. */
   close?(): void;
