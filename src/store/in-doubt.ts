@@ -5,37 +5,69 @@
  * @module
  */
 import { backoffMs } from '../credential/expiry.js';
-import type { CredentialRecord } from '../credential/record.js';
+import type { CredentialRecord, Intent } from '../credential/record.js';
 import type { OAuth2Client } from '../oauth/client.js';
+import type { Platform } from '../platform/platform.js';
 
 /** So long servers in the field take a rotated token again, in milliseconds, where nobody has said how long this one does. */
 const USUAL_LEEWAY_MS = 60_000;
 /** No living holder is disturbed before this, in milliseconds: most refreshes are over by then. */
 export const LEFT_ALONE_MS = 3_000;
 
-/**
- * Milliseconds until the token of an open intent is to be sent again, whoever wrote it; `Infinity` where that is left until the token is due. All who
- * know of it keep one pace, by how many attempts there were.
- *
- * @param fraction spreads who would come at one instant; 0: as early as anybody
- */
-export function sentAgainInMs(
-  { reuseLeewayMs, onUnknownOutcome = 'retry', renew }: OAuth2Client,
-  { state, intent, staged }: CredentialRecord,
-  now: number,
-  fraction = 0,
-): number {
-  if (renew || state !== 'active' || !intent || staged) return Infinity; // what is staged is not lost; a function uses up no token
-  const isRetried = onUnknownOutcome === 'retry';
-  const leewayMs = reuseLeewayMs ?? (isRetried ? USUAL_LEEWAY_MS : 0);
-  // Each of those that were sent may be the one that the server has heard first. What another policy says begins after the first
-  const ageMs = now - (isRetried ? intent.startedAt : intent.since);
-  if (ageMs < 0 || ageMs >= leewayMs) return Infinity;
-  return Math.max(0, intent.startedAt + Math.max(LEFT_ALONE_MS, backoffMs(intent.attempt, fraction)) - now);
+/** What doubts need of the store around them. */
+export interface DoubtsContext {
+  readonly platform: Pick<Platform, 'now'>;
+  readonly clientOf: (record: CredentialRecord) => OAuth2Client | undefined;
+  /** False where nobody tells of a write: nor does a lock reach who else has this storage, perhaps. */
+  readonly hears: () => boolean;
 }
 
-/** True if a token at hand does not serve, however long it lives, since what was sent is to be sent again; by `me` once it was begun. */
-export function isTakenUp(client: OAuth2Client | undefined, record: CredentialRecord, now: number, me: string | undefined): boolean {
-  if (!client || client.renew || !record.intent) return false;
-  return record.intent.holder === me || sentAgainInMs(client, record, now) <= 0;
+/** Open intents, and which of them this program has left. */
+export interface Doubts {
+  /** A request of this program has ended. If its intent stays, nobody knows what came of it. */
+  left(id: string, holder: string): void;
+  /**
+   * Milliseconds until the token of an open intent is to be sent again, and no less than `leastMs`; `Infinity` where that is left until the token is due.
+   *
+   * @param fraction spreads who would come at one instant; 0: as early as anybody
+   */
+  dueInMs(record: CredentialRecord, fraction?: number, leastMs?: number): number;
+  /** True if a token at hand does not serve, however long it lives, since what was sent is to be sent again; by `me` once it was begun. */
+  isDue(record: CredentialRecord, me: string): boolean;
+  forget(id: string): void;
+}
+
+/** Nothing is in doubt yet. */
+export function createDoubts({ platform, clientOf, hears }: DoubtsContext): Doubts {
+  const own = new Map<string, { readonly holder: string; readonly at: number }>();
+  const dueInMs: Doubts['dueInMs'] = (record, fraction = 0, leastMs = 0) => {
+    const { intent, state, staged } = record;
+    const client = intent && clientOf(record);
+    if (!client || client.renew || state !== 'active' || staged) return Infinity; // what is staged is not lost; a function uses up no token
+    const mine = own.get(record.id);
+    const leftAt = mine?.holder === intent.holder ? mine.at : undefined;
+    // The holder of another program may be alive, and wait for its answer: to send beside it costs the session where the server has no leeway
+    if (leftAt === undefined && !hears()) return Infinity;
+    const now = platform.now();
+    const next = leftAt ?? intent.startedAt + Math.max(LEFT_ALONE_MS, backoffMs(intent.attempt, fraction));
+    const inMs = Math.max(leastMs, next - now, 0);
+    const { from, leewayMs } = leewayOf(client, intent, leftAt);
+    return now < from || now + inMs >= from + leewayMs ? Infinity : inMs;
+  };
+  return {
+    left: (id, holder) => void own.set(id, { holder, at: platform.now() }),
+    dueInMs,
+    isDue: (record, me) => record.intent?.holder === me || dueInMs(record) <= 0,
+    forget: (id) => void own.delete(id),
+  };
+}
+
+/** Each of those that were sent may be the one that the server has heard first. What another policy says begins after the first. */
+function leewayOf(
+  { reuseLeewayMs, onUnknownOutcome = 'retry' }: OAuth2Client,
+  { startedAt, since }: Intent,
+  leftAt: number | undefined,
+): { readonly from: number; readonly leewayMs: number } {
+  if (onUnknownOutcome !== 'retry') return { from: since, leewayMs: reuseLeewayMs ?? 0 };
+  return { from: leftAt ?? startedAt, leewayMs: reuseLeewayMs ?? (leftAt === undefined ? 0 : USUAL_LEEWAY_MS) };
 }

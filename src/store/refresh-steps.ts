@@ -24,7 +24,7 @@ import { randomFraction, randomText } from '../platform/random.js';
 import { closed, dismissed, finished, isOf } from './drafts.js';
 import type { Following } from './following.js';
 import type { Ledger } from './ledger.js';
-import { isTakenUp } from './in-doubt.js';
+import type { Doubts } from './in-doubt.js';
 import { revokeLate } from './letting-go.js';
 import type { Loop } from './loop.js';
 import {
@@ -94,6 +94,7 @@ export interface RefreshContext {
   /** Ids of credentials for which an answer is waited for. */
   readonly sending: Set<string>;
   readonly isClosing: () => boolean;
+  readonly doubts: Doubts;
   /** The client a record belongs to; `undefined` where none is configured: then nothing is ever sent. */
   readonly clientOf: (record: CredentialRecord) => OAuth2Client | undefined;
 }
@@ -228,7 +229,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
     const { generation } = (record = opened);
     grant = grantOf(record, platform.now());
     const asked = context.clientOf(record);
-    renewed = request.takesUp && isTakenUp(asked, record, platform.now(), me) ? undefined : atHand();
+    renewed = request.takesUp && context.doubts.isDue(record, me) ? undefined : atHand();
     if (renewed) return { ...nothing, state: 'active', generation, serves: true };
     failure = reasonNotToSend(asked, grant, target);
     if (failure || !asked) return { ...nothing, state: 'active', generation };
@@ -273,7 +274,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
       throw error;
     }
   };
-  const send: Episode['steps']['send'] = async ({ inDoubt }) => {
+  const send: Episode['steps']['send'] = async ({ me, inDoubt }) => {
     begin(); // if the intent was written though the storage said no, a reading has led here
     context.sending.add(id);
     try {
@@ -296,6 +297,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
       return isUnheard ? 'outcome_unknown' : came;
     } finally {
       context.sending.delete(id);
+      context.doubts.left(id, me);
     }
   };
   const stage = async (): Promise<'done'> => {

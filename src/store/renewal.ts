@@ -12,7 +12,7 @@ import type { OAuth2Client } from '../oauth/client.js';
 import { toldAgain } from '../oauth/passing.js';
 import type { Platform } from '../platform/platform.js';
 import { randomFraction } from '../platform/random.js';
-import { sentAgainInMs } from './in-doubt.js';
+import type { Doubts } from './in-doubt.js';
 import type { Ledger } from './ledger.js';
 import type { Loop } from './loop.js';
 import { isBound, mayBeDead } from './refresh-answers.js';
@@ -52,6 +52,7 @@ export interface RenewalContext {
   /** Ids of credentials that were used since they were last renewed. */
   readonly used: Set<string>;
   readonly clientOf: (record: CredentialRecord) => OAuth2Client | undefined;
+  readonly doubts: Doubts;
 }
 
 /** The policy of one store. */
@@ -90,7 +91,7 @@ interface Failure {
 }
 
 /** A policy that has seen nothing yet. */
-export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf }: RenewalContext): Renewal {
+export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf, doubts }: RenewalContext): Renewal {
   /** By id, then by target. */
   const failures = new Map<string, Map<string, Failure>>();
   const running = new Set<string>();
@@ -127,9 +128,10 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf 
   const isOffline = (): boolean => platform.isOnline?.() === false; // what tells that it is online again wakes the store
   /** Milliseconds until what an earlier refresh has left is taken up. */
   const againInMs = (credential: CredentialState): number => {
-    const record = ledger.record(credential.id);
-    const client = record?.intent && clientOf(record);
-    return client ? sentAgainInMs(client, record, platform.now(), fractionOf(credential)) : Infinity;
+    const { id } = credential;
+    const record = ledger.record(id);
+    const leastMs = (failureOf(id, undefined)?.retryAt ?? -Infinity) - platform.monotonicNow();
+    return record ? doubts.dueInMs(record, fractionOf(credential), leastMs) : Infinity;
   };
   /** False where nothing could be sent, or nothing would be gained. */
   const canRenew = ({ id, status }: CredentialState): boolean => {
@@ -255,6 +257,7 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf 
       leads.delete(id);
       resting.delete(id);
       used.delete(id);
+      doubts.forget(id);
     },
   };
 }

@@ -1,6 +1,8 @@
 // A refresh is sent while the access token still lives, the server rotates, and its answer is lost. The server takes the old token again for half a
 // minute; the access token lives for an hour. Whoever finds the intent sends it again while that makes sense.
-import type { OAuth2ClientOptions } from '../../src/oauth/client.js';
+import type { CredentialRecord } from '../../src/credential/record.js';
+import type { OAuth2Client, OAuth2ClientOptions } from '../../src/oauth/client.js';
+import { createDoubts } from '../../src/store/in-doubt.js';
 import type { Credential } from '../../src/store/credential.js';
 import { createToken } from '../../src/credential/create-token.js';
 import { createFetch } from '../../src/http/index.js';
@@ -164,13 +166,14 @@ describe('D-055 what is in doubt', () => {
   async function lost(
     options: Partial<OAuth2ClientOptions>,
     ahead = true,
-    fault: Fault = LOST,
+    ...faults: readonly Fault[]
   ): Promise<Ground & { tab: Tab; credential: Credential }> {
     const world = ground('leeway-latest', options);
     const tab = await world.open(ahead);
     const credential = await world.signIn(tab);
-    world.server.faults.plan('token', fault, fault, fault);
-    expect(await codeOf(inTime(world.browser, credential.refresh()))).toBe('network_error');
+    const [fault = LOST] = faults;
+    world.server.faults.plan('token', ...(faults.length > 1 ? faults : [fault, fault, fault]));
+    expect(await codeOf(inTime(world.browser, credential.refresh(), 120_000))).toMatch(/^(network_error|timeout|server_unavailable)$/);
     return { ...world, tab, credential };
   }
 
@@ -261,5 +264,64 @@ describe('D-055 what is in doubt', () => {
     expect(world.sends()).toHaveLength(1);
     expect(b.events.filter(({ type }) => /^refresh/.test(type))).toEqual([]);
     await lives(world, credential);
+  });
+
+  it('RF-16 is not what a page is about that was frozen for a moment, has no lock any more, and waits for its answer', async () => {
+    const world = ground('strict-revoke');
+    const [a, b] = [await world.open(), await world.open()];
+    const credential = await world.signIn(a);
+    await settle();
+    world.server.faults.plan('token', { name: 'delay', afterMs: 12_000 });
+    const refreshing = credential.refresh();
+    await settle();
+    a.platform.emit('frozen');
+    await world.browser.advance(500);
+    a.platform.emit('resumed');
+    await inTime(world.browser, refreshing, 30_000);
+    await world.browser.advance(60_000);
+    expect(world.sends()).toHaveLength(1);
+    expect(b.store.snapshot().credentials).toMatchObject([{ status: { token: 'valid' } }]);
+    await lives(world, credential);
+  });
+
+  it('is taken up after requests that were given up one after the other, each at its deadline', async () => {
+    const { browser, sends } = await lost({}, true, { name: 'hang' });
+    await browser.advance(30_000);
+    expect(sends().length).toBeGreaterThan(3);
+  });
+
+  it('names no try that would come after the leeway', async () => {
+    const { browser, tab, sends } = await lost({ reuseLeewayMs: 10_000 }, true, LOST, { name: '503', retryAfterS: 60 });
+    const named = tab.events.flatMap((event) => (event.type === 'refresh_failed' ? [event.nextTryAt] : []));
+    await browser.advance(10 * 60_000);
+    expect([sends().length, named.map((at) => at !== null && at > browser.now())]).toEqual([2, [true]]);
+  });
+});
+
+describe('D-055 whose it is to send again', () => {
+  const client = (options: object): OAuth2Client => ({ reuseLeewayMs: 30_000, ...options }) as OAuth2Client;
+  const intent = { holder: 'h', attempt: 1, generation: 1, startedAt: 0, since: 0 };
+  const record = { id: 'alice', state: 'active', intent } as unknown as CredentialRecord;
+
+  it.each([
+    ['within a leeway that is stated', {}, true, 3_000],
+    ['without one', { reuseLeewayMs: undefined }, true, Infinity],
+    ['where nobody tells of a write', {}, false, Infinity],
+  ])('others do so %s', (_, options, hears, ms) => {
+    const doubts = createDoubts({ platform: { now: () => 0 }, clientOf: () => client(options), hears: () => hears });
+    expect(doubts.dueInMs(record)).toBe(ms);
+  });
+
+  it.each([
+    [{}, true],
+    [{ reuseLeewayMs: undefined }, true],
+    [{}, false],
+  ])('who has sent it does so in any case: %j, tells %p', (options, hears) => {
+    const doubts = createDoubts({ platform: { now: () => 0 }, clientOf: () => client(options), hears: () => hears });
+    doubts.left('alice', 'h');
+    expect([doubts.dueInMs(record), doubts.dueInMs(record, 0, 29_999), doubts.dueInMs(record, 0, 60_000)]).toEqual([0, 29_999, Infinity]);
+    doubts.forget('alice');
+    doubts.left('alice', 'of another attempt');
+    expect(doubts.dueInMs(record)).not.toBe(0);
   });
 });

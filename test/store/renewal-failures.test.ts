@@ -1,6 +1,7 @@
 // What is remembered of renewals that failed: for each target of each credential, and not without end.
 import type { CredentialState } from '../../src/credential/state.js';
 import { CredentialError } from '../../src/errors.js';
+import { createDoubts } from '../../src/store/in-doubt.js';
 import { createRenewal, type Renewal } from '../../src/store/renewal.js';
 import { unitPlatform } from '../support/unit-platform.js';
 
@@ -10,7 +11,10 @@ const to = (number: number): { readonly resource: string } => ({ resource: `http
 /** The policy of a store where every id is one of a credential. */
 function anyRenewal(): Renewal {
   const loop = { stateOf: () => ({ isDefault: false }) as CredentialState } as never;
-  return createRenewal({ ledger: {} as never, loop, platform: unitPlatform(), isAhead: false, used: new Set(), clientOf: () => undefined });
+  const platform = unitPlatform();
+  const clientOf = (): undefined => undefined;
+  const doubts = createDoubts({ platform, clientOf, hears: () => true });
+  return createRenewal({ ledger: {} as never, loop, platform, isAhead: false, used: new Set(), clientOf, doubts });
 }
 
 it('of one credential no more than a hundred targets that were refused are remembered, and its own failure stays', () => {
