@@ -109,9 +109,12 @@ export function ownPart(view: View, prefix: string): View {
 }
 
 function stored(view: View, { id, sub, mark, tags }: Command & { do: 'store' }): View {
-  const seen: Seen = { mark, tags, sub, state: 'valid' };
-  const waits = Object.entries(view.credentials).find(([, one]) => one.state === 'needs_sign_in' && one.sub === sub)?.[0];
-  const taken = waits ?? id; // its user is back
+  const ended = Object.entries(view.credentials)
+    .filter(([, one]) => one.state === 'needs_sign_in' && one.sub === sub)
+    .toSorted(([a], [b]) => Number(b === view.defaultId) - Number(a === view.defaultId));
+  const waits = ended.find(([, one]) => tags.every((tag) => one.tags.includes(tag))) ?? ended.find(([, one]) => one.tags.length === 0);
+  const [taken, before] = waits ?? [id]; // its user is back
+  const seen: Seen = { mark, tags: before && before.tags.length > 0 ? before.tags : tags, sub, state: 'valid' };
   const standard = view.defaultId === null ? undefined : view.credentials[view.defaultId];
   const isFirst = Object.keys(view.credentials).length === 0;
   const isNeeded = standard ? standard.state !== 'valid' : isFirst; // D-013
@@ -160,16 +163,18 @@ export function anyCommand(view: View, { random, prefix, fresh, removed }: Choos
   const lost = own.filter(([, { state }]) => state === 'needs_sign_in');
   const fewer = removed.filter((id) => !(id in view.credentials));
   const tags = [fresh(), 'tag'];
+  /** The user, mostly for what her credential is for. */
+  const backAs = ({ sub = '', tags: own }: Seen): Partial<Command & { do: 'store' }> => ({ sub, ...(random() < 0.7 && { tags: own }) });
   if (valid.length < 2) {
     const isBack = lost.length > 0 && random() < 0.7;
     const id = !isBack && fewer.length > 0 && random() < 0.4 ? pick(fewer) : `${prefix}${fresh()}`;
-    return { do: 'store', id, sub: isBack ? (pick(lost)[1].sub ?? '') : fresh(), mark: fresh(), tags };
+    return { do: 'store', id, sub: fresh(), mark: fresh(), tags, ...(isBack && backAs(pick(lost)[1])) };
   }
   const id = pick(valid);
   const roll = random() * (prefix === '' ? 1 : 0.97);
   if (own.length > 6) return { do: 'remove', id };
   if (roll < 0.2)
-    return { do: 'store', id: `${prefix}${fresh()}`, sub: lost.length > 0 ? (pick(lost)[1].sub ?? '') : fresh(), mark: fresh(), tags };
+    return { do: 'store', id: `${prefix}${fresh()}`, sub: fresh(), mark: fresh(), tags, ...(lost.length > 0 && backAs(pick(lost)[1])) };
   if (roll < 0.5) {
     const shared = Object.keys(view.credentials).filter((one) => one.startsWith('shared'));
     return { do: 'refresh', id: shared.length > 0 && random() < 0.7 ? pick(shared) : id, mark: fresh(), staged: random() < 0.4 };
@@ -184,7 +189,7 @@ export function anyCommand(view: View, { random, prefix, fresh, removed }: Choos
 /** Every command once, each with its kinds, on a store that holds anything. */
 export function everyCommand(name: string): readonly Command[] {
   const [a, b, c] = ['a', 'b', 'c'].map((letter) => `${name}-${letter}`);
-  const store = (id: string, mark: string, sub = id): Command => ({ do: 'store', id, sub, mark: `${name}-${mark}`, tags: [mark] });
+  const store = (id: string, mark: string, sub = id, tags = [mark]): Command => ({ do: 'store', id, sub, mark: `${name}-${mark}`, tags });
   return [
     { do: 'clear' },
     store(a, '1'),
@@ -195,7 +200,7 @@ export function everyCommand(name: string): readonly Command[] {
     { do: 'setDefault', id: b },
     { do: 'setDefault', id: null },
     { do: 'lose', id: a },
-    store(`${name}-d`, '5', a),
+    store(`${name}-d`, '5', a, ['other']),
     { do: 'remove', id: b },
     store(b, '6'),
     store(c, '7'),
