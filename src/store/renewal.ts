@@ -25,6 +25,8 @@ const MAX_REST_MS = 300_000;
 const MAX_STORAGE_BACKOFF_MS = 30_000;
 /** So many are renewed ahead at a time, and the default besides; the others are looked at a second later. */
 const MAX_AT_ONCE = 4;
+/** The same while some are in doubt: a leeway is short. */
+const MAX_IN_DOUBT = 16;
 const NEXT_BATCH_MS = 1_000;
 /** Tabs that wake together begin at different instants within this time, in milliseconds. */
 const SPREAD_MS = 500;
@@ -155,7 +157,7 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf,
     const ageMs = platform.now() - credential.issuedAt; // negative where the clock was set back
     const restMs = ageMs >= 0 ? MIN_INTERVAL_MS - ageMs : 0;
     const waitMs = Math.max(failure?.retryAt ?? notBefore, resting.get(credential.id)?.until ?? -Infinity) - platform.monotonicNow();
-    const turnMs = credential.isDefault || running.size < MAX_AT_ONCE ? 0 : NEXT_BATCH_MS;
+    const turnMs = credential.isDefault || running.size < slotsFor(againMs) ? 0 : NEXT_BATCH_MS;
     return Math.max(nextMs, restMs, waitMs, turnMs);
   };
   /** As `againInMs`, but not while it is under way here. */
@@ -208,7 +210,7 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf,
       // First the default, whatever has become of the others: their server may not answer
       for (const credential of due) if (credential.isDefault) begin(credential, renew, done);
       const others = due.filter(({ isDefault }) => !isDefault);
-      for (const credential of others.slice(0, Math.max(0, MAX_AT_ONCE - running.size))) begin(credential, renew, done);
+      for (const credential of others) if (running.size < slotsFor(leftInMs(credential))) begin(credential, renew, done);
     },
     takeUp: (credential, renew, done) => {
       const againMs = leftInMs(credential);
@@ -260,6 +262,10 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf,
       doubts.forget(id);
     },
   };
+}
+
+function slotsFor(againMs: number): number {
+  return againMs < Infinity ? MAX_IN_DOUBT : MAX_AT_ONCE;
 }
 
 /** True for what may be otherwise the next time. */

@@ -34,7 +34,7 @@ interface Ground extends World {
   readonly server: RefreshServer;
   /** A page with this credential; `kill` ends it as a crash does: nothing that it does reaches anybody any more. */
   open(ahead?: boolean): Promise<Tab & { kill(): void }>;
-  signIn(tab: Tab): Promise<Credential>;
+  signIn(tab: Tab, id?: string): Promise<Credential>;
   /** When token requests came, in milliseconds since the first. */
   sends(): readonly number[];
 }
@@ -93,14 +93,12 @@ function ground(mode: RefreshMode, options: Partial<OAuth2ClientOptions> = {}): 
         },
       };
     },
-    signIn: async ({ store }) => {
-      const { access_token: accessToken, refresh_token: refreshToken = '', scope } = await server.authorize('alice');
+    signIn: async ({ store }, id = 'alice') => {
+      const { access_token: accessToken, refresh_token: refreshToken = '', scope } = await server.authorize(id);
       const now = browser.now();
       const context = { issuer: server.issuer, clientId: 'spa', scope };
       const life = { issuedAt: now, expiresAt: now + HOUR_MS };
-      return store.store(
-        createToken({ id: 'alice', accessToken, refreshToken, tokenType: 'Bearer', scope, ...life, claims: null, context }),
-      );
+      return store.store(createToken({ id, accessToken, refreshToken, tokenType: 'Bearer', scope, ...life, claims: null, context }));
     },
     sends: () => server.log().map(({ at }) => at - (server.log()[0]?.at ?? 0)),
   };
@@ -288,6 +286,22 @@ describe('D-055 what is in doubt', () => {
     const { browser, sends } = await lost({}, true, { name: 'hang' });
     await browser.advance(30_000);
     expect(sends().length).toBeGreaterThan(3);
+  });
+
+  it('is taken up in time, however many are', async () => {
+    const { browser, server, open, signIn } = ground('leeway-latest', { reuseLeewayMs: LEEWAY_MS });
+    const tab = await open();
+    const all = await Promise.all(Array.from({ length: 60 }, (_, i) => signIn(tab, `user ${i}`)));
+    server.faults.random(() => LOST);
+    const codes = await inTime(browser, Promise.all(all.map((one) => codeOf(one.refresh()))), 30_000);
+    expect(new Set(codes)).toEqual(new Set(['network_error']));
+    server.faults.random(null);
+    await browser.advance(LEEWAY_MS);
+    expect(all.filter((one) => one.token?.refreshToken === undefined || one.status.token !== 'valid')).toEqual([]);
+    expect(server.grants().filter(({ state }) => state !== 'live')).toEqual([]);
+    await browser.advance(2 * HOUR_MS);
+    for (const one of all) await inTime(browser, one.accessToken());
+    expect(server.grants().filter(({ state }) => state !== 'live')).toEqual([]);
   });
 
   it('names no try that would come after the leeway', async () => {
