@@ -61,9 +61,9 @@ export function createRefresher(context: RefresherContext): Refresher {
   /** RF-15: without its lock, or a reading, no refresh begins; a daemon on a full disk would hear of it when its token has expired. */
   const isBlocked = ({ error, begun }: Failed): boolean =>
     begun === undefined && (isOfStorage(error) || error.code === 'timeout') && !context.isClosing();
-  /** The generation of which that is to be told. Whose token lives has lost nothing by a lock that was not had: what is in doubt is somebody else's. */
-  const untold = (id: string, { takesUp }: RefreshRequest): number | undefined =>
-    takesUp && ledger.remainingMs(id) > 0 ? undefined : loop.stateOf(id)?.generation;
+  /** The generation of which that is to be told. Whose token is not due has lost nothing by a lock that was not had: what is in doubt is somebody else's. */
+  const untold = (id: string, { takesUp, minValidityMs }: RefreshRequest): number | undefined =>
+    takesUp && ledger.remainingMs(id) > (minValidityMs ?? 0) ? undefined : loop.stateOf(id)?.generation;
   /** Begun by an episode that ended with `again`: no other has said what came of it. */
   const begunBefore = (id: string): number | undefined => {
     const state = loop.stateOf(id);

@@ -69,12 +69,11 @@ export function indexedDBKeys(options: IndexedDBKeysOptions = {}): RotatingKeys 
   /** Adds a new key if there is none, or, to rotate, in any case. */
   const make = (rotates: boolean): Promise<Entry> =>
     askingForKeys(async () => {
-      const { crypto } = platform;
       // Made first: a transaction ends while anything but its database is waited for. Who loses the race uses the key of the winner.
-      const key = await crypto.subtle.generateKey({ name: 'AES-GCM', length: 256 }, false, ['encrypt', 'decrypt']);
+      const key = await platform.crypto.subtle.generateKey({ name: 'AES-GCM', length: 256 }, false, ['encrypt', 'decrypt']);
       const kid = randomText(platform, 12);
       await entriesIn.run('readwrite', async (records) => {
-        const others = (await records.getAll()).filter(isEntry).filter(isCurrent);
+        const others = (await records.getAll()).filter((one): one is Entry => isEntry(one) && isCurrent(one));
         if (others.length > 0 && !rotates) return;
         if (!(await records.add({ kid, key, retiredAt: null }, kid))) throw new TypeError(kid); // nothing is written then, nor if it fails
         for (const other of others) await records.put({ ...other, retiredAt: platform.now() }, other.kid);

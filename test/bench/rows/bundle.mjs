@@ -22,14 +22,14 @@ const APPLICATIONS = {
 
 /** Budgets in bytes: what was measured last, and a little more; of what is reached the reach. */
 const LIMITS = {
-  memoryStart: 15_400,
-  memoryAll: 63_400,
-  indexeddbStart: 16_520,
-  indexeddbAll: 64_450,
+  memoryStart: 15_600,
+  memoryAll: 65_100,
+  indexeddbStart: 16_750,
+  indexeddbAll: 66_250,
   sealed: 9_216,
   rxjs: 6_500,
-  localforageStart: 16_300,
-  localforageAll: 72_900,
+  localforageStart: 16_450,
+  localforageAll: 74_650,
 };
 
 export default async function bundle({ coreFolder, bytes, count }) {
