@@ -11,6 +11,8 @@ import type { Platform } from '../platform/platform.js';
 
 /** So long servers in the field take a rotated token again, in milliseconds, where nobody has said how long this one does. */
 const USUAL_LEEWAY_MS = 60_000;
+/** However long a leeway is: by another attempt it begins anew for no longer than this, in milliseconds. The pauses become longer, so it ends. */
+const MAX_ANEW_MS = 120_000;
 /** No living holder is disturbed before this, in milliseconds: most refreshes are over by then. */
 export const LEFT_ALONE_MS = 3_000;
 
@@ -26,6 +28,8 @@ export interface DoubtsContext {
 export interface Doubts {
   /** A request of this program has ended. If its intent stays, nobody knows what came of it. */
   left(id: string, holder: string): void;
+  /** An intent was written over one that this program has left, perhaps. */
+  goesOn(id: string, before: string | undefined, holder: string): void;
   /**
    * Milliseconds until the token of an open intent is to be sent again, and no less than `leastMs`; `Infinity` where that is left until the token is due.
    *
@@ -41,33 +45,42 @@ export interface Doubts {
 export function createDoubts({ platform, clientOf, hears }: DoubtsContext): Doubts {
   const own = new Map<string, { readonly holder: string; readonly at: number }>();
   const dueInMs: Doubts['dueInMs'] = (record, fraction = 0, leastMs = 0) => {
-    const { intent, state, staged } = record;
+    const { intent } = record;
     const client = intent && clientOf(record);
-    if (!client || client.renew || state !== 'active' || staged) return Infinity; // what is staged is not lost; a function uses up no token
+    if (!intent || !client || !mayBeSpent(client, record)) return Infinity;
     const mine = own.get(record.id);
     const leftAt = mine?.holder === intent.holder ? mine.at : undefined;
     // The holder of another program may be alive, and wait for its answer: to send beside it costs the session where the server has no leeway
     if (leftAt === undefined && !hears()) return Infinity;
     const now = platform.now();
-    const next = leftAt ?? intent.startedAt + Math.max(LEFT_ALONE_MS, backoffMs(intent.attempt, fraction));
+    const next = Math.max(leftAt ?? intent.startedAt + LEFT_ALONE_MS, intent.startedAt + backoffMs(intent.attempt, fraction));
     const inMs = Math.max(leastMs, next - now, 0);
-    const { from, leewayMs } = leewayOf(client, intent, leftAt);
-    return now < from || now + inMs >= from + leewayMs ? Infinity : inMs;
+    return now < (leftAt ?? intent.startedAt) || now + inMs >= endOf(client, intent, leftAt) ? Infinity : inMs;
   };
   return {
     left: (id, holder) => void own.set(id, { holder, at: platform.now() }),
+    goesOn: (id, before, holder) => {
+      const mine = own.get(id);
+      if (mine && mine.holder === before) own.set(id, { ...mine, holder });
+    },
     dueInMs,
     isDue: (record, me) => record.intent?.holder === me || dueInMs(record) <= 0,
     forget: (id) => void own.delete(id),
   };
 }
 
-/** Each of those that were sent may be the one that the server has heard first. What another policy says begins after the first. */
-function leewayOf(
+/** When it ends, in epoch milliseconds. Each of those that were sent may be the one that the server has heard first. What another policy says begins after the first. */
+function endOf(
   { reuseLeewayMs, onUnknownOutcome = 'retry' }: OAuth2Client,
   { startedAt, since }: Intent,
   leftAt: number | undefined,
-): { readonly from: number; readonly leewayMs: number } {
-  if (onUnknownOutcome !== 'retry') return { from: since, leewayMs: reuseLeewayMs ?? 0 };
-  return { from: leftAt ?? startedAt, leewayMs: reuseLeewayMs ?? (leftAt === undefined ? 0 : USUAL_LEEWAY_MS) };
+): number {
+  const leewayMs = reuseLeewayMs ?? (onUnknownOutcome === 'retry' && leftAt !== undefined ? USUAL_LEEWAY_MS : 0);
+  if (onUnknownOutcome !== 'retry') return since + leewayMs;
+  return Math.max(since + leewayMs, (leftAt ?? startedAt) + Math.min(leewayMs, MAX_ANEW_MS));
+}
+
+/** What is staged is not lost; a function uses up no token. */
+function mayBeSpent({ renew }: OAuth2Client, { state, staged }: CredentialRecord): boolean {
+  return !renew && state === 'active' && !staged;
 }

@@ -298,7 +298,7 @@ export function createLiving(context: LivingContext): Living {
     accessTokenFor: (own, options) => accessTokenFor({ ...validToken, renew: renewedByCommand }, own, options),
     takeUp: ({ id }) => {
       const credential = lookup.get(id);
-      if (credential && !isStill()) renewal.takeUp(credential, renewUnasked, consider);
+      if (credential && !isStill() && context.hears()) renewal.takeUp(credential, renewUnasked, consider);
     },
     revoke: async (own, target) => {
       if (!['all', 'access', 'refresh'].includes(target)) throw new TypeError('target must be "all", "access" or "refresh"');

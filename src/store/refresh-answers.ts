@@ -13,7 +13,7 @@ import {
   type StagedAnswer,
   type Target,
 } from '../credential/record.js';
-import type { Ending, OnUnknownOutcome, Refresh, Results } from '../credential/refresh-protocol.js';
+import type { Ending, OnUnknownOutcome, Refresh, Results, Step } from '../credential/refresh-protocol.js';
 import { isToken, NO_EXTRA, type Token } from '../credential/token.js';
 import { asCredentialError, CredentialError, ProtocolError, StorageError } from '../errors.js';
 import type { Grant, OAuth2Client } from '../oauth/client.js';
@@ -356,4 +356,15 @@ export function errorOf(ending: Ending, failure: CredentialError | undefined): C
   if (ending !== 'needs_sign_in') return gone();
   if (failure?.code === ending) return failure;
   return new CredentialError('needs_sign_in', 'This session has ended; the user must sign in again.');
+}
+
+const SENDING: readonly Step[] = ['pause', 'read', 'send']; // lead to another send
+const UNSENT: readonly Step[] = ['read', 'settle', 'prepare', 'intend']; // nothing is written yet
+
+/**
+ * True for what a store that closes does not go on with. It lets a request finish that was sent; another would be one more thing to wait for, and
+ * its intent says what is to be done. What nobody has asked for does not begin any more.
+ */
+export function isLeft({ sends, inDoubt, step }: Refresh, takesUp = false): boolean {
+  return sends > 0 ? inDoubt && SENDING.includes(step) : takesUp && UNSENT.includes(step);
 }

@@ -34,6 +34,7 @@ import {
   grantOf,
   holds,
   isEnough,
+  isLeft,
   isSameSession,
   isTransient,
   judgedBy,
@@ -54,7 +55,6 @@ import {
 } from './refresh-answers.js';
 import type { RecordDraft, Writing } from './writing.js';
 
-const SENDING: readonly Step[] = ['pause', 'read', 'send']; // lead to another send
 /** Before the second and the third send, half as much more or less. */
 const PAUSES_MS = [500, 2_000];
 /** Who waited longer than this for the lock, in milliseconds, waited for another: then there is news. */
@@ -125,8 +125,7 @@ export async function runRefresh(
   let refresh = beginRefresh(randomText(context.platform, 9));
   try {
     while (refresh.step !== 'end') {
-      // A store that closes lets a request finish that was sent; another would be one more thing to wait for. Its intent says what is to be done.
-      if (refresh.sends > 0 && refresh.inDoubt && SENDING.includes(refresh.step) && context.isClosing()) break;
+      if (context.isClosing() && isLeft(refresh, request.takesUp)) break;
       const result = await episode.steps[refresh.step](refresh);
       if (isParked()) refresh = park(refresh);
       refresh = next(refresh, result);
@@ -264,6 +263,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
         { isQuiet: true },
       );
       if (!written || !isStill()) return 'overtaken';
+      context.doubts.goesOn(id, before?.holder, me);
       begin();
       return platform.now() - startedAt < STOPPED_MS ? 'written' : 'overtaken';
     } catch (error) {
@@ -297,7 +297,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
       return isUnheard ? 'outcome_unknown' : came;
     } finally {
       context.sending.delete(id);
-      context.doubts.left(id, me);
+      if (loop.stateOf(id)) context.doubts.left(id, me);
     }
   };
   const stage = async (): Promise<'done'> => {

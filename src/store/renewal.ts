@@ -96,7 +96,8 @@ interface Failure {
 export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf, doubts }: RenewalContext): Renewal {
   /** By id, then by target. */
   const failures = new Map<string, Map<string, Failure>>();
-  const running = new Set<string>();
+  /** By id, whether it was in doubt: its server may not answer, and takes no place of those that are due. */
+  const running = new Map<string, boolean>();
   const leads = new Map<string, { readonly generation: number; readonly fraction: number }>();
   /** How often in a row it came to nothing, and the monotonic instant until when it rests. */
   const resting = new Map<string, { readonly times: number; readonly until: number }>();
@@ -127,6 +128,8 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf,
     if (isOfStorage(error)) return Math.min(ms, MAX_STORAGE_BACKOFF_MS * (0.5 + fraction));
     return Math.max(ms, named + fraction * Math.min(named / 2, MAX_LATE_MS));
   };
+  const hasRoom = (isInDoubt: boolean): boolean =>
+    [...running.values()].filter((one) => one === isInDoubt).length < (isInDoubt ? MAX_IN_DOUBT : MAX_AT_ONCE);
   const isOffline = (): boolean => platform.isOnline?.() === false; // what tells that it is online again wakes the store
   /** Milliseconds until what an earlier refresh has left is taken up. */
   const againInMs = (credential: CredentialState): number => {
@@ -157,7 +160,7 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf,
     const ageMs = platform.now() - credential.issuedAt; // negative where the clock was set back
     const restMs = ageMs >= 0 ? MIN_INTERVAL_MS - ageMs : 0;
     const waitMs = Math.max(failure?.retryAt ?? notBefore, resting.get(credential.id)?.until ?? -Infinity) - platform.monotonicNow();
-    const turnMs = credential.isDefault || running.size < slotsFor(againMs) ? 0 : NEXT_BATCH_MS;
+    const turnMs = credential.isDefault || hasRoom(againMs <= 0) ? 0 : NEXT_BATCH_MS;
     return Math.max(nextMs, restMs, waitMs, turnMs);
   };
   /** As `againInMs`, but not while it is under way here. */
@@ -177,9 +180,9 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf,
     const times = isDue ? (resting.get(id)?.times ?? 0) : 0;
     resting.set(id, { times: isDue ? times + 1 : 0, until: now + Math.min(MIN_INTERVAL_MS * 2 ** times, MAX_REST_MS) });
   };
-  const begin = (credential: CredentialState, renew: Renew, done: (id: string) => void): void => {
+  const begin = (credential: CredentialState, renew: Renew, done: (id: string) => void, againMs: number): void => {
     const { id } = credential;
-    running.add(id);
+    running.set(id, againMs <= 0);
     const wasUsed = used.delete(id); // until it is used again, if only by who hears of the new token
     void renew(id, renewalLeadMs(credential, fractionOf(credential)))
       .catch(() => void (wasUsed && loop.stateOf(id) && used.add(id))) // an event has said why, or whoever asks hears it
@@ -208,14 +211,17 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf,
     run: (credentials, renew, done) => {
       const due = credentials.filter((credential) => dueInMs(credential) <= 0);
       // First the default, whatever has become of the others: their server may not answer
-      for (const credential of due) if (credential.isDefault) begin(credential, renew, done);
+      for (const credential of due) if (credential.isDefault) begin(credential, renew, done, leftInMs(credential));
       const others = due.filter(({ isDefault }) => !isDefault);
-      for (const credential of others) if (running.size < slotsFor(leftInMs(credential))) begin(credential, renew, done);
+      for (const credential of others) {
+        const againMs = leftInMs(credential);
+        if (hasRoom(againMs <= 0)) begin(credential, renew, done, againMs);
+      }
     },
     takeUp: (credential, renew, done) => {
       const againMs = leftInMs(credential);
       if (againMs > 0 || isOffline() || !canRenew(credential) || nextInMs(credential, againMs) > 0) return;
-      begin(credential, renew, done);
+      begin(credential, renew, done, againMs);
     },
     refusal: (id, isForced, target) => refusalBy(id, target, ({ namedUntil, retryAt }) => (isForced ? namedUntil : retryAt)),
     failureCount: () => failureCount,
@@ -262,10 +268,6 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf,
       doubts.forget(id);
     },
   };
-}
-
-function slotsFor(againMs: number): number {
-  return againMs < Infinity ? MAX_IN_DOUBT : MAX_AT_ONCE;
 }
 
 /** True for what may be otherwise the next time. */

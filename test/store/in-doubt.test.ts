@@ -304,6 +304,46 @@ describe('D-055 what is in doubt', () => {
     expect(server.grants().filter(({ state }) => state !== 'live')).toEqual([]);
   });
 
+  it('takes no place of those that are due, though its server does not answer', async () => {
+    const { browser, server, open, signIn } = ground('leeway-latest', { reuseLeewayMs: LEEWAY_MS });
+    const tab = await open();
+    const all = await Promise.all(Array.from({ length: 12 }, (_, i) => signIn(tab, `user ${i}`)));
+    await tab.store.setDefault(null);
+    server.faults.random(() => LOST);
+    await inTime(browser, Promise.all(all.map((one) => codeOf(one.refresh()))), 30_000);
+    server.faults.random(() => ({ name: 'hang' }));
+    await browser.advance(20_000); // all of them are under way again
+    const { access_token: accessToken, refresh_token: refreshToken = '', scope } = await server.authorize('bob');
+    const issuedAt = browser.now();
+    const context = { issuer: server.issuer, clientId: 'spa', scope };
+    const bob = createToken({
+      id: 'bob',
+      accessToken,
+      refreshToken,
+      tokenType: 'Bearer',
+      scope,
+      issuedAt,
+      expiresAt: issuedAt + 40_000,
+      claims: null,
+      context,
+    });
+    const credential = await tab.store.store(bob);
+    await credential.accessToken();
+    await browser.advance(39_000);
+    expect(tab.events.filter((event) => event.type === 'refresh_started' && event.id === 'bob')).toHaveLength(1);
+  });
+
+  it('is not begun by a store that closes: who has a token need not wait', async () => {
+    const { browser, server, tab, credential, sends } = await lost({}, false);
+    server.faults.random(() => ({ name: 'hang' }));
+    await browser.advance(3_000);
+    await credential.accessToken();
+    await settle();
+    const closing = tab.store.close();
+    await inTime(browser, closing, 5_000);
+    expect(sends()).toHaveLength(3);
+  });
+
   it('names no try that would come after the leeway', async () => {
     const { browser, tab, sends } = await lost({ reuseLeewayMs: 10_000 }, true, LOST, { name: '503', retryAfterS: 60 });
     const named = tab.events.flatMap((event) => (event.type === 'refresh_failed' ? [event.nextTryAt] : []));
@@ -333,9 +373,20 @@ describe('D-055 whose it is to send again', () => {
   ])('who has sent it does so in any case: %j, tells %p', (options, hears) => {
     const doubts = createDoubts({ platform: { now: () => 0 }, clientOf: () => client(options), hears: () => hears });
     doubts.left('alice', 'h');
-    expect([doubts.dueInMs(record), doubts.dueInMs(record, 0, 29_999), doubts.dueInMs(record, 0, 60_000)]).toEqual([0, 29_999, Infinity]);
+    expect([doubts.dueInMs(record), doubts.dueInMs(record, 0, 29_999), doubts.dueInMs(record, 0, 60_000)]).toEqual([500, 29_999, Infinity]);
+    doubts.goesOn('alice', 'h', 'of the next attempt');
+    expect(doubts.dueInMs({ ...record, intent: { ...intent, holder: 'of the next attempt' } })).toBe(500);
     doubts.forget('alice');
     doubts.left('alice', 'of another attempt');
-    expect(doubts.dueInMs(record)).not.toBe(0);
+    expect(doubts.dueInMs(record)).not.toBe(500);
+  });
+
+  it('begins anew with another attempt for two minutes at most, so that it ends, however long the leeway', () => {
+    let now = 0;
+    const doubts = createDoubts({ platform: { now: () => now }, clientOf: () => client({ reuseLeewayMs: 3_600_000 }), hears: () => true });
+    const late = { ...record, intent: { ...intent, startedAt: 3_590_000, attempt: 4 } };
+    now = 3_595_000;
+    doubts.left('alice', 'h');
+    expect([doubts.dueInMs(late), doubts.dueInMs(late, 0, 119_999), doubts.dueInMs(late, 0, 120_000)]).toEqual([0, 119_999, Infinity]);
   });
 });

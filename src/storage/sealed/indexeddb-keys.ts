@@ -97,7 +97,10 @@ export function indexedDBKeys(options: IndexedDBKeysOptions = {}): RotatingKeys 
       const keyIn = (all: readonly Entry[]): CryptoKey | undefined => all.find((entry) => entry.kid === kid)?.key;
       return keyIn(await entries()) ?? keyIn(await load());
     },
-    list: async () => (recent(LIST_MS) ?? (await load())).map(({ kid, retiredAt }) => ({ kid, retiredAt })),
+    list: async () => {
+      const all = recent(LIST_MS) ?? (await load());
+      return all.map(({ kid, retiredAt }) => ({ kid, retiredAt }));
+    },
     rotate: async () => (await make(true)).kid,
     remove: async (kid) => {
       await askingForKeys(() => entriesIn.run('readwrite', (records) => records.delete(kid)));

@@ -23,13 +23,13 @@ const APPLICATIONS = {
 /** Budgets in bytes: what was measured last, and a little more; of what is reached the reach. */
 const LIMITS = {
   memoryStart: 15_600,
-  memoryAll: 65_100,
+  memoryAll: 65_250,
   indexeddbStart: 16_750,
-  indexeddbAll: 66_250,
+  indexeddbAll: 66_350,
   sealed: 9_216,
   rxjs: 6_500,
   localforageStart: 16_450,
-  localforageAll: 74_650,
+  localforageAll: 74_700,
 };
 
 export default async function bundle({ coreFolder, bytes, count }) {
