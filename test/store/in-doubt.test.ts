@@ -344,6 +344,23 @@ describe('D-055 what is in doubt', () => {
     expect(sends()).toHaveLength(3);
   });
 
+  it('is still its own where the page freezes while it writes that it sends again', async () => {
+    const { browser, tab, disk, sends } = await lost({});
+    const gate = disk.hold(({ method, record }) => method === 'write' && record?.['id'] === 'alice');
+    let isReached = false;
+    void gate.reached.then(() => (isReached = true));
+    for (let i = 0; i < 100 && !isReached; i++) await browser.advance(100);
+    expect(isReached).toBe(true);
+    tab.platform.emit('frozen');
+    gate.open();
+    await settle();
+    await browser.advance(6_000);
+    tab.platform.emit('resumed');
+    await browser.advance(30_000);
+    expect(sends().length).toBeGreaterThan(3);
+    expect(tab.store.snapshot().credentials).toMatchObject([{ status: { token: 'valid', activity: 'idle' }, refreshFailure: null }]);
+  });
+
   it('names no try that would come after the leeway', async () => {
     const { browser, tab, sends } = await lost({ reuseLeewayMs: 10_000 }, true, LOST, { name: '503', retryAfterS: 60 });
     const named = tab.events.flatMap((event) => (event.type === 'refresh_failed' ? [event.nextTryAt] : []));

@@ -24,7 +24,7 @@ export type KeyPlatform = Pick<Platform, 'indexedDB' | 'crypto' | 'now' | 'setTi
 
 /** How long a reading of the keys is taken for true, in milliseconds. */
 const CACHE_MS = 60_000;
-/** The same where a writer asks whether its key is still the one: of many writes each would take a third more. */
+/** The same where a writer asks whether its key is still the one: of many writes each would take a tenth more. */
 const LIST_MS = 1_000;
 
 interface Entry extends ListedKey {
