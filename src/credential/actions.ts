@@ -8,7 +8,7 @@ import type { CredentialErrorCode, ErrorClass } from '../errors.js';
 import type { CredentialState, RefreshFailure, SignInReason, Target } from './state.js';
 
 /** What a record says that is no secret. */
-export interface CredentialFacts extends Omit<CredentialState, 'status' | 'isDefault' | 'refreshFailure'> {
+export interface CredentialFacts extends Omit<CredentialState, 'status' | 'isDefault' | 'refreshFailure' | 'hasExpired'> {
   readonly recordState: 'active' | 'needs_sign_in' | 'revoking';
 }
 

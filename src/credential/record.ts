@@ -294,7 +294,7 @@ function parseSecrets(value: unknown): StoredSecrets | SealedText | undefined {
   if (isSealedText(value)) return Object.freeze({ sealed: value.sealed });
   if (!isPlainObject(value)) return undefined;
   const { accessToken } = value;
-  const refreshToken = stringOr(value['refreshToken'], undefined);
+  const refreshToken = stringOr(value['refreshToken'], '') || undefined; // nothing could be sent with an empty one
   const idToken = stringOr(value['idToken'], undefined);
   const extra = deepFreezeData(value['extra']);
   const children = (membersOf(value['children']) ?? []).map(parseChild).filter((child) => child !== undefined);

@@ -8,7 +8,7 @@ import { assertNever, type CredentialFacts, type StorageAction } from './actions
 import { sameData } from './data.js';
 import { openDraft, type Draft, type Folded } from './draft.js';
 import { validityAt } from './expiry.js';
-import { restored, snapshot } from './snapshot.js';
+import { hasNoToken, restored, snapshot } from './snapshot.js';
 import type { Activity, CredentialState, CredentialStatus, RefreshFailure, StoreState } from './state.js';
 
 type AgeAction = { readonly id: string; readonly generation: number; readonly at: number };
@@ -127,24 +127,29 @@ function setStatus(
   { id, generation }: { readonly id: string; readonly generation: number },
   change: (status: CredentialStatus, credential: CredentialState) => CredentialStatus,
   failure?: RefreshFailure,
+  validityOf?: (credential: CredentialState) => 'valid' | 'expiring' | 'expired',
 ): void {
   const before = draft.get(id);
   if (!before || before.generation !== generation) return;
   const status = change(before.status, before);
-  if (!failure && status.token === before.status.token && status.activity === before.status.activity) return;
+  const hasExpired = hasNoToken(status, validityOf ? validityOf(before) === 'expired' : before.hasExpired);
+  const { token, activity } = before.status;
+  if (!failure && status.token === token && status.activity === activity && hasExpired === before.hasExpired) return;
   const refreshFailure = failure ?? before.refreshFailure;
-  draft.change(before, Object.freeze({ ...before, status: Object.freeze(status), refreshFailure }));
+  draft.change(before, Object.freeze({ ...before, status: Object.freeze(status), refreshFailure, hasExpired }));
 }
 
 /**
  * What the clocks say of a token (TM-2): whoever dispatches has asked both, `at` is only one of them. They move a status between valid,
- * expiring and expired; they alone never sign anyone out (TM-3).
+ * expiring and expired, or say that beside `needs_interaction`; they alone never sign anyone out (TM-3).
  */
 function age(draft: Draft, action: AgeAction, token?: 'valid' | 'expiring' | 'expired'): void {
-  setStatus(draft, action, (current, credential) => {
+  const validityOf = (credential: CredentialState): 'valid' | 'expiring' | 'expired' => token ?? validityAt(credential, action.at);
+  const change = (current: CredentialStatus, credential: CredentialState): CredentialStatus => {
     const isForUser = current.token === 'needs_sign_in' || current.token === 'needs_interaction';
-    return isForUser ? current : { ...current, token: token ?? validityAt(credential, action.at) };
-  });
+    return isForUser ? current : { ...current, token: validityOf(credential) };
+  };
+  setStatus(draft, action, change, undefined, validityOf);
 }
 
 function idleAfter(activity: Activity): Activity {

@@ -33,7 +33,14 @@ export function snapshot(facts: CredentialFacts, before: CredentialState | undef
   const { recordState: _, ...known } = facts;
   const isSame = before?.generation === facts.generation && facts.recordState === 'active';
   const refreshFailure = isSame ? before.refreshFailure : null;
-  return Object.freeze({ ...known, refreshFailure, isDefault, status: Object.freeze(statusOf(facts, before, at)) });
+  const status = Object.freeze(statusOf(facts, before, at));
+  const hasExpired = hasNoToken(status, before?.hasExpired === true);
+  return Object.freeze({ ...known, refreshFailure, isDefault, status, hasExpired });
+}
+
+/** True if no access token lives by a status; `hidden` where it does not say. */
+export function hasNoToken({ token }: CredentialStatus, hidden: boolean): boolean {
+  return token === 'needs_interaction' ? hidden : token === 'expired' || token === 'needs_sign_in';
 }
 
 /** Order of storing. */

@@ -56,6 +56,8 @@ export interface CredentialState extends TokenMetadata {
   /** Orders credentials: epoch milliseconds of storing, made unique by counting up. */
   readonly storedAt: number;
   readonly status: CredentialStatus;
+  /** True once no access token lives any more, also while `status.token` is `needs_interaction`, which does not say so. */
+  readonly hasExpired: boolean;
   /** Set while `status.token` is `needs_sign_in`. */
   readonly reason: SignInReason | null;
   /** Set from a failed refresh of this program until the token is renewed, here or elsewhere. */
@@ -99,6 +101,7 @@ export function credentialState(state: StoreState, id: string): CredentialState 
  */
 export function isSignedIn(credential: CredentialState | null | undefined): boolean {
   if (!credential) return false;
-  const { status, isRenewable } = credential;
-  return status.token !== 'needs_sign_in' && status.activity !== 'revoking' && (isRenewable || status.token !== 'expired');
+  const { status, isRenewable, hasExpired } = credential;
+  if (status.token === 'needs_sign_in' || status.activity === 'revoking') return false;
+  return !hasExpired || (isRenewable && status.token !== 'needs_interaction');
 }

@@ -164,9 +164,9 @@ function untilChange(credential: CredentialState, ledger: ClockContext['ledger']
 
 /** What time did to a credential. A clock that was ahead and is set right again makes its token valid again. */
 function changeOf(credential: CredentialState, remainingMs: number): StorageFact | null {
-  const { id, generation, status } = credential;
-  if (status.token === 'needs_sign_in' || status.token === 'needs_interaction') return null;
+  const { id, generation, status, hasExpired } = credential;
+  if (status.token === 'needs_sign_in') return null;
   const token = remainingMs <= 0 ? 'expired' : remainingMs <= defaultGraceMs(credential) ? 'expiring' : 'valid';
-  if (token === status.token) return null;
+  if (status.token === 'needs_interaction' ? (token === 'expired') === hasExpired : token === status.token) return null;
   return token === 'expired' ? { type: 'expired', id, generation } : { type: 'expiring', id, generation, token };
 }

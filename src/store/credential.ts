@@ -229,8 +229,8 @@ export function createCredentialFactory(context: CredentialContext): CredentialF
         if (instant < live.until && instant < trust.until && isWithinLife(live, instant)) return live.accessToken;
       }
       if (lastStates.has(this)) return Promise.reject(gone());
-      if (!options) return shared(context, this.#own);
-      return abortable(() => usableAccessToken(context, this.#own, options), options.signal);
+      if (options === undefined) return shared(context, this.#own);
+      return abortable(() => usableAccessToken(context, this.#own, options), (options as AccessTokenOptions | null)?.signal);
     }
     async refresh(): Promise<Token> {
       return ofUser(ledger, this.#own, () => command((living) => living.refresh(this.#own, { minValidityMs: null })));

@@ -18,7 +18,7 @@ export const LEFT_ALONE_MS = 3_000;
 
 /** What doubts need of the store around them. */
 export interface DoubtsContext {
-  readonly platform: Pick<Platform, 'now'>;
+  readonly platform: Pick<Platform, 'now' | 'monotonicNow'>;
   readonly clientOf: (record: CredentialRecord) => OAuth2Client | undefined;
   /** False where nobody tells of a write: nor does a lock reach who else has this storage, perhaps. */
   readonly hears: () => boolean;
@@ -41,24 +41,36 @@ export interface Doubts {
   forget(id: string): void;
 }
 
+/** Who sent it, and when that ended, by both clocks. */
+interface Left {
+  readonly holder: string;
+  readonly at: number;
+  readonly monotonicAt: number;
+}
+
 /** Nothing is in doubt yet. */
 export function createDoubts({ platform, clientOf, hears }: DoubtsContext): Doubts {
-  const own = new Map<string, { readonly holder: string; readonly at: number }>();
+  const own = new Map<string, Left>(); // by id
+  const leftBy = ({ id, intent }: CredentialRecord): Left | undefined => {
+    const mine = own.get(id);
+    return mine?.holder === intent?.holder ? mine : undefined;
+  };
+  /** A clock that is set since changes nothing for who has sent it. */
+  const nowFor = (mine: Left | undefined): number => (mine ? mine.at + platform.monotonicNow() - mine.monotonicAt : platform.now());
   const dueInMs: Doubts['dueInMs'] = (record, fraction = 0, leastMs = 0) => {
     const { intent } = record;
     const client = intent && clientOf(record);
     if (!intent || !client || !mayBeSpent(client, record)) return Infinity;
-    const mine = own.get(record.id);
-    const leftAt = mine?.holder === intent.holder ? mine.at : undefined;
+    const mine = leftBy(record);
     // The holder of another program may be alive, and wait for its answer: to send beside it costs the session where the server has no leeway
-    if (leftAt === undefined && !hears()) return Infinity;
-    const now = platform.now();
-    const next = Math.max(leftAt ?? intent.startedAt + LEFT_ALONE_MS, intent.startedAt + backoffMs(intent.attempt, fraction));
+    if (!mine && !hears()) return Infinity;
+    const [now, from] = [nowFor(mine), mine?.at ?? intent.startedAt];
+    const next = Math.max(mine ? from : from + LEFT_ALONE_MS, intent.startedAt + backoffMs(intent.attempt, fraction));
     const inMs = Math.max(leastMs, next - now, 0);
-    return now < (leftAt ?? intent.startedAt) || now + inMs >= endOf(client, intent, leftAt) ? Infinity : inMs;
+    return now < from || now + inMs >= endOf(client, intent, mine?.at) ? Infinity : inMs;
   };
   return {
-    left: (id, holder) => void own.set(id, { holder, at: platform.now() }),
+    left: (id, holder) => void own.set(id, { holder, at: platform.now(), monotonicAt: platform.monotonicNow() }),
     goesOn: (id, before, holder) => {
       const mine = own.get(id);
       if (mine && mine.holder === before) own.set(id, { ...mine, holder });

@@ -35,7 +35,8 @@ import type { Folding, Loop } from './loop.js';
 import { createMembership, type Membership } from './membership.js';
 import { createStoreLocks } from './store-locks.js';
 import { createQuestions, type Questions } from './questions.js';
-import { createRefresher, type RefreshRequest, type Renewed } from './refresh.js';
+import { createRefresher } from './refresh.js';
+import type { RefreshRequest, Renewed } from './refresh-request.js';
 import { STILL_RUNS_MS } from './refresh-locks.js';
 import { createRenewal } from './renewal.js';
 import { whenOpened } from './reopening.js';
@@ -125,7 +126,7 @@ function isEnding(after: CredentialState | undefined): boolean {
 function ended(last: CredentialState): CredentialState {
   const token = last.status.token === 'needs_sign_in' ? 'needs_sign_in' : 'expired'; // its reason stays with it
   const status = Object.freeze({ token, activity: 'idle' } as const);
-  return Object.freeze({ ...last, isRenewable: false, isDefault: false, refreshFailure: null, status });
+  return Object.freeze({ ...last, isRenewable: false, isDefault: false, hasExpired: true, refreshFailure: null, status });
 }
 
 /** False where an answer brought no more than another refresh token: it was refused. */

@@ -15,25 +15,29 @@ import {
 } from '../credential/record.js';
 import type { Ending, OnUnknownOutcome, Refresh, Results, Step } from '../credential/refresh-protocol.js';
 import { isToken, NO_EXTRA, type Token } from '../credential/token.js';
-import { asCredentialError, CredentialError, ProtocolError, StorageError } from '../errors.js';
-import type { Grant, OAuth2Client } from '../oauth/client.js';
-import { isOAuthResponseError, type OAuthResponseError } from '../oauth/oauth-response-error.js';
+import { asCredentialError, CredentialError, ProtocolError, StorageError, type ErrorClass } from '../errors.js';
+import type { Grant, OAuth2Client, RenewFunction } from '../oauth/client.js';
 import { toldAgain } from '../oauth/passing.js';
+import { asksForUser, isRejected, mayBeDead } from '../oauth/refusals.js';
 import { isOnThisMachine } from '../oauth/secure-url.js';
 import { nameOf } from '../oauth/thrown.js';
-import { accessTokenIn, isErrorCode, refreshTokenIn } from '../oauth/token-response.js';
+import { accessTokenIn, refreshTokenIn } from '../oauth/token-response.js';
 import { countdown } from '../platform/countdown.js';
 import type { Platform } from '../platform/platform.js';
 import { gone, notOurs } from './usable-token.js';
 import { closed, finished, tombstoneOf } from './drafts.js';
 import { revokeBoth, revokeLate, revokeQuietly } from './letting-go.js';
-import type { RefreshContext, RefreshRequest, Renewed, Seen, Unwritten } from './refresh-steps.js';
+import type { RefreshRequest, Renewed, Seen, Unwritten } from './refresh-request.js';
+import type { RefreshContext } from './refresh-steps.js';
 import type { RecordDraft } from './writing.js';
 
 /** A request of a dead or parked holder may still be on its way for this long, in milliseconds. */
 const SETTLE_MS = 2_000;
 /** After this long nothing that a holder began is under way any more: three sends of 30 s each, and the pauses between. */
 const EPISODE_MS = 100_000;
+
+/** A client of the application may take so long for an answer, in milliseconds; ours end sooner. */
+const CLIENT_MS = 300_000;
 
 /** What is presented in a refresh, and what the answer is compared with. */
 export interface SentGrant extends Grant {
@@ -152,7 +156,7 @@ export async function notReady(
   if (platform.isOnline?.() === false && !isOnThisMachine(issuer))
     return new CredentialError('network_error', 'The device is offline; nothing was sent.', { issuer, class: 'transient' });
   try {
-    if (!client.renew) await client.metadata();
+    if (!client.renew) await inTime(() => client.metadata(), client, platform, 'transient');
   } catch (error) {
     return asCredentialError(error, 'network_error', 'What the server says of itself could not be read.');
   }
@@ -166,26 +170,44 @@ export async function notReady(
     );
 }
 
-/** The token that a function of the application gives. @throws {CredentialError} `renewal_failed`, `timeout` */
-export async function renewedBy(renew: () => Promise<unknown>, issuer: string, platform: Pick<Platform, 'setTimer'>): Promise<Token> {
-  const given = await new Promise<unknown>((resolve, reject) => {
-    const message = 'The function that renews tokens did not answer in time.';
-    const late = (): void => reject(new CredentialError('timeout', message, { issuer, class: 'transient' }));
-    const cancel = countdown(platform, EPISODE_MS, late);
-    const renewing = (async () => renew())();
-    renewing.then(resolve, reject).finally(cancel);
+/** What a client gives, or its function that renews: those of an application may never answer, ours end before. @throws {CredentialError} `timeout`, of the class that is named */
+export function inTime<T>(
+  ask: () => Promise<T>,
+  { issuer, renew }: Pick<OAuth2Client, 'issuer' | 'renew'>,
+  platform: Pick<Platform, 'setTimer'>,
+  errorClass: ErrorClass,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const message = `The ${renew ? 'function that renews tokens' : 'client'} did not answer in time.`;
+    const late = (): void => reject(new CredentialError('timeout', message, { issuer, class: errorClass }));
+    const cancel = countdown(platform, renew ? EPISODE_MS : CLIENT_MS, late);
+    (async () => ask())().then(resolve, reject).finally(cancel);
   });
+}
+
+/** The token that a function of the application gives. @throws {CredentialError} `renewal_failed`, `timeout` */
+export async function renewedBy(
+  renew: RenewFunction,
+  client: OAuth2Client,
+  grant: Grant,
+  platform: Pick<Platform, 'setTimer'>,
+): Promise<Token> {
+  const given: unknown = await inTime(() => renew(grant, client), client, platform, 'transient');
   if (isToken(given)) return given;
-  throw new CredentialError('renewal_failed', 'The function that renews tokens must give a Token (createToken makes one).', { issuer });
+  const message = 'The function that renews tokens must give a Token (createToken makes one).';
+  throw new CredentialError('renewal_failed', message, { issuer: client.issuer });
 }
 
 /** What was thrown instead of an answer, and what that says of the refresh token (`standards.md` §2, "Answer of a refresh"). */
 export function refusalOf(
   error: unknown,
+  { renew }: Pick<OAuth2Client, 'renew'>,
   target: Target | undefined,
   remainingMs: number,
 ): { readonly thrown: CredentialError; readonly came: Results['send'] } {
-  const told = asCredentialError(error, 'renewal_failed', `The function that renews tokens failed (${nameOf(error)}).`);
+  const told = renew
+    ? asCredentialError(error, 'renewal_failed', `The function that renews tokens failed (${nameOf(error)}).`)
+    : asCredentialError(error, 'network_error', `The client failed (${nameOf(error)}), and the server may have been asked.`);
   const { issuer, status, retryAfterMs } = told;
   const isForUser = !target && remainingMs <= 0 && mayBeDead(told);
   const thrown = isForUser ? toldAgain(told, { issuer, status, retryAfterMs, class: 'needs_user' }) : told;
@@ -199,37 +221,6 @@ function outcomeOf(error: CredentialError, target: Target | undefined): Results[
   return isRejected(error) && !target ? 'rejected' : 'refused';
 }
 
-/**
- * True for words that RFC 6749 §5.2 has for a request that is wrong, and servers for a refresh token that is dead (Dex, X, Gitea, with 403
- * Atlassian); or, but for 403, which is of a gateway then, if there is no code at all. Our requests are well-formed: once the access token has expired, the user is asked (D-047).
- */
-export function mayBeDead(error: CredentialError): boolean {
-  const { code, status } = error;
-  const isBare = status === 400 || status === 401;
-  if (!isBare && status !== 403) return false;
-  if (!isOAuthResponseError(error)) return isBare && error.name === 'ProtocolError' && code === 'http_error';
-  return error.error === 'invalid_request' || error.error === 'unauthorized_client' || (isBare && !isErrorCode(error.error));
-}
-
-/** True if the server wants to see the user before it renews. The refresh token is kept: should that be wrong, nothing is lost. */
-export function asksForUser(error: CredentialError): boolean {
-  if (error.class !== 'needs_user') return false;
-  return isOAuthResponseError(error) ? error.error !== 'invalid_grant' || asksForMore(error) : error.code === 'http_error';
-}
-
-/**
- * True where `invalid_grant` is not the end of the session: Microsoft Entra ID says it, too, where the user has to consent or to show a second
- * factor; and of a gateway that says it with a status of success nobody knows what it means.
- */
-function asksForMore({ suberror = '', status = 400 }: OAuthResponseError): boolean {
-  return status < 400 || /^(consent_required|basic_action|additional_action|message_only|user_password_expired)$/.test(suberror);
-}
-
-/** True if the refresh token was refused, and not what was asked for with it. */
-export function isRejected(error: CredentialError): boolean {
-  return isOAuthResponseError(error) && error.error === 'invalid_grant' && !asksForMore(error);
-}
-
 /** True for failures that say nothing of the answer itself: keys could not be had. */
 export function isTransient({ class: errorClass, code }: CredentialError): boolean {
   return errorClass === 'transient' || code === 'network_error' || code === 'timeout';
@@ -239,8 +230,15 @@ export function isTransient({ class: errorClass, code }: CredentialError): boole
  * What a client makes of an answer. Where the keys at hand turn out not to be those that it is signed with, it is written down before others are
  * asked for (RF-4).
  */
-export async function judgedBy(client: OAuth2Client, grant: Grant, answer: StagedAnswer, stage: () => Promise<unknown>): Promise<Token> {
-  const judging = (): Promise<Token> => client.processRefresh(narrowed(grant, answer.target), answer);
+export async function judgedBy(
+  client: OAuth2Client,
+  grant: Grant,
+  answer: StagedAnswer,
+  platform: Pick<Platform, 'setTimer'>,
+  stage: () => Promise<unknown>,
+): Promise<Token> {
+  const judging = (): Promise<Token> =>
+    inTime(() => client.processRefresh(narrowed(grant, answer.target), answer), client, platform, 'transient');
   const neededKeys = client.needsKeys(answer);
   return judging().catch(async (error: unknown) => {
     if (neededKeys || !client.needsKeys(answer)) throw error;

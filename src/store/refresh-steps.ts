@@ -12,7 +12,6 @@ import {
   type CredentialRecord,
   type OpenRecord,
   type StagedAnswer,
-  type Target,
 } from '../credential/record.js';
 import { beginRefresh, next, park, type Found, type Refresh, type Results, type Step } from '../credential/refresh-protocol.js';
 import { isToken, type Token } from '../credential/token.js';
@@ -33,6 +32,7 @@ import {
   errorOf,
   grantOf,
   holds,
+  inTime,
   isEnough,
   isLeft,
   isSameSession,
@@ -53,6 +53,7 @@ import {
   withToken,
   type SentGrant,
 } from './refresh-answers.js';
+import type { RefreshEnd, RefreshRequest, Renewed, Seen, Unwritten } from './refresh-request.js';
 import type { RecordDraft, Writing } from './writing.js';
 
 /** Before the second and the third send, half as much more or less. */
@@ -61,26 +62,6 @@ const PAUSES_MS = [500, 2_000];
 const SOON_MS = 5;
 /** No write takes as long, in milliseconds: the program was stopped meanwhile, and may have lost its lock to another. It looks before it sends (RF-9). */
 const STOPPED_MS = 60_000;
-
-/** What a caller asks for. */
-export interface RefreshRequest {
-  /** Send unless the token is good for this many milliseconds more; `null` sends unless another refresh finishes first. */
-  readonly minValidityMs: number | null;
-  /** Less scope or another resource; left out: the token itself. */
-  readonly target?: Target | undefined;
-  /** The access token that a resource server refused: any other serves. */
-  readonly refused?: string | undefined;
-  /** What an earlier refresh has left in doubt is taken up, if it is time, though the token at hand would serve. */
-  readonly takesUp?: boolean;
-}
-
-/** What a caller knew when it asked. */
-export interface Seen {
-  readonly generation: number;
-  readonly accessToken: string | undefined;
-  /** Epoch milliseconds. */
-  readonly at: number;
-}
 
 /** What a refresh needs of the store around it. */
 export interface RefreshContext {
@@ -99,19 +80,6 @@ export interface RefreshContext {
   readonly clientOf: (record: CredentialRecord) => OAuth2Client | undefined;
 }
 
-/** Answers that could not be written, by id. They are used before anything is sent again. */
-export type Unwritten = Map<
-  string,
-  { readonly sent: string | undefined; readonly over: string | undefined; readonly answer: StagedAnswer }
->;
-/** What a refresh gave. */
-export type Renewed = Token | ChildToken;
-/** How a refresh ended; `begun` is the generation that it could not renew, if it came to that. */
-export type RefreshEnd =
-  | { readonly ending: 'served'; readonly renewed: Renewed }
-  | { readonly ending: 'again' }
-  | { readonly ending: 'failed' | 'gone' | 'needs_sign_in'; readonly error: CredentialError; readonly begun: number | undefined };
-
 /** Runs one refresh to its end. The caller has the lock; `isParked` says that it was given up since. */
 export async function runRefresh(
   context: RefreshContext,
@@ -125,7 +93,7 @@ export async function runRefresh(
   let refresh = beginRefresh(randomText(context.platform, 9));
   try {
     while (refresh.step !== 'end') {
-      if (context.isClosing() && isLeft(refresh, request.takesUp)) break;
+      if (context.isClosing() && isLeft(refresh, request.takesUp)) return { ending: 'failed', ...episode.left() };
       const result = await episode.steps[refresh.step](refresh);
       if (isParked()) refresh = park(refresh);
       refresh = next(refresh, result);
@@ -146,6 +114,8 @@ interface Episode {
   renewed(): Renewed | undefined;
   failure(): CredentialError | undefined;
   begun(): number | undefined;
+  /** What is told where a store that closes does not go on. */
+  left(): Pick<Extract<RefreshEnd, { error: unknown }>, 'error' | 'begun'>;
 }
 
 /** The steps of one refresh, and what they hand on to each other. */
@@ -280,17 +250,17 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
     try {
       const { renew, issuer } = client;
       if (renew) {
-        answer = await renewedBy(() => renew(grant, client), issuer, platform);
+        answer = await renewedBy(renew, client, grant, platform);
         return 'answered';
       }
-      answer = await client.sendRefresh(grant, target);
+      answer = await inTime(() => client.sendRefresh(grant, target), client, platform, 'unknown_outcome');
       unwritten.set(id, { sent: grant.refreshToken, over: begunWith, answer }); // until it is committed: what was rotated must not be lost (RF-15)
       if (jsonObjectIn(answer.text)) return client.needsKeys(answer) ? 'answered_unjudged' : 'answered';
       unwritten.delete(id);
       failure = new CredentialError('response_invalid', 'The token response is no JSON object (RFC 6749 §5.1).', { issuer });
       return 'outcome_unknown';
     } catch (error) {
-      const { thrown, came } = refusalOf(error, target, ledger.remainingMs(id));
+      const { thrown, came } = refusalOf(error, client, target, ledger.remainingMs(id));
       if (came === 'outcome_unknown') unheard = thrown;
       const isUnheard = inDoubt && isUnsent(thrown); // that it never left says nothing of an earlier one
       failure = (isUnheard && unheard) || thrown;
@@ -310,7 +280,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
   const judge: Episode['steps']['judge'] = async ({ me }) => {
     if (answer === undefined) throw new TypeError('no answer');
     try {
-      token = isToken(answer) ? sameUser(answer, grant, client, platform.now()) : await judgedBy(client, grant, answer, stage);
+      token = isToken(answer) ? sameUser(answer, grant, client, platform.now()) : await judgedBy(client, grant, answer, platform, stage);
       assertGranted(token, targetOf(answer));
       return 'token';
     } catch (error) {
@@ -364,6 +334,10 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
     renewed: () => renewed,
     failure: () => failure,
     begun: failedAt,
+    left: () =>
+      unheard
+        ? { error: unheard, begun: failedAt() }
+        : { error: new CredentialError('store_closed', 'The store was closed.'), begun: undefined },
     steps: {
       read,
       prepare: async () => {

@@ -10,24 +10,16 @@ import { isOpen, type Target } from '../credential/record.js';
 import { asCredentialError, CredentialError } from '../errors.js';
 import { inProcessLocks } from '../platform/in-process-locks.js';
 import { isOAuthResponseError } from '../oauth/oauth-response-error.js';
-import { asksForUser, isEnough, isRejected, mayBeDead } from './refresh-answers.js';
+import { asksForUser, isRejected, mayBeDead } from '../oauth/refusals.js';
+import { isEnough } from './refresh-answers.js';
 import { createRefreshLocks, type RefreshLocks } from './refresh-locks.js';
-import {
-  runRefresh,
-  type RefreshContext,
-  type RefreshEnd,
-  type RefreshRequest,
-  type Renewed,
-  type Seen,
-  type Unwritten,
-} from './refresh-steps.js';
+import type { RefreshEnd, RefreshRequest, Renewed, Seen, Unwritten } from './refresh-request.js';
+import { runRefresh, type RefreshContext } from './refresh-steps.js';
 import type { Ledger } from './ledger.js';
 import type { StoreLocks } from './store-locks.js';
 import { IN_VAIN_MS } from './questions.js';
 import { assertOurs } from './usable-token.js';
 import { isOfStorage, isPassing, type Renewal } from './renewal.js';
-
-export type { RefreshRequest, Renewed };
 
 /** What all flights of a store need of it. */
 export interface RefresherContext extends RefreshContext {
@@ -87,6 +79,7 @@ export function createRefresher(context: RefresherContext): Refresher {
       return { renewed: end.renewed };
     }
     const { error } = end;
+    if (context.isClosing() && error.code === 'store_closed') return { error }; // nothing has failed
     const { target } = request;
     const isUntold = isBlocked(end);
     const begun = isUntold ? untold(id, request) : (end.begun ?? begunBefore(id));

@@ -15,7 +15,8 @@ import { randomFraction } from '../platform/random.js';
 import type { Doubts } from './in-doubt.js';
 import type { Ledger } from './ledger.js';
 import type { Loop } from './loop.js';
-import { isBound, mayBeDead } from './refresh-answers.js';
+import { mayBeDead } from '../oauth/refusals.js';
+import { isBound } from './refresh-answers.js';
 
 /** However short tokens live: none is renewed unasked more often than this, in milliseconds. */
 const MIN_INTERVAL_MS = 5_000;
@@ -155,7 +156,7 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf,
     if (nextMs === Infinity) return Infinity;
     const failure = failureOf(credential.id, undefined);
     // Trying again would change nothing, but for what means something else once the token has expired (D-047)
-    if (failure && !mayPass(failure.error))
+    if (failure && !mayPass(failure.error) && againMs === Infinity)
       return mayBeDead(failure.error) ? Math.max(remainingMs, failure.retryAt - platform.monotonicNow()) : Infinity;
     const ageMs = platform.now() - credential.issuedAt; // negative where the clock was set back
     const restMs = ageMs >= 0 ? MIN_INTERVAL_MS - ageMs : 0;
@@ -242,10 +243,10 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf,
       const now = platform.monotonicNow();
       const [retryAt, namedUntil] = [now + waitMs(attempts, error), now + (error.retryAfterMs ?? -Infinity)];
       note(id, about, { attempts, error, order: failureCount, retryAt, namedUntil });
-      if (!isAhead || !mayPass(error)) return untold;
       const againMs = againInMs(credential);
+      if (!isAhead || !(mayPass(error) || againMs < Infinity)) return untold;
       const nextMs = running.has(id) || isWanted(credential, againMs) ? nextInMs(credential, againMs) : Infinity;
-      return nextMs < Infinity ? { attempts, nextTryAt: platform.now() + nextMs } : untold;
+      return nextMs < Infinity ? { attempts, nextTryAt: Math.ceil(platform.now() + nextMs) } : untold;
     },
     succeeded: (id, target) => {
       for (const one of [undefined, target]) failures.get(id)?.delete(targetKey(one));

@@ -4,7 +4,7 @@
  * @module
  */
 import { defaultGraceMs, reachableMs } from '../credential/expiry.js';
-import { assertNothingElse } from '../credential/options.js';
+import { assertNothingElse, optionsOf } from '../credential/options.js';
 import type { CredentialRecord } from '../credential/record.js';
 import type { Token } from '../credential/token.js';
 import { CredentialError } from '../errors.js';
@@ -28,7 +28,7 @@ export function usableAccessToken(context: CredentialContext, own: Holding, opti
 }
 
 async function anyAccessToken(context: CredentialContext, own: Holding, options: AccessTokenOptions): Promise<string> {
-  const { minValidityMs, forceRefresh, scope, resource, refused, signal: _signal, ...rest } = options;
+  const { minValidityMs, forceRefresh, scope, resource, refused, signal: _signal, ...rest } = optionsOf(options, 'accessToken');
   assertNothingElse(rest, 'accessToken takes AccessTokenOptions');
   assertDuration(minValidityMs, 'minValidityMs');
   if (forceRefresh !== undefined && typeof forceRefresh !== 'boolean') throw new TypeError('forceRefresh must be true or false');

@@ -6,13 +6,14 @@
  */
 import { childFor, childRemainingMs, targetFor } from '../credential/children.js';
 import { defaultGraceMs, reachableMs } from '../credential/expiry.js';
+import { assertText } from '../credential/options.js';
 import { isOpen, type ChildToken, type Target } from '../credential/record.js';
 import type { Token } from '../credential/token.js';
 import type { Platform } from '../platform/platform.js';
 import type { Holding } from './ledger.js';
 import type { AccessTokenOptions, CredentialContext } from './credential.js';
 import { clientFor, currentToken, sameAsNow, takeUp, usableRecord } from './usable-token.js';
-import type { RefreshRequest, Renewed } from './refresh.js';
+import type { RefreshRequest, Renewed } from './refresh-request.js';
 
 /** Who has a token that still lives waits no longer than this for the next one, in milliseconds. */
 const MAX_WAIT_MS = 2_000;
@@ -47,6 +48,7 @@ export function renewedOrHeld(
  */
 export async function accessTokenFor(context: ValidTokenContext, own: Holding, options: AccessTokenOptions): Promise<string> {
   const { credentials } = context;
+  if (options.refused !== undefined) assertText(options.refused, 'refused');
   const record = await usableRecord(credentials, own);
   const target = targetFor(record, options);
   clientFor(credentials, own.id); // also for what is at hand

@@ -5,7 +5,7 @@
  */
 import type { Token } from '../credential/token.js';
 import type { Holding, Ledger } from './ledger.js';
-import type { RefreshRequest, Renewed } from './refresh.js';
+import type { RefreshRequest, Renewed } from './refresh-request.js';
 import { gone, sameAsNow } from './usable-token.js';
 
 /** All who wait in a store. */

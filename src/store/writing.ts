@@ -14,7 +14,6 @@ import {
   type OpenRecord,
   type StoreRecord,
 } from '../credential/record.js';
-import { renewalLeadMs } from '../credential/expiry.js';
 import { type CredentialError, isStorageError, StorageError } from '../errors.js';
 import type { OAuth2Client } from '../oauth/client.js';
 import type { Platform } from '../platform/platform.js';
@@ -101,13 +100,12 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
   const written = async (record: CredentialRecord, storedRevision = record.revision, isQuiet = false): Promise<CredentialRecord> => {
     const isDurable = settled(record.id);
     tell([...learn(record, storedRevision), ...isDurable], 'here');
-    if (!isQuiet || isEarly(record)) announce(record, isQuiet);
+    if (!isQuiet || isTold(record)) announce(record, isQuiet);
     if (record.state === 'removed' && storedRevision > 0 && ledger.book.isNarrow) await letGo(record).catch(() => undefined); // the next start does
     return record;
   };
-  /** A refresh that nobody else will ask for soon: who hears of it takes it up, should its page be gone. A message costs a page in the back/forward cache its place there. */
-  const isEarly = (record: CredentialRecord): boolean =>
-    record.intent !== undefined && (record.expiresAt === null || record.expiresAt - platform.now() > renewalLeadMs(record, 0));
+  /** A refresh that who hears of it takes up, should its page be gone: within a known leeway alone (D-055). A message costs a page in the back/forward cache its place there. */
+  const isTold = (record: CredentialRecord): boolean => record.intent !== undefined && clientOf(record)?.reuseLeewayMs !== undefined;
   /** Where room is short no tombstone stays: a late commit fails on an absent record as well (RF-13). First the store record takes over its claim (D-057). */
   const letGo = async (record: CredentialRecord): Promise<void> => {
     if (keepingPlaces(ledger)(record)) return;

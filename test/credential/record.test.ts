@@ -95,6 +95,10 @@ describe('a stored record', () => {
     expect(tokenOf(record)).toBeNull();
   });
 
+  it('has no refresh token where that is empty: nothing could be sent', () => {
+    expect(parsed({ ...full, secrets: { accessToken: 'a', refreshToken: '' } }).secrets).toEqual({ accessToken: 'a' });
+  });
+
   it.each<[string, (value: unknown) => unknown]>([
     ['structured clone', (value) => structuredClone(value)],
     ['JSON', (value) => JSON.parse(JSON.stringify(value)) as unknown],
@@ -237,6 +241,7 @@ describe('E62 what is no record says why and throws nothing', () => {
       { ...full, secrets: { accessToken: null, refreshToken: 'r' } },
       'bad_secrets',
     ],
+    ['an empty refresh token, and nothing else', { ...full, secrets: { refreshToken: '' } }, 'bad_secrets'],
     ['sealed text that is none', { ...full, secrets: { sealed: 7 } }, 'bad_secrets'],
     ['an access token that breaks out of its header (6750-1)', { ...full, secrets: { accessToken: 'a\r\nX-Evil: 1' } }, 'bad_secrets'],
     ['secrets as text', { ...full, secrets: 'a' }, 'bad_secrets'],

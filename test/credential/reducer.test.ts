@@ -327,10 +327,39 @@ describe('time', () => {
     expect(reduce(state, act({ type: 'expiring', id: 'one', generation: 1 }, START_MS + 10 ** 13))).toBe(state);
   });
 
-  it('TM-3 no clock touches what needs the user', () => {
+  it('TM-3 no clock touches what needs the user; beside it, it says whether the token lives', () => {
     const asked = reduce(two, act({ type: 'interaction_required', id: 'one', generation: 3, code: 'oauth_error', class: 'needs_user' }));
-    for (const type of ['expired', 'expiring'] as const)
-      expect(reduce(asked, act({ type, id: 'one', generation: 3 }, START_MS + 10 ** 12))).toBe(asked);
+    const [before] = asked.credentials;
+    expect([before?.hasExpired, isSignedIn(before)]).toEqual([false, true]);
+    for (const type of ['expired', 'expiring'] as const) {
+      const late = reduce(asked, act({ type, id: 'one', generation: 3 }, START_MS + 10 ** 12));
+      expect(late.credentials[0]).toEqual({ ...before, hasExpired: true });
+      expect(isSignedIn(late.credentials[0])).toBe(false);
+      expect(reduce(late, act({ type, id: 'one', generation: 3 }, START_MS + 10 ** 13))).toBe(late);
+      const back = reduce(late, act({ type: 'expiring', token: 'valid', id: 'one', generation: 3 }, START_MS));
+      expect(back.credentials[0]).toEqual(before);
+      const told = reduce(
+        late,
+        act({ type: 'metadata_updated', credential: facts({ generation: 3, tags: ['x'] }), id: 'one', generation: 3 }),
+      );
+      expect(told.credentials[0]).toMatchObject({ hasExpired: true, status: { token: 'needs_interaction' }, tags: ['x'] });
+      const renewed = reduce(
+        late,
+        act({ type: 'token_replaced', credential: facts({ generation: 4 }), id: 'one', generation: 4 }, START_MS),
+      );
+      expect(renewed.credentials[0]).toMatchObject({ hasExpired: false, status: { token: 'valid' } });
+    }
+  });
+
+  it('no access token lives where one has expired, or the user must sign in', () => {
+    const state = (changes: Partial<CredentialFacts>): boolean | undefined =>
+      reduce(UNKNOWN_STATE, restored([facts(changes)])).credentials[0]?.hasExpired;
+    expect([
+      state({}),
+      state({ expiresAt: START_MS - 1 }),
+      state({ recordState: 'needs_sign_in' }),
+      state({ recordState: 'revoking' }),
+    ]).toEqual([false, true, true, false]);
   });
 });
 

@@ -120,11 +120,14 @@ describe('an access token for less scope', () => {
   });
 
   it.each<[unknown, string]>([
-    ['read', 'accessToken takes AccessTokenOptions, not 0'],
+    ['read', 'options of accessToken must be an object'],
     [['read'], 'accessToken takes AccessTokenOptions, not 0'],
     [{ scopes: 'read' }, 'accessToken takes AccessTokenOptions, not scopes'],
     [{ signal: new AbortController() }, 'signal must be a signal: pass controller.signal'],
     [{ signal: true }, 'signal must be a signal: pass controller.signal'],
+    [null, 'options of accessToken must be an object'],
+    [5, 'options of accessToken must be an object'],
+    [{ refused: 5 }, 'refused must be a text that is not empty'],
   ])('TMB-1 asked for by what nobody reads is no token that can do everything: %j', async (options, message) => {
     const { credential } = await signedIn();
     await expect(credential.accessToken(options as never)).rejects.toThrow(new TypeError(message));

@@ -1,7 +1,8 @@
 // RF-15: closing while a storage does not answer.
 import type { Credential } from '../../src/store/credential.js';
 import type { DiskCall } from '../support/fake-disk.js';
-import { closeAll, createWorld, inTime, settle, type World } from '../support/fixture.js';
+import { offline } from '../support/fake-client.js';
+import { closeAll, codeOf, createWorld, inTime, settle, type World } from '../support/fixture.js';
 
 afterEach(closeAll);
 
@@ -52,5 +53,55 @@ describe('RF-15 close, where storage takes no write and says nothing', () => {
     disk.release();
     await inTime(browser, closed);
     expect(disk.record(credential.id)).toMatchObject({ secrets: { refreshToken: token.refreshToken } });
+  });
+});
+
+describe('OBS-2 close, while a refresh is under way', () => {
+  it.each([true, false])(
+    'and its first answer is lost: who asked is told of that, and not that the credential is gone (expired: %p)',
+    async (isExpired) => {
+      const world = createWorld();
+      const { openTab, authority, browser, disk } = world;
+      const { store, newEvents } = await openTab();
+      const credential = await store.store(authority.signIn());
+      if (isExpired) await browser.advance(3_600_000);
+      newEvents();
+      authority.next(offline());
+      const asked = codeOf(isExpired ? credential.accessToken() : credential.refresh());
+      await settle();
+      const gate = disk.hold(({ method, id }) => method === 'read' && id === credential.id); // before it is sent again
+      await browser.advance(1_000);
+      await gate.reached;
+      const closed = store.close();
+      disk.release();
+      expect(await inTime(browser, asked)).toBe('network_error');
+      await inTime(browser, closed);
+      expect(newEvents().filter((type) => type !== 'expired')).toEqual(['refresh_started', 'refresh_failed']);
+      expect(disk.record(credential.id)).toMatchObject({ state: 'active', intent: { attempt: 1 } });
+    },
+  );
+
+  it('that nobody asked for, before anything is sent: nothing has failed', async () => {
+    const { openTab, authority, browser, disk } = createWorld();
+    let ready = (): void => undefined;
+    const metadata = new Promise<void>((resolve) => (ready = resolve));
+    const { store, events } = await openTab({
+      options: { renewal: { ahead: true } },
+      clients: (platform) => {
+        const client = authority.client(platform);
+        return { ...client, metadata: () => metadata.then(() => client.metadata()) };
+      },
+    });
+    authority.setPrepared(false);
+    const credential = await store.store(authority.signIn());
+    await browser.advance(3_600_000 - 30_000);
+    expect(credential.status.activity).toBe('refreshing');
+    const closed = store.close();
+    await settle();
+    ready();
+    await inTime(browser, closed);
+    expect(events.map(({ type }) => type).filter((type) => type.startsWith('refresh_'))).toEqual(['refresh_started', 'refresh_ended']);
+    expect(credential.state).toMatchObject({ refreshFailure: null, status: { activity: 'idle' } });
+    expect([authority.refreshes.length, disk.record(credential.id)?.['intent']]).toEqual([0, undefined]);
   });
 });

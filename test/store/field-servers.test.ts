@@ -150,6 +150,10 @@ describe('D-047 a dead refresh token, told by a word for a wrong request', () =>
     ['Twitch: 400 Bad Request', body(400, { error: 'Bad Request', status: 400, message: 'Invalid refresh token' })],
     ['Reddit: error is a number', body(400, { message: 'Bad Request', error: 400 })],
     ['401 and a message', body(401, { message: 'Unauthorized' })],
+    ['Zoho: 200 invalid_code', body(200, { error: 'invalid_code' })],
+    ['Slack: 200 token_revoked', body(200, { ok: false, error: 'token_revoked' })],
+    ['a rule of Auth0: 401 unauthorized', refuse(401, 'unauthorized')],
+    ['400 refresh_token_expired', refuse(400, 'refresh_token_expired')],
   ];
   it.each(dead)('%s: once the access token has expired the user is asked, and the refresh token is kept', async (_n, answer) => {
     const c = await expired({}, answer);
@@ -174,6 +178,11 @@ describe('D-047 a dead refresh token, told by a word for a wrong request', () =>
     ['invalid_scope', refuse(400, 'invalid_scope'), 'configuration'],
     ['invalid_target', refuse(400, 'invalid_target'), 'configuration'],
     ['Salesforce: unknown_error', refuse(400, 'unknown_error'), 'configuration'],
+    ['Salesforce: rate_limit_exceeded', refuse(400, 'rate_limit_exceeded'), 'configuration'],
+    ['Slack: 200 fatal_error', body(200, { ok: false, error: 'fatal_error' }), 'configuration'],
+    ['GitHub: 200 incorrect_client_credentials', body(200, { error: 'incorrect_client_credentials' }), 'configuration'],
+    ['invalid_dpop_proof', refuse(400, 'invalid_dpop_proof'), 'configuration'],
+    ['server_error', refuse(400, 'server_error'), 'transient'],
     ['403, JSON and a challenge', (_q, r) => json(r, 403, { error: 'Forbidden' }, { 'www-authenticate': 'Bearer' }), 'configuration'],
     ['403 Forbidden', refuse(403, 'Forbidden'), 'transient'],
     ['403 and a message', body(403, { message: 'Forbidden' }), 'transient'],
@@ -184,9 +193,10 @@ describe('D-047 a dead refresh token, told by a word for a wrong request', () =>
     expect(await outcome(c.accessToken())).toContain(`/${told}`);
     expect(c.status.token).toBe('expired');
   });
-  it('the next sign-in takes the place of the credential', async () => {
+  it('D-013 nobody is signed in by it any more, and the next sign-in takes its place', async () => {
     const c = await expired({}, refuse(400, 'invalid_request'));
     await outcome(c.accessToken());
+    expect([c.status.token, c.state.hasExpired, isSignedIn(c.state)]).toEqual(['needs_interaction', true, false]);
     const next = await w.signedIn();
     expect([next.id, next.status.token, (await w.store.allIDs()).length]).toEqual([c.id, 'valid', 1]);
   });

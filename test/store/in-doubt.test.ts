@@ -33,7 +33,7 @@ const KEPT: readonly (readonly [string, Partial<OAuth2ClientOptions>])[] = [
 interface Ground extends World {
   readonly server: RefreshServer;
   /** A page with this credential; `kill` ends it as a crash does: nothing that it does reaches anybody any more. */
-  open(ahead?: boolean): Promise<Tab & { kill(): void }>;
+  open(ahead?: boolean, persist?: 'all' | 'refresh-only'): Promise<Tab & { kill(): void }>;
   signIn(tab: Tab, id?: string): Promise<Credential>;
   /** When token requests came, in milliseconds since the first. */
   sends(): readonly number[];
@@ -43,12 +43,14 @@ function ground(mode: RefreshMode, options: Partial<OAuth2ClientOptions> = {}): 
   const world = createWorld();
   const { browser } = world;
   const timer = browser.openTab();
-  const server = createRefreshServer({ mode, leewayMs: LEEWAY_MS, now: browser.now, setTimer: (run, ms) => timer.setTimer(run, ms) });
+  const apartMs = browser.now() - timer.monotonicNow();
+  const now = (): number => apartMs + timer.monotonicNow(); // nobody sets the clock of the server
+  const server = createRefreshServer({ mode, leewayMs: LEEWAY_MS, now, setTimer: (run, ms) => timer.setTimer(run, ms) });
   const serve = server.asFetch();
   return {
     ...world,
     server,
-    open: async (ahead = true) => {
+    open: async (ahead = true, persist: 'all' | 'refresh-only' = 'all') => {
       let isDead = false;
       const never = new Promise<never>((_, reject) =>
         graves.push(() => {
@@ -84,7 +86,7 @@ function ground(mode: RefreshMode, options: Partial<OAuth2ClientOptions> = {}): 
         openChannel: (name, hear) => openChannel(name, (one) => void (isDead || hear(one))),
       };
       const client = { issuer: server.issuer, clientId: 'spa', platform, ...options };
-      const tab = await world.openTab({ clients: () => client, platform, options: { renewal: { ahead } } });
+      const tab = await world.openTab({ clients: () => client, platform, options: { renewal: { ahead }, persist } });
       return {
         ...tab,
         kill: () => {
@@ -171,7 +173,9 @@ describe('D-055 what is in doubt', () => {
     const credential = await world.signIn(tab);
     const [fault = LOST] = faults;
     world.server.faults.plan('token', ...(faults.length > 1 ? faults : [fault, fault, fault]));
-    expect(await codeOf(inTime(world.browser, credential.refresh(), 120_000))).toMatch(/^(network_error|timeout|server_unavailable)$/);
+    expect(await codeOf(inTime(world.browser, credential.refresh(), 120_000))).toMatch(
+      /^(network_error|timeout|server_unavailable|oauth_error)$/,
+    );
     return { ...world, tab, credential };
   }
 
@@ -361,11 +365,93 @@ describe('D-055 what is in doubt', () => {
     expect(tab.store.snapshot().credentials).toMatchObject([{ status: { token: 'valid', activity: 'idle' }, refreshFailure: null }]);
   });
 
+  it.each([-10 * 60_000, -2_000, 50_000, 10 * 60_000])('TM-2 E42 is sent again though the clock is set by %d ms meanwhile', async (ms) => {
+    const { browser, credential, sends, server } = await lost({ reuseLeewayMs: LEEWAY_MS });
+    browser.setClock(browser.now() + ms);
+    await browser.advance(LEEWAY_MS);
+    expect(sends()).toHaveLength(4);
+    expect(credential.state).toMatchObject({ status: { token: 'valid' }, refreshFailure: null });
+    expect(server.grants()).toMatchObject([{ state: 'live' }]);
+  });
+
+  it.each([
+    [401, 'invalid_client'],
+    [400, 'invalid_request'],
+    [400, 'invalid_scope'],
+  ])('is sent again, and the try is named, after an answer %d %s, which says nothing of the request before', async (status, error) => {
+    const { browser, credential, tab, sends, server } = await lost({}, true, LOST, { name: 'oauth-error', status, error });
+    const named = tab.events.flatMap((event) => (event.type === 'refresh_failed' ? [event.nextTryAt ?? 0] : []));
+    expect(named).toHaveLength(1);
+    expect(named[0]).toBe(Math.trunc(named[0] ?? 0));
+    expect((named[0] ?? 0) - browser.now()).toBeLessThan(10_000);
+    expect(named[0]).toBeGreaterThanOrEqual(browser.now());
+    await browser.advance(LEEWAY_MS);
+    expect(sends()).toHaveLength(3);
+    expect(credential.state).toMatchObject({ status: { token: 'valid' }, refreshFailure: null });
+    expect(server.grants()).toMatchObject([{ state: 'live' }]);
+  });
+
   it('names no try that would come after the leeway', async () => {
     const { browser, tab, sends } = await lost({ reuseLeewayMs: 10_000 }, true, LOST, { name: '503', retryAfterS: 60 });
     const named = tab.events.flatMap((event) => (event.type === 'refresh_failed' ? [event.nextTryAt] : []));
     await browser.advance(10 * 60_000);
     expect([sends().length, named.map((at) => at !== null && at > browser.now())]).toEqual([2, [true]]);
+  });
+});
+
+describe('D-055 a page that dies while it renews by itself', () => {
+  const STATED = { reuseLeewayMs: LEEWAY_MS };
+  /** Half an hour before its token is due, a page has another one sent, and is gone before the answer. */
+  async function dies(world: Ground, tab: Tab & { kill(): void }, asked: () => unknown = () => undefined): Promise<void> {
+    world.server.faults.plan('token', { name: 'delay', afterMs: 5_000 });
+    for (let tries = 0; tries < 40 && world.sends().length === 0; tries++) await world.browser.advance(500);
+    expect(world.sends()).toHaveLength(1);
+    tab.kill();
+    await world.browser.advance(4_000);
+    await asked();
+    await world.browser.advance(11_000);
+    expect(world.sends()).toHaveLength(2);
+  }
+
+  it.each(['refresh-only', 'all'] as const)(
+    'at its start, since it has no token of its own: told to one that has, with persist %s',
+    async (persist) => {
+      const world = ground('leeway-latest', STATED);
+      const a = await world.open(true, persist);
+      const credential = await world.signIn(a);
+      await settle();
+      await dies(world, await world.open(true, 'refresh-only'));
+      await lives(world, credential);
+    },
+  );
+
+  it.each([
+    [true, false],
+    [false, true],
+    [false, false],
+  ])('what the others do not renew by themselves, ahead %p, as the default %p', async (ahead, isDefault) => {
+    const world = ground('leeway-latest', STATED);
+    const [a, b] = [await world.open(ahead), await world.open()];
+    const credential = await world.signIn(a);
+    if (!isDefault) await a.store.setDefault(null);
+    await settle();
+    await (await b.store.with(credential.id))?.accessToken(); // used there
+    await world.browser.advance(HOUR_MS - 65_000);
+    expect(world.sends()).toEqual([]);
+    await dies(world, b, () => ahead || credential.accessToken()); // else nobody takes up what nobody asks for
+    await lives(world, credential);
+  });
+
+  it('tells nobody where nobody would take it up: a message costs a page its place in the back/forward cache', async () => {
+    for (const options of [{}, STATED]) {
+      const world = ground('strict-fail', options);
+      const credential = await world.signIn(await world.open());
+      await settle();
+      const before = world.browser.posts.length;
+      await inTime(world.browser, credential.refresh());
+      await settle();
+      expect(world.browser.posts.length - before).toBe('reuseLeewayMs' in options ? 2 : 1); // that it was begun, and what came of it
+    }
   });
 });
 
@@ -379,7 +465,7 @@ describe('D-055 whose it is to send again', () => {
     ['without one', { reuseLeewayMs: undefined }, true, Infinity],
     ['where nobody tells of a write', {}, false, Infinity],
   ])('others do so %s', (_, options, hears, ms) => {
-    const doubts = createDoubts({ platform: { now: () => 0 }, clientOf: () => client(options), hears: () => hears });
+    const doubts = createDoubts({ platform: { now: () => 0, monotonicNow: () => 0 }, clientOf: () => client(options), hears: () => hears });
     expect(doubts.dueInMs(record)).toBe(ms);
   });
 
@@ -388,7 +474,7 @@ describe('D-055 whose it is to send again', () => {
     [{ reuseLeewayMs: undefined }, true],
     [{}, false],
   ])('who has sent it does so in any case: %j, tells %p', (options, hears) => {
-    const doubts = createDoubts({ platform: { now: () => 0 }, clientOf: () => client(options), hears: () => hears });
+    const doubts = createDoubts({ platform: { now: () => 0, monotonicNow: () => 0 }, clientOf: () => client(options), hears: () => hears });
     doubts.left('alice', 'h');
     expect([doubts.dueInMs(record), doubts.dueInMs(record, 0, 29_999), doubts.dueInMs(record, 0, 60_000)]).toEqual([500, 29_999, Infinity]);
     doubts.goesOn('alice', 'h', 'of the next attempt');
@@ -400,7 +486,11 @@ describe('D-055 whose it is to send again', () => {
 
   it('begins anew with another attempt for two minutes at most, so that it ends, however long the leeway', () => {
     let now = 0;
-    const doubts = createDoubts({ platform: { now: () => now }, clientOf: () => client({ reuseLeewayMs: 3_600_000 }), hears: () => true });
+    const doubts = createDoubts({
+      platform: { now: () => now, monotonicNow: () => now },
+      clientOf: () => client({ reuseLeewayMs: 3_600_000 }),
+      hears: () => true,
+    });
     const late = { ...record, intent: { ...intent, startedAt: 3_590_000, attempt: 4 } };
     now = 3_595_000;
     doubts.left('alice', 'h');

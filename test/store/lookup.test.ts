@@ -92,7 +92,13 @@ describe('finding', () => {
 
   it('E68 costs nothing for who never asks: neither starting nor changing reads a field of what is not asked for', () => {
     const { list } = counted(
-      many(100).map((one) => ({ ...one, status: { token: 'valid', activity: 'idle' }, isDefault: false, refreshFailure: null })),
+      many(100).map((one) => ({
+        ...one,
+        status: { token: 'valid', activity: 'idle' },
+        isDefault: false,
+        hasExpired: false,
+        refreshFailure: null,
+      })),
     );
     const fields = new Set<string | symbol>();
     const watched = list.map((one) => new Proxy(one, { get: (of, name) => (fields.add(name), Reflect.get(of, name) as unknown) }));

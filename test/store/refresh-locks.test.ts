@@ -147,7 +147,7 @@ describe('E9 who waits for the lock', () => {
     authority.hold();
     const holding = a.credential.refresh();
     await settle();
-    for (let tries = 0; tries < 3; tries++) {
+    for (let tries = 0; tries < 2; tries++) {
       const waiting = codeOf(b.credential.refresh());
       await browser.advance(120_000);
       expect(await waiting).toBe('timeout');

@@ -1,4 +1,5 @@
 // D-013: who has just signed in is signed in, also where the credential that was there is dead without having ended.
+import { map } from 'rxjs';
 import { isSignedIn, type Credential, type CredentialStore } from '../../src/index.js';
 import { refusal } from '../support/fake-client.js';
 import { closeAll, codeOf, collect, createWorld, inTime, settle } from '../support/fixture.js';
@@ -35,6 +36,33 @@ describe('a token that nothing renews', () => {
     platform.emit('visible');
     await settle();
     expect(isSignedIn(credential.state)).toBe(true);
+  });
+
+  it('TM-3 is signed in as long as it lives where the server asks for the user, and no longer; a clock that is set right makes it so again', async () => {
+    const { openTab, authority, browser } = createWorld();
+    const { store, platform, newEvents } = await openTab();
+    const credential = await store.store(authority.signIn());
+    authority.next(refusal('mfa_required'));
+    expect(await codeOf(credential.refresh())).toBe('needs_interaction');
+    const seen = collect(credential.state$.pipe(map((state) => [state.status.token, state.hasExpired, isSignedIn(state)])));
+    newEvents();
+    for (const apart of [2 * HOUR, -2 * HOUR]) {
+      browser.setClock(browser.now() + apart);
+      platform.emit('visible');
+      await settle();
+    }
+    expect(newEvents()).toEqual(['expired', 'expiring']);
+    await browser.advance(HOUR - 1);
+    expect([newEvents(), isSignedIn(credential.state)]).toEqual([[], true]);
+    await browser.advance(1);
+    expect(newEvents()).toEqual(['expired']);
+    const [signedIn, over] = [
+      ['needs_interaction', false, true],
+      ['needs_interaction', true, false],
+    ];
+    expect(seen.values).toEqual([signedIn, over, signedIn, over]);
+    expect(await inTime(browser, credential.accessToken())).toContain('CANARY');
+    expect(credential.state).toMatchObject({ hasExpired: false, status: { token: 'valid' } });
   });
 
   it('gives its place to the next of the same user, with id and default', async () => {

@@ -1,0 +1,76 @@
+// A client of the application's own in the place of ours: it may hang, and fail with errors of any kind.
+import type { OAuth2Client } from '../../src/oauth/client.js';
+import { closeAll, createWorld, inTime, type Tab, type World } from '../support/fixture.js';
+
+afterEach(closeAll);
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+
+function openWith(world: World, change: (client: OAuth2Client) => Partial<OAuth2Client>): Promise<Tab> {
+  return world.openTab({
+    clients: (platform) => {
+      const client = world.authority.client(platform);
+      return { ...client, ...change(client) };
+    },
+  });
+}
+
+const errorOf = (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => 'resolved',
+    (error: unknown) => error,
+  );
+const never = (): Promise<never> => new Promise(() => undefined);
+
+describe('E9 E10 a client of its own that does not answer', () => {
+  it.each<readonly [keyof OAuth2Client, string]>([
+    ['metadata', 'transient'],
+    ['sendRefresh', 'unknown_outcome'],
+    ['processRefresh', 'transient'],
+  ])('%s: who asks is told after a while, and the next who asks gets the token', async (method, errorClass) => {
+    const world = createWorld();
+    let hangs = true;
+    const { store } = await openWith(world, (client) => ({
+      [method]: (...all: readonly unknown[]): unknown =>
+        hangs ? never() : (client[method] as (...all: readonly unknown[]) => unknown)(...all),
+    }));
+    world.authority.setPrepared(method !== 'metadata');
+    const credential = await store.store(world.authority.signIn());
+    const asked = errorOf(credential.refresh());
+    await world.browser.advance(20 * MINUTE_MS);
+    expect(await asked).toMatchObject({ code: 'timeout', class: errorClass });
+    expect(credential.status).toEqual({ token: 'valid', activity: 'idle' });
+    expect(world.browser.heldLocks.size).toBe(0);
+    hangs = false;
+    await inTime(world.browser, credential.refresh());
+    expect([world.authority.reuses(), credential.state.refreshFailure]).toEqual([0, null]);
+    await inTime(world.browser, store.close());
+  });
+});
+
+describe('RF-7 a client of its own that fails with an error that is none of ours', () => {
+  it('and the server may have used up the token: it is sent again', async () => {
+    const world = createWorld();
+    const { authority, browser } = world;
+    authority.tolerateReuse();
+    let fails = 1;
+    const { store, events } = await openWith(world, (client) => ({
+      sendRefresh: async (grant, target) => {
+        const answer = await client.sendRefresh(grant, target);
+        if (fails-- > 0) throw new TypeError('fetch failed CANARY');
+        return answer;
+      },
+    }));
+    const credential = await store.store(authority.signIn());
+    await inTime(browser, credential.refresh());
+    expect(authority.refreshes).toHaveLength(2);
+    fails = 3;
+    const error = await inTime(browser, errorOf(credential.refresh()));
+    expect(error).toMatchObject({ code: 'network_error', class: 'unknown_outcome' });
+    expect(JSON.stringify([error, events])).not.toContain('CANARY');
+    await browser.advance(HOUR_MS);
+    expect(await inTime(browser, credential.accessToken())).toContain('CANARY');
+    expect(credential.status.token).toBe('valid');
+  });
+});
