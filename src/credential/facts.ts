@@ -25,7 +25,7 @@ export function factsOf(record: CredentialRecord, isOurs: IsOurs = () => true): 
     scope: record.scope,
     issuedAt: record.issuedAt,
     expiresAt: record.expiresAt,
-    isRenewable: !isForeign && record.renewable !== false,
+    isRenewable: !isForeign && record.renewable !== false && record.context.dpopKeyId === undefined,
     recordState: isForeign ? 'needs_sign_in' : record.state,
   };
 }

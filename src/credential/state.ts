@@ -103,5 +103,5 @@ export function isSignedIn(credential: CredentialState | null | undefined): bool
   if (!credential) return false;
   const { status, isRenewable, hasExpired } = credential;
   if (status.token === 'needs_sign_in' || status.activity === 'revoking') return false;
-  return !hasExpired || (isRenewable && status.token !== 'needs_interaction');
+  return status.token === 'needs_interaction' ? !hasExpired : isRenewable || status.token !== 'expired';
 }

@@ -6,19 +6,29 @@
 import type { CredentialError } from '../errors.js';
 import { isOAuthResponseError, type OAuthResponseError } from './oauth-response-error.js';
 
-/** Codes that say what is wrong, and no sign-in mends it; and words for what passes. */
-const NOT_OF_USER =
-  /^(invalid_(client|scope|target)|unsupported_.*|incorrect_client_.*|redirect_uri_.*)$|dpop|limit|busy|time_?out|unavailable|unknown|internal|fatal/;
+/** Codes that say what is wrong, and no sign-in mends it: of the client, of what was asked for. */
+const NOT_OF_USER = /client|^(invalid_(scope|target)|unsupported_.*)$|redirect_uri|dpop/i;
+/** Words for what passes. */
+const PASSES =
+  /limit|throttl|too_many|quota|over_?load|busy|time_?out|unavailable|mainten|try_|concurren|progress|internal|fatal|unknown_error/i;
 
 /**
  * True for what servers say of a refresh token that is dead: words that RFC 6749 §5.2 has for a request that is wrong (Dex, X, Gitea, with 403
  * Atlassian), or of their own (Slack, Zoho), or, but for 403, which is of a gateway then, no code at all. Our requests are well-formed: once the access token has expired, the user is asked (D-047).
  */
 export function mayBeDead(error: CredentialError): boolean {
-  const { code, status = 0, class: errorClass } = error;
+  const { code, status = 0, class: errorClass, retryAfterMs } = error;
   const isBare = status === 400 || status === 401;
   if (!isOAuthResponseError(error)) return isBare && error.name === 'ProtocolError' && code === 'http_error';
-  if (isBare || (status >= 200 && status < 300)) return errorClass === 'configuration' && !NOT_OF_USER.test(error.error);
+  if (isBare || (status >= 200 && status < 300)) {
+    const says = (words: RegExp): boolean => words.test(error.error);
+    return (
+      errorClass === 'configuration' &&
+      retryAfterMs === undefined &&
+      (error.error === 'unauthorized_client' || !says(NOT_OF_USER)) &&
+      !says(PASSES)
+    );
+  }
   return status === 403 && (error.error === 'invalid_request' || error.error === 'unauthorized_client');
 }
 

@@ -38,9 +38,10 @@ export interface Database {
   isConnected(): boolean;
   /**
    * Runs `work` in one transaction; resolves with its result once what it wrote is committed (RF-6), rejects if it was aborted.
-   * On a lost connection `work` runs once more, on a new one: an aborted transaction has changed nothing.
+   * On a lost connection `work` runs once more, on a new one, and is told so: an aborted transaction has changed nothing, but it may have
+   * committed, and nobody heard of it.
    */
-  run<T>(mode: 'readonly' | 'readwrite', work: (records: Records) => Promise<T>, durability?: DatabaseOptions['durability']): Promise<T>;
+  run<T>(mode: 'readonly' | 'readwrite', work: (records: Records, isAgain?: boolean) => Promise<T>, durability?: DatabaseOptions['durability']): Promise<T>;
   close(): void;
 }
 
@@ -78,7 +79,7 @@ export function database({ name, durability: usual, platform }: DatabaseOptions)
       } catch (error) {
         if (!LOST.test(nameOf(error))) throw error;
         drop(first);
-        return transact(await connect(), { mode, durability, platform }, work);
+        return transact(await connect(), { mode, durability, platform }, (records) => work(records, true));
       }
     },
     close: () => drop(connection),

@@ -43,6 +43,11 @@ export interface CredentialStorage {
   readonly needsSealing?: boolean;
   /** True if others may have records here that `readAll` does not show: those of another tab's session, or of another path. */
   readonly isPartial?: boolean;
+  /**
+   * `false` for what programs use that end soon, or that leave a session to others: no refresh token is sent where this cannot be written down first
+   * (RF-3), as its answer would be kept in memory alone, and be gone with the program. Else it is sent (RF-15).
+   */
+  readonly sendsUnstored?: boolean;
   open(): Promise<StorageCapabilities>;
   /** The value stored under the id, `undefined` if there is none. */
   read(id: string): Promise<unknown>;

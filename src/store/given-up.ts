@@ -55,8 +55,8 @@ async function open(storage: CredentialStorage, platform: Platform): Promise<Pic
     return await within(platform, OPENING_MS, 'The storage did not open in time.', opening);
   } catch (thrown) {
     if (!isStorageError(thrown)) throw thrown;
-    if (thrown.code === 'crypto_unavailable') return { reach: 'origin' }; // to remove what is there nothing is sealed
     if (hasNoStorage(platform)) return null;
+    if (thrown.code === 'crypto_unavailable') return { reach: 'origin' }; // to remove what is there nothing is sealed
     throw thrown;
   }
 }

@@ -26,10 +26,12 @@ export interface DoubtsContext {
 
 /** Open intents, and which of them this program has left. */
 export interface Doubts {
+  /** An intent was written, over one that this program has left, perhaps. */
+  begun(id: string, before: Intent | undefined, holder: string): void;
   /** A request of this program has ended. If its intent stays, nobody knows what came of it. */
   left(id: string, holder: string): void;
-  /** An intent was written over one that this program has left, perhaps. */
-  goesOn(id: string, before: string | undefined, holder: string): void;
+  /** Milliseconds since the first attempt was begun, below zero where nobody knows: a clock was set back. */
+  ageMs(record: CredentialRecord): number;
   /**
    * Milliseconds until the token of an open intent is to be sent again, and no less than `leastMs`; `Infinity` where that is left until the token is due.
    *
@@ -41,11 +43,12 @@ export interface Doubts {
   forget(id: string): void;
 }
 
-/** Who sent it, and when that ended, by both clocks. */
+/** What this program has sent: who, when the first and the last attempt were begun, and when the last ended (`undefined`: not yet), by the monotonic clock. */
 interface Left {
   readonly holder: string;
-  readonly at: number;
-  readonly monotonicAt: number;
+  readonly since: number;
+  readonly startedAt: number;
+  readonly at?: number | undefined;
 }
 
 /** Nothing is in doubt yet. */
@@ -55,25 +58,40 @@ export function createDoubts({ platform, clientOf, hears }: DoubtsContext): Doub
     const mine = own.get(id);
     return mine?.holder === intent?.holder ? mine : undefined;
   };
-  /** A clock that is set since changes nothing for who has sent it. */
-  const nowFor = (mine: Left | undefined): number => (mine ? mine.at + platform.monotonicNow() - mine.monotonicAt : platform.now());
+  /** For who has sent it by the monotonic clock: the other one may be set meanwhile. */
+  const timesOf = (
+    record: CredentialRecord,
+    { startedAt, since }: Intent,
+  ): Pick<Left, 'since' | 'startedAt'> & { now: number; leftAt?: number } => {
+    const mine = leftBy(record);
+    if (mine?.at === undefined) return { startedAt, since, now: platform.now() };
+    return { startedAt: mine.startedAt, since: mine.since, now: platform.monotonicNow(), leftAt: mine.at };
+  };
   const dueInMs: Doubts['dueInMs'] = (record, fraction = 0, leastMs = 0) => {
     const { intent } = record;
     const client = intent && clientOf(record);
     if (!intent || !client || !mayBeSpent(client, record)) return Infinity;
-    const mine = leftBy(record);
+    const { leftAt, now, startedAt, since } = timesOf(record, intent);
     // The holder of another program may be alive, and wait for its answer: to send beside it costs the session where the server has no leeway
-    if (!mine && !hears()) return Infinity;
-    const [now, from] = [nowFor(mine), mine?.at ?? intent.startedAt];
-    const next = Math.max(mine ? from : from + LEFT_ALONE_MS, intent.startedAt + backoffMs(intent.attempt, fraction));
+    if (leftAt === undefined && !hears()) return Infinity;
+    const next = Math.max(leftAt ?? startedAt + LEFT_ALONE_MS, startedAt + backoffMs(intent.attempt, fraction));
     const inMs = Math.max(leastMs, next - now, 0);
-    return now < from || now + inMs >= endOf(client, intent, mine?.at) ? Infinity : inMs;
+    return now < Math.max(startedAt, since) || now + inMs >= endOf(client, { startedAt, since }, leftAt) ? Infinity : inMs;
   };
   return {
-    left: (id, holder) => void own.set(id, { holder, at: platform.now(), monotonicAt: platform.monotonicNow() }),
-    goesOn: (id, before, holder) => {
-      const mine = own.get(id);
-      if (mine && mine.holder === before) own.set(id, { ...mine, holder });
+    begun: (id, before, holder) => {
+      const [mine, now] = [own.get(id), platform.monotonicNow()];
+      const isMine = before !== undefined && mine?.holder === before.holder;
+      const since = isMine ? mine.since : now - (before ? Math.max(0, platform.now() - before.since) : 0);
+      own.set(id, { holder, since, startedAt: now, at: isMine ? mine.at : undefined });
+    },
+    left: (id, holder) => {
+      const [mine, at] = [own.get(id), platform.monotonicNow()];
+      own.set(id, mine?.holder === holder ? { ...mine, at } : { holder, since: at, startedAt: at, at });
+    },
+    ageMs: (record) => {
+      const mine = leftBy(record);
+      return mine ? platform.monotonicNow() - mine.since : platform.now() - (record.intent?.since ?? Infinity);
     },
     dueInMs,
     isDue: (record, me) => record.intent?.holder === me || dueInMs(record) <= 0,
@@ -81,10 +99,10 @@ export function createDoubts({ platform, clientOf, hears }: DoubtsContext): Doub
   };
 }
 
-/** When it ends, in epoch milliseconds. Each of those that were sent may be the one that the server has heard first. What another policy says begins after the first. */
+/** When it ends, by the clock of its times. Each of those that were sent may be the one that the server has heard first. What another policy says begins after the first. */
 function endOf(
   { reuseLeewayMs, onUnknownOutcome = 'retry' }: OAuth2Client,
-  { startedAt, since }: Intent,
+  { startedAt, since }: Pick<Intent, 'startedAt' | 'since'>,
   leftAt: number | undefined,
 ): number {
   const leewayMs = reuseLeewayMs ?? (onUnknownOutcome === 'retry' && leftAt !== undefined ? USUAL_LEEWAY_MS : 0);

@@ -9,6 +9,7 @@ import type { OAuth2Client } from '../oauth/client.js';
 import type { Platform } from '../platform/platform.js';
 import type { Following } from './following.js';
 import type { Ledger } from './ledger.js';
+import { inTime } from './own-client.js';
 
 /** So far the clocks of two hosts may be apart, in milliseconds. */
 const CLOCKS_APART_MS = 60_000;
@@ -95,13 +96,13 @@ export async function revokeBoth(client: OAuth2Client, { refreshToken, accessTok
   await revokeQuietly(client, accessToken, 'access_token');
 }
 
-/** A token nobody will use any more. That the server cannot be reached changes nothing here. */
+/** A token nobody will use any more. That the server cannot be reached, or a client of the application's own does not answer, changes nothing here. */
 export async function revokeQuietly(
   client: OAuth2Client,
   token: string | undefined,
   hint: 'access_token' | 'refresh_token',
 ): Promise<void> {
-  if (token !== undefined) await client.revoke(token, hint).catch(() => undefined);
+  if (token !== undefined) await inTime(() => client.revoke(token, hint), client, client.platform, 'transient').catch(() => undefined);
 }
 
 /** Revokes all there is in a record that was never stored, unless the user has signed in since it was written (RF-5). */

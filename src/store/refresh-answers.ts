@@ -15,29 +15,24 @@ import {
 } from '../credential/record.js';
 import type { Ending, OnUnknownOutcome, Refresh, Results, Step } from '../credential/refresh-protocol.js';
 import { isToken, NO_EXTRA, type Token } from '../credential/token.js';
-import { asCredentialError, CredentialError, ProtocolError, StorageError, type ErrorClass } from '../errors.js';
+import { asCredentialError, CredentialError, ProtocolError, StorageError } from '../errors.js';
 import type { Grant, OAuth2Client, RenewFunction } from '../oauth/client.js';
 import { toldAgain } from '../oauth/passing.js';
 import { asksForUser, isRejected, mayBeDead } from '../oauth/refusals.js';
 import { isOnThisMachine } from '../oauth/secure-url.js';
 import { nameOf } from '../oauth/thrown.js';
 import { accessTokenIn, refreshTokenIn } from '../oauth/token-response.js';
-import { countdown } from '../platform/countdown.js';
 import type { Platform } from '../platform/platform.js';
 import { gone, notOurs } from './usable-token.js';
 import { closed, finished, tombstoneOf } from './drafts.js';
 import { revokeBoth, revokeLate, revokeQuietly } from './letting-go.js';
+import { EPISODE_MS, inTime } from './own-client.js';
 import type { RefreshRequest, Renewed, Seen, Unwritten } from './refresh-request.js';
 import type { RefreshContext } from './refresh-steps.js';
 import type { RecordDraft } from './writing.js';
 
 /** A request of a dead or parked holder may still be on its way for this long, in milliseconds. */
 const SETTLE_MS = 2_000;
-/** After this long nothing that a holder began is under way any more: three sends of 30 s each, and the pauses between. */
-const EPISODE_MS = 100_000;
-
-/** A client of the application may take so long for an answer, in milliseconds; ours end sooner. */
-const CLIENT_MS = 300_000;
 
 /** What is presented in a refresh, and what the answer is compared with. */
 export interface SentGrant extends Grant {
@@ -130,13 +125,8 @@ export function settleMs({ intent }: OpenRecord, now: number): number {
 }
 
 /** What to do where nobody knows whether the server has used up the token: a server that is known to take it again is simply asked. */
-export function onUnknownOutcome(
-  { reuseLeewayMs = 0, onUnknownOutcome = 'retry', renew }: OAuth2Client,
-  { intent }: OpenRecord,
-  now: number,
-): OnUnknownOutcome {
+export function onUnknownOutcome({ reuseLeewayMs = 0, onUnknownOutcome = 'retry', renew }: OAuth2Client, ageMs: number): OnUnknownOutcome {
   if (renew) return 'retry'; // a function uses up no refresh token
-  const ageMs = intent ? now - intent.since : -1;
   return ageMs >= 0 && ageMs < reuseLeewayMs ? 'retry' : onUnknownOutcome;
 }
 
@@ -168,21 +158,6 @@ export async function notReady(
       () => undefined,
       ({ code, message }: CredentialError) => new StorageError(code, message, { class: 'transient' }),
     );
-}
-
-/** What a client gives, or its function that renews: those of an application may never answer, ours end before. @throws {CredentialError} `timeout`, of the class that is named */
-export function inTime<T>(
-  ask: () => Promise<T>,
-  { issuer, renew }: Pick<OAuth2Client, 'issuer' | 'renew'>,
-  platform: Pick<Platform, 'setTimer'>,
-  errorClass: ErrorClass,
-): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const message = `The ${renew ? 'function that renews tokens' : 'client'} did not answer in time.`;
-    const late = (): void => reject(new CredentialError('timeout', message, { issuer, class: errorClass }));
-    const cancel = countdown(platform, renew ? EPISODE_MS : CLIENT_MS, late);
-    (async () => ask())().then(resolve, reject).finally(cancel);
-  });
 }
 
 /** The token that a function of the application gives. @throws {CredentialError} `renewal_failed`, `timeout` */

@@ -20,11 +20,13 @@ import type { OAuth2Client } from '../oauth/client.js';
 import { isUnsent } from '../oauth/thrown.js';
 import type { Platform } from '../platform/platform.js';
 import { randomFraction, randomText } from '../platform/random.js';
+import type { CredentialStorage } from '../storage/storage.js';
 import { closed, dismissed, finished, isOf } from './drafts.js';
 import type { Following } from './following.js';
 import type { Ledger } from './ledger.js';
 import type { Doubts } from './in-doubt.js';
 import { revokeLate } from './letting-go.js';
+import { inTime } from './own-client.js';
 import type { Loop } from './loop.js';
 import {
   deferred,
@@ -32,7 +34,6 @@ import {
   errorOf,
   grantOf,
   holds,
-  inTime,
   isEnough,
   isLeft,
   isSameSession,
@@ -75,6 +76,7 @@ export interface RefreshContext {
   /** Ids of credentials for which an answer is waited for. */
   readonly sending: Set<string>;
   readonly isClosing: () => boolean;
+  readonly storageOf: () => CredentialStorage;
   readonly doubts: Doubts;
   /** The client a record belongs to; `undefined` where none is configured: then nothing is ever sent. */
   readonly clientOf: (record: CredentialRecord) => OAuth2Client | undefined;
@@ -120,7 +122,7 @@ interface Episode {
 
 /** The steps of one refresh, and what they hand on to each other. */
 function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, seen: Seen, request: RefreshRequest): Episode {
-  const { ledger, following, writing, loop, platform } = context;
+  const { ledger, following, writing, loop, platform, storageOf } = context;
   const { target } = request;
   let record: OpenRecord;
   let client: OAuth2Client;
@@ -214,7 +216,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
       canSend: true,
       staged: wasWaiting,
       intent: record.intent?.holder ?? null,
-      onUnknownOutcome: onUnknownOutcome(client, record, platform.now()),
+      onUnknownOutcome: onUnknownOutcome(client, context.doubts.ageMs(record)),
     };
     if (found.intent !== null && found.onUnknownOutcome === 'defer-until-expiry') failure = deferred(client);
     return found;
@@ -233,15 +235,16 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
         { isQuiet: true },
       );
       if (!written || !isStill()) return 'overtaken';
-      context.doubts.goesOn(id, before?.holder, me);
+      context.doubts.begun(id, before, me);
       begin();
       return platform.now() - startedAt < STOPPED_MS ? 'written' : 'overtaken';
     } catch (error) {
       // A session must not end because the disk is full (RF-15); but nothing is sent of which nobody has looked whether it is spent.
       // Where others wrote first, and nobody can read what, it may be.
-      if (isStorageError(error) && (isUnread || error.code !== 'storage_conflict'))
-        return isUnread || !isStill() ? 'overtaken' : 'unwritten';
-      throw error;
+      if (!isStorageError(error) || (!isUnread && error.code === 'storage_conflict')) throw error;
+      if (isUnread || !isStill()) return 'overtaken';
+      if (storageOf().sendsUnstored === false) throw error; // D-030
+      return 'unwritten';
     }
   };
   const send: Episode['steps']['send'] = async ({ me, inDoubt }) => {
@@ -253,10 +256,12 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
         answer = await renewedBy(renew, client, grant, platform);
         return 'answered';
       }
-      answer = await inTime(() => client.sendRefresh(grant, target), client, platform, 'unknown_outcome');
-      unwritten.set(id, { sent: grant.refreshToken, over: begunWith, answer }); // until it is committed: what was rotated must not be lost (RF-15)
-      if (jsonObjectIn(answer.text)) return client.needsKeys(answer) ? 'answered_unjudged' : 'answered';
-      unwritten.delete(id);
+      const given = await inTime(() => client.sendRefresh(grant, target), client, platform, 'unknown_outcome');
+      if (jsonObjectIn(given.text)) {
+        answer = given;
+        unwritten.set(id, { sent: grant.refreshToken, over: begunWith, answer }); // until it is committed: what was rotated must not be lost (RF-15)
+        return client.needsKeys(answer) ? 'answered_unjudged' : 'answered';
+      }
       failure = new CredentialError('response_invalid', 'The token response is no JSON object (RFC 6749 §5.1).', { issuer });
       return 'outcome_unknown';
     } catch (error) {

@@ -6,7 +6,6 @@
  */
 import { childFor, childRemainingMs, targetFor } from '../credential/children.js';
 import { defaultGraceMs, reachableMs } from '../credential/expiry.js';
-import { assertText } from '../credential/options.js';
 import { isOpen, type ChildToken, type Target } from '../credential/record.js';
 import type { Token } from '../credential/token.js';
 import type { Platform } from '../platform/platform.js';
@@ -48,7 +47,8 @@ export function renewedOrHeld(
  */
 export async function accessTokenFor(context: ValidTokenContext, own: Holding, options: AccessTokenOptions): Promise<string> {
   const { credentials } = context;
-  if (options.refused !== undefined) assertText(options.refused, 'refused');
+  const refused: unknown = options.refused;
+  if (refused !== undefined && typeof refused !== 'string') throw new TypeError('refused must be a text');
   const record = await usableRecord(credentials, own);
   const target = targetFor(record, options);
   clientFor(credentials, own.id); // also for what is at hand

@@ -105,7 +105,10 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
     return record;
   };
   /** A refresh that who hears of it takes up, should its page be gone: within a known leeway alone (D-055). A message costs a page in the back/forward cache its place there. */
-  const isTold = (record: CredentialRecord): boolean => record.intent !== undefined && clientOf(record)?.reuseLeewayMs !== undefined;
+  const isTold = (record: CredentialRecord): boolean => {
+    const { reuseLeewayMs = 0, renew } = (record.intent && clientOf(record)) ?? {};
+    return reuseLeewayMs > 0 && !renew;
+  };
   /** Where room is short no tombstone stays: a late commit fails on an absent record as well (RF-13). First the store record takes over its claim (D-057). */
   const letGo = async (record: CredentialRecord): Promise<void> => {
     if (keepingPlaces(ledger)(record)) return;

@@ -124,6 +124,19 @@ describe('docs/ssr.md: sign in on the server', () => {
     }
   });
 
+  it('9700-1 a link, or a server that is away, ends no server of ours', async () => {
+    const world = setUp();
+    for (const wanted of ['/.//evil.test', '/..//evil.test', '/%252e%252e//x', `/${'a'.repeat(3_000)}`]) {
+      const begun = await answerOf(world.signIn.beginSignIn, `/sign-in?returnTo=${wanted}`);
+      expect([303, 503]).toContain(begun.statusCode);
+      expect(cookiesOf(linesOf(begun)).length).toBeLessThan(2_000);
+      expect(String(begun.getHeader('location') ?? '')).not.toContain('evil');
+    }
+    const { server, signIn } = setUp();
+    server.plan('discovery', () => new Response('', { status: 503 }));
+    expect((await answerOf(signIn.beginSignIn, '/sign-in')).statusCode).toBe(503);
+  });
+
   it('9700-4 an address of somebody else’s sign-in signs nobody in', async () => {
     const world = setUp();
     const begun = await answerOf(world.signIn.beginSignIn, '/sign-in');

@@ -180,6 +180,36 @@ describe('indexedDBStorage', () => {
     expect(await storage.readAll()).toEqual([{ id: 'one', value: one }]);
   });
 
+  it('RF-15 a write or a removal that was committed, and whose connection was lost before anybody heard of it, has happened', async () => {
+    const { platform } = watched();
+    const storage = indexedDBStorage({ namespace, platform });
+    await storage.open();
+    const { transaction } = IDBDatabase.prototype;
+    /** The next transaction commits, and says that it was lost. */
+    const loseAnswer = (): void =>
+      void jest.spyOn(IDBDatabase.prototype, 'transaction').mockImplementationOnce(function (this: IDBDatabase, ...all) {
+        const lost = transaction.apply(this, all);
+        lost.addEventListener('complete', (event) => {
+          event.stopImmediatePropagation();
+          Object.defineProperty(lost, 'error', { value: new DOMException('Connection to Indexed Database server lost', 'UnknownError') });
+          lost.onabort?.(event);
+        });
+        return lost;
+      });
+    loseAnswer();
+    expect(await storage.write(one, 'absent')).toBe(true);
+    loseAnswer();
+    expect(await storage.write(two, 1)).toBe(true);
+    loseAnswer();
+    expect(await storage.write({ id: 'one', revision: 9 }, 1)).toBe(false); // somebody else's is there
+    expect(await storage.read('one')).toEqual(two);
+    loseAnswer();
+    expect(await storage.remove('one', 2)).toBe(true);
+    expect(await storage.read('one')).toBeUndefined();
+    expect(await storage.remove('one', 2)).toBe(false);
+    jest.restoreAllMocks();
+  });
+
   it('RF-15 it lets others upgrade or delete the database at once, and opens it anew when asked', async () => {
     const storage = indexedDBStorage({ namespace });
     await storage.write(one, 'absent');

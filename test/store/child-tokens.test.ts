@@ -127,7 +127,7 @@ describe('an access token for less scope', () => {
     [{ signal: true }, 'signal must be a signal: pass controller.signal'],
     [null, 'options of accessToken must be an object'],
     [5, 'options of accessToken must be an object'],
-    [{ refused: 5 }, 'refused must be a text that is not empty'],
+    [{ refused: 5 }, 'refused must be a text'],
   ])('TMB-1 asked for by what nobody reads is no token that can do everything: %j', async (options, message) => {
     const { credential } = await signedIn();
     await expect(credential.accessToken(options as never)).rejects.toThrow(new TypeError(message));

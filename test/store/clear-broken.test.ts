@@ -1,3 +1,4 @@
+import { createCredentialStore, memoryStorage, type CredentialStorage } from '../../src/index.js';
 import type { DiskCall } from '../support/fake-disk.js';
 import { closeAll, codeOf, createWorld, inTime } from '../support/fixture.js';
 
@@ -58,6 +59,26 @@ describe('E62 one record that cannot be removed', () => {
     await store.store(authority.signIn({ sub: 'dave' }));
     await browser.advance(7 * 3_600_000); // what is left is looked for every six hours
     expect(JSON.stringify(disk.records.get(alice.id) ?? null)).not.toContain('CANARY');
+  });
+
+  it('keeps no token of thousands on a medium that takes one removal after the other', async () => {
+    const { authority, browser } = createWorld();
+    const platform = browser.openTab();
+    const medium = memoryStorage();
+    let last: Promise<unknown> = Promise.resolve();
+    const storage: CredentialStorage = {
+      ...medium,
+      remove: async (id, condition) => {
+        await (last = last.then(() => new Promise<void>((resolve) => platform.setTimer(resolve, 100))));
+        if (id === 'stays') throw new Error('disk failure');
+        return medium.remove(id, condition);
+      },
+    };
+    const store = createCredentialStore({ clients: authority.client(platform), storage, platform, renewal: { ahead: false } });
+    for (const id of ['stays', ...Array.from({ length: 400 }, (_, i) => `more ${i}`)]) await store.store(authority.signIn({ id, sub: id }));
+    expect(await inTime(browser, codeOf(store.clear()), 200_000)).toBe('storage_failed');
+    expect((await medium.readAll()).map(({ id }) => id).filter((id) => !id.startsWith('@'))).toEqual(['stays']);
+    await inTime(browser, store.close());
   });
 
   it('is left by a start that lets go of all others, whatever is damaged', async () => {

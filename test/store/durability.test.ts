@@ -1,7 +1,10 @@
 import { firstValueFrom } from 'rxjs';
 import { createCredentialStore, StorageError, type Credential } from '../../src/index.js';
 import type { CredentialStorage, StorageCapabilities } from '../../src/storage/storage.js';
+import { fileStorage } from '../../src/storage/file/index.js';
+import { keyValueStorage } from '../../src/storage/key-value/index.js';
 import { memoryStorage } from '../../src/storage/memory/index.js';
+import { sealed, staticKeys } from '../../src/storage/sealed/index.js';
 import type { DiskCall } from '../support/fake-disk.js';
 import { closeAll, codeOf, collect, createWorld, inTime, settle, type Tab, type World } from '../support/fixture.js';
 
@@ -424,5 +427,53 @@ describe('RF-15 a disk that takes no writes', () => {
     expect(store.snapshot().durable).toBe(true);
     expect(credential.token).toBe(renewed);
     expect((await (await openTab()).store.with(credential.id))?.token?.isEqual(renewed)).toBe(true);
+  });
+});
+
+describe('RF-3 D-030 a storage of programs that end soon, and that takes no write', () => {
+  const brief = (world: World): CredentialStorage => ({ ...world.disk.storage(), sendsUnstored: false });
+
+  it.each([false, true])('has no token sent, and the session is there when it takes writes again (sealed: %p)', async (isSealed) => {
+    const world = createWorld();
+    const { openTab, authority, disk, browser } = world;
+    const key = { kid: 'k', key: new Uint8Array(32) };
+    const storageOf = (): CredentialStorage => (isSealed ? sealed(brief(world), { keys: staticKeys([key]) }) : brief(world));
+    const first = await openTab({ storage: storageOf() });
+    const { id } = await first.store.store(authority.signIn());
+    await first.store.close();
+    await browser.advance(3_600_000);
+    const mend = disk.fail(isWrite);
+    for (let requests = 0; requests < 2; requests++) {
+      const { store, newEvents } = await openTab({ storage: storageOf() });
+      const credential = await store.with(id);
+      expect(await inTime(browser, codeOf(credential!.accessToken()))).toBe('storage_failed');
+      expect(newEvents()).toContain('refresh_failed');
+      await inTime(browser, store.close());
+    }
+    expect(authority.refreshes).toHaveLength(0);
+    mend();
+    const { store } = await openTab({ storage: storageOf() });
+    expect(await inTime(browser, (await store.with(id))!.accessToken())).toContain('CANARY');
+    expect([authority.refreshes.length, authority.reuses()]).toEqual([1, 0]);
+  });
+
+  it('else it is sent, and what it brings is kept in memory', async () => {
+    const { openTab, authority, disk, browser } = createWorld();
+    const { store } = await openTab();
+    const credential = await store.store(authority.signIn());
+    await browser.advance(3_600_000);
+    disk.fail(isWrite);
+    expect(await inTime(browser, credential.accessToken())).toContain('CANARY');
+    expect(store.snapshot().durable).toBe(false);
+  });
+
+  it('that of files and, if asked to, a key-value store', () => {
+    const items = { getItem: () => null, setItem: () => undefined, removeItem: () => undefined };
+    expect(fileStorage({ folder: 'state' }).sendsUnstored).toBe(false);
+    expect([keyValueStorage(items), keyValueStorage(items, { sendsUnstored: false })].map((one) => one.sendsUnstored)).toEqual([
+      true,
+      false,
+    ]);
+    expect(() => keyValueStorage(items, { sendsUnstored: 'no' as never })).toThrow(TypeError);
   });
 });

@@ -147,6 +147,7 @@ describe('E38 a page that the browser keeps from all storage', () => {
 
   it.each<readonly [string, Error, Page | undefined, 'resolved' | 'storage_failed']>([
     ['in a page without storage', blocked, page, 'resolved'],
+    ['in a page without storage or Web Crypto', new StorageError('crypto_unavailable', 'Sealing needs it'), page, 'resolved'],
     ['in a page with storage', blocked, { ...page, localItems: () => ({}) as never }, 'storage_failed'],
     ['in no page', blocked, undefined, 'storage_failed'],
     ['by a storage of one’s own, somewhere else', new TypeError('fetch failed'), page, 'storage_failed'],

@@ -365,13 +365,30 @@ describe('D-055 what is in doubt', () => {
     expect(tab.store.snapshot().credentials).toMatchObject([{ status: { token: 'valid', activity: 'idle' }, refreshFailure: null }]);
   });
 
-  it.each([-10 * 60_000, -2_000, 50_000, 10 * 60_000])('TM-2 E42 is sent again though the clock is set by %d ms meanwhile', async (ms) => {
-    const { browser, credential, sends, server } = await lost({ reuseLeewayMs: LEEWAY_MS });
-    browser.setClock(browser.now() + ms);
-    await browser.advance(LEEWAY_MS);
-    expect(sends()).toHaveLength(4);
-    expect(credential.state).toMatchObject({ status: { token: 'valid' }, refreshFailure: null });
-    expect(server.grants()).toMatchObject([{ state: 'live' }]);
+  describe.each([-60 * 60_000, -60_000, -2_000, 50_000, 10 * 60_000])('TM-2 E42 is sent again though the clock is set by %d ms', (ms) => {
+    it.each(['retry', 'reauthenticate', 'defer-until-expiry'] as const)('after it was lost, with %s', async (onUnknownOutcome) => {
+      const { browser, credential, sends, server } = await lost({ reuseLeewayMs: LEEWAY_MS, onUnknownOutcome });
+      browser.setClock(browser.now() + ms);
+      await browser.advance(LEEWAY_MS);
+      expect(sends()).toHaveLength(4);
+      expect(credential.state).toMatchObject({ status: { token: 'valid' }, refreshFailure: null });
+      expect(server.grants()).toMatchObject([{ state: 'live' }]);
+    });
+
+    it.each(['retry', 'reauthenticate', 'defer-until-expiry'] as const)('while it is under way, with %s', async (onUnknownOutcome) => {
+      const world = ground('leeway-latest', { reuseLeewayMs: LEEWAY_MS, onUnknownOutcome });
+      const { browser, server, sends } = world;
+      const credential = await world.signIn(await world.open());
+      server.faults.plan('token', LOST, LOST, LOST);
+      const refreshing = codeOf(credential.refresh());
+      await browser.advance(300);
+      browser.setClock(browser.now() + ms);
+      expect(await inTime(browser, refreshing)).toBe('network_error');
+      await browser.advance(LEEWAY_MS);
+      expect(sends()).toHaveLength(4);
+      expect(credential.state).toMatchObject({ status: { token: 'valid' }, refreshFailure: null });
+      expect(server.grants()).toMatchObject([{ state: 'live' }]);
+    });
   });
 
   it.each([
@@ -443,14 +460,14 @@ describe('D-055 a page that dies while it renews by itself', () => {
   });
 
   it('tells nobody where nobody would take it up: a message costs a page its place in the back/forward cache', async () => {
-    for (const options of [{}, STATED]) {
+    for (const options of [{}, { reuseLeewayMs: 0 }, STATED]) {
       const world = ground('strict-fail', options);
       const credential = await world.signIn(await world.open());
       await settle();
       const before = world.browser.posts.length;
       await inTime(world.browser, credential.refresh());
       await settle();
-      expect(world.browser.posts.length - before).toBe('reuseLeewayMs' in options ? 2 : 1); // that it was begun, and what came of it
+      expect(world.browser.posts.length - before).toBe(options === STATED ? 2 : 1); // that it was begun, and what came of it
     }
   });
 });
@@ -477,11 +494,20 @@ describe('D-055 whose it is to send again', () => {
     const doubts = createDoubts({ platform: { now: () => 0, monotonicNow: () => 0 }, clientOf: () => client(options), hears: () => hears });
     doubts.left('alice', 'h');
     expect([doubts.dueInMs(record), doubts.dueInMs(record, 0, 29_999), doubts.dueInMs(record, 0, 60_000)]).toEqual([500, 29_999, Infinity]);
-    doubts.goesOn('alice', 'h', 'of the next attempt');
+    doubts.begun('alice', intent, 'of the next attempt');
     expect(doubts.dueInMs({ ...record, intent: { ...intent, holder: 'of the next attempt' } })).toBe(500);
     doubts.forget('alice');
     doubts.left('alice', 'of another attempt');
     expect(doubts.dueInMs(record)).not.toBe(500);
+  });
+
+  it('others do not where a clock was set back since: nobody there knows how old it is', () => {
+    const platform = { now: () => 20_000, monotonicNow: () => 0 };
+    const doubts = createDoubts({ platform, clientOf: () => client({ onUnknownOutcome: 'reauthenticate' }), hears: () => true });
+    const after = { ...record, intent: { ...intent, startedAt: 10_000, since: 10_000 } };
+    expect([doubts.dueInMs(after), doubts.ageMs(after)]).toEqual([0, 10_000]);
+    const before = { ...record, intent: { ...intent, startedAt: 10_000, since: 60_000 } };
+    expect([doubts.dueInMs(before), doubts.ageMs(before)]).toEqual([Infinity, -40_000]);
   });
 
   it('begins anew with another attempt for two minutes at most, so that it ends, however long the leeway', () => {
@@ -492,6 +518,9 @@ describe('D-055 whose it is to send again', () => {
       hears: () => true,
     });
     const late = { ...record, intent: { ...intent, startedAt: 3_590_000, attempt: 4 } };
+    doubts.begun('alice', undefined, 'the first');
+    now = 3_590_000;
+    doubts.begun('alice', { ...intent, holder: 'the first' }, 'h');
     now = 3_595_000;
     doubts.left('alice', 'h');
     expect([doubts.dueInMs(late), doubts.dueInMs(late, 0, 119_999), doubts.dueInMs(late, 0, 120_000)]).toEqual([0, 119_999, Infinity]);

@@ -74,3 +74,35 @@ describe('RF-7 a client of its own that fails with an error that is none of ours
     expect(credential.status.token).toBe('valid');
   });
 });
+
+describe('RF-13 a client of its own that revokes, and does not answer', () => {
+  it.each(['hangs', 'throws at once', 'gives nothing'])('%s: neither who renews nor who closes waits for ever', async (how) => {
+    const world = createWorld();
+    const { authority, browser } = world;
+    const revoke = (): Promise<void> => {
+      if (how === 'throws at once') throw new Error('no');
+      return how === 'hangs' ? never() : (undefined as never);
+    };
+    const { store } = await openWith(world, () => ({ revoke }));
+    const credential = await store.store(authority.signIn());
+    authority.next({ sub: 'mallory' });
+    const asked = errorOf(credential.refresh());
+    await browser.advance(20 * MINUTE_MS);
+    expect(await asked).toMatchObject({ code: 'token_substitution' });
+    await inTime(browser, store.close());
+    expect(browser.heldLocks.size).toBe(0);
+  });
+});
+
+it('a client of its own that gives no answer at all is asked again later', async () => {
+  const world = createWorld();
+  let fails = true;
+  const { store } = await openWith(world, (client) => ({
+    sendRefresh: (grant, target) => (fails ? Promise.resolve(null as never) : client.sendRefresh(grant, target)),
+  }));
+  const credential = await store.store(world.authority.signIn());
+  expect(await inTime(world.browser, errorOf(credential.refresh()))).toMatchObject({ code: 'network_error', class: 'unknown_outcome' });
+  fails = false;
+  await inTime(world.browser, credential.refresh());
+  expect(world.authority.reuses()).toBe(0);
+});

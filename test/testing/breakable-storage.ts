@@ -31,7 +31,7 @@ export interface Parts {
   readonly dontFit: (items: Map<string, string>, key: string) => Error | null;
   /** The methods in the end. */
   readonly methods: (
-    good: Required<Omit<CredentialStorage, 'unseal' | 'needsSealing' | 'isPartial'>>,
+    good: Required<Omit<CredentialStorage, 'unseal' | 'needsSealing' | 'isPartial' | 'sendsUnstored'>>,
     medium: Medium,
   ) => Partial<CredentialStorage>;
 }

@@ -24,8 +24,10 @@ export interface RequestJar extends CookieJar {
  * `Cache-Control: no-store` (BFF-8).
  *
  * @param header the `Cookie` header; absent where the browser sent none
+ * @throws {TypeError} a header that is no text
  */
 export function requestJar(header?: string | null): RequestJar {
+  if (header != null && typeof header !== 'string') throw new TypeError('requestJar takes the Cookie header, a text');
   const cookies = parseCookies(header ?? '');
   const lines = new Map<string, string>();
   return {

@@ -114,6 +114,7 @@ export function createFileStorage(
   };
   return {
     namespace,
+    sendsUnstored: false, // whatever is full first, its lock or its record
     open: async () => {
       users++;
       await lookAgain();

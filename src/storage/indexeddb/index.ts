@@ -49,9 +49,11 @@ export function indexedDBStorage(options: IndexedDBStorageOptions = {}): Credent
         return ids.flatMap((id, i) => (typeof id === 'string' ? [{ id, value: values[i] }] : [])); // any other key is none of ours
       }),
     write: (record, condition, isPassing) => {
-      const write = async (store: Records): Promise<boolean> => {
+      const write = async (store: Records, isAgain?: boolean): Promise<boolean> => {
         if (condition === 'absent' && (await store.add(record, record.id))) return true; // one question for two
-        if (!conditionHolds(await store.get(record.id), condition)) return false; // what is there may be nothing, `null`
+        const stored = await store.get(record.id);
+        if (isAgain && JSON.stringify(stored) === JSON.stringify(record)) return true; // it was ours
+        if (!conditionHolds(stored, condition)) return false; // what is there may be nothing, `null`
         const put = store.put(record, record.id);
         store.commit();
         await put;
@@ -60,8 +62,9 @@ export function indexedDBStorage(options: IndexedDBStorageOptions = {}): Credent
       return records.run('readwrite', write, isPassing ? 'relaxed' : undefined);
     },
     remove: (id, condition) =>
-      records.run('readwrite', async (store) => {
-        if (!conditionHolds(await store.get(id), condition)) return false;
+      records.run('readwrite', async (store, isAgain) => {
+        const stored = await store.get(id);
+        if (!conditionHolds(stored, condition)) return isAgain === true && stored === undefined;
         await store.delete(id);
         return true;
       }),

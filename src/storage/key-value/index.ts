@@ -32,6 +32,11 @@ export interface KeyValueStorageOptions {
   readonly coherent?: boolean | undefined;
   /** What a resolved `setItem` has survived. Default `relaxed`: the end of the program. */
   readonly durability?: 'none' | 'relaxed' | 'strict' | undefined;
+  /**
+   * `false` for a store that lives as long as a request, or a command: where nothing can be written no refresh token is sent, since what it brings would
+   * be gone with the program, and the session with it. Default true: a program that lives on keeps it in memory, and writes it later.
+   */
+  readonly sendsUnstored?: boolean | undefined;
   /** Default: the platform of this runtime. */
   readonly platform?: Platform | undefined;
 }
@@ -78,23 +83,26 @@ export function keyValueStorage(store: KeyValueStore, options: KeyValueStorageOp
     reach = 'process',
     coherent = true,
     durability = 'relaxed',
+    sendsUnstored = true,
     platform = defaultPlatform(),
     ...rest
   } = options;
   checkStore(store);
-  assertNothingElse(rest, 'keyValueStorage takes namespace, reach, coherent, durability and platform');
+  assertNothingElse(rest, 'keyValueStorage takes namespace, reach, coherent, durability, sendsUnstored and platform');
   assertOneOf('reach', reach, ['process', 'origin']);
   assertOneOf('coherent', coherent, [true, false]);
+  assertOneOf('sendsUnstored', sendsUnstored, [true, false]);
   assertOneOf('durability', durability, ['none', 'relaxed', 'strict']);
   assertText(namespace, 'namespace');
   prefixOf(namespace);
   if (!coherent) {
     if (reach !== 'origin') throw new TypeError('coherent: false needs reach: "origin"; within one program every store is coherent.');
-    return late(namespace, async () => {
+    const later = late(namespace, async () => {
       const { coordinated } = await import('../coordination.js');
       const storage = coordinated({ namespace, area: 'items', items: itemsOf(() => store, namespace), platform });
       return { ...storage, open: async () => ({ ...(await storage.open()), durability }) }; // an entry that is lost makes no item old
     });
+    return { ...later, sendsUnstored };
   }
   const shared = sharedOf(store);
   const { locks, listeners, changes } = shared;
@@ -204,6 +212,7 @@ export function keyValueStorage(store: KeyValueStore, options: KeyValueStorageOp
     }
   };
   return {
+    sendsUnstored,
     namespace,
     open: async () => {
       count(1);

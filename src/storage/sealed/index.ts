@@ -118,7 +118,8 @@ export function sealed(storage: CredentialStorage, options: SealedStorageOptions
     ...(storage.withLock && { withLock: storage.withLock.bind(storage) }),
     ...(storage.watch && { watch: storage.watch.bind(storage) }),
     ...(!seals && storage.needsSealing && { needsSealing: true }),
-    ...(storage.isPartial && { isPartial: true }),
+    isPartial: storage.isPartial === true,
+    sendsUnstored: storage.sendsUnstored !== false,
     open: async () => {
       const { crypto } = platform as { readonly crypto?: Partial<Crypto> };
       if (!crypto?.subtle) throw new StorageError('crypto_unavailable', 'Sealing needs Web Crypto: use https, or localhost.');
@@ -222,6 +223,6 @@ function defaultKeys(namespace: string, platform: KeyPlatform): SealingKeys {
   } catch {
     isMissing = false; // blocked, as in a sandboxed frame: `open` says so, and the store goes on in memory
   }
-  if (isMissing) throw new TypeError('sealed: no IndexedDB for keys: make the store in the browser only, or pass { keys }');
+  if (isMissing) throw new TypeError('sealed: no IndexedDB for keys: pass { keys }');
   return indexedDBKeys({ namespace, platform });
 }

@@ -47,7 +47,7 @@ export async function loadJose(): Promise<typeof Jose> {
 
 /** A part of a record as sealed text. `jose` takes a new random initialization vector each time (RFC 7518 §5.3, E59). */
 export async function sealPart(record: Unjudged, part: SecretPart, { kid, key }: SealingKey, crypto: Crypto): Promise<string> {
-  if (!isKid(kid)) throw new StorageError('storage_failed', 'kid: too long, or none.'); // it could not be opened
+  if (!isKid(kid)) throw new StorageError('storage_failed', 'kid: too long or none.'); // it could not be opened
   const [{ CompactEncrypt }, header] = await Promise.all([loadJose(), headerOf(record, part, kid, crypto)]);
   return new CompactEncrypt(utf8(JSON.stringify(record[part]))).setProtectedHeader(header).encrypt(key);
 }
@@ -102,12 +102,12 @@ async function headerOf(
   kid: string,
   { subtle }: Crypto,
 ): Promise<Unjudged & { alg: string; enc: string }> {
-  if (typeof id !== 'string' || typeof generation !== 'number') throw new TypeError('no id');
+  if (typeof id !== 'string' || typeof generation !== 'number') throw new TypeError('');
   // What never changes within a generation, the same before it is stored and after it was read and judged by `parseRecord`. Tags, state
   // and expiry are left out: they may change while the secrets stay.
   const { issuer, clientId, scope: asked, resource, resources, dpopKeyId, acrValues, maxAge } = isPlainObject(context) ? context : {};
   const data = claims == null ? null : deepFreezeData(claims);
-  if (data === undefined) throw new TypeError('too many claims'); // bounded: shared references could grow without end
+  if (data === undefined) throw new TypeError(''); // too many claims: bounded: shared references could grow without end
   const named = membersOf(resources);
   const metadata = [
     ...[issuer, clientId, asked, resource, dpopKeyId, acrValues, tokenType].map((member) => (typeof member === 'string' ? member : null)),

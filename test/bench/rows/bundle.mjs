@@ -23,13 +23,13 @@ const APPLICATIONS = {
 /** Budgets in bytes: what was measured last, and a little more; of what is reached the reach. */
 const LIMITS = {
   memoryStart: 15_600,
-  memoryAll: 65_250,
-  indexeddbStart: 16_750,
-  indexeddbAll: 66_350,
+  memoryAll: 65_750,
+  indexeddbStart: 16_800,
+  indexeddbAll: 66_950,
   sealed: 9_216,
   rxjs: 6_500,
-  localforageStart: 16_450,
-  localforageAll: 74_700,
+  localforageStart: 16_500,
+  localforageAll: 75_300,
 };
 
 export default async function bundle({ coreFolder, bytes, count }) {
