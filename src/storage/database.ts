@@ -41,7 +41,11 @@ export interface Database {
    * On a lost connection `work` runs once more, on a new one, and is told so: an aborted transaction has changed nothing, but it may have
    * committed, and nobody heard of it.
    */
-  run<T>(mode: 'readonly' | 'readwrite', work: (records: Records, isAgain?: boolean) => Promise<T>, durability?: DatabaseOptions['durability']): Promise<T>;
+  run<T>(
+    mode: 'readonly' | 'readwrite',
+    work: (records: Records, isAgain?: boolean) => Promise<T>,
+    durability?: DatabaseOptions['durability'],
+  ): Promise<T>;
   close(): void;
 }
 
