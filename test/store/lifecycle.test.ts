@@ -166,8 +166,8 @@ describe('E33 every promise settles', () => {
     ['the answers are garbage', ({ authority }) => authority.next('garbage', 'garbage', 'garbage'), 'response_invalid'],
     [
       'the client throws something odd',
-      ({ authority }) => authority.next(Object.assign(new Error('CANARY'), { body: 'CANARY' })),
-      'renewal_failed',
+      ({ authority }) => authority.next(...Array.from({ length: 3 }, () => Object.assign(new Error('CANARY'), { body: 'CANARY' }))),
+      'network_error',
     ],
     [
       'reading fails',

@@ -641,12 +641,12 @@ describe('E68 E70 many credentials', () => {
     const { openTab, authority, browser } = createWorld();
     const { store } = await openTab(AHEAD);
     for (let i = 0; i < 6; i++) await (await store.store(authority.signIn({ sub: `user-${i}`, lifetimeS: 60 }))).accessToken();
-    const mine = await store.store(authority.signIn({ sub: 'alice', lifetimeS: 600 }));
+    const mine = await store.store(authority.signIn({ sub: 'alice', lifetimeS: 240 }));
     await store.setDefault(mine);
     for (const id of await store.allIDs()) await (await store.with(id))?.accessToken();
     const refreshToken = mine.token?.refreshToken;
     authority.hold();
-    await browser.advance(590_000);
+    await browser.advance(230_000);
     expect(mine.status.activity).toBe('refreshing');
     const ofMine = authority.refreshes.filter((one) => one.refreshToken === refreshToken);
     expect([authority.refreshes.length, ofMine.length]).toEqual([5, 1]);

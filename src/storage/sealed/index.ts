@@ -208,7 +208,7 @@ function showsItsKeys({ id, value }: StoredEntry): boolean {
 }
 
 function assertStorage(storage: unknown): void {
-  if (typeof (storage as Partial<CredentialStorage> | undefined)?.open !== 'function') throw new TypeError('sealed: pass a storage first');
+  if (typeof (storage as Partial<CredentialStorage> | undefined)?.open !== 'function') throw new TypeError('sealed: pass a storage');
 }
 
 function asKeys(keys: SealingKeys): SealingKeys {
@@ -223,6 +223,6 @@ function defaultKeys(namespace: string, platform: KeyPlatform): SealingKeys {
   } catch {
     isMissing = false; // blocked, as in a sandboxed frame: `open` says so, and the store goes on in memory
   }
-  if (isMissing) throw new TypeError('sealed: no IndexedDB for keys: pass { keys }');
+  if (isMissing) throw new TypeError('sealed: no IndexedDB: make the store in the browser only or pass { keys }');
   return indexedDBKeys({ namespace, platform });
 }
