@@ -244,7 +244,7 @@ export function createRenewal({ ledger, loop, platform, isAhead, used, clientOf,
       const [retryAt, namedUntil] = [now + waitMs(attempts, error), now + (error.retryAfterMs ?? -Infinity)];
       note(id, about, { attempts, error, order: failureCount, retryAt, namedUntil });
       const againMs = againInMs(credential);
-      if (!isAhead || !(mayPass(error) || againMs < Infinity)) return untold;
+      if (!isAhead || !(mayPass(error) || (!about && againMs < Infinity))) return untold; // no target is tried by itself
       const nextMs = running.has(id) || isWanted(credential, againMs) ? nextInMs(credential, againMs) : Infinity;
       return nextMs < Infinity ? { attempts, nextTryAt: Math.ceil(platform.now() + nextMs) } : untold;
     },

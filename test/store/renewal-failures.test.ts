@@ -14,7 +14,7 @@ function anyRenewal(): Renewal {
   const platform = unitPlatform();
   const clientOf = (): undefined => undefined;
   const doubts = createDoubts({ platform, clientOf, hears: () => true });
-  return createRenewal({ ledger: {} as never, loop, platform, isAhead: false, used: new Set(), clientOf, doubts });
+  return createRenewal({ ledger: { record: () => undefined } as never, loop, platform, isAhead: false, used: new Set(), clientOf, doubts });
 }
 
 it('of one credential no more than a hundred targets that were refused are remembered, and its own failure stays', () => {
