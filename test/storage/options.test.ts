@@ -85,7 +85,7 @@ it('sealed refuses an unknown way to write, and keys that are none', () => {
   for (const write of ['x', 'Plain', null, false])
     expect(() => sealed(memoryStorage(), { keys, write } as object)).toThrow(new TypeError('sealed: write must be "sealed" or "plain"'));
   for (const none of [null, {}, 7, 'x', [keys]])
-    expect(() => sealed(memoryStorage(), { keys: none } as object)).toThrow(new TypeError('sealed: pass keys, such as staticKeys'));
+    expect(() => sealed(memoryStorage(), { keys: none } as object)).toThrow(new TypeError('sealed: pass keys like staticKeys'));
 });
 
 it('storageContract takes nothing but a way to make a storage', () => {

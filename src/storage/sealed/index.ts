@@ -213,7 +213,7 @@ function assertStorage(storage: unknown): void {
 
 function asKeys(keys: SealingKeys): SealingKeys {
   if (typeof (keys as Partial<SealingKeys> | null)?.current === 'function') return keys;
-  throw new TypeError('sealed: pass keys, such as staticKeys');
+  throw new TypeError('sealed: pass keys like staticKeys');
 }
 
 function defaultKeys(namespace: string, platform: KeyPlatform): SealingKeys {

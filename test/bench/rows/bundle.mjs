@@ -29,7 +29,7 @@ const LIMITS = {
   sealed: 9_216,
   rxjs: 6_500,
   localforageStart: 16_500,
-  localforageAll: 75_300,
+  localforageAll: 75_400,
 };
 
 export default async function bundle({ coreFolder, bytes, count }) {
