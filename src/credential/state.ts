@@ -96,8 +96,8 @@ export function credentialState(state: StoreState, id: string): CredentialState 
 }
 
 /**
- * True if the credential can be attached to requests, or renewed without the user: not once it has expired and nothing renews it, and not by
- * the state of a handle whose credential was removed.
+ * True if the credential can be attached to requests, or renewed without the user: not once it has expired and nothing renews it, or the server asks
+ * for the user, and not by the state of a handle whose credential was removed.
  */
 export function isSignedIn(credential: CredentialState | null | undefined): boolean {
   if (!credential) return false;
