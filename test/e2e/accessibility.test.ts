@@ -61,6 +61,7 @@ describe.each(['light', 'dark'] as const)('axe finds nothing wrong with the demo
   ])('the switch "%s" on, and what came of it: %s', async (name, code) => {
     const flip = (): Promise<void> => page.getByRole('switch', { name }).click();
     await flip();
+    if (name === 'API refuses tokens') await said(page, 'The API refuses every token from now on.'); // the switch is the server's, and it answered
     await (name === 'Token endpoint down' ? press(page.getByRole('article').first(), 'Refresh') : press(page, 'Call the API'));
     await page.getByTestId('status-code').getByText(code, { exact: true }).waitFor();
     expect(await violations()).toEqual([]);
