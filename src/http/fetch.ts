@@ -5,6 +5,7 @@
  */
 import { CredentialError } from '../errors.js';
 import { defaultPlatform } from '../platform/platform.js';
+import { isOfClient, runtimeFetch } from '../platform/requests.js';
 import { assertKnown } from './arguments.js';
 import { createAttachmentPolicy, type Attachment, type AttachmentOptions, type RequestOptions } from './attachment.js';
 import { copyOfBody, isReplayable, letGo } from './bodies.js';
@@ -14,7 +15,7 @@ import { anchored, isRead, type ResourceRequest } from './resources.js';
 
 /** Options of `createFetch`. */
 export interface FetchOptions extends AttachmentOptions {
-  /** What sends. Default: the `fetch` of this runtime. */
+  /** What sends. Default: the `fetch` of this runtime as it is when it is called, or, where this one has taken its place, as it was before. */
   readonly fetch?: typeof fetch | undefined;
   /**
    * Who follows redirects of requests that carry a token. `by-hand`: at most five, and each is looked up in the list anew, so that a token
@@ -42,7 +43,7 @@ interface Outgoing extends Redirectable {
 export function createFetch(store: StoreOfCredentials, options: FetchOptions): typeof fetch {
   const policy = createAttachmentPolicy(store, options);
   assertKnown(options, 'FetchOptions');
-  const { redirects = isBrowser() ? 'platform' : 'by-hand', fetch: send = defaultPlatform().fetch } = options;
+  const { redirects = isBrowser() ? 'platform' : 'by-hand', fetch: send = runtimeFetch() } = options;
   if (redirects !== 'platform' && redirects !== 'by-hand') throw new TypeError('redirects must be "platform" or "by-hand"');
 
   /** Sends until the answer is the caller's. */
@@ -74,7 +75,7 @@ export function createFetch(store: StoreOfCredentials, options: FetchOptions): t
     }
   };
   return async (input, init) => {
-    if (!policy.covers(addressee(input, init))) return send(input, init);
+    if (isOfClient(init) || !policy.covers(addressee(input, init))) return send(input, init);
     const request = outgoing(isRequest(input) ? input : anchored(String(input), options.baseUrl?.()), init);
     const attachment = hasAuthorization(request.headers) ? null : await policy.attach(request, request.options).catch(abandon(request));
     if (!attachment) return send(request.input, request.init);

@@ -8,6 +8,7 @@ import { isPlainObject, parseJson } from '../credential/data.js';
 import { causeOf, CredentialError, NetworkError, ProtocolError } from '../errors.js';
 import { countdown } from '../platform/countdown.js';
 import type { Platform } from '../platform/platform.js';
+import { ofClient } from '../platform/requests.js';
 import { isLocalhost, isSecureUrl } from './secure-url.js';
 
 /** What one exchange may cost. */
@@ -63,14 +64,15 @@ export async function send(platform: Platform, url: string, init: RequestInit, l
   const sentAt = platform.now();
   let isCalled = false;
   try {
-    const asked = platform.fetch(url, {
+    const how: RequestInit = {
       ...init,
       redirect: 'manual',
       credentials: 'omit',
       cache: 'no-store',
       referrerPolicy: 'no-referrer',
       signal: abort.signal,
-    });
+    };
+    const asked = platform.fetch(url, ofClient(how));
     isCalled = true;
     const response = await deadline.before(asked, drop);
     if (response.type === 'opaqueredirect' || (response.status >= 300 && response.status < 400)) {
