@@ -6,6 +6,7 @@
 import { childrenWith, narrowed } from '../credential/children.js';
 import { withFields } from '../credential/create-token.js';
 import {
+  nextCount,
   recordFieldsOf,
   type ChildToken,
   type CredentialRecord,
@@ -53,6 +54,15 @@ export function grantOf(record: OpenRecord, seenAt: number): SentGrant {
 export function holds(current: OpenRecord, { refreshToken, generation, storedAt }: SentGrant): boolean {
   if (current.state !== 'active' || current.storedAt !== storedAt || current.secrets?.refreshToken !== refreshToken) return false;
   return refreshToken !== undefined || current.generation === generation;
+}
+
+/**
+ * True if the session was given up because the server refused this very token to another, who sent it as well while this answer was on its way to
+ * a tab that stood still: the answer is what was lost (RF-5). Who signs out, or signs in again, leaves another record.
+ */
+export function isGivenUp({ state, reason, storedAt, generation }: CredentialRecord, sent: SentGrant): boolean {
+  const isEnded = state === 'needs_sign_in' && (reason === 'rotation_lost' || reason === 'rejected');
+  return isEnded && storedAt === sent.storedAt && generation === nextCount(sent.generation);
 }
 
 /** True if the record is still of the login that was to be renewed. */

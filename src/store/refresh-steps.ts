@@ -35,6 +35,7 @@ import {
   grantOf,
   holds,
   isEnough,
+  isGivenUp,
   isLeft,
   isSameSession,
   isTransient,
@@ -155,9 +156,14 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
     if (begun === undefined || now?.state !== 'active' || !isOpen(now) || now.generation === begun) return begun;
     return now.secrets?.accessToken === begunWith ? now.generation : undefined;
   };
-  /** Changes the record if it still holds what was sent, or says that this refresh is under way: then only a parked one wrote in between. */
-  const change = (what: (current: OpenRecord) => RecordDraft | null, me?: string): Promise<CredentialRecord | null> =>
-    writing.updateOpen(grant, (current) => (holds(current, grant) || isOf(current, me) ? what(current) : null), { keep: true });
+  /**
+   * Changes the record if it still holds what was sent, or says that this refresh is under way: then only a parked one wrote in between. `revives`: also
+   * if it was given up for want of what comes now.
+   */
+  const change = (what: (current: OpenRecord) => RecordDraft | null, me?: string, revives = false): Promise<CredentialRecord | null> => {
+    const isMeant = (current: OpenRecord): boolean => holds(current, grant) || isOf(current, me) || (revives && isGivenUp(current, grant));
+    return writing.updateOpen(grant, (current) => (isMeant(current) ? what(current) : null), { keep: true });
+  };
   const wait = (ms: number): Promise<'waited'> => new Promise((resolve) => platform.setTimer(() => resolve('waited'), ms, true));
   /** The token or child that is at hand. */
   const held = (): Renewed | undefined => (target ? childFor(record.secrets, target) : (ledger.token(id) ?? undefined));
@@ -306,7 +312,11 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
     const now = platform.now();
     const brought = (current: OpenRecord): Partial<OpenRecord> =>
       child ? withChild(current, given, child, now) : withToken(current, given, now);
-    const written = await change((current) => ({ ...finished(current, holder), ...brought(current) }), me);
+    const written = await change(
+      (current) => ({ ...finished(current, holder), state: 'active', reason: null, ...brought(current) }),
+      me,
+      true,
+    );
     unwritten.delete(id);
     // A clear elsewhere that no message told of. Whether or not it can be read now: the token is at hand.
     if (written) await following.reread(STORE_RECORD_ID).catch(() => undefined);

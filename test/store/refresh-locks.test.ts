@@ -333,6 +333,85 @@ describe('RF-16 a tab that freezes in the middle of a refresh', () => {
     expect(JSON.stringify([...disk.records])).not.toContain('CANARY');
   });
 
+  describe('RF-5 and another was refused the same token meanwhile', () => {
+    /** The server has used up the token for the frozen tab; to the other one it says so, which therefore gives the session up. */
+    async function givenUp(resource?: string) {
+      const world = createWorld();
+      const [a, b] = await tabsWith(world, 2);
+      const { authority, browser } = world;
+      authority.tolerateReuse();
+      authority.hold();
+      const refreshing: Promise<{ readonly accessToken: string }> =
+        resource === undefined ? a.credential.refresh() : a.credential.accessToken({ resource }).then((accessToken) => ({ accessToken }));
+      refreshing.catch(() => undefined);
+      await settle();
+      a.platform.emit('frozen');
+      await settle();
+      const theirs = codeOf(b.credential.refresh());
+      await browser.advance(2_000);
+      authority.refreshes[1]?.answer(refusal('invalid_grant'));
+      expect(await inTime(browser, theirs)).toBe('needs_sign_in');
+      expect(world.disk.record(b.credential.id)).toMatchObject({ state: 'needs_sign_in', reason: 'rotation_lost', secrets: null });
+      return { ...world, a, b, refreshing };
+    }
+
+    it.each(['at once', 'once keys can be had'])(
+      'takes the session up again with the answer that was on its way, judged %s',
+      async (when) => {
+        const { a, b, authority, browser, disk, refreshing } = await givenUp();
+        if (when !== 'at once') authority.setKeys(() => settle());
+        authority.refreshes[0]?.answer();
+        const renewed = await inTime(browser, refreshing);
+        a.platform.emit('resumed');
+        await settle();
+        expect(disk.record(a.credential.id)).toMatchObject({
+          state: 'active',
+          reason: null,
+          secrets: { accessToken: renewed.accessToken },
+        });
+        for (const { credential, store } of [a, b]) {
+          expect(credential.status).toEqual({ token: 'valid', activity: 'idle' });
+          expect(credential.token?.accessToken).toBe(renewed.accessToken);
+          expect(await store.getDefault()).toBe(credential);
+        }
+        expect(authority.revocations).toEqual([]);
+        authority.release();
+        await inTime(browser, b.credential.refresh());
+      },
+    );
+
+    it('also with one for another resource: its refresh token is the one that lives', async () => {
+      const { b, authority, browser, disk, refreshing } = await givenUp('https://orders.example.com/');
+      authority.refreshes[0]?.answer();
+      await inTime(browser, refreshing);
+      expect(disk.record(b.credential.id)).toMatchObject({ state: 'active', reason: null });
+      authority.release();
+      await inTime(browser, b.credential.refresh());
+      expect(b.credential.status.token).toBe('valid');
+      expect(authority.revocations).toEqual([]);
+    });
+
+    it('revokes it where the user has signed out since', async () => {
+      const { b, authority, browser, disk, refreshing } = await givenUp();
+      await b.credential.remove();
+      authority.refreshes[0]?.answer();
+      expect(await codeOf(inTime(browser, refreshing))).toBe('credential_removed');
+      await settle();
+      expect(authority.revocations.map(({ hint }) => hint)).toEqual(['refresh_token', 'access_token']);
+      expect(disk.record(b.credential.id)).toMatchObject({ state: 'removed' });
+    });
+
+    it('drops it where the user has signed in again since', async () => {
+      const { b, authority, browser, disk, refreshing } = await givenUp();
+      const again = authority.signIn();
+      await b.store.store(again);
+      authority.refreshes[0]?.answer();
+      expect((await inTime(browser, refreshing)).accessToken).toBe(again.accessToken);
+      expect(disk.record(b.credential.id)).toMatchObject({ state: 'active', secrets: { refreshToken: again.refreshToken } });
+      expect(authority.revocations).toEqual([]);
+    });
+  });
+
   it('RF-3 leaves the intent of the one who has the lock by now, though its own request is refused', async () => {
     const { a, b, authority, browser, disk, refreshing } = await parked();
     const theirs = b.credential.refresh();
