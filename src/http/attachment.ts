@@ -101,6 +101,11 @@ export interface Attachment {
    */
   retryOf(answer: ResourceAnswer): Promise<Attachment | null>;
   /**
+   * Hears that the token was taken: the answer is a success, and no redirect led to it. Only there where somebody wants to know: it came of a
+   * renewal after a 401, and were it refused, too, the next one would be in vain.
+   */
+  readonly accepted?: () => void;
+  /**
    * What goes with a redirect that is followed by hand, `null` off the list: a token of the same user, unless its resource names another.
    *
    * @throws {CredentialError} as `attach` does; `needs_sign_in` if the credential is another user's now
@@ -253,8 +258,11 @@ class Sending {
     const { tokenType } = user.credential.state;
     if (tokenType === 'DPoP')
       throw new CredentialError('unsupported', 'The token is bound to a DPoP key; proofs for requests are not supported yet.');
+    const { inVain } = this.#shared;
+    const accepted = (): void => inVain.accept(keyOf(this.#resource, user.credential), accessToken);
     return {
       authorization: `${tokenType} ${accessToken}`,
+      ...(inVain.isBrought(accessToken) && { accepted }),
       retryOf: (answer) => this.#retryOf(user, accessToken, answer),
       follow: (request, { mayRetry = this.#own.mayRetry } = {}) =>
         attach(this.#shared, { ...this.#asked, request, own: { ...this.#own, mayRetry } }),
@@ -304,7 +312,7 @@ class Sending {
     };
     if (!mayRetry) {
       // For those who come after. Nobody tries it now: whether it is of use is not known, unless this was the second in a row.
-      const isSecond = inVain.isBrought(sent);
+      const isSecond = inVain.isUntaken(key, sent);
       const renewing = renew().then(() => isSecond && inVain.add(key, sent));
       // What one place refuses others may take: the token at hand is not held back for long (D-032)
       const soon = settledBy(renewing, platform, Math.min((options.waitMs ?? WAIT_MS) / 2, HELD_BACK_MS));

@@ -51,6 +51,7 @@ export function createFetch(store: StoreOfCredentials, options: FetchOptions): t
     for (let current = attachment; ;) {
       const headers = current ? withAuthorization(request.headers, current) : request.headers;
       const response = await send(request.input, { ...referrerOf(request), ...request.init, ...how, ...(headers && { headers }) });
+      if (response.ok && !response.redirected) current?.accepted?.();
       current = current && mayConcernToken(response) ? await retryOf(current, response) : null;
       if (!current) return response;
     }

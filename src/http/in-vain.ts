@@ -15,7 +15,12 @@ export interface InVain {
   add(key: string, token: string): void;
   /** The token came of a renewal after a refusal. */
   bring(token: string): void;
+  /** True for such a one: whether it is of use shows when it is sent. */
   isBrought(token: string): boolean;
+  /** It is, there: it was taken. A later refusal says nothing of the renewal. */
+  accept(key: string, token: string): void;
+  /** True for such a one that nobody has taken there. */
+  isUntaken(key: string, token: string): boolean;
   /** True if to renew the token, which was refused, will not help. One from elsewhere, such as a sign-in, has its own try. */
   has(key: string, token: string): boolean;
 }
@@ -24,16 +29,24 @@ export interface InVain {
 export function createInVain(platform: Pick<Platform, 'monotonicNow'>): InVain {
   const tokens = createRecent<ReadonlySet<string>>(platform);
   const brought = createRecent<true>(platform);
-  const isBrought = (token: string): boolean => brought.get(markOf(token)) === true;
+  const taken = createRecent<true>(platform);
+  const isBrought = (token: string): boolean => !brought.isEmpty() && brought.get(markOf(token)) === true;
+  const isUntaken = (key: string, token: string): boolean => isBrought(token) && !taken.get(placeOf(key, token));
   return {
     add: (key, token) => tokens.set(key, new Set(tokens.get(key)).add(markOf(token))),
     bring: (token) => brought.set(markOf(token), true),
     isBrought,
+    accept: (key, token) => taken.set(placeOf(key, token), true),
+    isUntaken,
     has: (key, token) => {
       const known = tokens.get(key);
-      return known !== undefined && (isBrought(token) || (known.size >= MAX_TOKENS && !known.has(markOf(token))));
+      return known !== undefined && (isUntaken(key, token) || (known.size >= MAX_TOKENS && !known.has(markOf(token))));
     },
   };
+}
+
+function placeOf(key: string, token: string): string {
+  return `${markOf(token)} ${key}`;
 }
 
 /** What tells a token from others and is none (FNV-1a twice): who has signed out leaves no token here. */

@@ -11,6 +11,8 @@ const MINUTE_MS = 60_000;
 /** Values by key, each for a minute. */
 export interface Recent<T> {
   get(key: string): T | undefined;
+  /** True where certainly nothing is remembered. */
+  isEmpty(): boolean;
   /** Remembers until `forMs` milliseconds from now; default: a minute. */
   set(key: string, value: T, forMs?: number): void;
 }
@@ -31,6 +33,7 @@ export function createRecent<T>({ monotonicNow }: Pick<Platform, 'monotonicNow'>
       kept.delete(key);
       return undefined;
     },
+    isEmpty: () => kept.size === 0,
     set: (key, value, forMs = MINUTE_MS) => {
       kept.delete(key); // so that it is the youngest
       const now = monotonicNow();

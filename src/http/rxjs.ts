@@ -111,6 +111,7 @@ function whileWanted<T>(run: (signal: AbortSignal, end: () => void) => Observabl
 
 function sendWith<T>(config: AjaxConfig, attachment: Attachment): Observable<AjaxResponse<T>> {
   return ajax<T>({ ...config, createXHR: () => authorized(config.createXHR?.() ?? new XMLHttpRequest(), attachment) }).pipe(
+    tap(({ type }) => type === 'download_load' && attachment.accepted?.()),
     catchError((error: unknown) => {
       if (!isAjaxError(error)) return throwError(() => error);
       const { status, xhr, request } = error;

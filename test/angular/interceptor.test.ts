@@ -11,7 +11,7 @@ import {
 } from '@angular/common/http';
 import { signal } from '@angular/core';
 import { TestBed } from '@angular/core/testing';
-import { credentialsInterceptor, withRefresh } from 'rx-credentials-angular';
+import { credentialsInterceptor, noRetry, withRefresh } from 'rx-credentials-angular';
 import { createAttachmentPolicy } from 'rx-credentials/http';
 import { concat, defer, of, take, throwError } from 'rxjs';
 import { API, createAngularApp, endAngularApp, type AngularApp } from '../support/angular-world.js';
@@ -245,6 +245,29 @@ describe('credentialsInterceptor', () => {
     await app.credentials.tick();
     app.credentials.expectNoRefresh();
     expect(next).toBeNull();
+  });
+
+  it('D-038 a token that was taken and refused later is renewed, whatever was renewed before: for a request that is not to be sent again, too', async () => {
+    app = createAngularApp();
+    await app.credentials.signIn();
+    const ask = async (answer: 'taken' | 'refused', options?: { context: HttpContext }): Promise<void> => {
+      app.get(ORDERS, options);
+      await app.credentials.tick();
+      app.server.expectOne(ORDERS).flush(null, answer === 'taken' ? undefined : REFUSED);
+      await app.credentials.tick();
+    };
+    for (const isSentOnce of [false, true, true, false]) {
+      await ask('refused', isSentOnce ? { context: noRetry() } : undefined);
+      await app.credentials.expectRefresh().flush();
+      if (!isSentOnce) app.server.expectOne(ORDERS).flush(null);
+      await ask('taken');
+    }
+    await ask('refused', { context: noRetry() });
+    await app.credentials.expectRefresh().flush();
+    await ask('refused', { context: noRetry() }); // of use to nobody, as far as is known: the next one is in vain
+    await app.credentials.expectRefresh().flush();
+    await ask('refused');
+    app.credentials.expectNoRefresh();
   });
 
   it('refreshes once for 50 concurrent 401s', async () => {

@@ -334,6 +334,27 @@ export function describeHttpAdapter(
       expect(tokens(api)).toEqual([first]);
     });
 
+    it('D-038 a token that was taken and refused later is renewed, whatever was renewed before: by a request that cannot be sent again, too', async () => {
+      const { send, credential, authority } = await setUp();
+      const dead = new Set<unknown>();
+      api.on('/api/orders', (response, { headers: { authorization } }) =>
+        (dead.has(authorization) ? refuses() : says('ok'))(response, {} as never),
+      );
+      const [get, upload] = [
+        { url: `${api.url}/api/orders` },
+        { url: `${api.url}/api/orders`, method: 'POST', body: 'x', isReadOnce: true },
+      ];
+      const died = (): unknown => dead.add(bearer(credential));
+      for (const request of [get, upload, upload, upload, upload, get]) {
+        died();
+        const before = authority.refreshes.length;
+        expect((await send(request)).status).toBe(request === upload ? 401 : 200);
+        for (let turns = 0; turns < 100 && authority.refreshes.length === before; turns++) await settle(); // for those who come after
+        expect((await send(get)).status).toBe(200);
+      }
+      expect(authority.refreshes).toHaveLength(6);
+    });
+
     it('E12 a 401 is not made up for with the token of another user, who took the credential’s place meanwhile', async () => {
       const { send, store, authority, credential } = await setUp();
       const first = bearer(credential);

@@ -16,6 +16,20 @@ it('OBS-1 what is remembered of tokens in vain is none of them: who has signed o
   expect(inVain.has('other', 'canary-2')).toBe(false);
 });
 
+it('D-038 a token that was taken at a place has a renewal of its own there, and is in vain elsewhere', () => {
+  const inVain = createInVain({ monotonicNow: () => 0 });
+  for (const key of ['api', 'other']) inVain.add(key, 'old');
+  inVain.bring('new');
+  inVain.accept('api', 'new');
+  expect(['api', 'other'].map((key) => [inVain.isUntaken(key, 'new'), inVain.has(key, 'new')])).toEqual([
+    [false, false],
+    [true, true],
+  ]);
+  expect([inVain.isBrought('new'), inVain.isBrought('old')]).toEqual([true, false]);
+  for (const token of ['new', 'newer']) inVain.add('api', token);
+  expect(inVain.has('api', 'newest')).toBe(true); // three a minute at most
+});
+
 it('what is over is let go of when something else is remembered', () => {
   let now = 0;
   const recent = createRecent<object>({ monotonicNow: () => now });

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { HttpErrorResponse } from '@angular/common/http';
+import { HttpErrorResponse, HttpEventType } from '@angular/common/http';
 import type { HttpEvent, HttpHandler, HttpHandlerFn, HttpInterceptor, HttpInterceptorFn, HttpRequest } from '@angular/common/http';
 import { inject, Injectable } from '@angular/core';
 import { CredentialError } from 'rx-credentials';
@@ -96,7 +96,10 @@ function anchoredAt(url: string, baseUrl: () => string | undefined): (request: H
 /** The tries after the first come from `retryOf`: no mark travels with the request (E13). */
 function sentWith(attachment: Attachment, requested: () => HttpRequest<unknown>, next: HttpHandlerFn): Observable<HttpEvent<unknown>> {
   const request = requested();
-  return next(request.clone({ setHeaders: { Authorization: attachment.authorization } })).pipe(
+  const { authorization, accepted } = attachment;
+  const answers = next(request.clone({ setHeaders: { Authorization: authorization } }));
+  const told = accepted ? answers.pipe(tap(({ type }) => type === HttpEventType.Response && accepted())) : answers;
+  return told.pipe(
     catchError((error: unknown) => {
       if (!(error instanceof HttpErrorResponse)) throw error;
       const { status, headers, url, redirected } = error; // `fetch` tells whether it was led somewhere
