@@ -348,6 +348,13 @@ describe('CredentialsTestingController', () => {
     expect(credentials.now() - before).toBe(60_001);
   });
 
+  it('expires a token of a store that nobody has injected yet', async () => {
+    configure({ credentials: [{ id: 'a', expiresIn: 60 }] });
+    await credentials.expire('a');
+    store = TestBed.inject(CredentialStore);
+    expect(store.snapshot().credentials).toMatchObject([{ id: 'a', hasExpired: true }]);
+  });
+
   it('says what is wrong with a test', async () => {
     application({ credentials: [{ id: 'a', expiresIn: null }] });
     await credentials.tick();

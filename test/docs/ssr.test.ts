@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
+import { CompactEncrypt, compactDecrypt } from 'jose';
 import { defer, firstValueFrom, from, NEVER, type Observable, switchMap, throwError } from 'rxjs';
 import { createCredentialStore, type CredentialStorage, type CredentialStore, type Token } from '../../src/index';
 import type { OAuth2ClientOptions } from '../../src/index';
+import type { Transaction } from '../../src/flows/index';
 import { loadFile } from '../support/example';
 import { fakeServer, type FakeServer } from '../support/fake-server';
 import { unitPlatform, type UnitPlatform } from '../support/unit-platform';
@@ -98,6 +100,13 @@ async function signedIn(world: World, sub = 'alice', cookie = ''): Promise<{ rea
   return { location: [ended.statusCode, ended.getHeader('location')], cookie: cookiesOf(linesOf(ended), cookie) };
 }
 
+/** What its answer has the browser keep of a sign-in. */
+async function pendingIn(begun: ServerResponse): Promise<Record<string, unknown>> {
+  const value = cookiesOf(linesOf(begun)).split('=')[1] ?? '';
+  const { plaintext } = await compactDecrypt(value, Buffer.from(process.env['SEALING_KEY'] ?? '', 'base64'));
+  return JSON.parse(Buffer.from(plaintext).toString()) as Record<string, unknown>;
+}
+
 /** The store of a request with these cookies, and the head of its answer. */
 function requestOf({ client, cookies, injected }: World, cookie: string): { store: CredentialStore; answer: { headers?: Headers } } {
   const answer: { headers?: Headers } = {};
@@ -119,14 +128,19 @@ describe('docs/ssr.md: sign in on the server', () => {
     const world = setUp();
     for (const wanted of ['https://evil.test/', '//evil.test', '/\\evil.test', '/%09/evil.test']) {
       const begun = await answerOf(world.signIn.beginSignIn, `/sign-in?returnTo=${wanted}`);
-      const pending = Buffer.from(cookiesOf(linesOf(begun)).split('=')[1] ?? '', 'base64url').toString();
-      expect(JSON.parse(pending)).toMatchObject({ returnTo: '/' });
+      expect(await pendingIn(begun)).toMatchObject({ returnTo: '/' });
     }
   });
 
   it('9700-1 a link, or a server that is away, ends no server of ours', async () => {
     const world = setUp();
-    for (const wanted of ['/.//evil.test', '/..//evil.test', '/%252e%252e//x', `/${'a'.repeat(3_000)}`]) {
+    for (const wanted of [
+      '/.//evil.test',
+      '/..//evil.test',
+      '/%252e%252e//x',
+      `/${'a'.repeat(3_000)}`,
+      `/${encodeURIComponent('ü'.repeat(900))}`,
+    ]) {
       const begun = await answerOf(world.signIn.beginSignIn, `/sign-in?returnTo=${wanted}`);
       expect([303, 503]).toContain(begun.statusCode);
       expect(cookiesOf(linesOf(begun)).length).toBeLessThan(2_000);
@@ -147,6 +161,33 @@ describe('docs/ssr.md: sign in on the server', () => {
       expect([ended.statusCode, linesOf(ended)]).toEqual([400, []]);
     }
     expect(world.server.calls('token')).toEqual([]);
+  });
+
+  it.each<[string, (pending: object) => string | Promise<string>]>([
+    ['in the clear', (pending) => Buffer.from(JSON.stringify(pending)).toString('base64url')],
+    [
+      'sealed with a key of its own',
+      (pending) =>
+        new CompactEncrypt(Buffer.from(JSON.stringify(pending)))
+          .setProtectedHeader({ alg: 'dir', enc: 'A256GCM', typ: 'sign-in' })
+          .encrypt(randomBytes(32)),
+    ],
+    [
+      'sealed for something else',
+      (pending) =>
+        new CompactEncrypt(Buffer.from(JSON.stringify(pending)))
+          .setProtectedHeader({ alg: 'dir', enc: 'A256GCM' })
+          .encrypt(Buffer.from(process.env['SEALING_KEY'] ?? '', 'base64')),
+    ],
+  ])('9700-4 nobody reads what was asked for, or takes something out of it: %s', async (_, written) => {
+    const world = setUp();
+    const begun = await answerOf(world.signIn.beginSignIn, '/sign-in');
+    const { codeVerifier, state, ...pending } = (await pendingIn(begun)) as unknown as Transaction;
+    const said = cookiesOf(linesOf(begun)).split('=')[1] ?? '';
+    for (const part of said.split('.')) expect(Buffer.from(part, 'base64url').toString()).not.toContain(codeVerifier);
+    const cookie = `__Host-sign-in=${await written({ ...pending, codeVerifier, state })}`;
+    const ended = await answerOf(world.signIn.endSignIn, `/callback?code=code-1&state=${state}`, cookie);
+    expect([ended.statusCode, linesOf(ended), world.server.calls('token')]).toEqual([400, [], []]);
   });
 
   it('a token that no cookie holds is no sign-in, and the answer says so', async () => {
