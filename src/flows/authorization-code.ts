@@ -37,7 +37,7 @@ export interface AuthorizationCodeStartOptions {
   readonly acrValues?: string | undefined;
   /**
    * True: they are no wish. The sign-in fails with `id_token_invalid` unless the `acr` of the ID token is one of `acrValues`, as for a
-   * resource server that asks for a stronger login (RFC 9470 §5).
+   * resource server that asks for a stronger login (RFC 9470 §5). Default: what an `acr` that a `claims` parameter calls essential says.
    */
   readonly requireAcr?: boolean | undefined;
   /** Where to go afterwards: a path of the application, such as `/orders?page=2`. It is kept with the sign-in, and in no address (9700-1). */
@@ -126,7 +126,7 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
       const transaction = begin(client, redirectUri, startOptions);
       const codeChallenge = await challengeOf(transaction.codeVerifier, platform);
       await keep(transaction);
-      const { state, nonce, scope, maxAge, acrValues } = transaction;
+      const { state, nonce, scope, maxAge } = transaction;
       const parameters: Record<string, string> = {
         client_id: clientId,
         response_type: 'code',
@@ -138,7 +138,7 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
         code_challenge_method: 'S256',
         ...additionalParameters,
         ...(maxAge !== undefined && { max_age: String(maxAge) }),
-        ...(acrValues !== undefined && { acr_values: acrValues }),
+        ...(given.acrValues !== undefined && { acr_values: given.acrValues }),
       };
       const url = new URL(endpoint);
       for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);

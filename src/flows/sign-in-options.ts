@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isPlainObject, parseJson } from '../credential/data.js';
 import { isResource } from '../credential/token.js';
 import type { AuthorizationCodeStartOptions } from './authorization-code.js';
 import type { Transaction } from './transactions.js';
@@ -28,14 +29,28 @@ export function namedResources(given: string | readonly string[] | undefined): N
 
 /** What the login must be like, also where it is among the further parameters: it is checked on return. */
 export function loginAskedFor(options: Omit<Asked, 'named'>, scope: string): Pick<Transaction, 'maxAge' | 'acrValues' | 'requireAcr'> {
-  const { max_age: rawMaxAge, acr_values: rawAcrValues } = options.additionalParameters;
-  const { acrValues = rawAcrValues, requireAcr = false } = options;
+  const { max_age: rawMaxAge, acr_values: rawAcrValues, claims } = options.additionalParameters;
+  const essential = options.requireAcr === undefined ? essentialAcrIn(claims) : undefined;
+  const { acrValues = rawAcrValues, requireAcr = false } = essential === undefined ? options : { acrValues: essential, requireAcr: true };
   const maxAge = options.maxAge ?? secondsOf(rawMaxAge);
   assertLogin(maxAge, acrValues, requireAcr);
   // Without a scope the server has one of its own (RFC 6749 §3.3), which may bring an ID token
   if ((maxAge !== undefined || requireAcr) && scope !== '' && !isForIdToken(scope))
     throw new TypeError('maxAge and requireAcr need the scope "openid": only an ID token says how the user signed in');
   return { ...(maxAge !== undefined && { maxAge }), ...(acrValues !== undefined && { acrValues }), ...(requireAcr && { requireAcr }) };
+}
+
+/** The `acr` that a `claims` parameter demands of the ID token (OIDC Core §5.5.1.1), separated by spaces. */
+function essentialAcrIn(claims: string | undefined): string | undefined {
+  const asked = [parseJson(claims ?? '')].map((all) => memberOf(memberOf(all, 'id_token'), 'acr'))[0];
+  if (memberOf(asked, 'essential') !== true) return undefined;
+  const values = [memberOf(asked, 'values') ?? memberOf(asked, 'value')].flat();
+  const isChecked = values.length > 0 && values.every((one) => typeof one === 'string' && one !== '' && !one.includes(' '));
+  return isChecked ? values.join(' ') : undefined;
+}
+
+function memberOf(data: unknown, name: string): unknown {
+  return isPlainObject(data) ? data[name] : undefined;
 }
 
 /** @throws {TypeError} no answer could be one to this */

@@ -299,6 +299,28 @@ describe('start', () => {
     expect(begun).toHaveLength(3);
   });
 
+  it.each<[string, string, object]>([
+    [
+      'values',
+      '{"id_token":{"acr":{"essential":true,"values":["gold","urn:silver"]}}}',
+      { acrValues: 'gold urn:silver', requireAcr: true },
+    ],
+    ['one value', '{"id_token":{"acr":{"essential":true,"value":"gold"}}}', { acrValues: 'gold', requireAcr: true }],
+    ['none', '{"id_token":{"acr":{"essential":true}}}', {}],
+    ['a wish', '{"id_token":{"acr":{"values":["gold"]}}}', {}],
+    ['of the user info', '{"userinfo":{"acr":{"essential":true,"value":"gold"}}}', {}],
+    ['no text', '{"id_token":{"acr":{"essential":true,"values":[1]}}}', {}],
+    ['no JSON', '{"id_token":', {}],
+  ])('IDT-9 an acr that is essential among the claims asked for is checked on return: %s', async (_, claims, remembered) => {
+    const { flow, begun } = setUp();
+    const url = await flow.start({ additionalParameters: { claims } });
+    expect([url.searchParams.get('claims'), url.searchParams.has('acr_values')]).toEqual([claims, false]);
+    const { acrValues, requireAcr } = begun[0] ?? {};
+    expect({ ...(acrValues !== undefined && { acrValues }), ...(requireAcr !== undefined && { requireAcr }) }).toEqual(remembered);
+    await flow.start({ requireAcr: false, additionalParameters: { claims } });
+    expect(begun[1]).not.toHaveProperty('requireAcr');
+  });
+
   it('acrValues that are a list are a TypeError', async () => {
     const { flow, begun } = setUp();
     await expect(flow.start({ acrValues: ['gold'] as unknown as string })).rejects.toThrow(TypeError);
