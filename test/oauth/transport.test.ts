@@ -171,6 +171,7 @@ describe('what goes out', () => {
         referrerPolicy: 'no-referrer',
         redirect: 'manual',
         signal: expect.any(AbortSignal) as AbortSignal,
+        [Symbol.for('rx-credentials:of-client')]: true, // E19: test/http/global-fetch.test.ts
       },
     ]);
   });

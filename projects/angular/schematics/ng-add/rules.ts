@@ -13,7 +13,7 @@ type Given = Omit<NgAddOptions, 'project'>;
  * no CommonJS (test/schematics compares them).
  */
 const RULES: { readonly [Name in keyof Given]: (text: string) => string | undefined } = {
-  issuer: (text) => wrongAddress(text) ?? notSecure(text) ?? (/[?#]/.test(text) ? 'has a query or a fragment' : undefined),
+  issuer: (text) => wrongAddress(text) ?? notSecure(text) ?? (/[?#\s]/.test(text) ? 'has a query, a fragment or white space' : undefined),
   clientId: (text) => (text.trim() === '' ? 'is empty' : undefined),
   scope: (text) => (/[^\x20\x21\x23-\x5b\x5d-\x7e]/.test(text) ? 'has characters that no scope may have (RFC 6749 §3.3)' : undefined),
   apiUrl: (text) => wrongAddress(text) ?? notSecure(text) ?? notAPlace(text),
