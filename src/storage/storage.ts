@@ -21,7 +21,7 @@ export interface StoredEntry {
 export interface StorageCapabilities {
   /** True if a read under a lock sees every write made before under that lock. A storage that is shared must be. */
   readonly coherent: boolean;
-  /** What a resolved write has survived: the end of the program (`relaxed`), power loss (`strict`), or neither (`none`). */
+  /** What a resolved write has survived: the end of the program (`relaxed`; of a page, where the browser writes to disk later), power loss (`strict`), or neither (`none`). */
   readonly durability: 'none' | 'relaxed' | 'strict';
   /** Who else may use the same records. Locks must reach as far. */
   readonly reach: Reach;

@@ -28,6 +28,10 @@ import { isContested, keepingPlaces, nobodyUpTo } from './places.js';
 import type { Connection } from './tabs.js';
 
 const MAX_TRIES = 20;
+/** So many at once; then with pauses of random length, or who writes without reading would be first each time. */
+const TRIES_AT_ONCE = 4;
+/** The longest pause, in milliseconds. */
+const MAX_PAUSE_MS = 32;
 
 /** A record to write; the revision is counted and the time stamped here. */
 export type RecordDraft = Omit<CredentialRecord, 'revision' | 'changedAt'>;
@@ -74,7 +78,7 @@ export interface Writing {
 export interface WritingContext {
   readonly ledger: Ledger;
   readonly following: Following;
-  readonly platform: Pick<Platform, 'crypto' | 'now'>;
+  readonly platform: Pick<Platform, 'crypto' | 'now' | 'setTimer'>;
   readonly refreshOnly: boolean;
   /** The client a record belongs to; `undefined` where none is configured. */
   readonly clientOf: (record: Pick<CredentialRecord, 'context'>) => OAuth2Client | undefined;
@@ -91,6 +95,11 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
   let lostClaim = 0;
   const { turns, tell, learn, learnStore, rereadNow, rereadStore } = following;
 
+  const pauseAfter = async (tries: number): Promise<void> => {
+    if (tries < TRIES_AT_ONCE) return;
+    const mostMs = Math.min(2 ** (tries - TRIES_AT_ONCE), MAX_PAUSE_MS);
+    await new Promise<void>((resolve) => platform.setTimer(resolve, mostMs * randomFraction(platform), true));
+  };
   /** Where no tombstone stays, a record of the same id may have counted up to any number: a late write over it must not fit this one. */
   const firstCountOf = ({ epoch }: RecordDraft): number =>
     firstCount(epoch) + (ledger.book.isNarrow ? Math.floor(randomFraction(platform) * 2 ** 19) : 0);
@@ -193,7 +202,7 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
     turns.withLock(id, async () => {
       if (id === STORE_RECORD_ID) return null; // no credential
       let unread: StorageError | undefined;
-      for (let tries = 0; tries < MAX_TRIES; tries++) {
+      for (let tries = 1; tries <= (options.keep ? 2 : 1) * MAX_TRIES; tries++) {
         let entry = ledger.entry(id) ?? (await rereadNow(id, 'elsewhere'));
         while (entry && !isReady(entry.record)) {
           await ledger.openInTime(id);
@@ -208,9 +217,10 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
         const record = await commit(draft, entry, options, unread);
         if (record === 'again') continue;
         if (record) return record;
-        unread = await catchUp(draft, entry);
+        await pauseAfter(tries);
+        unread = (await catchUp(draft, entry)) ?? (tries < MAX_TRIES ? undefined : busy('record')); // then it is kept
       }
-      throw new StorageError('storage_conflict', 'The record is written by others faster than it can be read; try again.');
+      throw busy('record');
     });
 
   /** Reads what others wrote first; resolves with why it cannot be read. */
@@ -222,7 +232,7 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
       const why = ledger.entry(id)?.unreadable ? undefined : ledger.book.quarantined.get(id);
       if (why !== undefined && !isEnd(draft)) return new StorageError('storage_conflict', `What is stored cannot be read (${why}).`);
       if (why !== undefined && (await write((storage) => storage.remove(id, 'any')))) (ledger.entry(id) ?? entry).storedRevision = 0;
-      if (waiting.has(id)) await settle(id);
+      if (waiting.has(id)) await settle(id, MAX_TRIES);
       return undefined;
     } catch (error) {
       if (!isStorageError(error)) throw error;
@@ -231,14 +241,14 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
   };
 
   /** One more try for a record that waits; what others wrote meanwhile decides. Runs in the record's turn. */
-  const settle = async (id: string): Promise<void> => {
+  const settle = async (id: string, tries = 1): Promise<void> => {
     const entry = ledger.entry(id);
     if (!entry) return tell(settled(id), 'here');
     if (await put(entry.record, entry.storedRevision)) return void (await written(entry.record));
-    return merge(entry, true);
+    return merge(entry, true, tries);
   };
   /** What counts of what is stored and what waits; where that cannot be written either, it is what waits from now on. */
-  const merge = async ({ id, record, storedRevision }: Entry, wasRefused: boolean): Promise<void> => {
+  const merge = async ({ id, record, storedRevision }: Entry, wasRefused: boolean, tries = 1): Promise<void> => {
     const value = await read((storage) => storage.read(id));
     const isGone = value === undefined || value === null;
     if (!wasRefused && (isGone || revisionOf(value) === storedRevision)) return;
@@ -252,7 +262,7 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
     const next = (await isOurs(stored, record)) ? record : await mergedWith(stored, record);
     const isPut = next === record || (await put(next, stored.revision).catch(() => undefined));
     if (isPut) return void (await written(next));
-    if (isPut === false) return settle(id);
+    if (isPut === false) return tries < MAX_TRIES ? pauseAfter(tries).then(() => settle(id, tries + 1)) : undefined; // it waits on
     waiting.set(id, madeOf(record, stored.generation));
     tell(learn(next, stored.revision), 'here');
   };
@@ -297,16 +307,18 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
         const value = await rereadStore();
         const found = parseStoreRecord(value);
         if (value !== undefined && !found) await write((storage) => storage.remove(STORE_RECORD_ID, 'any'));
-        const { store } = ledger.book;
-        // At first over what is known: less may be an old reading. Where that is refused, the storage was set back.
+        const { store } = ledger.book; // at first over what is known: less may be an old reading. Where that is refused, the storage was set back
         const over = tries === 0 ? store.revision : found?.revision;
         const next: StoreRecord = Object.freeze({ ...change(store), revision: nextCount(store.revision) });
-        if (!(await write((storage) => storage.write(next, (found && over) ?? 'absent')))) continue;
+        if (!(await write((storage) => storage.write(next, (found && over) ?? 'absent')))) {
+          await pauseAfter(tries);
+          continue;
+        }
         tell(learnStore(next), 'here');
         announce({ id: next.id, generation: next.epoch, revision: next.revision });
         return next;
       }
-      throw new StorageError('storage_conflict', 'The store record is written by others faster than it can be read; try again.');
+      throw busy('store record');
     });
   /** Nobody is the default who claims no more than this, unless everything was cleared since that epoch: then claims are counted anew. */
   const setNobody = (claim: number, epoch = Infinity): Promise<StoreRecord> =>
@@ -367,6 +379,11 @@ export function createWriting({ ledger, following, platform, refreshOnly, client
     giveUp: () => tell([...waiting.keys()].flatMap(settled), 'here'),
     isWaiting: (id) => (id === undefined ? waiting.size > 0 : waiting.has(id)),
   };
+}
+
+/** They wrote first each time. */
+function busy(what: string): StorageError {
+  return new StorageError('storage_conflict', `The ${what} is written by others faster than it can be read; try again.`);
 }
 
 function tokenIn(record: CredentialRecord | undefined): string | undefined {

@@ -1,3 +1,4 @@
+import type { CredentialRecord } from '../../src/credential/record.js';
 import type { CredentialStorage } from '../../src/storage/storage.js';
 import type { Credential } from '../../src/store/credential.js';
 import { refusal } from '../support/fake-client.js';
@@ -111,6 +112,75 @@ describe('RF-15 a write that was refused, where it cannot be read why', () => {
     await settle();
     expect([await A.store.allIDs(), await B.store.allIDs()]).toEqual([[], []]);
     expect(world.disk.record(a.id)).toMatchObject({ state: 'removed' });
+  });
+});
+
+describe('RF-5 RF-15 a record that another program writes without end', () => {
+  /** Between each reading and each write of the first tab another one writes tags. */
+  async function contested() {
+    const world = createWorld();
+    const raw = world.disk.storage();
+    let isBusy = false;
+    let writes = 0;
+    const write: CredentialStorage['write'] = async (record, condition) => {
+      const now = isBusy ? ((await raw.read(record.id)) as CredentialRecord | undefined) : undefined;
+      if (now) await raw.write({ ...now, revision: now.revision + 1, tags: [`other ${++writes}`] } as CredentialRecord, now.revision);
+      return raw.write(record, condition);
+    };
+    const tab = await world.openTab({ storage: { ...raw, write } });
+    const credential = await tab.store.store(world.authority.signIn());
+    tab.newEvents();
+    const { id } = credential;
+    /** Opened when nobody writes any more. */
+    const later = async (): Promise<Tab> => {
+      isBusy = false;
+      await world.browser.advance(60_000);
+      expect(tab.store.snapshot().durable).toBe(true);
+      return world.openTab();
+    };
+    return { ...world, ...tab, id, credential, later, begins: () => (isBusy = true), writes: () => writes };
+  }
+
+  it('a refreshed token is kept in memory, is written once that has ended, and nothing is sent twice', async () => {
+    const { store, authority, browser, credential, id, later, begins, newEvents } = await contested();
+    authority.hold();
+    const refreshing = credential.refresh();
+    await settle();
+    begins(); // the intent is written
+    authority.refreshes[0]?.answer();
+    const { refreshToken } = await inTime(browser, refreshing);
+    expect(newEvents()).toEqual(expect.arrayContaining(['refresh_started', 'token_replaced', 'not_durable']));
+    expect([store.snapshot().durable, authority.liveRefreshTokens()]).toEqual([false, [refreshToken]]);
+    const next = await (await later()).store.with(id);
+    authority.release();
+    await inTime(browser, next!.refresh());
+    expect([authority.reuses(), next!.status.token]).toEqual([0, 'valid']);
+    expect(next!.tags[0]).toContain('other');
+  });
+
+  it.each(['remove', 'revoke', 'signOut'] as const)('%s() ends the session here, and everywhere once that has ended', async (end) => {
+    const { store, browser, credential, later, begins } = await contested();
+    begins();
+    await inTime<unknown>(browser, credential[end]());
+    expect([await store.allIDs(), credential.token]).toEqual([[], null]);
+    expect(await (await later()).store.allIDs()).toEqual([]);
+  });
+
+  it('a sign-in in its place is not lost', async () => {
+    const { store, authority, browser, credential, id, later, begins } = await contested();
+    begins();
+    const token = authority.signIn();
+    await inTime(browser, store.store(token, { replace: credential }));
+    expect(credential.token?.accessToken).toBe(token.accessToken);
+    expect((await (await later()).store.with(id))?.token?.accessToken).toBe(token.accessToken);
+  });
+
+  it('tags are rejected as a conflict after a second at most, and change nothing', async () => {
+    const { browser, credential, begins, writes } = await contested();
+    begins();
+    expect(await codeOf(inTime(browser, credential.setTags(['mine']), 1_000))).toBe('storage_conflict');
+    expect(credential.tags).not.toContain('mine');
+    expect(writes()).toBe(20);
   });
 });
 

@@ -15,7 +15,7 @@ const shelf: Shelf = { items: new Map(), turns: new Map() };
 describeStorage('the storage that the documentation writes', {
   create: (namespace) => exported.shelfStorage(shelf, namespace),
   plant: async (namespace, id, value) => {
-    shelf.items.set(`${encodeURIComponent(namespace)}/${id}`, JSON.stringify(value));
+    shelf.items.set(`${encodeURIComponent(namespace)}/${id}`, typeof value === 'string' ? value : JSON.stringify(value));
     return value;
   },
 });
