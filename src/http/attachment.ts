@@ -100,11 +100,8 @@ export interface Attachment {
    * it always is.
    */
   retryOf(answer: ResourceAnswer): Promise<Attachment | null>;
-  /**
-   * Hears that the token was taken: the answer is a success, and no redirect led to it. Only there where somebody wants to know: it came of a
-   * renewal after a 401, and were it refused, too, the next one would be in vain.
-   */
-  readonly accepted?: () => void;
+  /** The token came of a renewal after a 401. Then `retryOf` wants to see every answer: where it was taken, a later refusal is no reason not to renew it. */
+  readonly isNew?: true;
   /**
    * What goes with a redirect that is followed by hand, `null` off the list: a token of the same user, unless its resource names another.
    *
@@ -258,11 +255,9 @@ class Sending {
     const { tokenType } = user.credential.state;
     if (tokenType === 'DPoP')
       throw new CredentialError('unsupported', 'The token is bound to a DPoP key; proofs for requests are not supported yet.');
-    const { inVain } = this.#shared;
-    const accepted = (): void => inVain.accept(keyOf(this.#resource, user.credential), accessToken);
     return {
       authorization: `${tokenType} ${accessToken}`,
-      ...(inVain.isBrought(accessToken) && { accepted }),
+      ...(this.#shared.inVain.isBrought(accessToken) && { isNew: true }),
       retryOf: (answer) => this.#retryOf(user, accessToken, answer),
       follow: (request, { mayRetry = this.#own.mayRetry } = {}) =>
         attach(this.#shared, { ...this.#asked, request, own: { ...this.#own, mayRetry } }),
@@ -274,6 +269,7 @@ class Sending {
     if (this.#isElsewhere(answer)) return null;
     const sent: Sent = { user, accessToken, mayRetry: this.#mayRetry(answer) };
     if (status === 429 || status === 503) return this.#afterWaiting(header('Retry-After'), sent);
+    if (isTaken(status)) this.#shared.inVain.accept(keyOf(this.#resource, user.credential), accessToken);
     if (status !== 401 && status !== 403) return null;
     const refusal = refusalOf(status, header('WWW-Authenticate'), accessToken);
     if (refusal.is === 'challenge') return this.#steppedUp(sent, { ...refusal.challenge, resource: this.#resource.url });
@@ -312,7 +308,7 @@ class Sending {
     };
     if (!mayRetry) {
       // For those who come after. Nobody tries it now: whether it is of use is not known, unless this was the second in a row.
-      const isSecond = inVain.isUntaken(key, sent);
+      const isSecond = inVain.isBrought(sent);
       const renewing = renew().then(() => isSecond && inVain.add(key, sent));
       // What one place refuses others may take: the token at hand is not held back for long (D-032)
       const soon = settledBy(renewing, platform, Math.min((options.waitMs ?? WAIT_MS) / 2, HELD_BACK_MS));
@@ -378,6 +374,11 @@ class Sending {
     const { platform, options } = this.#shared;
     return inTime(ask, { platform, signal: this.#own.signal, waitMs: options.waitMs ?? WAIT_MS });
   }
+}
+
+/** True for the answer of who took the token, whatever became of the request. A redirect may lead to a login. */
+function isTaken(status: number): boolean {
+  return (status >= 200 && status < 300) || status === 304 || (status >= 400 && status < 500 && ![401, 403, 407, 429].includes(status));
 }
 
 /** Adapters may ask for other tokens of one credential at one place: what is known of one of them says nothing of another. */

@@ -82,7 +82,6 @@ export function credentialsInterceptor(store: StoreOfCredentials, options: Attac
     if (!attachment) return send(bare);
     for (;;) {
       const { response, from, isBare, result } = await tried(send, bare, attachment, { leaves, finalUrls });
-      if (response && response.status < 300 && !isBare && !from.redirected) attachment.accepted?.();
       const retry: Promise<Attachment | null> =
         response && !isBare ? attachment.retryOf({ ...answerOf(response), ...from }) : Promise.resolve(null);
       const end = (error: Error): never => {

@@ -43,7 +43,8 @@ interface Outgoing extends Redirectable {
 export function createFetch(store: StoreOfCredentials, options: FetchOptions): typeof fetch {
   const policy = createAttachmentPolicy(store, options);
   assertKnown(options, 'FetchOptions');
-  const { redirects = isBrowser() ? 'platform' : 'by-hand', fetch: send = runtimeFetch() } = options;
+  const runtime = runtimeFetch();
+  const { redirects = isBrowser() ? 'platform' : 'by-hand', fetch: send = runtime.send } = options;
   if (redirects !== 'platform' && redirects !== 'by-hand') throw new TypeError('redirects must be "platform" or "by-hand"');
 
   /** Sends until the answer is the caller's. */
@@ -51,8 +52,7 @@ export function createFetch(store: StoreOfCredentials, options: FetchOptions): t
     for (let current = attachment; ;) {
       const headers = current ? withAuthorization(request.headers, current) : request.headers;
       const response = await send(request.input, { ...referrerOf(request), ...request.init, ...how, ...(headers && { headers }) });
-      if (response.ok && !response.redirected) current?.accepted?.();
-      current = current && mayConcernToken(response) ? await retryOf(current, response) : null;
+      current = current && (current.isNew || mayConcernToken(response)) ? await retryOf(current, response) : null;
       if (!current) return response;
     }
   };
@@ -76,6 +76,7 @@ export function createFetch(store: StoreOfCredentials, options: FetchOptions): t
     }
   };
   return async (input, init) => {
+    if (runtime.isBack(init)) return runtime.before(input, init);
     if (isOfClient(init) || !policy.covers(addressee(input, init))) return send(input, init);
     const request = outgoing(isRequest(input) ? input : anchored(String(input), options.baseUrl?.()), init);
     const attachment = hasAuthorization(request.headers) ? null : await policy.attach(request, request.options).catch(abandon(request));

@@ -31,12 +31,14 @@ export function createInVain(platform: Pick<Platform, 'monotonicNow'>): InVain {
   const brought = createRecent<true>(platform);
   const taken = createRecent<true>(platform);
   const isBrought = (token: string): boolean => !brought.isEmpty() && brought.get(markOf(token)) === true;
-  const isUntaken = (key: string, token: string): boolean => isBrought(token) && !taken.get(placeOf(key, token));
+  // One that was refused there all the same is in vain, though other requests may take it
+  const isUntaken = (key: string, token: string): boolean =>
+    isBrought(token) && (!taken.get(placeOf(key, token)) || tokens.get(key)?.has(markOf(token)) === true);
   return {
     add: (key, token) => tokens.set(key, new Set(tokens.get(key)).add(markOf(token))),
     bring: (token) => brought.set(markOf(token), true),
     isBrought,
-    accept: (key, token) => taken.set(placeOf(key, token), true),
+    accept: (key, token) => isBrought(token) && taken.set(placeOf(key, token), true),
     isUntaken,
     has: (key, token) => {
       const known = tokens.get(key);

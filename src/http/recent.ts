@@ -26,6 +26,7 @@ export interface Recent<T> {
 export function createRecent<T>({ monotonicNow }: Pick<Platform, 'monotonicNow'>, maxKept: number = Infinity): Recent<T> {
   const kept = new Map<string, { readonly value: T; readonly until: number }>();
   let sweepAt = -Infinity;
+  let emptyAt = -Infinity;
   return {
     get: (key) => {
       const found = kept.get(key);
@@ -33,11 +34,12 @@ export function createRecent<T>({ monotonicNow }: Pick<Platform, 'monotonicNow'>
       kept.delete(key);
       return undefined;
     },
-    isEmpty: () => kept.size === 0,
+    isEmpty: () => emptyAt <= monotonicNow(),
     set: (key, value, forMs = MINUTE_MS) => {
       kept.delete(key); // so that it is the youngest
       const now = monotonicNow();
       kept.set(key, { value, until: now + forMs });
+      emptyAt = Math.max(emptyAt, now + forMs);
       for (const oldest of kept.keys()) {
         if (kept.size <= maxKept) break;
         kept.delete(oldest);

@@ -111,16 +111,20 @@ function whileWanted<T>(run: (signal: AbortSignal, end: () => void) => Observabl
 
 function sendWith<T>(config: AjaxConfig, attachment: Attachment): Observable<AjaxResponse<T>> {
   return ajax<T>({ ...config, createXHR: () => authorized(config.createXHR?.() ?? new XMLHttpRequest(), attachment) }).pipe(
-    tap(({ type }) => type === 'download_load' && attachment.accepted?.()),
+    tap((answer) => attachment.isNew && answer.type === 'download_load' && void retryOf(attachment, answer)),
     catchError((error: unknown) => {
       if (!isAjaxError(error)) return throwError(() => error);
-      const { status, xhr, request } = error;
-      const header = (name: string): string | null => xhr.getResponseHeader(name);
-      return from(attachment.retryOf({ status, header, url: xhr.responseURL, askedUrl: request.url })).pipe(
-        switchMap((again) => (again ? sendWith<T>(config, again) : throwError(() => error))),
-      );
+      return from(retryOf(attachment, error)).pipe(switchMap((again) => (again ? sendWith<T>(config, again) : throwError(() => error))));
     }),
   );
+}
+
+function retryOf(
+  attachment: Attachment,
+  { status, xhr, request }: Pick<AjaxError, 'status' | 'xhr' | 'request'>,
+): Promise<Attachment | null> {
+  const header = (name: string): string | null => xhr.getResponseHeader(name);
+  return attachment.retryOf({ status, header, url: xhr.responseURL, askedUrl: request.url });
 }
 
 /** Sets the header late: RxJS shows the configuration in answers and errors, and the token is not for them (HT-9). */

@@ -37,6 +37,8 @@ const SETTLE_MS = 2_000;
 
 /** What is presented in a refresh, and what the answer is compared with. */
 export interface SentGrant extends Grant {
+  /** That of before. */
+  readonly accessToken: string | undefined;
   readonly generation: number;
   /** Tells the credentials of one id apart. */
   readonly storedAt: number;
@@ -46,8 +48,8 @@ export interface SentGrant extends Grant {
 
 export function grantOf(record: OpenRecord, seenAt: number): SentGrant {
   const { id, tokenType, scope, claims, context, secrets, generation, storedAt } = record;
-  const { refreshToken, idToken, extra = NO_EXTRA } = secrets ?? {};
-  return { id, tokenType, scope, claims, context, refreshToken, idToken, extra, generation, storedAt, seenAt };
+  const { accessToken, refreshToken, idToken, extra = NO_EXTRA } = secrets ?? {};
+  return { id, tokenType, scope, claims, context, accessToken, refreshToken, idToken, extra, generation, storedAt, seenAt };
 }
 
 /** True if the record still holds what the request was sent with. */
@@ -63,6 +65,15 @@ export function holds(current: OpenRecord, { refreshToken, generation, storedAt 
 export function isGivenUp({ state, reason, storedAt, generation }: CredentialRecord, sent: SentGrant): boolean {
   const isEnded = state === 'needs_sign_in' && (reason === 'rotation_lost' || reason === 'rejected');
   return isEnded && storedAt === sent.storedAt && generation === nextCount(sent.generation);
+}
+
+/** The record that was given up, as it was when the request was sent. */
+export function asBefore(current: OpenRecord, sent: SentGrant): OpenRecord {
+  if (!isGivenUp(current, sent)) return current;
+  const { accessToken, refreshToken, idToken, extra } = sent;
+  const held = Object.entries({ accessToken, refreshToken, idToken }).filter(([, one]) => one !== undefined);
+  const secrets = { ...Object.fromEntries(held), ...(extra !== NO_EXTRA && { extra }) };
+  return { ...current, state: 'active', reason: null, secrets };
 }
 
 /** True if the record is still of the login that was to be renewed. */
@@ -308,7 +319,8 @@ export async function salvage(
     const rotated = refreshTokenIn(text);
     const written = await writing.updateOpen(
       grant,
-      (current) => {
+      (found) => {
+        const current = isAttack ? found : asBefore(found, grant);
         if (!holds(current, grant)) return null;
         if (isAttack) return tombstoneOf(current);
         // Where the answer had a token and no refresh token, the one that was sent lives on.

@@ -9,6 +9,12 @@ afterEach(async () => {
   await w.close();
 });
 
+const later =
+  (made: typeof fetch): typeof fetch =>
+  async (input, init) => {
+    await Promise.resolve();
+    return made(input, { ...init });
+  };
 const wrapped =
   (made: typeof fetch): typeof fetch =>
   (input, init) =>
@@ -18,6 +24,7 @@ describe.each<readonly [string, (options: { resources: string[] }) => typeof fet
   ['with the option fetch', (options) => createFetch(w.store, { ...options, fetch: runtime })],
   ['without it', (options) => createFetch(w.store, options)],
   ['without it, in a function of its own', (options) => wrapped(createFetch(w.store, options))],
+  ['without it, in one that waits', (options) => later(createFetch(w.store, options))],
 ])('E19 createFetch in the place of the global fetch, %s: the server is on the list, and its requests get no token', (_, make) => {
   const called = (path: string) => w.as.log.filter((one) => one.path === path).map(({ headers }) => headers.authorization);
   beforeEach(async () => {
@@ -46,6 +53,12 @@ describe.each<readonly [string, (options: { resources: string[] }) => typeof fet
     expect(called('/revoke')).toEqual([undefined, undefined]);
   });
 
+  it('a request of nobody goes out once', async () => {
+    await w.store.clear();
+    expect((await fetch(`${w.as.base}/api`)).status).toBe(200);
+    expect(called('/api')).toEqual([undefined]);
+  });
+
   it('what is off the list goes out as it is', async () => {
     const other = w.as.base.replace('127.0.0.1', 'localhost');
     await fetch(`${other}/api`).then(
@@ -54,4 +67,20 @@ describe.each<readonly [string, (options: { resources: string[] }) => typeof fet
     );
     expect(called('/api').filter((one) => one !== undefined)).toEqual([]);
   });
+});
+
+it('what sends calls the program back at once: that request goes the same way', async () => {
+  w = await world();
+  const seen: string[] = [];
+  let send: typeof fetch = runtime;
+  const mock: typeof fetch = (input) => {
+    const url = String(input);
+    seen.push(url);
+    if (url.endsWith('/first')) void send('https://mock.example/second');
+    return Promise.resolve(new Response('mock'));
+  };
+  send = createFetch(w.store, { resources: [] });
+  globalThis.fetch = mock; // later, as mocks of a network are put there
+  await send('https://mock.example/first');
+  expect(seen).toEqual(['https://mock.example/first', 'https://mock.example/second']);
 });

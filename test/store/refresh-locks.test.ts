@@ -339,6 +339,7 @@ describe('RF-16 a tab that freezes in the middle of a refresh', () => {
       const world = createWorld();
       const [a, b] = await tabsWith(world, 2);
       const { authority, browser } = world;
+      const held = [a.credential.token?.accessToken, a.credential.token?.idToken];
       authority.tolerateReuse();
       authority.hold();
       const refreshing: Promise<{ readonly accessToken: string }> =
@@ -352,7 +353,7 @@ describe('RF-16 a tab that freezes in the middle of a refresh', () => {
       authority.refreshes[1]?.answer(refusal('invalid_grant'));
       expect(await inTime(browser, theirs)).toBe('needs_sign_in');
       expect(world.disk.record(b.credential.id)).toMatchObject({ state: 'needs_sign_in', reason: 'rotation_lost', secrets: null });
-      return { ...world, a, b, refreshing };
+      return { ...world, a, b, refreshing, held };
     }
 
     it.each(['at once', 'once keys can be had'])(
@@ -381,13 +382,44 @@ describe('RF-16 a tab that freezes in the middle of a refresh', () => {
     );
 
     it('also with one for another resource: its refresh token is the one that lives', async () => {
-      const { b, authority, browser, disk, refreshing } = await givenUp('https://orders.example.com/');
+      const { a, b, authority, browser, disk, refreshing, held } = await givenUp('https://orders.example.com/');
       authority.refreshes[0]?.answer();
       await inTime(browser, refreshing);
+      for (const { credential } of [a, b]) {
+        expect(credential.status.token).toBe('valid'); // that of before has not expired
+        expect([credential.token?.accessToken, credential.token?.idToken]).toEqual(held);
+      }
       expect(disk.record(b.credential.id)).toMatchObject({ state: 'active', reason: null });
       authority.release();
       await inTime(browser, b.credential.refresh());
       expect(b.credential.status.token).toBe('valid');
+      expect(authority.revocations).toEqual([]);
+    });
+
+    it('also where keys cannot be had to judge it with: it is staged, and judged later', async () => {
+      const { a, b, authority, browser, disk, refreshing } = await givenUp();
+      authority.setKeys(() => Promise.reject(offline()));
+      authority.refreshes[0]?.answer();
+      expect(await codeOf(inTime(browser, refreshing))).toBe('network_error');
+      expect(disk.record(a.credential.id)).toMatchObject({ state: 'active', staged: { text: expect.any(String) as string } });
+      authority.setKeys(null);
+      authority.release();
+      a.platform.emit('resumed');
+      const { accessToken } = await inTime(browser, b.credential.refresh());
+      expect(b.credential.token?.accessToken).toBe(accessToken);
+      expect([authority.refreshes.length, authority.revocations]).toEqual([2, []]);
+    });
+
+    it('E56 also where the answer is refused, but has rotated the token', async () => {
+      const { b, authority, browser, disk, refreshing, held } = await givenUp();
+      authority.refreshes[0]?.answer({ access_token: 5 });
+      expect(await codeOf(inTime(browser, refreshing))).toBe('response_invalid');
+      expect(disk.record(b.credential.id)).toMatchObject({
+        state: 'active',
+        secrets: { accessToken: held[0], refreshToken: authority.liveRefreshTokens()[0] },
+      });
+      authority.release();
+      await inTime(browser, b.credential.refresh());
       expect(authority.revocations).toEqual([]);
     });
 

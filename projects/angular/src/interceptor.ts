@@ -3,8 +3,16 @@
  *
  * @module
  */
-import { HttpErrorResponse, HttpEventType } from '@angular/common/http';
-import type { HttpEvent, HttpHandler, HttpHandlerFn, HttpInterceptor, HttpInterceptorFn, HttpRequest } from '@angular/common/http';
+import { HttpErrorResponse, HttpResponse } from '@angular/common/http';
+import type {
+  HttpEvent,
+  HttpHandler,
+  HttpHandlerFn,
+  HttpInterceptor,
+  HttpInterceptorFn,
+  HttpRequest,
+  HttpResponseBase,
+} from '@angular/common/http';
 import { inject, Injectable } from '@angular/core';
 import { CredentialError } from 'rx-credentials';
 import { copyOfBody, type Attachment, type AttachmentPolicy } from 'rx-credentials/http';
@@ -96,15 +104,16 @@ function anchoredAt(url: string, baseUrl: () => string | undefined): (request: H
 /** The tries after the first come from `retryOf`: no mark travels with the request (E13). */
 function sentWith(attachment: Attachment, requested: () => HttpRequest<unknown>, next: HttpHandlerFn): Observable<HttpEvent<unknown>> {
   const request = requested();
-  const { authorization, accepted } = attachment;
-  const answers = next(request.clone({ setHeaders: { Authorization: authorization } }));
-  const told = accepted ? answers.pipe(tap(({ type }) => type === HttpEventType.Response && accepted())) : answers;
+  const answers = next(request.clone({ setHeaders: { Authorization: attachment.authorization } }));
+  const retryOf = ({ status, headers, url, redirected }: HttpResponseBase): Promise<Attachment | null> => {
+    const askedUrl = url && isAt(url, request.url) ? url : undefined; // `fetch` tells whether it was led somewhere
+    return attachment.retryOf({ status, header: (name) => headers.get(name), url, redirected, askedUrl });
+  };
+  const told = attachment.isNew ? answers.pipe(tap((event) => event instanceof HttpResponse && void retryOf(event))) : answers;
   return told.pipe(
     catchError((error: unknown) => {
       if (!(error instanceof HttpErrorResponse)) throw error;
-      const { status, headers, url, redirected } = error; // `fetch` tells whether it was led somewhere
-      const askedUrl = url && isAt(url, request.url) ? url : undefined;
-      return from(attachment.retryOf({ status, header: (name) => headers.get(name), url, redirected, askedUrl })).pipe(
+      return from(retryOf(error)).pipe(
         switchMap((again) => {
           if (again) return sentWith(again, requested, next);
           throw error as unknown;

@@ -23,13 +23,13 @@ const APPLICATIONS = {
 /** Budgets in bytes: what was measured last, and a little more; of what is reached the reach. */
 const LIMITS = {
   memoryStart: 15_600,
-  memoryAll: 65_750,
+  memoryAll: 66_400,
   indexeddbStart: 16_800,
-  indexeddbAll: 66_950,
+  indexeddbAll: 67_600,
   sealed: 9_216,
   rxjs: 6_500,
   localforageStart: 16_500,
-  localforageAll: 75_400,
+  localforageAll: 75_900,
 };
 
 export default async function bundle({ coreFolder, bytes, count }) {

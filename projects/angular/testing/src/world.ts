@@ -119,10 +119,7 @@ export class TestWorld extends CredentialsTestingController implements ɵCredent
 
   override async expire(credential: Credential | string): Promise<void> {
     assertRealTime();
-    if (this.#stores.length === 0) {
-      this.#store({}); // nobody has injected it yet
-      await this.#settled();
-    }
+    if (!this.#stores.some(({ name }) => name === '') && this.#injector.get(credentialStoreToken(''), null)) await this.#settled(); // nobody had injected it yet
     const { expiresAt } = typeof credential === 'string' ? this.#stateOf(credential) : credential.state;
     if (expiresAt === null) throw new Error('the token of this credential has no end: the server gave no lifetime');
     await this.tick(Math.max(0, expiresAt - this.now()) + 1);
