@@ -264,9 +264,7 @@ describe('credentialsInterceptor', () => {
     }
     await ask('refused', { context: noRetry() });
     await app.credentials.expectRefresh().flush();
-    await ask('refused', { context: noRetry() }); // of use to nobody, as far as is known: the next one is in vain
-    await app.credentials.expectRefresh().flush();
-    await ask('refused');
+    await ask('refused', { context: noRetry() }); // nobody has taken that one
     app.credentials.expectNoRefresh();
   });
 

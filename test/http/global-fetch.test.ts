@@ -74,7 +74,7 @@ it('what sends calls the program back at once: that request goes the same way', 
   const seen: string[] = [];
   let send: typeof fetch = runtime;
   const mock: typeof fetch = (input) => {
-    const url = String(input);
+    const url = input as string;
     seen.push(url);
     if (url.endsWith('/first')) void send('https://mock.example/second');
     return Promise.resolve(new Response('mock'));
