@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { HttpErrorResponse, HttpResponse } from '@angular/common/http';
+import { HttpErrorResponse } from '@angular/common/http';
 import type {
   HttpEvent,
   HttpHandler,
@@ -109,7 +109,7 @@ function sentWith(attachment: Attachment, requested: () => HttpRequest<unknown>,
     const askedUrl = url && isAt(url, request.url) ? url : undefined; // `fetch` tells whether it was led somewhere
     return attachment.retryOf({ status, header: (name) => headers.get(name), url, redirected, askedUrl });
   };
-  const told = attachment.isNew ? answers.pipe(tap((event) => event instanceof HttpResponse && void retryOf(event))) : answers;
+  const told = attachment.isNew ? answers.pipe(tap((event) => 'body' in event && void retryOf(event))) : answers;
   return told.pipe(
     catchError((error: unknown) => {
       if (!(error instanceof HttpErrorResponse)) throw error;

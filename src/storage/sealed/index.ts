@@ -122,7 +122,7 @@ export function sealed(storage: CredentialStorage, options: SealedStorageOptions
     sendsUnstored: storage.sendsUnstored !== false,
     open: async () => {
       const { crypto } = platform as { readonly crypto?: Partial<Crypto> };
-      if (!crypto?.subtle) throw new StorageError('crypto_unavailable', 'Sealing needs Web Crypto: use https, or localhost.');
+      if (!crypto?.subtle) throw new StorageError('crypto_unavailable', 'Sealing needs Web Crypto: use https or localhost.');
       const opening = storage.open();
       // On its way: the first token that is opened needs it. Where keys cannot be kept, the first write says so, and the store keeps in memory.
       void (async () => keys.list?.())().catch(() => undefined);
@@ -208,7 +208,7 @@ function showsItsKeys({ id, value }: StoredEntry): boolean {
 }
 
 function assertStorage(storage: unknown): void {
-  if (typeof (storage as Partial<CredentialStorage> | undefined)?.open !== 'function') throw new TypeError('sealed: pass a storage');
+  if (typeof (storage as Partial<CredentialStorage> | undefined)?.open !== 'function') throw new TypeError('sealed: pass a storage first');
 }
 
 function asKeys(keys: SealingKeys): SealingKeys {
@@ -223,6 +223,6 @@ function defaultKeys(namespace: string, platform: KeyPlatform): SealingKeys {
   } catch {
     isMissing = false; // blocked, as in a sandboxed frame: `open` says so, and the store goes on in memory
   }
-  if (isMissing) throw new TypeError('sealed: no IndexedDB: make the store in the browser only or pass { keys }');
+  if (isMissing) throw new TypeError('sealed: no IndexedDB: in the browser only, or pass { keys }');
   return indexedDBKeys({ namespace, platform });
 }
