@@ -6,7 +6,6 @@
 import { childrenWith, narrowed } from '../credential/children.js';
 import { withFields } from '../credential/create-token.js';
 import {
-  nextCount,
   recordFieldsOf,
   type ChildToken,
   type CredentialRecord,
@@ -37,8 +36,6 @@ const SETTLE_MS = 2_000;
 
 /** What is presented in a refresh, and what the answer is compared with. */
 export interface SentGrant extends Grant {
-  /** That of before. */
-  readonly accessToken: string | undefined;
   readonly generation: number;
   /** Tells the credentials of one id apart. */
   readonly storedAt: number;
@@ -48,32 +45,14 @@ export interface SentGrant extends Grant {
 
 export function grantOf(record: OpenRecord, seenAt: number): SentGrant {
   const { id, tokenType, scope, claims, context, secrets, generation, storedAt } = record;
-  const { accessToken, refreshToken, idToken, extra = NO_EXTRA } = secrets ?? {};
-  return { id, tokenType, scope, claims, context, accessToken, refreshToken, idToken, extra, generation, storedAt, seenAt };
+  const { refreshToken, idToken, extra = NO_EXTRA } = secrets ?? {};
+  return { id, tokenType, scope, claims, context, refreshToken, idToken, extra, generation, storedAt, seenAt };
 }
 
 /** True if the record still holds what the request was sent with. */
 export function holds(current: OpenRecord, { refreshToken, generation, storedAt }: SentGrant): boolean {
   if (current.state !== 'active' || current.storedAt !== storedAt || current.secrets?.refreshToken !== refreshToken) return false;
   return refreshToken !== undefined || current.generation === generation;
-}
-
-/**
- * True if the session was given up because the server refused this very token to another, who sent it as well while this answer was on its way to
- * a tab that stood still: the answer is what was lost (RF-5). Who signs out, or signs in again, leaves another record.
- */
-export function isGivenUp({ state, reason, storedAt, generation }: CredentialRecord, sent: SentGrant): boolean {
-  const isEnded = state === 'needs_sign_in' && (reason === 'rotation_lost' || reason === 'rejected');
-  return isEnded && storedAt === sent.storedAt && generation === nextCount(sent.generation);
-}
-
-/** The record that was given up, as it was when the request was sent. */
-export function asBefore(current: OpenRecord, sent: SentGrant): OpenRecord {
-  if (!isGivenUp(current, sent)) return current;
-  const { accessToken, refreshToken, idToken, extra } = sent;
-  const held = Object.entries({ accessToken, refreshToken, idToken }).filter(([, one]) => one !== undefined);
-  const secrets = { ...Object.fromEntries(held), ...(extra !== NO_EXTRA && { extra }) };
-  return { ...current, state: 'active', reason: null, secrets };
 }
 
 /** True if the record is still of the login that was to be renewed. */
@@ -319,8 +298,7 @@ export async function salvage(
     const rotated = refreshTokenIn(text);
     const written = await writing.updateOpen(
       grant,
-      (found) => {
-        const current = isAttack ? found : asBefore(found, grant);
+      (current) => {
         if (!holds(current, grant)) return null;
         if (isAttack) return tombstoneOf(current);
         // Where the answer had a token and no refresh token, the one that was sent lives on.

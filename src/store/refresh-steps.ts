@@ -29,14 +29,12 @@ import { revokeLate } from './letting-go.js';
 import { inTime } from './own-client.js';
 import type { Loop } from './loop.js';
 import {
-  asBefore,
   deferred,
   ENDINGS,
   errorOf,
   grantOf,
   holds,
   isEnough,
-  isGivenUp,
   isLeft,
   isSameSession,
   isTransient,
@@ -160,13 +158,6 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
   /** Changes the record if it still holds what was sent, or says that this refresh is under way: then only a parked one wrote in between. */
   const change = (what: (current: OpenRecord) => RecordDraft | null, me?: string): Promise<CredentialRecord | null> =>
     writing.updateOpen(grant, (current) => (holds(current, grant) || isOf(current, me) ? what(current) : null), { keep: true });
-  /** The same for what came: also if the record was given up for want of it. */
-  const changeBy = (what: (current: OpenRecord, isRevived: boolean) => RecordDraft, me?: string): Promise<CredentialRecord | null> => {
-    const revived = (found: OpenRecord): RecordDraft | null => (isGivenUp(found, grant) ? what(asBefore(found, grant), true) : null);
-    return writing.updateOpen(grant, (found) => (holds(found, grant) || isOf(found, me) ? what(found, false) : revived(found)), {
-      keep: true,
-    });
-  };
   const wait = (ms: number): Promise<'waited'> => new Promise((resolve) => platform.setTimer(() => resolve('waited'), ms, true));
   /** The token or child that is at hand. */
   const held = (): Renewed | undefined => (target ? childFor(record.secrets, target) : (ledger.token(id) ?? undefined));
@@ -286,10 +277,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
   };
   const stage = async (): Promise<'done'> => {
     const staged = answer && !isToken(answer) ? answer : undefined;
-    if (staged)
-      await changeBy((current, isRevived) => ({ ...current, staged, generation: current.generation + Number(isRevived) })).catch(
-        () => null,
-      );
+    if (staged) await change((current) => ({ ...current, staged })).catch(() => null);
     return 'done';
   };
   const retract = (me: string): Promise<unknown> =>
@@ -318,7 +306,7 @@ function openEpisode(context: RefreshContext, unwritten: Unwritten, id: string, 
     const now = platform.now();
     const brought = (current: OpenRecord): Partial<OpenRecord> =>
       child ? withChild(current, given, child, now) : withToken(current, given, now);
-    const written = await changeBy((current) => ({ ...finished(current, holder), ...brought(current) }), me);
+    const written = await change((current) => ({ ...finished(current, holder), ...brought(current) }), me);
     unwritten.delete(id);
     // A clear elsewhere that no message told of. Whether or not it can be read now: the token is at hand.
     if (written) await following.reread(STORE_RECORD_ID).catch(() => undefined);

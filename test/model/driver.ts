@@ -203,13 +203,12 @@ function judgingFails(world: World, settings: Settings, index: number): Outcome 
 }
 
 function committing(world: World, settings: Settings, index: number, me: number): readonly Outcome[] {
-  const { grant, generation, answer, wasWaiting, foundIntent } = tabOf(world, index);
+  const { grant, answer, wasWaiting, foundIntent } = tabOf(world, index);
   const { flaw, shares } = settings;
   if (answer === null) throw new TypeError('no answer');
   const holder = wasWaiting ? foundIntent : me; // whose intent has come to its end
   const renew: Change = (now) => {
-    const isMeant = holds(now, grant) || isOf(now, me) || isGivenUp(now, generation);
-    if (!isMeant && flaw !== 'commits over whatever is there') return null;
+    if (!holds(now, grant) && !isOf(now, me) && flaw !== 'commits over whatever is there') return null;
     const base =
       flaw === 'clears the intent of another with its own' ? { ...closed(now), generation: now.generation + 1 } : finished(now, holder);
     return { ...base, state: 'active', reason: null, token: answer };
@@ -239,11 +238,6 @@ function holds({ state, token }: Stored, grant: number): boolean {
 /** True if the record says that this refresh is under way. */
 function isOf({ state, intent }: Stored, me: number): boolean {
   return state === 'active' && intent?.holder === me;
-}
-
-/** True if the session was given up for want of the answer to what was sent. */
-function isGivenUp({ state, generation }: Stored, sent: number): boolean {
-  return state === 'needs_sign_in' && generation === sent + 1;
 }
 
 function closed(now: Stored): Stored {

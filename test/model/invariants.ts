@@ -38,9 +38,7 @@ const STRICT = ['strict-fail', 'strict-revoke'];
 
 function lossOf(world: World, { mode, policy }: Settings): string | null {
   const { record, server, hurt, faults } = world;
-  // A page that thaws takes up a session that was given up; where the server has ended all of it, the next refresh says so
-  const isTakenUp = server.revoked && faults.freeze > 0;
-  if (record.reason === 'rejected' && !isTakenUp) return 'the loss is reported as a rejection';
+  if (record.reason === 'rejected') return 'the loss is reported as a rejection';
   if (policy === 'reauthenticate' && (hurt || faults.freeze > 0)) return null; // as was asked for
   if (countOf(world) === 0) return 'a session was lost without a fault';
   if (!hurt) return 'a session was lost by a fault that fell outside of send and durable write';

@@ -258,16 +258,12 @@ async function judge({ script, stage, server, observed, commands, open }: Judged
 }
 
 /** The session goes on; or it is lost as the server has it, and the user is told so. */
-async function afterAll(credential: Credential, { mode, acts }: Script, faults: number, stage: Stage, broken: string[]): Promise<void> {
+async function afterAll(credential: Credential, { mode }: Script, faults: number, stage: Stage, broken: string[]): Promise<void> {
   const code = await meanwhile(stage, codeOf(credential.refresh()));
   if (code === null) return;
   const { reason } = credential.state;
   if (!mode.startsWith('strict') || faults === 0) broken.push(`RF-8 the session is lost: ${code}, ${reason}`);
-  // A page that thaws takes up a session that was given up; where the server has ended all of it, the next refresh says so
-  const isTakenUp = mode === 'strict-revoke' && acts.some(({ does }) => does === 'freeze');
-  const isTold = reason === 'rotation_lost' || (isTakenUp && reason === 'rejected');
-  if (mode.startsWith('strict') && faults > 0 && (code !== 'needs_sign_in' || !isTold))
-    broken.push(`RF-8 the loss is reported as ${code}, ${reason}`);
+  else if (code !== 'needs_sign_in' || reason !== 'rotation_lost') broken.push(`RF-8 the loss is reported as ${code}, ${reason}`);
 }
 
 /** Waits while everything goes on. */
