@@ -267,7 +267,7 @@ function frozenMetadata({ issuer, metadata }: OAuth2ClientOptions): Authorizatio
 function assertIdentity({ issuer, clientId, redirectUri, postLogoutRedirectUri, renew }: OAuth2ClientOptions): void {
   if (typeof issuer !== 'string' || !isSecureUrl(issuer, true))
     throw new TypeError('issuer must be an https URL (or http on this machine)');
-  if (/[?#\s]/.test(issuer)) throw new TypeError('issuer must have no query, fragment or white space (RFC 8414 §2)');
+  if (/[?#\s]/.test(issuer)) throw new TypeError('issuer must have no query, fragment or spaces (RFC 8414 §2)');
   if (typeof clientId !== 'string' || clientId === '') throw new TypeError('clientId must be a non-empty string');
   for (const [name, url] of Object.entries({ redirectUri, postLogoutRedirectUri, 'renew.redirectUri': renew?.redirectUri })) {
     if (url !== undefined && !isRedirectUri(url))

@@ -77,8 +77,8 @@ describe('createOAuth2Client', () => {
     ['issuer', { issuer: 'https://id.example.com?tenant=1' }],
     ['issuer', { issuer: 'https://id.example.com?' }],
     ['issuer', { issuer: 'https://id.example.com#x' }],
-    ['issuer must have no query, fragment or white space', { issuer: 'https://id.example.com\n' }],
-    ['issuer must have no query, fragment or white space', { issuer: ' https://id.example.com' }],
+    ['issuer must have no query, fragment or spaces', { issuer: 'https://id.example.com\n' }],
+    ['issuer must have no query, fragment or spaces', { issuer: ' https://id.example.com' }],
     ['clientId', { clientId: '' }],
     ['clientId', { clientId: undefined }],
     ...[

@@ -72,7 +72,7 @@ export function sealed(storage: CredentialStorage, options: SealedStorageOptions
   };
   /** Others wait for a sweep, which holds the store's lock, and for who looks again after a write: either ends before they give up. */
   const answered = <T>(answer: T): Promise<Awaited<T>> =>
-    within(platform, ANSWER_MS, 'The keys or the storage do not answer.', Promise.resolve(answer));
+    within(platform, ANSWER_MS, 'Keys or storage do not answer.', Promise.resolve(answer));
   /** False if the key was replaced or is gone. Where this cannot be asked, the record stays as it was written. */
   const isStillCurrent = async (kid: string): Promise<boolean> => {
     try {
@@ -223,6 +223,6 @@ function defaultKeys(namespace: string, platform: KeyPlatform): SealingKeys {
   } catch {
     isMissing = false; // blocked, as in a sandboxed frame: `open` says so, and the store goes on in memory
   }
-  if (isMissing) throw new TypeError('sealed: no IndexedDB: in the browser only, or pass { keys }');
+  if (isMissing) throw new TypeError('sealed: no IndexedDB here: seal in the browser only or pass { keys }');
   return indexedDBKeys({ namespace, platform });
 }

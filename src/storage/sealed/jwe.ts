@@ -47,7 +47,7 @@ export async function loadJose(): Promise<typeof Jose> {
 
 /** A part of a record as sealed text. `jose` takes a new random initialization vector each time (RFC 7518 §5.3, E59). */
 export async function sealPart(record: Unjudged, part: SecretPart, { kid, key }: SealingKey, crypto: Crypto): Promise<string> {
-  if (!isKid(kid)) throw new StorageError('storage_failed', 'kid: too long, or none.'); // it could not be opened
+  if (!isKid(kid)) throw new StorageError('storage_failed', 'kid: too long or none.'); // it could not be opened
   const [{ CompactEncrypt }, header] = await Promise.all([loadJose(), headerOf(record, part, kid, crypto)]);
   return new CompactEncrypt(utf8(JSON.stringify(record[part]))).setProtectedHeader(header).encrypt(key);
 }

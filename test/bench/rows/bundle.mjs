@@ -22,7 +22,7 @@ const APPLICATIONS = {
 
 /** Budgets in bytes: what was measured last, and a little more; of what is reached the reach. */
 const LIMITS = {
-  memoryStart: 15_600,
+  memoryStart: 15_650,
   memoryAll: 66_400,
   indexeddbStart: 16_800,
   indexeddbAll: 67_600,
