@@ -42,7 +42,7 @@ export function loginAskedFor(options: Omit<Asked, 'named'>, scope: string): Pic
 
 /** The `acr` that a `claims` parameter demands of the ID token (OIDC Core §5.5.1.1), separated by spaces. */
 function essentialAcrIn(claims: string | undefined): string | undefined {
-  const asked = [parseJson(claims ?? '')].map((all) => memberOf(memberOf(all, 'id_token'), 'acr'))[0];
+  const asked = memberOf(memberOf(parseJson(claims ?? ''), 'id_token'), 'acr');
   if (memberOf(asked, 'essential') !== true) return undefined;
   const values = [memberOf(asked, 'values') ?? memberOf(asked, 'value')].flat();
   const isChecked = values.length > 0 && values.every((one) => typeof one === 'string' && one !== '' && !one.includes(' '));

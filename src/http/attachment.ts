@@ -269,7 +269,8 @@ class Sending {
     if (this.#isElsewhere(answer)) return null;
     const sent: Sent = { user, accessToken, mayRetry: this.#mayRetry(answer) };
     if (status === 429 || status === 503) return this.#afterWaiting(header('Retry-After'), sent);
-    if (isTaken(status)) this.#shared.inVain.accept(keyOf(this.#resource, user.credential), accessToken);
+    const { inVain } = this.#shared;
+    if (isTaken(status) && inVain.isBrought(accessToken)) inVain.accept(keyOf(this.#resource, user.credential), accessToken);
     if (status !== 401 && status !== 403) return null;
     const refusal = refusalOf(status, header('WWW-Authenticate'), accessToken);
     if (refusal.is === 'challenge') return this.#steppedUp(sent, { ...refusal.challenge, resource: this.#resource.url });

@@ -38,7 +38,7 @@ export function createInVain(platform: Pick<Platform, 'monotonicNow'>): InVain {
     add: (key, token) => tokens.set(key, new Set(tokens.get(key)).add(markOf(token))),
     bring: (token) => brought.set(markOf(token), true),
     isBrought,
-    accept: (key, token) => isBrought(token) && taken.set(placeOf(key, token), true),
+    accept: (key, token) => taken.set(placeOf(key, token), true),
     isUntaken,
     has: (key, token) => {
       const known = tokens.get(key);
