@@ -180,6 +180,26 @@ export const LIFE_CASES: readonly Case[] = [
     },
   ],
   [
+    'E39 a watcher, where it has one, hears of its own place only, and goes on when another storage is closed',
+    async ({ namespace, storage, another }) => {
+      const [watching, leaving, elsewhere] = [await another(), await another(), await another(`${namespace}2`)];
+      if (!watching.watch) return;
+      const seen: string[] = [];
+      const stop = watching.watch((id) => seen.push(id));
+      const told = (id: string): Promise<void> => until(storage, () => seen.includes(id), `watcher told of ${id}`);
+      await elsewhere.write(record('elsewhere', 1), 'absent');
+      await storage.write(record('one', 1), 'absent');
+      await told('one');
+      same(seen.includes('elsewhere'), false, 'told of a write to another namespace');
+      const stopLeaving = leaving.watch?.(() => undefined);
+      if (leaving !== watching) await leaving.close();
+      stopLeaving?.();
+      await storage.write(record('two', 1), 'absent');
+      await told('two');
+      stop();
+    },
+  ],
+  [
     'prepare, where it has one, changes nothing, and resolves where writing works',
     async ({ storage }) => {
       await storage.prepare?.();

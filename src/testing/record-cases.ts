@@ -102,6 +102,8 @@ export const RECORD_CASES: readonly Case[] = [
       same(await storage.read('one'), record('one', 2), 'read');
       same(await storage.write(record('one', Number.MAX_SAFE_INTEGER), 2), true, 'write of the highest revision');
       same(await storage.remove('one', Number.MAX_SAFE_INTEGER - 1), false, 'removal of the revision just below it');
+      await storage.write(record('two', 2 ** 32 + 1), 'absent');
+      same(await storage.write(record('two', 2), 1), false, 'write over a revision that is alike in its lower 32 bits');
     },
   ],
   [

@@ -35,6 +35,19 @@ function assigned(value: unknown): unknown {
   return copy;
 }
 
+/** One list of watchers for all places. */
+function tellsAll(): Partial<Parts> {
+  const all = new Set<(id: string) => void>();
+  return methods(({ write }) => ({
+    write: async (...given) => {
+      const written = await write(...given);
+      if (written) for (const listener of all) listener(given[0].id);
+      return written;
+    },
+    watch: (listener) => (all.add(listener), () => void all.delete(listener)),
+  }));
+}
+
 /** What each is broken by, and beginnings of the titles that must fail. */
 export const MUTANTS: Readonly<Record<string, readonly [broken: Partial<Parts>, ...titles: readonly string[]]>> = {
   'claims a durability of its own': [opens({ durability: 'best' }), 'says what it can do'],
@@ -86,6 +99,13 @@ export const MUTANTS: Readonly<Record<string, readonly [broken: Partial<Parts>, 
     {
       holds: (stored, condition) =>
         GOOD.holds(stored, condition) || Math.fround(Number(condition)) === Math.fround(revisionOf(stored) ?? -1),
+    },
+    'writes over the revision named',
+  ],
+  'counts revisions in 32 bits': [
+    {
+      holds: (stored, condition) =>
+        GOOD.holds(stored, condition) || (typeof condition === 'number' && condition >>> 0 === (revisionOf(stored) ?? -1) >>> 0),
     },
     'writes over the revision named',
   ],
@@ -372,6 +392,8 @@ export const MUTANTS: Readonly<Record<string, readonly [broken: Partial<Parts>, 
     methods(({ watch }, { listeners }) => ({ watch: (listener) => (watch(listener), () => listeners.clear()) })),
     'a watcher',
   ],
+  'silences all watchers when one closes': [methods((_, { listeners }) => ({ close: async () => listeners.clear() })), 'E39 a watcher'],
+  'tells watchers of every namespace': [tellsAll(), 'E39 a watcher'],
   'sweeps away what the store calls removed': [
     methods(({ readAll, remove }) => ({
       sweep: async () => {
