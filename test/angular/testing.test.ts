@@ -136,6 +136,19 @@ describe('CredentialsTestingController', () => {
     expect(store.snapshot().credentials).toMatchObject([{ status: { token: 'needs_sign_in' }, reason: 'rejected' }]);
   });
 
+  it('answers a refresh once: a second answer says so, and changes nothing', async () => {
+    application({ credentials: [{ id: 'a' }] });
+    await credentials.expire('a');
+    get();
+    await credentials.tick();
+    const refresh = credentials.expectRefresh();
+    await refresh.flush({ accessToken: 'first' });
+    await expect(refresh.flush({ accessToken: 'second' })).rejects.toThrow('the refresh of a has its answer already');
+    await expect(refresh.fail('invalid_grant')).rejects.toThrow('the refresh of a has its answer already');
+    expect(authorization()).toBe('Bearer first');
+    expect(store.snapshot().credentials).toMatchObject([{ status: { token: 'valid' } }]);
+  });
+
   it('fails a refresh for lack of a network: the store tries again as time passes', async () => {
     application({ credentials: [{ id: 'a' }] });
     await credentials.tick();

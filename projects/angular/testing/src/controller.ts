@@ -18,7 +18,7 @@ export interface TestRefresh {
   readonly scope: string | undefined;
   /** Another resource, if one is asked for. */
   readonly resource: string | undefined;
-  /** The server answers. Resolves once everything that follows has happened. */
+  /** The server answers. Resolves once everything that follows has happened; rejects if there was an answer before, as `fail` does. */
   flush(tokens?: TestTokens): Promise<void>;
   /**
    * The refresh fails. A text is an OAuth error code, such as `invalid_grant`; without one the network is down, and the store tries again

@@ -119,7 +119,8 @@ export class TestWorld extends CredentialsTestingController implements ɵCredent
 
   override async expire(credential: Credential | string): Promise<void> {
     assertRealTime();
-    if (!this.#stores.some(({ name }) => name === '') && this.#injector.get(credentialStoreToken(''), null)) await this.#settled(); // nobody had injected it yet
+    this.#injector.get(credentialStoreToken(''), null); // where nobody has injected it yet
+    await this.#settled();
     const { expiresAt } = typeof credential === 'string' ? this.#stateOf(credential) : credential.state;
     if (expiresAt === null) throw new Error('the token of this credential has no end: the server gave no lifetime');
     await this.tick(Math.max(0, expiresAt - this.now()) + 1);
@@ -214,12 +215,18 @@ export class TestWorld extends CredentialsTestingController implements ɵCredent
 
   #refreshOf({ grant, target, answer, fail }: PendingRefresh): TestRefresh {
     const { issuer } = grant.context;
+    const refresh = { credentialId: grant.id, scope: target?.scope, resource: target?.resource };
+    let isAnswered = false;
+    const answered = async (send: () => void): Promise<void> => {
+      if (isAnswered) throw new Error(`the refresh of ${nameOf(refresh)} has its answer already; expectRefresh gives the next one`);
+      isAnswered = true;
+      send();
+      await this.#settled();
+    };
     return {
-      credentialId: grant.id,
-      scope: target?.scope,
-      resource: target?.resource,
-      flush: (tokens = {}) => (answer(tokens), this.#settled()),
-      fail: (error) => (fail(errorOf(error, issuer)), this.#settled()),
+      ...refresh,
+      flush: (tokens = {}) => answered(() => answer(tokens)),
+      fail: (error) => answered(() => fail(errorOf(error, issuer))),
     };
   }
 
@@ -285,7 +292,7 @@ function described(match: RefreshMatch | undefined): string {
   return ` of ${typeof match === 'string' ? match : JSON.stringify(match)}`;
 }
 
-function nameOf({ credentialId, scope, resource }: TestRefresh): string {
+function nameOf({ credentialId, scope, resource }: Pick<TestRefresh, 'credentialId' | 'scope' | 'resource'>): string {
   const wanted = [scope, resource].filter((one) => one !== undefined);
   return wanted.length === 0 ? credentialId : `${credentialId} (${wanted.join(' ')})`;
 }
