@@ -4,7 +4,8 @@
  * @module
  */
 export { createCredentialStore } from './store/store.js';
-export type { CredentialStore, CredentialStoreOptions, StoreOptions } from './store/store.js';
+export type { StoreOptions } from './store/membership.js';
+export type { CredentialStore, CredentialStoreOptions } from './store/store.js';
 export type { AccessTokenOptions, Credential, CredentialView } from './store/credential.js';
 export type { ClientName } from './store/clients.js';
 export type { RenewalOptions } from './store/renewal.js';

@@ -289,10 +289,11 @@ export function createLiving(context: LivingContext): Living {
   return {
     ...membership,
     clear: () => clearAll(membership, parts),
-    store: async (token, tags, replace) => {
+    store: async (token, tags, replace, onePerUser) => {
       if (!isToken(token)) throw new TypeError('store takes a Token: what a flow resumed with, or createToken made');
       const judged = withFields(token, {}); // it may be something that looks like one
-      return membership.store(judged, tags === undefined ? tags : normalizeTags(tags), replace);
+      if (typeof onePerUser !== 'boolean') throw new TypeError('onePerUser must be true or false');
+      return membership.store(judged, tags === undefined ? tags : normalizeTags(tags), replace, onePerUser);
     },
     refresh: async (own, request) => (await renewed(own, request)) as Token,
     renewedOrHeld: (own, minValidityMs) => renewedOrHeld(validToken, own, minValidityMs),

@@ -12,12 +12,14 @@ import { CredentialError, isStorageError, StorageError } from '../errors.js';
 import type { Platform } from '../platform/platform.js';
 import { within } from '../storage/deadline.js';
 import type { CredentialStorage } from '../storage/storage.js';
+import type { Credential } from './credential.js';
 import { gone, notOurs } from './usable-token.js';
 import { newDraft, replacementOf, tombstoneOf } from './drafts.js';
 import type { Following } from './following.js';
 import type { Ledger, Meant } from './ledger.js';
 import { isForUser, isOfUse, isUnreadable } from './of-use.js';
 import { readableClaim } from './places.js';
+import { createSameUser, gives, isHers } from './same-user.js';
 import type { StoreLocks } from './store-locks.js';
 import { createSweeping } from './sweeping.js';
 import type { RecordDraft, Writing } from './writing.js';
@@ -29,6 +31,20 @@ const CLEARING_MS = 5_000;
 const SIGNING_IN_MS = 5_000;
 /** So many of one user are read again before one more of hers is stored (E68). */
 const MOST_REREAD = 8;
+
+/** Options of `store`. */
+export interface StoreOptions {
+  /** Default: none; for a token that takes another's place: its tags. Unless `replace` says so, one with other tags keeps its place. */
+  readonly tags?: readonly string[] | undefined;
+  /** The credential whose place the token takes: same id, tags and default. */
+  readonly replace?: Credential | string | undefined;
+  /**
+   * True: who signs in twice has one credential. The token takes the place of what its user (`sub`) has of its client, the default rather than another, also
+   * where she signs in in several tabs at once. With `tags` one that has all of them; it keeps those it has. Default: false. A token without
+   * an ID token is one more: nobody knows whose it is.
+   */
+  readonly onePerUser?: boolean | undefined;
+}
 
 type Tags = readonly string[] | undefined;
 
@@ -51,8 +67,8 @@ export interface MembershipContext {
 
 /** Commands that concern the store as a whole. */
 export interface Membership {
-  /** Keeps a token; resolves with the id it is stored under. */
-  store(token: Token, tags: readonly string[] | undefined, replace: Meant | undefined): Promise<string>;
+  /** Keeps a token; resolves with the id it is stored under. `onePerUser`: in the place of what the same user has. */
+  store(token: Token, tags: readonly string[] | undefined, replace: Meant | undefined, onePerUser: boolean): Promise<string>;
   setDefault(meant: Meant | null): Promise<void>;
   clear(): Promise<void>;
   /** Removes tombstones older than a day, as many as it can in a few seconds, and what a clear that was cut short left behind. */
@@ -63,24 +79,27 @@ export interface Membership {
 
 /** The membership of one store. */
 export function createMembership(context: MembershipContext): Membership {
-  const { ledger, following, writing, loop, platform, storageOf, locks, hears, find } = context;
+  const { ledger, following, writing, loop, platform, storageOf, locks, hears } = context;
   const alone = <T>(run: () => Promise<T>): Promise<T> => locks.alone('members', run);
   const isUsable = (id: string): boolean => isOfUse(context, id);
+  const sameUser = createSameUser(context);
   const sweeping = createSweeping(context);
   let lookedFor = 0; // the claim for which everything was read
 
   return {
-    store: async (token, tags, replace) => {
+    store: async (token, tags, replace, onePerUser) => {
+      const isOnly = onePerUser && token.claims !== null; // else nobody knows whose it is
       // Almost always it is one more: then nothing needs to be decided together with others.
       await rereadWhatMatters(token);
       if (replace) await inTrouble(() => rereadGone(replace), undefined);
-      const isOneMore = replace === undefined && !isNeeded() && !waitingFor(token, tags) && !ledger.record(token.id);
+      const isOneMore = replace === undefined && !isOnly && !isNeeded() && !sameUser.waiting(token, tags) && !ledger.record(token.id);
       if (isOneMore) return add(token, tags);
       // Without the lock where it is not had in time: two defaults can be told apart, a spent code is not had again (D-017).
       return locks.aloneInTime('members', SIGNING_IN_MS, async () => {
         await rereadWhatMatters(token);
-        if (loop.snapshot().ids.length === 0) await inTrouble(() => following.reload(), undefined); // somebody else's first credential may be there
-        const meant = replace ?? waitingFor(token, tags);
+        // Somebody else's first credential may be there; or hers, of a tab in which she signs in, too
+        if (isOnly || loop.snapshot().ids.length === 0) await inTrouble(() => following.reload(), undefined);
+        const meant = replace ?? (isOnly ? sameUser.only(token, tags) : undefined) ?? sameUser.waiting(token, tags);
         if (meant === undefined) return add(token, tags);
         const { id } = meant;
         if (isUnreadable(ledger, id)) await within(platform, SIGNING_IN_MS, '', following.reread(id)).catch(() => undefined);
@@ -88,7 +107,8 @@ export function createMembership(context: MembershipContext): Membership {
         let [isForeign, isLost] = [false, false]; // it gives its place to nobody, and a spent code is not had again
         const mayReplace = (current: CredentialRecord): boolean => {
           isLost = id !== token.id && isUnreadable(ledger, id); // by the time of a second try
-          if (isLost || replace === undefined) return !isLost && isForUser(context, current) && gives(current, tags);
+          if (isLost) return false;
+          if (replace === undefined && !(isOnly && isHers(current, tags))) return isForUser(context, current) && gives(current, tags);
           isForeign = !ledger.isOurs(current);
           return !isForeign && current.state !== 'removed' && current.state !== 'revoking';
         };
@@ -170,7 +190,8 @@ export function createMembership(context: MembershipContext): Membership {
   /** Where others write, too, messages may have been lost: is this the epoch, is the store empty, who waits for this user? */
   async function rereadNow(token: Token): Promise<void> {
     const { defaultId, ids } = loop.snapshot();
-    const ofUser = ofSameUser(token)
+    const ofUser = sameUser
+      .of(token)
       .filter((id) => ledger.record(id)?.state === 'active')
       .slice(0, MOST_REREAD);
     const wanted = new Set([STORE_RECORD_ID, ...ofUser, ...(defaultId === null ? [] : [defaultId])]);
@@ -327,45 +348,6 @@ export function createMembership(context: MembershipContext): Membership {
       `A credential with the id ${token.id} is stored already. Refreshing keeps the id, signing in makes a new one; to put a token in its place, use "replace".`,
     );
   }
-
-  /**
-   * The credential that waits for this very user to sign in again; none for a token that has a place already. The user may have several, each
-   * for its own tags (D-013): only one that has those of the token counts, or one without any whose session has ended.
-   */
-  function waitingFor(token: Token, tags: Tags = []): CredentialRecord | undefined {
-    const own = ledger.record(token.id)?.state;
-    if (own === 'active' || own === 'revoking') return undefined;
-    const { defaultId } = loop.snapshot();
-    const records = ofSameUser(token)
-      .toSorted((a, b) => Number(b === defaultId) - Number(a === defaultId))
-      .map((id) => ledger.record(id))
-      .filter((record) => record !== undefined);
-    const ended = records.filter(({ state }) => state === 'needs_sign_in');
-    const hasTheirs = (record: CredentialRecord): boolean => hasTags(record, tags);
-    return (
-      ended.find(hasTheirs) ?? records.find((one) => isForUser(context, one) && hasTheirs(one)) ?? ended.find((one) => gives(one, tags))
-    );
-  }
-
-  /** By the index of subjects first: each has few credentials, however many there are. Who could not be opened is known by what is stored. */
-  function ofSameUser({ claims, context: { issuer, clientId } }: Token): readonly string[] {
-    if (claims === null) return [];
-    const found = find({ sub: claims.sub, issuer, clientId });
-    const unproven = [...ledger.book.quarantined.keys()].filter((id) => {
-      const { claims: theirs = null, context } = ledger.entry(id)?.unreadable ?? {};
-      return theirs?.sub === claims.sub && context?.issuer === issuer && context.clientId === clientId && !found.includes(id);
-    });
-    return [...found, ...unproven];
-  }
-}
-
-function hasTags(record: CredentialRecord, tags: readonly string[]): boolean {
-  return tags.every((tag) => record.tags.includes(tag));
-}
-
-/** True for a credential that may give its place to a token with these tags, as soon as only the user can bring its next one. */
-function gives(record: CredentialRecord, tags: Tags = []): boolean {
-  return hasTags(record, tags) || (record.state === 'needs_sign_in' && record.tags.length === 0);
 }
 
 /** What is asked, or what it is taken for where the storage fails. */

@@ -25,6 +25,7 @@ import type { Living } from './living.js';
 import { createLoop } from './loop.js';
 import { closeUnused, deadlineOf, openStorage, isStorage, type OpenedStorage } from './open-storage.js';
 import type { RenewalOptions } from './renewal.js';
+import type { StoreOptions } from './membership.js';
 import { connect, hint, type Connection } from './tabs.js';
 import { tokenStream } from './token-stream.js';
 
@@ -43,14 +44,6 @@ export interface CredentialStoreOptions {
   readonly renewal?: RenewalOptions | undefined;
   /** Everything ambient. Default: the platform of this runtime. */
   readonly platform?: Platform | undefined;
-}
-
-/** Options of `store`. */
-export interface StoreOptions {
-  /** Default: none; for a token that takes another's place: its tags. Unless `replace` says so, one with other tags keeps its place. */
-  readonly tags?: readonly string[] | undefined;
-  /** The credential whose place the token takes: same id, tags and default. */
-  readonly replace?: Credential | string | undefined;
 }
 
 /** Creates, caches, finds, persists and announces credentials. */
@@ -313,10 +306,10 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
     toJSON: () => loop.snapshot(),
     client: (name) => clients.named(name),
     store: async (token, options = {}) => {
-      const { tags, replace, ...rest } = optionsOf(options, 'store');
-      assertNothingElse(rest, 'store takes tags and replace');
+      const { tags, replace, onePerUser = false, ...rest } = optionsOf(options, 'store');
+      assertNothingElse(rest, 'store takes tags, replace, onePerUser');
       const place = replace === undefined ? undefined : meantBy(replace, 'replace must be a credential or its id');
-      const id = await command((all) => all.store(token, tags, place));
+      const id = await command((all) => all.store(token, tags, place, onePerUser));
       const handle = handleOf(id);
       if (!handle) throw gone(); // removed elsewhere as soon as it was written
       return handle;

@@ -10,13 +10,11 @@ import type { RedirectCommand } from '@angular/router';
 import { isCredentialError, isSignedIn } from 'rx-credentials';
 import type {
   ClientName,
-  Credential,
   CredentialError,
   CredentialErrorCode,
   CredentialStore,
   ErrorClass,
   OAuthResponseError,
-  StoreState,
   Token,
 } from 'rx-credentials';
 import type { AuthorizationCodeFlow } from 'rx-credentials/flows';
@@ -158,36 +156,9 @@ interface Place {
 /** Keeps the token of a sign-in. Where its credential cannot become the default, it is stored all the same. */
 async function keep(store: CredentialStore, token: Token, { tags, asDefault = false }: Place): Promise<void> {
   await store.ready;
-  const credential = await stored(store, token, tags);
+  const credential = await store.store(token, { ...(tags && { tags }), onePerUser: true });
   // After a sign-out the store promotes nobody (design §4.1); but who signs in means to be somebody
   if (asDefault || store.snapshot().defaultId === null) await store.setDefault(credential);
-}
-
-/** Stores a token: in the place of the user's credential, if there is one. */
-async function stored(store: CredentialStore, token: Token, tags: Tags): Promise<Credential> {
-  const options = tags ? { tags } : {};
-  const replace = placeOf(token, tags, store.snapshot());
-  if (replace === undefined) return store.store(token, options);
-  try {
-    return await store.store(token, { replace });
-  } catch (error) {
-    if (!(isCredentialError(error) && error.code === 'credential_removed')) throw error; // signed out in another tab meanwhile
-    return store.store(token, options);
-  }
-}
-
-/** The id of what the same user has of the same client: the default rather than another. */
-function placeOf({ claims, context }: Token, tags: Tags, { credentials }: StoreState): string | undefined {
-  if (claims === null) return undefined; // nobody knows whose it is
-  const ofUser = credentials.filter(
-    (one) =>
-      one.status.activity !== 'revoking' &&
-      one.claims?.sub === claims.sub &&
-      one.context.issuer === context.issuer &&
-      one.context.clientId === context.clientId &&
-      (tags ?? []).every((tag) => one.tags.includes(tag)),
-  );
-  return (ofUser.find(({ isDefault }) => isDefault) ?? ofUser[0])?.id;
 }
 
 /** Without query, fragment and matrix parameters. */
