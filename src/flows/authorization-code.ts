@@ -80,7 +80,8 @@ export interface AuthorizationCodeFlow {
    */
   returnToOf(callbackUrl: string | URL): string | null;
   /**
-   * True if the address looks like an answer to this flow: it has a `state` and a `code` or an `error`. Some servers send an error without
+   * True if the address looks like an answer to this flow: it has a `state` and a `code` or an `error`. Where its path is not that of the redirect URI,
+   * the `state` must look like one of a flow: other parts of a program have answers of their own. Some servers send an error without
    * `state`: at the path of the redirect URI that is an answer, too, which `resume` refuses with `callback_invalid`.
    */
   isCallback(url: string | URL): boolean;
@@ -88,6 +89,8 @@ export interface AuthorizationCodeFlow {
 
 /** Of the history entry: the `state` of its sign-in (9700-2: it says nothing of the code). */
 const STATE = 'rx-credentials:state';
+/** Of `begin`: 32 bytes. */
+const OWN_STATE = /^[\w-]{43}$/;
 const ANSWER_PARAMETERS = ['code', 'state', 'iss', 'error', 'error_description', 'error_uri', 'session_state'];
 const MAX_CALLBACK_CHARACTERS = 32 * 1024;
 const MAX_CODE_CHARACTERS = 8 * 1024;
@@ -151,7 +154,8 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
       const url = new URL(callbackUrl);
       const state = stateIn(url);
       // Nothing is awaited before: the address is clean when `resume` returns
-      const restore = hideAnswer(url, ANSWER_PARAMETERS, platform, state === null ? undefined : { [STATE]: state });
+      const note = state === null ? undefined : { [STATE]: state };
+      const restore = isForUs(url) ? hideAnswer(url, ANSWER_PARAMETERS, platform, note) : undefined;
       if (restore) cleaned = { href: platform.page?.url(), state };
       try {
         return await answered(url, state, invalid);
@@ -163,13 +167,19 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
       const state = URL.canParse(callbackUrl) ? stateIn(new URL(callbackUrl)) : null;
       return returned.get(state ?? '') ?? null;
     },
-    isCallback: (url) => {
-      if (!URL.canParse(url)) return false;
-      const { pathname, searchParams } = new URL(url);
-      if (searchParams.has('state')) return searchParams.has('code') || searchParams.has('error');
-      return searchParams.has('error') && withoutSlash(pathname) === withoutSlash(new URL(redirectUri).pathname);
+    isCallback: (given) => {
+      if (!URL.canParse(given)) return false;
+      const url = new URL(given);
+      const { searchParams } = url;
+      return isForUs(url) && (searchParams.has('error') || (searchParams.has('state') && searchParams.has('code')));
     },
   };
+
+  /** What came to another path is ours by its `state` alone: hosts move paths, and other parts of a program have answers of their own. */
+  function isForUs({ pathname, searchParams }: URL): boolean {
+    const isThere = withoutSlash(pathname) === withoutSlash(new URL(redirectUri ?? '').pathname);
+    return isThere || OWN_STATE.test(searchParams.get('state') ?? '');
+  }
 
   /** What an answer leads to, if it is one. @throws {CredentialError} */
   function answered(url: URL, state: string | null, invalid: (what: string) => CredentialError): Promise<Token> {
@@ -253,7 +263,7 @@ export function createAuthorizationCodeFlow(client: OAuth2Client, options: Autho
       if (isOurs) remember(state, transaction);
       throw new CredentialError(
         'callback_state_unknown',
-        'No sign-in with this "state" is under way here: it was completed already or cut short, is older than ten minutes, or began elsewhere.',
+        'No sign-in with this "state" is under way here: it was completed already or cut short, is older than ten minutes, was one of too many, or began elsewhere.',
         {
           issuer,
         },

@@ -1,5 +1,5 @@
 /**
- * What a flow keeps until its return: by `state`, used once, of no use after ten minutes, twenty at most (7636-3, E63).
+ * What a flow keeps until its return: by `state`, used once, of no use after ten minutes, twenty at most, or a thousand in memory (7636-3, E63).
  *
  * @module
  */
@@ -25,7 +25,9 @@ type Clock = Pick<Platform, 'now'>;
 
 const LIFETIME_MS = 10 * 60_000;
 const REMEMBERED_MS = 24 * 60 * 60_000;
-const MAX_PENDING = 20;
+const MAX_IN_ITEMS = 20;
+/** Of a server those of all its users. */
+const MAX_IN_MEMORY = 1_000;
 
 /** True for ten minutes. What was begun later than now is as old as it is early: the clock was set back since. */
 export function isLive(begun: Begun, platform: Clock): boolean {
@@ -59,6 +61,7 @@ export function inMemory<T extends Begun>(platform: Clock, remains: Remains<T> =
     },
     platform,
     remains,
+    MAX_IN_MEMORY,
   );
 }
 
@@ -80,11 +83,12 @@ export function inItems<T extends Begun>(
     },
     platform,
     remains,
+    MAX_IN_ITEMS,
   );
 }
 
 /** What was given up goes when the next one begins, comes back, or this is made. */
-function pendingOn<T extends Begun>({ states, get, set, drop }: Shelf<T>, platform: Clock, remains: Remains<T>): Pending<T> {
+function pendingOn<T extends Begun>({ states, get, set, drop }: Shelf<T>, platform: Clock, remains: Remains<T>, most: number): Pending<T> {
   /** What can still come back, and what is left of the rest. Anything else goes: a verifier lives for ten minutes (7636-3). */
   const swept = (): readonly { readonly state: string; readonly one: T }[] =>
     states().flatMap((state) => {
@@ -101,8 +105,8 @@ function pendingOn<T extends Begun>({ states, get, set, drop }: Shelf<T>, platfo
       // What cannot come back makes room first, and takes none of what can
       const isLeft = (of: T): boolean => remains(of) === of;
       const kept = [...swept()].sort((a, b) => Number(isLeft(b.one)) - Number(isLeft(a.one)) || a.one.startedAt - b.one.startedAt);
-      if (isLeft(one) && kept.length >= MAX_PENDING && !kept.some((other) => isLeft(other.one))) return;
-      for (const { state } of kept.slice(0, Math.max(0, kept.length - MAX_PENDING + 1))) drop(state);
+      if (isLeft(one) && kept.length >= most && !kept.some((other) => isLeft(other.one))) return;
+      for (const { state } of kept.slice(0, Math.max(0, kept.length - most + 1))) drop(state);
       set(one.state, one);
     },
     take: (asked) => {

@@ -15,7 +15,7 @@ import { asked, hideAnswer, inItems, inMemory, type Begun } from './pending.js';
 
 /** Options of the flow. */
 export interface SessionLogoutFlowOptions {
-  /** Where the `state` of a logout waits for its return. Default: the session storage of the tab, or memory; for ten minutes, and of twenty logouts. */
+  /** Where the `state` of a logout waits for its return. Default: the session storage of the tab, or memory; for ten minutes, and of twenty logouts, in memory of a thousand. */
   readonly states?: LogoutStates | undefined;
 }
 

@@ -46,14 +46,14 @@ export interface TransactionStorage {
 
 const PREFIX = 'rx-credentials:transaction:';
 
-/** Sign-ins in memory: for programs that do not navigate away. */
+/** Sign-ins in memory, a thousand at most: for programs that do not navigate away. */
 export function memoryTransactions(platform: Pick<Platform, 'now'>): TransactionStorage {
   return inMemory<Transaction>(platform, wayBackOf);
 }
 
 /**
  * Sign-ins in the session storage of the tab: they survive the navigation to the authorization server and back. What was given up goes when
- * the next one begins, comes back, or the storage is made; its `returnTo` a day later.
+ * the next one begins, comes back, or the storage is made; its `returnTo` a day later. Twenty at most: the oldest goes first.
  */
 export function sessionTransactions(items: WebItems, platform: Pick<Platform, 'now'>): TransactionStorage {
   const { put, take } = inItems(items, platform, PREFIX, parseTransaction, wayBackOf);

@@ -29,6 +29,8 @@ class Circle {}
 /** More than any test takes: redirects that went on for ever would let no timer end it. */
 const MOST_NAVIGATIONS = 10;
 
+const CALLBACK = { redirectUri: 'https://app.example.com/callback' };
+
 function application(routes: Routes, { redirectUri = 'https://app.example.com/', hash = false } = {}): void {
   TestBed.configureTestingModule({
     providers: [
@@ -95,10 +97,13 @@ describe('a callback that is home, too', () => {
 
 describe('a callback that shows what failed', () => {
   it('is shown with the reason, and leads home without one', async () => {
-    application([
-      { path: '', pathMatch: 'full', component: Home },
-      { path: 'callback', component: Page, canActivate: [completeSignIn({ failure: '/callback' })] },
-    ]);
+    application(
+      [
+        { path: '', pathMatch: 'full', component: Home },
+        { path: 'callback', component: Page, canActivate: [completeSignIn({ failure: '/callback' })] },
+      ],
+      CALLBACK,
+    );
     const harness = await RouterTestingHarness.create('/callback?code=abc&state=unknown');
     expect(shown(harness)).toEqual(['/callback', 'page callback_state_unknown /']);
     await harness.navigateByUrl('/');
@@ -194,7 +199,7 @@ describe('an answer that is none any more', () => {
   const credentials = (): CredentialsTestingController => TestBed.inject(CredentialsTestingController);
 
   it('6749-3 leads to where the sign-in led for who went back to it', async () => {
-    application(routes());
+    application(routes(), CALLBACK);
     const harness = await RouterTestingHarness.create('/');
     const answer = await begin('/orders');
     await harness.navigateByUrl(`/callback?${answer}`);
@@ -203,7 +208,7 @@ describe('an answer that is none any more', () => {
   });
 
   it('leads home while somebody is signed in, and stores nothing', async () => {
-    application(routes());
+    application(routes(), CALLBACK);
     await credentials().signIn({ sub: 'alice' });
     expect(shown(await RouterTestingHarness.create('/callback?code=abc&state=forged'))).toEqual(['/', 'home']);
     expect(users()).toEqual(['alice']);
@@ -213,7 +218,7 @@ describe('an answer that is none any more', () => {
     ['the session has ended', { refreshToken: null, expiresIn: 1 }],
     ['nobody is the default', {}],
   ])('is a failure where %s', async (what, credential) => {
-    application(routes());
+    application(routes(), CALLBACK);
     await credentials().signIn(credential);
     await credentials().tick(2_000);
     if (what === 'nobody is the default') await TestBed.inject(CredentialStore).setDefault(null);
@@ -222,7 +227,7 @@ describe('an answer that is none any more', () => {
   });
 
   it('is a failure where the server said no, whoever is signed in', async () => {
-    application(routes());
+    application(routes(), CALLBACK);
     await credentials().signIn({ sub: 'alice' });
     const refused = (await begin('/orders')).replace('code=abc', 'error=access_denied');
     expect(shown(await RouterTestingHarness.create(`/callback?${refused}`))).toEqual(['/sign-in', 'page authorization_failed /orders']);

@@ -13,7 +13,7 @@ import { signal } from '@angular/core';
 import { TestBed } from '@angular/core/testing';
 import { credentialsInterceptor, noRetry, withRefresh } from 'rx-credentials-angular';
 import { createAttachmentPolicy } from 'rx-credentials/http';
-import { concat, defer, of, take, throwError } from 'rxjs';
+import { catchError, concat, defer, of, take, throwError } from 'rxjs';
 import { API, createAngularApp, endAngularApp, type AngularApp } from '../support/angular-world.js';
 import { createToken } from '../../src/index.js';
 
@@ -52,6 +52,29 @@ describe('credentialsInterceptor', () => {
       .subscribe((body) => bodies.push(body));
     await app.credentials.tick();
     expect([bodies, sent]).toEqual([['cached'], 0]);
+  });
+
+  it('renews for a 403 that an interceptor behind it calls a 401 (docs/how-to.md)', async () => {
+    const expiredAs401: HttpInterceptorFn = (request, next) =>
+      next(request).pipe(
+        catchError((error: HttpErrorResponse) => {
+          const isExpired = error.status === 403 && error.headers.get('x-error') === 'token-expired';
+          return throwError(() => (isExpired ? new HttpErrorResponse({ ...error, status: 401, url: error.url ?? undefined }) : error));
+        }),
+      );
+    app = createAngularApp({ http: [withInterceptors([credentialsInterceptor, expiredAs401])] });
+    await app.credentials.signIn();
+    const [sent, other] = [app.get(ORDERS), app.get(`${API}forbidden`)];
+    await app.credentials.tick();
+    app.server.expectOne(ORDERS).flush('', { status: 403, statusText: 'Forbidden', headers: { 'x-error': 'token-expired' } });
+    app.server.expectOne(`${API}forbidden`).flush('', { status: 403, statusText: 'Forbidden' });
+    await app.credentials.tick();
+    expect(other.errors).toMatchObject([{ status: 403 }]);
+    await app.credentials.expectRefresh().flush({ accessToken: 'second' });
+    const again = app.server.expectOne(ORDERS);
+    expect(authorizationOf(again)).toBe('Bearer second');
+    again.flush('ok');
+    expect([sent.bodies, sent.errors]).toEqual([['ok'], []]);
   });
 
   it('attaches the access token of the default to requests on the list', async () => {

@@ -92,6 +92,7 @@ function application({
   const platform: Platform = hasPage ? { ...tab, page } : tab;
   const client: OAuth2Client = {
     ...world.authority.client(platform),
+    redirectUri: `https://app.example.com/${atRoot ? '' : 'callback'}`,
     metadata: () => Promise.resolve({ issuer: 'https://id.example.com', authorization_endpoint: 'https://id.example.com/authorize' }),
     exchangeCode: async (exchange) => {
       exchanges.push(exchange);
@@ -512,7 +513,11 @@ describe('withTransactions', () => {
     TestBed.configureTestingModule({
       providers: [
         provideCredentials(
-          { issuer: 'https://id.example.com', clientId: 'spa', redirectUri: 'https://app.example.com/cb' },
+          {
+            issuer: 'https://id.example.com',
+            clientId: 'spa',
+            redirectUri: 'https://app.example.com/cb',
+          },
           withTransactions(create),
         ),
         provideCredentialsTesting(),

@@ -1075,6 +1075,49 @@ describe('isCallback', () => {
     expect(setUp().flow.isCallback(new URL(REDIRECT_URI + query))).toBe(is);
   });
 
+  it.each([
+    ['https://app.example.com/integration?code=c&state=drive', false],
+    ['https://app.example.com/payment?error=declined&state=order-4711', false],
+    ['https://app.example.com/integration?code=c&state=' + 'a'.repeat(44), false],
+    ['https://app.example.com/callback/more?code=c&state=drive', false],
+    ['https://app.example.com/en/callback?code=c&state=' + 'a_-4'.repeat(10) + 'abc', true], // a host may move its paths
+    ['https://app.example.com/callback/?code=c&state=drive', true],
+    ['http://10.0.0.7:8080/callback?code=c&state=drive', true], // as a server sees it behind a proxy
+  ])('answers to other parts of a program at other paths are none: %s, %p', (address, is) => {
+    expect(setUp().flow.isCallback(address)).toBe(is);
+  });
+
+  it('resume leaves the answer to another in the address, wherever that is looked for', async () => {
+    const { server } = setUp();
+    const page = fakePage('https://app.example.com/integration?code=theirs&state=drive#tab');
+    const platform = unitPlatform({ fetch: server.fetch, page });
+    const client = createOAuth2Client({ issuer: server.issuer, clientId: 'spa', redirectUri: REDIRECT_URI, platform });
+    const flow = createAuthorizationCodeFlow(client);
+    const before = page.url();
+    expect(await refusal(flow.resume(before))).toMatchObject({ code: 'callback_state_unknown' });
+    expect(page.url()).toBe(before);
+    page.replaceUrl(`${REDIRECT_URI}?code=ours&state=drive`);
+    expect(await refusal(flow.resume(page.url()))).toMatchObject({ code: 'callback_state_unknown' });
+    expect(page.url()).toBe(REDIRECT_URI);
+  });
+
+  it('of a sign-in that came back to another path is exchanged, and its code leaves the address', async () => {
+    const { server } = setUp();
+    const page = fakePage('https://app.example.com/');
+    const platform = unitPlatform({ fetch: server.fetch, page });
+    const client = createOAuth2Client({ issuer: server.issuer, clientId: 'spa', redirectUri: REDIRECT_URI, platform });
+    const transactions = memoryTransactions(platform);
+    let nonce = '';
+    const put = (transaction: Transaction): void => ((nonce = transaction.nonce), void transactions.put(transaction));
+    const flow = createAuthorizationCodeFlow(client, { transactions: { ...transactions, put } });
+    const state = (await flow.start()).searchParams.get('state')!;
+    page.replaceUrl(`https://app.example.com/en/callback?code=ours&state=${state}`);
+    expect(flow.isCallback(page.url())).toBe(true);
+    await planToken(server, nonce);
+    expect((await flow.resume(page.url())).accessToken).toBe('access-1');
+    expect(page.url()).toBe('https://app.example.com/en/callback');
+  });
+
   it('an error without state is one at the path of the redirect URI alone; resume refuses it', async () => {
     const { flow } = setUp();
     const elsewhere = 'https://app.example.com/search?error=404';
