@@ -35,8 +35,19 @@ export function introspectionIn(exchange: Exchange, issuer: string): Introspecti
   return body as Introspection;
 }
 
+/** Of a token a resource says why it was refused in `WWW-Authenticate`, often there alone (RFC 6750 §3). */
+function withChallenge(exchange: Exchange): Exchange {
+  const challenge = exchange.headers.get('www-authenticate') ?? '';
+  const said = (name: string): string | undefined =>
+    new RegExp(`[ ,]${name}="((?:[^"\\\\]|\\\\.)*)"`, 'i').exec(challenge)?.[1]?.replace(/\\(.)/g, '$1');
+  const error = /^(?:Bearer|DPoP) /i.test(challenge) ? said('error') : undefined;
+  const body = parseJson(exchange.text);
+  if (error === undefined || (isPlainObject(body) && typeof body['error'] === 'string')) return exchange;
+  return { ...exchange, text: JSON.stringify({ error, error_description: said('error_description') }) };
+}
+
 function bodyOf(exchange: Exchange, what: string, issuer: string): Readonly<Record<string, unknown>> | undefined {
-  if (exchange.status !== 200) throw errorOf(exchange, issuer);
+  if (exchange.status !== 200) throw errorOf(withChallenge(exchange), issuer);
   if (/^application\/([\w-]+\+)?jwt\b/i.test(exchange.headers.get('content-type') ?? ''))
     throw new CredentialError('unsupported', `The ${what} is a signed JWT, which is not supported: ask the server for JSON.`, { issuer });
   const body = parseJson(exchange.text);

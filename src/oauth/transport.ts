@@ -166,16 +166,24 @@ const UNSENT =
 
 /** True if an error proves that nothing was sent. */
 function isUnsent(error: unknown): boolean {
-  const { cause } = Object(error) as { readonly cause?: unknown };
-  const { syscall } = Object(cause) as { readonly syscall?: unknown };
+  const { syscall, message } = originOf(error);
   const code = codeOf(error) ?? '';
-  return UNSENT.test(code) || (syscall === 'connect' && /^E(NET|HOST)UNREACH$/.test(code)); // a connection that stood may break with these, too
+  return (
+    UNSENT.test(code) ||
+    (syscall === 'connect' && /^E(NET|HOST)UNREACH$/.test(code)) || // a connection that stood may break with these, too
+    (typeof message === 'string' && message.includes('client error (Connect)')) // Deno has no codes
+  );
 }
 
-/** Of what another library throws only a code such as `ECONNREFUSED` is told, which Node has; the rest may hold anything (E51). */
-function codeOf(error: unknown): string | undefined {
+/** What says why a connection failed: in Node and Deno the cause of what `fetch` throws, in Bun that itself. */
+function originOf(error: unknown): { readonly [name in 'code' | 'syscall' | 'message']?: unknown } {
   const { cause } = Object(error) as { readonly cause?: unknown };
-  const { code } = Object(cause) as { readonly code?: unknown };
+  return Object(cause ?? error) as { readonly code?: unknown };
+}
+
+/** Of what another library throws only a code such as `ECONNREFUSED` is told; the rest may hold anything (E51). */
+function codeOf(error: unknown): string | undefined {
+  const { code } = originOf(error);
   return typeof code === 'string' && /^[A-Z0-9_]{1,60}$/.test(code) ? code : undefined;
 }
 

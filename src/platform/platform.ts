@@ -111,7 +111,11 @@ export function defaultPlatform(): Platform {
       return scope.crypto;
     },
     get locks() {
-      return webLocks(scope.navigator?.locks) ?? (standIn ??= 'indexedDB' in scope ? databaseLocks(this) : undefined);
+      // Node and Deno have them, too; without an origin they reach no other process
+      return (
+        webLocks((scope as { location?: unknown }).location ? scope.navigator?.locks : undefined) ??
+        (standIn ??= 'indexedDB' in scope ? databaseLocks(this) : undefined)
+      );
     },
     openChannel: typeof scope.BroadcastChannel === 'function' ? openBroadcastChannel : undefined,
     lifecycle: document ? (listener) => listenToPage(document, listener) : undefined,

@@ -1127,6 +1127,30 @@ describe('userInfo', () => {
     expect(await refusal(client.userInfo(login))).toMatchObject({ status: 401 });
   });
 
+  it.each<[string, string, string, object]>([
+    [
+      'in an empty answer',
+      'Bearer realm="a", error="invalid_token", error_description="it has \\"expired\\""',
+      '',
+      { error: 'invalid_token', errorDescription: 'it has "expired"' },
+    ],
+    ['beside a page', 'bearer error="insufficient_scope",scope="email"', '<html>', { error: 'insufficient_scope' }],
+    ['beside JSON that says nothing', 'Bearer error="invalid_token"', '{"message":"no"}', { error: 'invalid_token' }],
+    ['beside JSON that says another', 'Bearer error="invalid_token"', '{"error":"access_denied"}', { error: 'access_denied' }],
+    [
+      'with the token in it',
+      'Bearer error="invalid_token", error_description="canary-access-4711"',
+      '',
+      { error: 'invalid_token', errorDescription: '[redacted]' },
+    ],
+    ['nowhere', 'Bearer realm="error", xerror="x"', '', { code: 'http_error' }],
+    ['of a scheme that knows none', 'Basic error="invalid_token"', '', { code: 'http_error' }],
+  ])('6750-3 an error in WWW-Authenticate is told: %s', async (_, challenge, body, expected) => {
+    const { server, client } = setUpOAuth();
+    server.plan('userinfo', new Response(body, { status: 401, headers: { 'www-authenticate': challenge } }));
+    expect(await refusal(client.userInfo(aToken()))).toMatchObject({ code: 'oauth_error', status: 401, ...expected });
+  });
+
   it('E22 a token bound to a key is not sent as Bearer', async () => {
     const { server, client } = setUpOAuth();
     expect(await refusal(client.userInfo(aToken({ tokenType: 'DPoP' })))).toMatchObject({ code: 'unsupported' });

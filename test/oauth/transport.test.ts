@@ -45,6 +45,10 @@ afterEach(async () => {
   await Promise.all(all.map((server) => new Promise((resolve) => (server.closeAllConnections(), server.close(resolve)))));
 });
 
+/** As Deno 2.9 throws it. */
+const deno = (what: string): Error =>
+  new TypeError('fetch failed', { cause: new Error(`error sending request for url (${URL_}): ${what}`) });
+
 describe('which URLs are safe', () => {
   it.each<[string, boolean, boolean]>([
     // url, without localhost, with localhost switched on
@@ -739,6 +743,18 @@ describe('deadlines', () => {
     ['UND_ERR_SOCKET', undefined, 'unknown_outcome'],
   ])('RF-8 of a request that failed with %s (%s) the class is right', async (code, syscall, errorClass) => {
     const fetch = () => Promise.reject(Object.assign(new TypeError('fetch failed'), { cause: { code, syscall } }));
+    expect(await refused(sent(unitPlatform({ fetch })))).toMatchObject({ code: 'network_error', class: errorClass });
+  });
+
+  it.each([
+    ['Bun: refused', Object.assign(new TypeError('Unable to connect.'), { code: 'ECONNREFUSED' }), 'transient'],
+    ['Bun: a name that is none', Object.assign(new TypeError('x'), { code: 'ENOTFOUND', syscall: 'getaddrinfo' }), 'transient'],
+    ['Bun: a connection that broke', Object.assign(new Error('x'), { code: 'ECONNRESET' }), 'unknown_outcome'],
+    ['Deno: no connection', deno('client error (Connect): tcp connect error: Connection refused (os error 111)'), 'transient'],
+    ['Deno: a wrong certificate', deno('client error (Connect): invalid peer certificate: UnknownIssuer'), 'transient'],
+    ['Deno: a connection that broke', deno('client error (SendRequest): connection closed before message completed'), 'unknown_outcome'],
+  ])('RF-8 of a request that failed in another runtime the class is right: %s', async (_, thrown, errorClass) => {
+    const fetch = () => Promise.reject(thrown);
     expect(await refused(sent(unitPlatform({ fetch })))).toMatchObject({ code: 'network_error', class: errorClass });
   });
 

@@ -444,6 +444,7 @@ describe('the locks of the default platform', () => {
 
   it('are Web Locks where there are any, and none where there is no IndexedDB either', async () => {
     const request = jest.fn((_name: string, _options: unknown, run: () => unknown) => run());
+    put('location', {});
     put('navigator', { locks: { request } });
     await defaultPlatform().locks!.withLock('web', () => Promise.resolve());
     expect(request).toHaveBeenCalledTimes(1);

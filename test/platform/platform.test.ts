@@ -38,6 +38,7 @@ describe('defaultPlatform', () => {
     put({
       fetch,
       crypto: 'other crypto',
+      location: {},
       navigator: { locks: { request: (name: string, options: object, run: () => unknown) => Promise.resolve([name, options, run()]) } },
     });
     expect(await platform.fetch('https://x.example', { method: 'POST' })).toBe('response');
@@ -54,6 +55,7 @@ describe('defaultPlatform', () => {
   it('E39 locks have any name, and no two names are one lock', async () => {
     const names = ['-a', '~-a', '~~-a', '~a', '~~a', 'a', 'a-', '-', '~', '--a', `${LONG}a`, `${LONG}b`, `b${LONG}`];
     const asked: string[] = [];
+    put({ location: {} });
     const { locks } = defaultPlatform();
     const request = jest.spyOn(navigator.locks, 'request');
     for (const name of names) {
@@ -64,6 +66,17 @@ describe('defaultPlatform', () => {
     expect(asked.filter((name) => name.startsWith('-'))).toEqual([]);
     expect(asked).toContain('a'); // names that need no mark have none
     expect(asked.filter(({ length }) => length > 1_024)).toEqual([]); // WebKit refuses them
+  });
+
+  it('RF-2 takes no Web Locks where there is no origin, as in Node and Deno: they reach this process alone', () => {
+    expect(typeof navigator.locks.request).toBe('function');
+    expect(defaultPlatform().locks).not.toBeUndefined(); // those of IndexedDB
+    take('indexedDB');
+    expect(defaultPlatform().locks).toBeUndefined();
+    put({ location: undefined }); // Deno
+    expect(defaultPlatform().locks).toBeUndefined();
+    put({ location: { href: 'https://app.example.com/' } });
+    expect(defaultPlatform().locks?.reach).toBe('origin');
   });
 
   it.each<[string, unknown]>([

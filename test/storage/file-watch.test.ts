@@ -62,10 +62,10 @@ function slowPlatform(): Platform & { look(): Promise<void>; looked(): Promise<v
 
 /** The file system with watchers that this test moves. */
 function watchedFiles(): Files & {
-  readonly watchers: (EventEmitter & { closed: boolean; tell(file: string | null): void })[];
+  readonly watchers: (EventEmitter & { closed: boolean; isAwaited: boolean; tell(file: string | null): void })[];
   fails: boolean;
 } {
-  const watchers: (EventEmitter & { closed: boolean; tell(file: string | null): void })[] = [];
+  const watchers: (EventEmitter & { closed: boolean; isAwaited: boolean; tell(file: string | null): void })[] = [];
   const files = {
     ...nodeFiles,
     watchers,
@@ -74,6 +74,8 @@ function watchedFiles(): Files & {
       if (files.fails) throw new Error('no more watchers');
       const watcher = Object.assign(new EventEmitter(), {
         closed: false,
+        isAwaited: true,
+        unref: () => void (watcher.isAwaited = false),
         close: () => void (watcher.closed = true),
         tell: (file: string | null) => listener('rename', file),
       });
@@ -162,6 +164,22 @@ describe('watching a fileStorage', () => {
     files.watchers[0]?.tell('r-three.json');
     expect(files.watchers.map(({ closed }) => closed)).toEqual([true]);
     expect(platform.waiting()).toBe(0);
+  });
+
+  it('keeps no program alive, in Deno neither, which overlooks `persistent`', async () => {
+    const { platform, files, storage, listener } = watched();
+    storage.watch!(listener);
+    await storage.open();
+    await platform.looked();
+    const [watcher] = files.watchers;
+    expect(watcher?.isAwaited).toBe(false);
+    for (const file of ['r-one.json', 'something', null]) {
+      watcher.isAwaited = true; // as Deno forgets it with each event
+      watcher.tell(file);
+      await platform.flush();
+      expect(watcher?.isAwaited).toBe(false);
+    }
+    await storage.close();
   });
 
   it('stops at close: no watcher, no timer, and what was about to be told is not', async () => {

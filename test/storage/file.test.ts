@@ -250,6 +250,16 @@ describe('CLI-2 permissions of fileStorage', () => {
   });
 });
 
+it('a fileStorage in a Deno that does not permit it says which permissions there must be', async () => {
+  const folder = newFolder();
+  const files = hooked(() => {
+    throw Object.assign(new Error('Requires sys access to "uid", run again with the --allow-sys flag'), { name: 'NotCapable' });
+  });
+  const storage = createFileStorage({ folder, namespace: 'rx-credentials', platform: defaultPlatform() }, { files });
+  const { message } = await refusal(storage.open());
+  expect(message).toBe(`Deno does not permit it: allow reading and writing of ${folder}, --allow-sys and --allow-run.`);
+});
+
 describe('what lies in the folder of fileStorage', () => {
   it.each(['AbCdEfGhIjKlMnOpQrStUv', 'x'.repeat(130), 'Ä'.repeat(500), '\ud800'])(
     'no name is longer than the 143 bytes that encrypted folders allow: %s',

@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm';
 import { forceCloseDatabase, IDBFactory } from 'fake-indexeddb';
 import { StorageError } from '../../src/errors';
 import type { Platform } from '../../src/platform/platform';
@@ -429,6 +430,12 @@ describe('staticKeys', () => {
     expect(await keys.get('c')).toBeUndefined();
     expect(await keys.get('__proto__')).toBeUndefined();
     expect(keys.list).toBeUndefined();
+  });
+
+  it('takes bytes of another realm, as of a test environment or a `vm` context', async () => {
+    const key = runInNewContext('new Uint8Array(32).fill(4)') as Uint8Array;
+    expect(key instanceof Uint8Array).toBe(false);
+    expect((await staticKeys([{ kid: 'a', key }]).current()).key).toEqual(bytes(4));
   });
 
   it('what becomes of the bytes afterwards is the caller’s affair', async () => {

@@ -17,6 +17,11 @@ describeStorage('localforageStorage', {
   plant: (namespace, id, value) => itemsOf(namespace).setItem(id, value),
 });
 
+/** What a program uses of it, without `default`. */
+const bound = ({ createInstance, INDEXEDDB }: typeof localforage): object => ({
+  createInstance: (options: LocalForageOptions) => createInstance.call(localforage, options),
+  INDEXEDDB,
+});
 const codeOf = (promise: Promise<unknown>): Promise<unknown> =>
   promise.then(
     () => 'no error',
@@ -32,6 +37,21 @@ describe('localforageStorage', () => {
       reach: 'origin',
     });
     expect(localforageStorage().namespace).toBe('rx-credentials');
+  });
+
+  it('opens where a bundler gives a CommonJS module without `default`, as Parcel does', async () => {
+    jest.doMock('localforage', () => Object.assign(Object.create(null) as object, { ...bound(localforage), __esModule: true }));
+    try {
+      await jest.isolateModulesAsync(async () => {
+        const { localforageStorage: bundled } = await import('../../src/storage/localforage/index.js');
+        const storage = bundled({ namespace: 'lf-parcel' });
+        expect(await storage.open()).toMatchObject({ reach: 'origin' });
+        expect(await storage.write({ id: 'one', revision: 1 }, 'absent')).toBe(true);
+      });
+    } finally {
+      jest.dontMock('localforage');
+    }
+    expect(await itemsOf('lf-parcel').getItem('one')).toEqual({ id: 'one', revision: 1 });
   });
 
   it.each(['__proto__', 'constructor', 'toString'])('refuses the namespace %s, which localforage cannot use', (namespace) => {
@@ -132,6 +152,7 @@ describe('localforageStorage', () => {
       const given = Object.getOwnPropertyDescriptor(globalThis, 'indexedDB')!;
       Reflect.deleteProperty(globalThis, 'indexedDB');
       Object.defineProperty(globalThis, 'localStorage', { value: fakeStorage(), configurable: true });
+      Object.defineProperty(globalThis, 'location', { value: {}, configurable: true }); // an origin: then there are Web Locks
       try {
         const fresh = await import('../../src/storage/localforage');
         const storage = fresh.localforageStorage({ namespace: 'lf-missing', platform: defaultPlatform() });
@@ -140,6 +161,7 @@ describe('localforageStorage', () => {
       } finally {
         Object.defineProperty(globalThis, 'indexedDB', given);
         Reflect.deleteProperty(globalThis, 'localStorage');
+        Reflect.deleteProperty(globalThis, 'location');
       }
     });
   });

@@ -33,6 +33,18 @@ import { duplicateOf, fakeOrigin, pageWith, tabPlatform, type FakeOrigin } from 
   });
 }
 
+it("webStorage('session') does not open where there is no Web Crypto: it could read nothing, and write nothing", async () => {
+  for (const crypto of [undefined, { getRandomValues: <T>(array: T) => array }]) {
+    const session = fakeStorage();
+    const storage = webStorage('session', {
+      namespace: 'no-crypto',
+      platform: tabPlatform(pageWith({ session }), { crypto: crypto as never }),
+    });
+    await expect(storage.open()).rejects.toMatchObject({ code: 'crypto_unavailable' });
+    expect(session.length).toBe(0);
+  }
+});
+
 const failure = (promise: Promise<unknown>): Promise<unknown> =>
   promise.then(
     (value) => ({ value }),

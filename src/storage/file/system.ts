@@ -98,6 +98,11 @@ export function quoted(path: string): string {
 /** A system error as one of ours. The original is dropped; its message may hold anything. */
 export function failed(error: unknown, folder: string): unknown {
   const code = codeOf(error);
+  if (error instanceof Error && error.name === 'NotCapable')
+    return new StorageError(
+      'storage_failed',
+      `Deno does not permit it: allow reading and writing of ${folder}, --allow-sys and --allow-run.`,
+    );
   if (code === undefined || error instanceof StorageError || error instanceof TypeError) return error;
   const details = PASSING.test(code) ? ({ class: 'transient' } as const) : {};
   return new StorageError('storage_failed', `${MEANING[code] ?? `The file system answered ${code}`} (${folder}).`, details);

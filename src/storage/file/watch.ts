@@ -29,18 +29,18 @@ export function watchFolder(
 
   const flush = (): void => {
     cancelFlush = undefined;
+    watcher?.unref(); // Deno forgets it with each event
     const names = [...changed];
     changed.clear();
     names.forEach(onChange);
   };
-  const note = (name: string): void => {
-    changed.add(name);
+  const note = (name: string | undefined): void => {
+    if (name !== undefined) changed.add(name);
     if (!stopped) cancelFlush ??= setTimer(flush, SETTLE_MS);
   };
   const onEvent = (file: string | null): void => {
     const name = nameInFile(file ?? '');
-    if (name === undefined) return;
-    silent = false;
+    if (name !== undefined) silent = false;
     note(name);
   };
   const unwatch = (): void => {
@@ -50,6 +50,7 @@ export function watchFolder(
   const start = (): void => {
     try {
       watcher = files.watch(folder, { persistent: false }, (_, file) => onEvent(file));
+      watcher.unref(); // Deno overlooks the option
       watcher.on('error', unwatch);
     } catch {
       // no more watchers to be had, or the folder is gone for now: the second look does without

@@ -95,7 +95,8 @@ export function localforageStorage(options: LocalforageStorageOptions = {}): Cre
 }
 
 async function openItems(namespace: string, platform: Platform): Promise<LocalForage> {
-  const { default: localforage } = await import('localforage');
+  const loaded = await import('localforage');
+  const localforage = loaded.default ?? loaded; // Parcel gives a CommonJS module as it is
   const store = localforage.createInstance({ name: namespace, storeName: STORE, driver: localforage.INDEXEDDB });
   try {
     await within(platform, ANSWER_MS, '', store.ready());

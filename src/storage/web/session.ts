@@ -5,7 +5,7 @@
  * @module
  */
 import type { Platform, WebItems } from '../../platform/platform.js';
-import { randomText } from '../../platform/random.js';
+import { randomText, subtleOf } from '../../platform/random.js';
 import type { Copy, Session } from '../coordination.js';
 
 interface Sealed {
@@ -13,8 +13,13 @@ interface Sealed {
   readonly text: ArrayBuffer;
 }
 
-/** The session that sessionStorage names, or a new one. One step without a pause: nothing else of this tab comes in between. */
+/**
+ * The session that sessionStorage names, or a new one. One step without a pause: nothing else of this tab comes in between.
+ *
+ * @throws {CredentialError} `crypto_unavailable`
+ */
 export function sessionOf(store: WebItems, name: string, { crypto }: Pick<Platform, 'crypto'>): Session {
+  const subtle = subtleOf({ crypto });
   let secret = store.getItem(name);
   if (!secret || !SECRET.test(secret)) {
     const bytes = [...crypto.getRandomValues(new Uint8Array(32))];
@@ -23,18 +28,18 @@ export function sessionOf(store: WebItems, name: string, { crypto }: Pick<Platfo
   }
   const [id = '', bytes = ''] = secret.split('.');
   const key = (): Promise<CryptoKey> =>
-    crypto.subtle.importKey('raw', Uint8Array.from(bytes.split(','), Number), 'AES-GCM', false, ['encrypt', 'decrypt']);
+    subtle.importKey('raw', Uint8Array.from(bytes.split(','), Number), 'AES-GCM', false, ['encrypt', 'decrypt']);
   return {
     id,
     seal: async (record, copy) => {
       const iv = crypto.getRandomValues(new Uint8Array(12)); // a fresh one for every write: a repeated one would give the key away
       const text = new TextEncoder().encode(JSON.stringify(copy.value));
-      return { iv, text: await crypto.subtle.encrypt(algorithm(iv, record, copy), await key(), text) };
+      return { iv, text: await subtle.encrypt(algorithm(iv, record, copy), await key(), text) };
     },
     open: async (record, { sealed, count, stamp }) => {
       if (!isSealed(sealed)) return undefined;
       try {
-        const text = await crypto.subtle.decrypt(algorithm(sealed.iv, record, { count, stamp }), await key(), sealed.text);
+        const text = await subtle.decrypt(algorithm(sealed.iv, record, { count, stamp }), await key(), sealed.text);
         return { count, stamp, value: JSON.parse(new TextDecoder().decode(text)) as unknown };
       } catch {
         return undefined; // sealed by another session, moved to another record, or damaged
