@@ -186,8 +186,12 @@ function unlessInvalid(error: unknown): false {
  * @throws {ProtocolError} `id_token_invalid`
  */
 function refuse(error: unknown, issuer: string): never {
-  if (error instanceof oauth.OperationProcessingError) throw invalid(`was refused: ${reasonOf(error)}`, issuer);
-  throw error;
+  if (!(error instanceof oauth.OperationProcessingError)) throw error;
+  const isOver = error.message.includes('expiration is past current timestamp');
+  throw invalid(
+    isOver ? 'has expired (exp): it is old, or the clock here is ahead (clockToleranceS)' : `was refused: ${reasonOf(error)}`,
+    issuer,
+  );
 }
 
 /** An answer as if it came from a server. */

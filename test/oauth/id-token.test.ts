@@ -94,6 +94,14 @@ it('IDT-7 of an iat in the future the error names the clock, and the option that
   );
 });
 
+it('IDT-6 of an exp in the past the error says that the clock may be ahead', async () => {
+  const { server, client } = setUpOAuth();
+  await planIdToken(server, { iat: NOW - 500, exp: NOW - 60 });
+  expect((await refusal(client.exchangeCode(exchangeOf()))).message).toBe(
+    'The ID token has expired (exp): it is old, or the clock here is ahead (clockToleranceS) (OIDC Core §3.1.3.7).',
+  );
+});
+
 describe('what a client says of ID tokens', () => {
   it.each<[string, Partial<OAuth2ClientOptions>, Record<string, unknown>, boolean]>([
     ['IDT-3 a further audience that is trusted', { trustedAudiences: ['other', 'project'] }, { aud: ['spa', 'project'], azp: 'spa' }, true],
