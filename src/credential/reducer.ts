@@ -134,8 +134,9 @@ function setStatus(
   const status = change(before.status, before);
   const hasExpired = hasNoToken(status, validityOf ? validityOf(before) === 'expired' : before.hasExpired);
   const { token, activity } = before.status;
-  if (!failure && status.token === token && status.activity === activity && hasExpired === before.hasExpired) return;
-  const refreshFailure = failure ?? before.refreshFailure;
+  const refreshFailure = !failure || sameData(failure, before.refreshFailure) ? before.refreshFailure : failure;
+  const isSame = refreshFailure === before.refreshFailure && hasExpired === before.hasExpired;
+  if (isSame && status.token === token && status.activity === activity) return;
   draft.change(before, Object.freeze({ ...before, status: Object.freeze(status), refreshFailure, hasExpired }));
 }
 

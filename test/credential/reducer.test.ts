@@ -166,6 +166,15 @@ describe('the state after each action', () => {
     expect(reduce(revoking, act({ type: 'refresh_ended', id: 'one', generation: 1 }))).toBe(revoking);
   });
 
+  it('the same refresh_failed once more changes nothing', () => {
+    const failed = act({ type: 'refresh_failed', id: 'one', generation: 3, ...failure() });
+    const once = reduce(two, failed);
+    expect(reduce(once, failed)).toBe(once);
+    expect(reduce(reduce(once, act({ type: 'refresh_started', id: 'one', generation: 3 })), failed).credentials[0]?.status.activity).toBe(
+      'idle',
+    );
+  });
+
   it('E11 refresh_failed says why, how often and when it is tried again, each time anew, until the token is renewed', () => {
     const failed = reduce(two, act({ type: 'refresh_failed', id: 'one', generation: 3, ...failure() }));
     expect(credentialState(failed, 'one')?.refreshFailure).toEqual(failure());
