@@ -41,7 +41,7 @@ export interface StoreOptions {
   /**
    * True: who signs in twice has one credential. The token takes the place of what its user (`sub`) has of its client, the default rather than another, also
    * where she signs in in several tabs at once. With `tags` one that has all of them; it keeps those it has. Default: false. A token without
-   * an ID token is one more: nobody knows whose it is.
+   * an ID token is one more: nobody knows whose it is. A user who has none here yet costs a reading of all records, since another tab may just have stored hers.
    */
   readonly onePerUser?: boolean | undefined;
 }
@@ -98,7 +98,8 @@ export function createMembership(context: MembershipContext): Membership {
       return locks.aloneInTime('members', SIGNING_IN_MS, async () => {
         await rereadWhatMatters(token);
         // Somebody else's first credential may be there; or hers, of a tab in which she signs in, too
-        if (isOnly || loop.snapshot().ids.length === 0) await inTrouble(() => following.reload(), undefined);
+        const isUnknown = isOnly ? !sameUser.only(token, tags) : loop.snapshot().ids.length === 0;
+        if (isUnknown) await inTrouble(() => following.reload(), undefined);
         const meant = replace ?? (isOnly ? sameUser.only(token, tags) : undefined) ?? sameUser.waiting(token, tags);
         if (meant === undefined) return add(token, tags);
         const { id } = meant;

@@ -307,7 +307,7 @@ export function createCredentialStore(options: CredentialStoreOptions): Credenti
     client: (name) => clients.named(name),
     store: async (token, options = {}) => {
       const { tags, replace, onePerUser = false, ...rest } = optionsOf(options, 'store');
-      assertNothingElse(rest, 'store takes tags, replace, onePerUser');
+      assertNothingElse(rest, 'store takes tags, replace and onePerUser');
       const place = replace === undefined ? undefined : meantBy(replace, 'replace must be a credential or its id');
       const id = await command((all) => all.store(token, tags, place, onePerUser));
       const handle = handleOf(id);

@@ -242,8 +242,8 @@ describe('store', () => {
   });
 
   it.each<[unknown, RegExp]>([
-    [['work'], /^store takes tags, replace, onePerUser, not 0$/],
-    [{ tag: ['work'] }, /^store takes tags, replace, onePerUser, not tag$/],
+    [['work'], /^store takes tags, replace and onePerUser, not 0$/],
+    [{ tag: ['work'] }, /^store takes tags, replace and onePerUser, not tag$/],
     [null, /^options of store must be an object$/],
   ])('options that would be taken for none are refused by name: %j', async (options, message) => {
     const { openTab, authority, disk } = createWorld();

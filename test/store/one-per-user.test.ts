@@ -47,6 +47,18 @@ describe('store with onePerUser', () => {
     expect([...disk.records.values()].filter((one) => (one as { secrets?: unknown }).secrets)).toEqual([]);
   });
 
+  it('reads all only where nothing is known of her', async () => {
+    const { openTab, authority, disk } = createWorld();
+    const { store } = await openTab();
+    await store.store(authority.signIn({ sub: 'bob' }));
+    const readings = (): number => disk.calls.filter(({ method }) => method === 'readAll').length;
+    const before = readings();
+    await store.store(authority.signIn(), ONE);
+    expect(readings()).toBe(before + 1);
+    for (let i = 0; i < 3; i++) await store.store(authority.signIn(), ONE);
+    expect([readings(), (await store.allIDs()).length]).toEqual([before + 1, 2]);
+  });
+
   it('keeps id, tags and default; the handle that others hold has the new token', async () => {
     const { openTab, authority } = createWorld();
     const { store } = await openTab();
