@@ -95,7 +95,7 @@ const ANSWER_PARAMETERS = ['code', 'state', 'iss', 'error', 'error_description',
 const MAX_CALLBACK_CHARACTERS = 32 * 1024;
 const MAX_CODE_CHARACTERS = 8 * 1024;
 /** Of so many sign-ins that came back it is known where to go. */
-const MAX_RETURNED = 20;
+const MAX_RETURNED = 1_000;
 
 /** The flow of a client. @throws {TypeError} it is none, or has no `redirectUri` */
 export function createAuthorizationCodeFlow(client: OAuth2Client, options: AuthorizationCodeFlowOptions = {}): AuthorizationCodeFlow {
