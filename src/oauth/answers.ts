@@ -16,7 +16,7 @@ import type { Exchange } from './transport.js';
  * @throws {CredentialError} `response_invalid`; `token_substitution`: it speaks of another user; `unsupported`: a JWT
  */
 export function userInfoIn(exchange: Exchange, { claims }: Token, issuer: string): UserInfo {
-  const body = bodyOf(exchange, 'user info', issuer);
+  const body = bodyOf(withChallenge(exchange), 'user info', issuer);
   if (typeof body?.['sub'] !== 'string')
     throw new ProtocolError('response_invalid', 'The user info is no JSON object with a "sub" (OIDC Core §5.3.2).', { issuer });
   if (claims && body['sub'] !== claims.sub) {
@@ -35,19 +35,20 @@ export function introspectionIn(exchange: Exchange, issuer: string): Introspecti
   return body as Introspection;
 }
 
-/** Of a token a resource says why it was refused in `WWW-Authenticate`, often there alone (RFC 6750 §3). */
+/** Of the token that was sent a resource says in `WWW-Authenticate` why it is refused, often there alone (RFC 6750 §3). */
 function withChallenge(exchange: Exchange): Exchange {
   const challenge = exchange.headers.get('www-authenticate') ?? '';
   const said = (name: string): string | undefined =>
     new RegExp(`[ ,]${name}="((?:[^"\\\\]|\\\\.)*)"`, 'i').exec(challenge)?.[1]?.replace(/\\(.)/g, '$1');
-  const error = /^(?:Bearer|DPoP) /i.test(challenge) ? said('error') : undefined;
+  const isRefused = exchange.status >= 400 && exchange.status <= 499 && /^(?:Bearer|DPoP) /i.test(challenge);
+  const error = isRefused ? said('error') : undefined;
   const body = parseJson(exchange.text);
   if (error === undefined || (isPlainObject(body) && typeof body['error'] === 'string')) return exchange;
   return { ...exchange, text: JSON.stringify({ error, error_description: said('error_description') }) };
 }
 
 function bodyOf(exchange: Exchange, what: string, issuer: string): Readonly<Record<string, unknown>> | undefined {
-  if (exchange.status !== 200) throw errorOf(withChallenge(exchange), issuer);
+  if (exchange.status !== 200) throw errorOf(exchange, issuer);
   if (/^application\/([\w-]+\+)?jwt\b/i.test(exchange.headers.get('content-type') ?? ''))
     throw new CredentialError('unsupported', `The ${what} is a signed JWT, which is not supported: ask the server for JSON.`, { issuer });
   const body = parseJson(exchange.text);

@@ -166,17 +166,16 @@ const UNSENT =
 
 /** True if an error proves that nothing was sent. */
 function isUnsent(error: unknown): boolean {
-  const { syscall, message } = originOf(error);
+  const { syscall } = originOf(error);
   const code = codeOf(error) ?? '';
-  return (
-    UNSENT.test(code) ||
-    (syscall === 'connect' && /^E(NET|HOST)UNREACH$/.test(code)) || // a connection that stood may break with these, too
-    (typeof message === 'string' && message.includes('client error (Connect)')) // Deno has no codes
-  );
+  return UNSENT.test(code) || (syscall === 'connect' && /^E(NET|HOST)UNREACH$/.test(code)); // a connection that stood may break with these, too
 }
 
-/** What says why a connection failed: in Node and Deno the cause of what `fetch` throws, in Bun that itself. */
-function originOf(error: unknown): { readonly [name in 'code' | 'syscall' | 'message']?: unknown } {
+/**
+ * What says why a connection failed: in Node the cause of what `fetch` throws, in Bun that itself. Deno has no codes, and where it says that it could not connect it
+ * may have sent before: it sends a second time by itself.
+ */
+function originOf(error: unknown): { readonly [name in 'code' | 'syscall']?: unknown } {
   const { cause } = Object(error) as { readonly cause?: unknown };
   return Object(cause ?? error) as { readonly code?: unknown };
 }

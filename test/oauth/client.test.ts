@@ -1151,6 +1151,15 @@ describe('userInfo', () => {
     expect(await refusal(client.userInfo(aToken()))).toMatchObject({ code: 'oauth_error', status: 401, ...expected });
   });
 
+  it('6750-3 a challenge is of the token that was sent with the request: none of that which is asked about, nor beside a success', async () => {
+    const { server, client } = setUpOAuth();
+    const headers = { 'www-authenticate': 'Bearer error="invalid_token"' };
+    server.plan('introspection', new Response('', { status: 401, headers }));
+    expect(await refusal(client.introspect('old-access', 'access_token'))).toMatchObject({ code: 'http_error', class: 'configuration' });
+    server.plan('userinfo', new Response(null, { status: 204, headers }));
+    expect(await refusal(client.userInfo(aToken()))).toMatchObject({ code: 'response_invalid' });
+  });
+
   it('E22 a token bound to a key is not sent as Bearer', async () => {
     const { server, client } = setUpOAuth();
     expect(await refusal(client.userInfo(aToken({ tokenType: 'DPoP' })))).toMatchObject({ code: 'unsupported' });

@@ -447,6 +447,8 @@ describe('staticKeys', () => {
 
   it.each<[string, readonly unknown[]]>([
     ['no key', []],
+    ['numbers that are no bytes', [{ kid: 'a', key: Float64Array.from({ length: 32 }, Math.random) }]],
+    ['longer numbers', [{ kid: 'a', key: new BigUint64Array(32) }]],
     ['a short key', [{ kid: 'a', key: bytes(7, 31) }]],
     ['a long key', [{ kid: 'a', key: bytes(7, 33) }]],
     ['text', [{ kid: 'a', key: 'canary-key-canary-key-canary-key' }]],

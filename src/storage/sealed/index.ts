@@ -208,7 +208,7 @@ function showsItsKeys({ id, value }: StoredEntry): boolean {
 }
 
 function assertStorage(storage: unknown): void {
-  if (typeof (storage as Partial<CredentialStorage> | undefined)?.open !== 'function') throw new TypeError('sealed: pass a storage first');
+  if (typeof (storage as Partial<CredentialStorage> | undefined)?.open !== 'function') throw new TypeError('sealed takes a storage first');
 }
 
 function asKeys(keys: SealingKeys): SealingKeys {

@@ -66,11 +66,11 @@ export function staticKeys(keys: readonly SealingKey[]): SealingKeys {
     throw new TypeError('staticKeys takes a list: [{ kid, key }]');
   const byKid = new Map<string, SealingKey['key']>();
   keys.forEach(({ kid, key }, index) => {
-    const isGood = ArrayBuffer.isView(key) ? key.length === 32 : isSealingCryptoKey(key);
+    const isGood = isBytes(key) ? key.length === 32 : isSealingCryptoKey(key);
     // By its place in the list: who confuses the two members must not find the key in a log.
     if (!isGood) throw new TypeError(`staticKeys: key ${index} must be a Uint8Array of 32 bytes or an AES-GCM CryptoKey of 256 bits`);
     if (!isKid(kid) || kid === '' || byKid.has(kid)) throw new TypeError(`staticKeys: key ${index} needs a kid of its own`);
-    byKid.set(kid, ArrayBuffer.isView(key) ? Uint8Array.from(key) : key);
+    byKid.set(kid, isBytes(key) ? Uint8Array.from(key) : key);
   });
   const [first] = byKid;
   if (!first) throw new TypeError('staticKeys: at least one { kid, key } is needed');
@@ -78,6 +78,11 @@ export function staticKeys(keys: readonly SealingKey[]): SealingKeys {
     current: () => Promise.resolve({ kid: first[0], key: first[1] }),
     get: (kid) => Promise.resolve(byKid.get(kid)),
   };
+}
+
+/** Also of another realm. */
+function isBytes(key: SealingKey['key']): key is Uint8Array {
+  return Object.prototype.toString.call(key) === '[object Uint8Array]';
 }
 
 /** True for what may be the name of a key. */

@@ -28,7 +28,7 @@ const LIMITS = {
   indexeddbAll: 67_600,
   sealed: 9_216,
   rxjs: 6_500,
-  localforageStart: 16_500,
+  localforageStart: 16_550,
   localforageAll: 75_900,
 };
 
