@@ -223,7 +223,7 @@ describe('a store over sealed records', () => {
   it('wrong keys, and a wrong storage, are said at once', () => {
     const storage = createWorld().disk.storage();
     expect(() => sealed(storage, { keys: [keyOf(1)] as never })).toThrow(/staticKeys/);
-    expect(() => sealed(undefined as never)).toThrow(/pass a storage/);
+    expect(() => sealed(undefined as never)).toThrow(/takes a storage first/);
   });
 
   it('without Web Crypto it does not open: crypto_unavailable', async () => {
