@@ -129,6 +129,25 @@ describe('in Chromium, several tabs', () => {
     60_000,
   );
 
+  it.each(ROOMY)(
+    'D-044 five tabs that sign one user in at once keep one credential, over %s',
+    async (name) => {
+      const tabs = await Promise.all(Array.from({ length: 5 }, () => startTab(name)));
+      for (const sub of ['alice', 'bob']) {
+        const kept = await Promise.all(
+          tabs.map((tab, i) => tab.evaluate(([id, user]) => driver.signIn(id, user), [`${sub}-${i}`, sub] as const)),
+        );
+        expect(new Set(kept).size).toBe(1);
+      }
+      const later = await startTab(name);
+      const all = await ids(later);
+      expect(all.map((id) => id.split('-')[0]).sort()).toEqual(['alice', 'bob']);
+      const signedIn = await Promise.all(all.map((id) => later.evaluate((one) => driver.accessToken(one), id)));
+      expect(signedIn.sort()).toEqual([expect.stringMatching(/^access-CANARY-alice-/), expect.stringMatching(/^access-CANARY-bob-/)]);
+    },
+    60_000,
+  );
+
   it('E61 BBA-4 eight tabs that start at once make one key, which no script can read out', async () => {
     const tabs = await Promise.all(Array.from({ length: 8 }, openTab));
     await Promise.all(tabs.map((tab) => tab.evaluate(() => driver.start('sealed indexedDB', 'keys'))));

@@ -1060,6 +1060,18 @@ describe('in a page', () => {
 });
 
 describe('isCallback', () => {
+  const at = (address: string) => {
+    const { server } = setUp();
+    const page = fakePage(address);
+    const platform = unitPlatform({ fetch: server.fetch, page });
+    return {
+      server,
+      page,
+      platform,
+      client: createOAuth2Client({ issuer: server.issuer, clientId: 'spa', redirectUri: REDIRECT_URI, platform }),
+    };
+  };
+
   it.each([
     ['?code=c&state=s', true],
     ['?error=e&state=s', true],
@@ -1088,10 +1100,7 @@ describe('isCallback', () => {
   });
 
   it('resume leaves the answer to another in the address, wherever that is looked for', async () => {
-    const { server } = setUp();
-    const page = fakePage('https://app.example.com/integration?code=theirs&state=drive#tab');
-    const platform = unitPlatform({ fetch: server.fetch, page });
-    const client = createOAuth2Client({ issuer: server.issuer, clientId: 'spa', redirectUri: REDIRECT_URI, platform });
+    const { page, client } = at('https://app.example.com/integration?code=theirs&state=drive#tab');
     const flow = createAuthorizationCodeFlow(client);
     const before = page.url();
     expect(await refusal(flow.resume(before))).toMatchObject({ code: 'callback_state_unknown' });
@@ -1102,10 +1111,7 @@ describe('isCallback', () => {
   });
 
   it('of a sign-in that came back to another path is exchanged, and its code leaves the address', async () => {
-    const { server } = setUp();
-    const page = fakePage('https://app.example.com/');
-    const platform = unitPlatform({ fetch: server.fetch, page });
-    const client = createOAuth2Client({ issuer: server.issuer, clientId: 'spa', redirectUri: REDIRECT_URI, platform });
+    const { server, page, client, platform } = at('https://app.example.com/');
     const transactions = memoryTransactions(platform);
     let nonce = '';
     const put = (transaction: Transaction): void => ((nonce = transaction.nonce), void transactions.put(transaction));

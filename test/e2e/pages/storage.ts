@@ -61,6 +61,7 @@ const driver = {
   events: () => events.splice(0),
   durable: () => current().snapshot().durable,
   store: async (id: string, sub?: string, size?: number) => (await current().store(tokenOf(id, sub, size), { tags: [`tag-${id}`] })).id,
+  signIn: async (id: string, sub: string) => (await current().store(tokenOf(id, sub), { onePerUser: true })).id,
   ids: () => current().allIDs(),
   defaultId: async () => (await current().getDefault())?.id ?? null,
   accessToken: async (id: string) => (await (await current().with(id))?.accessToken()) ?? null,
