@@ -228,6 +228,7 @@ export async function assertNinth(room: Room, kept: readonly Case[], lost: reado
   const ninth = (room.spare.tab ??= await room.engine.newTab());
   await ninth.goto(addressOf(room));
   await loaded(ninth);
+  await until('all refreshes have come to an end', async () => (await ninth.evaluate(() => torture.underWay())) === 0);
   const before = kept.map(countsOf);
   const answers = await ninth.evaluate((all) => torture.answers(all), subjects(kept));
   for (const [i, one] of kept.entries()) assertSignedIn(one, [given(answers[i])], 'in a ninth tab');

@@ -309,6 +309,11 @@ const torture = {
   /** How many requests wait for locks of refreshes in all tabs. */
   waiting: async (): Promise<number> =>
     (await navigator.locks.query()).pending?.filter(({ name }) => name?.includes(':refresh:')).length ?? 0,
+  /** How many refreshes hold their lock or wait for it, in all tabs: a caller may be served by another tab while its own refresh is under way. */
+  underWay: async (): Promise<number> => {
+    const { held = [], pending = [] } = await navigator.locks.query();
+    return [...held, ...pending].filter(({ name }) => name?.includes(':refresh:')).length;
+  },
   troubles: (): readonly string[] => troubles.splice(0),
 };
 
