@@ -4,7 +4,6 @@
  * @module
  */
 import { assertNothingElse, optionsOf } from '../credential/options.js';
-import { isOpen } from '../credential/record.js';
 import type { TokenContext } from '../credential/token.js';
 import { asCredentialError, CredentialError, type CredentialErrorCode } from '../errors.js';
 import { furtherParameters, OF_LOGOUT } from '../flows/parameters.js';
@@ -57,11 +56,13 @@ export async function signOut(context: SignOutContext, meant: Meant, options: Si
   furtherParameters(additionalParameters, OF_LOGOUT); // before anything is revoked: what the flow refuses later is told by a code alone
   const { ledger, loop, platform } = context;
   const { id } = meant;
-  const generation = ledger.record(id)?.generation ?? 0;
+  const known = ledger.record(id); // before it is revoked: of what is forgotten there is no ID token
+  const generation = known?.generation ?? 0;
   const begun = async (of: SignOutFlow): Promise<URL> => {
-    assertSame(of, ledger.record(id)?.context);
-    const record = await ledger.openInTime(id, DEADLINE_MS).catch(() => undefined); // what cannot be opened is signed out, too
-    const idToken = record && isOpen(record) && record.storedAt === meant.storedAt ? record.secrets?.idToken : undefined;
+    assertSame(of, known?.context);
+    const isMeant = known !== undefined && known.storedAt === meant.storedAt; // what cannot be opened is signed out, too
+    const record = isMeant ? await ledger.unsealed(known, DEADLINE_MS).catch(() => undefined) : undefined;
+    const idToken = record?.secrets?.idToken;
     return of.start({ idToken, ...(additionalParameters && { additionalParameters }) });
   };
   const deadline = deadlineOf(platform);

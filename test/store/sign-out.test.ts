@@ -98,6 +98,29 @@ describe('signOut', () => {
     expect(store.snapshot().ids).toEqual([]);
   });
 
+  it.each([
+    ['at a server that revokes', true],
+    ['at a server that revokes nothing', false],
+  ])('RPL-2 sends the ID token of one that was never opened, however long its key takes, %s', async (_, revokes) => {
+    const { openTab, authority, disk } = createWorld();
+    const storage = sealed(disk.storage(), { keys: staticKeys([{ kid: 'k', key: new Uint8Array(32).fill(1) }]) });
+    const first = await openTab({ storage });
+    const token = authority.signIn();
+    const { id } = await first.store.store(token);
+    await first.store.setDefault(null); // so that a start opens nothing
+    await first.store.close();
+    if (!revokes) authority.setRevocation(() => Promise.reject(new CredentialError('endpoint_missing', 'none')));
+    const unseal: typeof storage.unseal = async (record) => {
+      await settle();
+      return storage.unseal?.(record);
+    };
+    const { store } = await openTab({ storage: { ...storage, unseal } });
+    const credential = await store.with(id);
+    const { flow, given } = aFlow();
+    expect(await credential?.signOut({ flow })).toMatchObject({ local: 'removed', url: ENDED });
+    expect(given).toEqual([{ idToken: token.idToken }]);
+  });
+
   it('of a session that has ended, or cannot be opened, asks with the client id', async () => {
     const { openTab, authority } = createWorld();
     const { store } = await openTab();
