@@ -25,6 +25,8 @@ const TOKEN = /[!#$%&'*+.^_`|~0-9A-Za-z-]+/y;
 const TOKEN68 = /[A-Za-z0-9._~+/-]+=*(?=[ \t]*(?:,|$))/y;
 const EQUALS = /[ \t]*=[ \t]*/y;
 const QUOTED = /"((?:[^"\\]|\\[^])*)"/y;
+/** A value without quotes: servers write what is no token so, such as `urn:x:loa:2` or `https://api/read`. It is whole, or none. */
+const BARE = /[^\s,"]+(?=[ \t,]|$)/y;
 const BLANKS = /[ \t]+/y;
 const SEPARATORS = /[ \t,]+/y;
 /** Up to the next comma; a quoted text that does not end goes on to the end. */
@@ -65,7 +67,7 @@ class Reader {
     return null;
   }
   #value(): string | undefined {
-    return this.take(QUOTED)?.[1]?.replace(/\\([^])/g, '$1') ?? this.take(TOKEN)?.[0];
+    return this.take(QUOTED)?.[1]?.replace(/\\([^])/g, '$1') ?? this.take(BARE)?.[0];
   }
 }
 
@@ -107,6 +109,8 @@ export type Refusal =
 
 /** Text a server may put into an event, at most so many characters. */
 const MAX_VALUE = 1_000;
+/** Of Okta's MyAccount API, with a `max_age`, for `insufficient_user_authentication`: it is older than RFC 9470. */
+const OKTAS_WORD = 'insufficient_authentication_context';
 /** A hundred years of seconds. */
 const MAX_AGE = 3_155_760_000;
 
@@ -119,7 +123,7 @@ export function refusalOf(status: number, header: string | null, sent: string): 
   const ours = challenges.filter(({ scheme }) => scheme === 'bearer' || scheme === 'dpop');
   const errors = new Map(ours.map((challenge) => [challenge.params.get('error')?.toLowerCase(), challenge]));
   for (const error of ['insufficient_user_authentication', 'insufficient_scope'] as const) {
-    const challenge = errors.get(error);
+    const challenge = errors.get(error) ?? (error === 'insufficient_scope' ? undefined : errors.get(OKTAS_WORD));
     if (challenge) return { is: 'challenge', challenge: challengeOf(error, challenge, sent) };
   }
   const isAboutRequest = errors.has('invalid_request') || errors.has('use_dpop_nonce');

@@ -825,6 +825,12 @@ describe('STEP-1 STEP-2 a resource server that asks for more', () => {
     expect(events.at(-1)).toMatchObject({ type: 'challenged', error: 'insufficient_scope', scope: 'orders:write', resource: API });
   });
 
+  it('STEP-1 Okta’s own word for an older login is one, too', async () => {
+    const { policy, events } = await signedIn();
+    expect(await (await attached(policy)).retryOf(challenge('insufficient_authentication_context', ', max_age="900"', 403))).toBeNull();
+    expect(events.at(-1)).toMatchObject({ type: 'challenged', error: 'insufficient_user_authentication', maxAge: 900, resource: API });
+  });
+
   it.each([
     ['max_age="-1"', {}],
     ['max_age="1e3"', {}],

@@ -37,6 +37,11 @@ const VECTORS: readonly (readonly [header: string, read: readonly Read[]])[] = [
   ['Bearer error=invalid_token, scope="a b"', [['bearer', { error: 'invalid_token', scope: 'a b' }]]],
   ['Bearer error="a", error="b"', [['bearer', { error: 'a' }]]],
   ['Bearer error="a", ERROR="b"', [['bearer', { error: 'a' }]]],
+  // what is no token, without quotes
+  ['Bearer acr_values=urn:x:loa:2, max_age=5', [['bearer', { acr_values: 'urn:x:loa:2', max_age: '5' }]]],
+  ['Bearer scope=https://api.example/read.all', [['bearer', { scope: 'https://api.example/read.all' }]]],
+  ['Bearer realm=https://as.example error="invalid_token"', [['bearer', { realm: 'https://as.example', error: 'invalid_token' }]]],
+  ['Bearer scope=a:b,error=c=', [['bearer', { scope: 'a:b', error: 'c=' }]]],
   // quoted text
   ['Bearer realm="a,b"', [['bearer', { realm: 'a,b' }]]],
   ['Bearer realm="a, Basic realm=b"', [['bearer', { realm: 'a, Basic realm=b' }]]],
@@ -140,7 +145,7 @@ const VECTORS: readonly (readonly [header: string, read: readonly Read[]])[] = [
   ['Bearer realm="a, Basic', [['bearer']]],
   ['Bearer =a, error=b', [['bearer', { error: 'b' }]]],
   ['Bearer "a", error=b', [['bearer', { error: 'b' }]]],
-  ['Bearer a=b=c, error=d', [['bearer', { a: 'b', error: 'd' }]]],
+  ['Bearer a=b=c, error=d', [['bearer', { a: 'b=c', error: 'd' }]]],
   [
     'Bearer __proto__="x", constructor="y"',
     [
@@ -333,6 +338,8 @@ describe('6750-4 STEP-1 what an answer says of the token', () => {
     [401, 'Bearer error="invalid_request"', 'other'],
     [401, 'DPoP error="use_dpop_nonce"', 'other'],
     [401, 'Bearer error="insufficient_user_authentication"', 'challenge'],
+    [401, 'Bearer realm="IdpMyAccountAPI", error="insufficient_authentication_context", max_age="900"', 'challenge'],
+    [403, 'Bearer error="insufficient_authentication_context", max_age=900', 'challenge'],
     [401, 'Bearer error="invalid_token", Bearer error="insufficient_user_authentication"', 'challenge'],
     [401, 'Basic error="insufficient_scope"', 'token'],
     [401, 'Basic, Bearer error="invalid_request"', 'other'],
