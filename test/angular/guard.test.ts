@@ -1,26 +1,38 @@
 import { Component, EnvironmentInjector, inject, runInInjectionContext } from '@angular/core';
 import { TestBed } from '@angular/core/testing';
 import { provideRouter, RedirectCommand, Router } from '@angular/router';
+import type { Route } from '@angular/router';
 import { RouterTestingHarness } from '@angular/router/testing';
-import { completeSignIn, CredentialStore, provideCredentials, requireCredential, withName } from 'rx-credentials-angular';
-import type { MissingCredential, RequireCredentialOptions } from 'rx-credentials-angular';
+import {
+  completeSignIn,
+  CredentialStore,
+  injectSignInFailure,
+  provideCredentials,
+  requireCredential,
+  withLogger,
+  withName,
+} from 'rx-credentials-angular';
+import type { CredentialGuard, MissingCredential, RequireCredentialOptions } from 'rx-credentials-angular';
 import { CredentialsTestingController, provideCredentialsTesting } from 'rx-credentials-angular/testing';
 import type { Credential } from '../../src/index.js';
 
-const CLIENT = { issuer: 'https://id.example.com', clientId: 'spa' };
+const CLIENT = { issuer: 'https://id.example.com', clientId: 'spa', redirectUri: 'https://app.example.com/callback' };
 
 @Component({ template: 'orders' })
 class Orders {}
 @Component({ template: 'sign in' })
-class SignIn {}
+class SignIn {
+  readonly failure = injectSignInFailure();
+}
 
 let credentials: CredentialsTestingController;
 let found: MissingCredential[];
+let warnings: unknown[];
 beforeEach(() => {
-  found = [];
+  [found, warnings] = [[], []];
   TestBed.configureTestingModule({
     providers: [
-      provideCredentials(CLIENT),
+      provideCredentials(CLIENT, withLogger({ debug: () => undefined, warn: (_, event) => warnings.push(event) })),
       provideCredentials(CLIENT, withName('admin')),
       provideRouter([
         { path: 'orders', component: Orders, canMatch: [requireCredential({ orElse: '/sign-in?from=orders' })] },
@@ -97,6 +109,55 @@ describe('requireCredential', () => {
     await harness.navigateByUrl('/');
     await harness.navigateByUrl('/hidden');
     expect(harness.routeNativeElement?.textContent).toBe('orders');
+  });
+
+  const byMistake = (missing: MissingCredential): string => (found.push(missing), '/sign-in');
+  const ANSWER = '/callback?code=SECRET&state=anything';
+  it.each<[string, (guard: CredentialGuard) => Route]>([
+    ['in canMatch', (guard) => ({ canMatch: [guard], component: Orders })],
+    ['in canActivate', (guard) => ({ canActivate: [guard], component: Orders })],
+    ['of a parent', (guard) => ({ canActivateChild: [guard], children: [{ path: '', component: Orders }] })],
+  ])('9700-1 %s of the callback route by mistake puts no code into another address, and says so', async (_, guardedBy) => {
+    const router = TestBed.inject(Router);
+    router.resetConfig([
+      { path: 'callback', ...guardedBy(requireCredential({ orElse: byMistake })) },
+      { path: 'sign-in', component: SignIn },
+    ]);
+    const harness = await RouterTestingHarness.create();
+    const page = await harness.navigateByUrl(ANSWER, SignIn);
+    expect(found).toEqual([{ returnTo: '/', credential: null }]);
+    expect(page.failure).toMatchObject({ code: 'callback_invalid', returnTo: '/' });
+    expect(page.failure?.message).toMatch(/requireCredential guards.*completeSignIn\(\)/);
+    expect(warnings).toMatchObject([{ type: 'sign_in_failed', code: 'callback_invalid' }]);
+    expect(router.url).toBe('/sign-in');
+    expect(JSON.stringify([page.failure, warnings])).not.toContain('SECRET');
+  });
+
+  it.each([
+    ['at another path', '/wanted?code=x&state=y'],
+    ['without state', '/callback?code=x&my-state=y'],
+    ['without code or error', '/callback?state=y&promo_code=z'],
+  ])('an address is wanted as it is: %s', async (_, address) => {
+    const router = TestBed.inject(Router);
+    router.resetConfig([
+      { path: 'sign-in', component: SignIn },
+      { path: '**', canActivate: [requireCredential({ orElse: byMistake })], component: Orders },
+    ]);
+    const harness = await RouterTestingHarness.create();
+    const page = await harness.navigateByUrl(address, SignIn);
+    expect(found).toEqual([{ returnTo: address, credential: null }]);
+    expect(page.failure).toBeNull();
+    expect(warnings).toEqual([]);
+  });
+
+  it('of another route than the callback, which it stands before, refuses without a word', async () => {
+    TestBed.inject(Router).resetConfig([
+      { path: '', canMatch: [requireCredential()], children: [{ path: '**', component: Orders }] },
+      { path: 'callback', component: SignIn },
+    ]);
+    const harness = await RouterTestingHarness.create();
+    expect((await harness.navigateByUrl(ANSWER, SignIn)).failure).toBeNull();
+    expect(warnings).toEqual([]);
   });
 
   it('TM-3 lets through a token that has expired: the first request renews it', async () => {

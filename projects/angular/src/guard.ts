@@ -3,17 +3,23 @@
  *
  * @module
  */
+import { inject } from '@angular/core';
 import type { RedirectCommand, UrlTree } from '@angular/router';
 import { isSignedIn } from 'rx-credentials';
 import type { CredentialState, StoreState } from 'rx-credentials';
+import { injectBaseUrl } from './base-url';
 import { injectRedirect, injectWantedPath } from './redirect';
 import type { DestinationOf } from './redirect';
-import { injectStore } from './stores';
+import { FAILURE } from './sign-in-flow';
+import { injectStore, tokensOf } from './stores';
 import type { StoreChoice } from './stores';
 
 /** What a guard found missing. */
 export interface MissingCredential {
-  /** The address that was asked for, as a path of the application: for `returnTo` of a sign-in. */
+  /**
+   * The address that was asked for, as a path of the application: for `returnTo` of a sign-in. Of an answer to a sign-in, whose route is guarded by
+   * mistake, it is `/`: a code belongs into no other address (RFC 9700 §4.2.4). `injectSignInFailure` then says `callback_invalid`.
+   */
   readonly returnTo: string;
   /** Who is signed in, but not with these scopes; `null`: nobody. */
   readonly credential: CredentialState | null;
@@ -50,11 +56,41 @@ export function requireCredential(options: RequireCredentialOptions = {}, ...mor
     const store = injectStore(options);
     const redirect = injectRedirect();
     const returnTo = injectWantedPath();
+    const flows = inject(tokensOf(options.store).flows);
+    const isAnswer = injectIsAnswer(options)(returnTo);
     await store.ready;
     const candidates = candidatesOf(store.snapshot(), tags);
     if (candidates.some((credential) => scopes.every((scope) => wordsOf(credential.scope).includes(scope)))) return true;
-    return orElse !== undefined && redirect(orElse, { returnTo, credential: candidates[0] ?? null });
+    if (orElse === undefined) return false;
+    const credential = candidates[0] ?? null;
+    if (!isAnswer) return redirect(orElse, { returnTo, credential });
+    const failure = { ...GUARDED, returnTo: '/' };
+    flows.failed(GUARDED);
+    return redirect(orElse, { returnTo: '/', credential }, { replaceUrl: true, state: { [FAILURE]: failure } });
   };
+}
+
+const GUARDED = {
+  code: 'callback_invalid',
+  class: 'security',
+  message: 'requireCredential guards the callback route: only completeSignIn() may.',
+} as const;
+
+/** What a server answers with (RFC 6749 §4.1.2). */
+const ANSWER = /\?(?=(?:[^#]*&)?state=)(?:[^#]*&)?(?:code|error)=/;
+
+/** Whether a path of the application is that of a redirect URI of the store, and has an answer. */
+function injectIsAnswer({ store }: StoreChoice): (path: string) => boolean {
+  const { clients } = inject(tokensOf(store).setup);
+  const base = injectBaseUrl()();
+  return (path) => {
+    const wanted = pathOf(`.${path}`, base);
+    return ANSWER.test(path) && wanted !== null && [clients].flat().some(({ redirectUri }) => pathOf(redirectUri) === wanted);
+  };
+}
+
+function pathOf(address = '', base?: string): string | null {
+  return URL.canParse(address, base) ? new URL(address, base).pathname.replace(/\/$/, '') : null;
 }
 
 /** The router takes a factory for a guard, whose result is no refusal: uncalled, it would open the route to everybody. It passes two arguments. */

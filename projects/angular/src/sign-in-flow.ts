@@ -10,6 +10,9 @@ import type { AuthorizationCodeFlow, TransactionStorage } from 'rx-credentials/f
 import { of } from 'rxjs';
 import type { SignInFailed } from './features';
 
+/** Where the state of a navigation has the failure that it tells of. */
+export const FAILURE = 'rx-credentials:failure';
+
 /** One flow for each client: sign-ins that are kept in memory are found again. */
 export interface SignInFlows {
   of(client: OAuth2Client): AuthorizationCodeFlow;

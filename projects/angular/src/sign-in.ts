@@ -23,6 +23,7 @@ import { assertCalled } from './guard';
 import type { CredentialGuard } from './guard';
 import { injectRedirect, injectWantedPath } from './redirect';
 import type { DestinationOf } from './redirect';
+import { FAILURE } from './sign-in-flow';
 import { injectStore, tokensOf } from './stores';
 import type { StoreChoice } from './stores';
 
@@ -166,7 +167,6 @@ function pathOf(path: string): string {
   return path.replace(/[?#;].*/s, '');
 }
 
-const FAILURE = 'rx-credentials:failure';
 /** What a flow notes of a sign-in in the history entry whose address it cleans. */
 const STATE = 'rx-credentials:state';
 type Noted = { readonly [STATE]?: string | null } | null;

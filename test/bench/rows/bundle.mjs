@@ -22,9 +22,9 @@ const APPLICATIONS = {
 
 /** Budgets in bytes: what was measured last, and a little more; of what is reached the reach. */
 const LIMITS = {
-  memoryStart: 15_650,
+  memoryStart: 15_660,
   memoryAll: 66_400,
-  indexeddbStart: 16_850,
+  indexeddbStart: 16_870,
   indexeddbAll: 67_600,
   sealed: 9_216,
   rxjs: 6_500,
