@@ -26,7 +26,7 @@ const TOKEN68 = /[A-Za-z0-9._~+/-]+=*(?=[ \t]*(?:,|$))/y;
 const EQUALS = /[ \t]*=[ \t]*/y;
 const QUOTED = /"((?:[^"\\]|\\[^])*)"/y;
 /** A value without quotes: servers write what is no token so, such as `urn:x:loa:2` or `https://api/read`. It is whole, or none. */
-const BARE = /[^\s,"]+(?=[ \t,]|$)/y;
+const BARE = /[^\s,;"]+(?=[ \t,;]|$)/y;
 const BLANKS = /[ \t]+/y;
 const SEPARATORS = /[ \t,]+/y;
 /** Up to the next comma; a quoted text that does not end goes on to the end. */

@@ -42,6 +42,7 @@ const VECTORS: readonly (readonly [header: string, read: readonly Read[]])[] = [
   ['Bearer scope=https://api.example/read.all', [['bearer', { scope: 'https://api.example/read.all' }]]],
   ['Bearer realm=https://as.example error="invalid_token"', [['bearer', { realm: 'https://as.example', error: 'invalid_token' }]]],
   ['Bearer scope=a:b,error=c=', [['bearer', { scope: 'a:b', error: 'c=' }]]],
+  ['Bearer error=a; scope=b, realm=c', [['bearer', { error: 'a', realm: 'c' }]]],
   // quoted text
   ['Bearer realm="a,b"', [['bearer', { realm: 'a,b' }]]],
   ['Bearer realm="a, Basic realm=b"', [['bearer', { realm: 'a, Basic realm=b' }]]],
