@@ -3,12 +3,13 @@
  *
  * @module
  */
+import * as oauth from 'oauth4webapi';
 import { isPlainObject, parseJson } from '../credential/data.js';
 import type { Token } from '../credential/token.js';
 import { CredentialError, ProtocolError } from '../errors.js';
 import type { Introspection, UserInfo } from './client.js';
 import { errorOf } from './token-response.js';
-import type { Exchange } from './transport.js';
+import { responseOf, type Exchange } from './transport.js';
 
 /**
  * The user info in an answer (OIDC Core §5.3.2).
@@ -16,7 +17,7 @@ import type { Exchange } from './transport.js';
  * @throws {CredentialError} `response_invalid`; `token_substitution`: it speaks of another user; `unsupported`: a JWT
  */
 export function userInfoIn(exchange: Exchange, { claims }: Token, issuer: string): UserInfo {
-  const body = bodyOf(withChallenge(exchange), 'user info', issuer);
+  const body = bodyOf(exchange, 'user info', issuer);
   if (typeof body?.['sub'] !== 'string')
     throw new ProtocolError('response_invalid', 'The user info is no JSON object with a "sub" (OIDC Core §5.3.2).', { issuer });
   if (claims && body['sub'] !== claims.sub) {
@@ -35,16 +36,18 @@ export function introspectionIn(exchange: Exchange, issuer: string): Introspecti
   return body as Introspection;
 }
 
-/** Of the token that was sent a resource says in `WWW-Authenticate` why it is refused, often there alone (RFC 6750 §3). */
-function withChallenge(exchange: Exchange): Exchange {
-  const challenge = exchange.headers.get('www-authenticate') ?? '';
-  const said = (name: string): string | undefined =>
-    new RegExp(`[ ,]${name}="((?:[^"\\\\]|\\\\.)*)"`, 'i').exec(challenge)?.[1]?.replace(/\\(.)/g, '$1');
-  const isRefused = exchange.status >= 400 && exchange.status <= 499 && /^(?:Bearer|DPoP) /i.test(challenge);
-  const error = isRefused ? said('error') : undefined;
+/**
+ * Of the token that was sent a resource says in `WWW-Authenticate` why it is refused, often there alone (RFC 6750 §3): then that is the error of the
+ * answer, as if it stood in its body.
+ */
+export async function withChallenge(exchange: Exchange, as: oauth.AuthorizationServer, client: oauth.Client): Promise<Exchange> {
   const body = parseJson(exchange.text);
-  if (error === undefined || (isPlainObject(body) && typeof body['error'] === 'string')) return exchange;
-  return { ...exchange, text: JSON.stringify({ error, error_description: said('error_description') }) };
+  if (exchange.status < 400 || exchange.status > 499 || (isPlainObject(body) && typeof body['error'] === 'string')) return exchange;
+  const processing = oauth.processUserInfoResponse(as, client, oauth.skipSubjectCheck, responseOf(exchange));
+  const refusal: unknown = await processing.catch((error: unknown) => error);
+  const challenges = refusal instanceof oauth.WWWAuthenticateChallengeError ? refusal.cause : [];
+  const ours = challenges.find(({ scheme, parameters }) => /^(?:bearer|dpop)$/.test(scheme) && parameters.error !== undefined);
+  return ours ? { ...exchange, text: JSON.stringify(ours.parameters) } : exchange;
 }
 
 function bodyOf(exchange: Exchange, what: string, issuer: string): Readonly<Record<string, unknown>> | undefined {

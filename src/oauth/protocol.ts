@@ -15,7 +15,7 @@ import { CredentialError, isCredentialError, ProtocolError } from '../errors.js'
 import { checkCallback, reasonOf } from './callback.js';
 import { clockSkewSeconds } from '../platform/platform.js';
 import { randomText } from '../platform/random.js';
-import { introspectionIn, userInfoIn } from './answers.js';
+import { introspectionIn, userInfoIn, withChallenge } from './answers.js';
 import type { CodeExchange, Grant, Introspection, ResolvedClientOptions, UserInfo } from './client.js';
 import { documentIn, isAbsent } from './discovery.js';
 import { endpointIn } from './endpoint.js';
@@ -285,7 +285,7 @@ export function createProtocol(options: ResolvedClientOptions): Protocol {
       endpointIn(as, 'userinfo_endpoint', issuer);
       const client = clientAt(platform.now());
       const exchange = await exchanging((seen) => oauth.userInfoRequest(as, client, token.accessToken, http(CALL_LIMITS, seen)));
-      return userInfoIn(exchange, token, issuer);
+      return userInfoIn(await withChallenge(exchange, as, client), token, issuer);
     },
     introspect: async (token, hint) => {
       const as = await metadata();

@@ -1127,22 +1127,20 @@ describe('userInfo', () => {
     expect(await refusal(client.userInfo(login))).toMatchObject({ status: 401 });
   });
 
+  const told = (errorDescription?: string): object => ({ error: 'invalid_token', ...(errorDescription && { errorDescription }) });
   it.each<[string, string, string, object]>([
     [
       'in an empty answer',
       'Bearer realm="a", error="invalid_token", error_description="it has \\"expired\\""',
       '',
-      { error: 'invalid_token', errorDescription: 'it has "expired"' },
+      told('it has "expired"'),
     ],
+    ['without quotes', 'Bearer error=invalid_token', '', told()],
+    ['behind another scheme', 'Basic realm="a, b", Bearer, DPoP error="invalid_token"', '', told()],
     ['beside a page', 'bearer error="insufficient_scope",scope="email"', '<html>', { error: 'insufficient_scope' }],
-    ['beside JSON that says nothing', 'Bearer error="invalid_token"', '{"message":"no"}', { error: 'invalid_token' }],
+    ['beside JSON that says nothing', 'Bearer error="invalid_token"', '{"message":"no"}', told()],
     ['beside JSON that says another', 'Bearer error="invalid_token"', '{"error":"access_denied"}', { error: 'access_denied' }],
-    [
-      'with the token in it',
-      'Bearer error="invalid_token", error_description="canary-access-4711"',
-      '',
-      { error: 'invalid_token', errorDescription: '[redacted]' },
-    ],
+    ['with the token in it', 'Bearer error="invalid_token", error_description="canary-access-4711"', '', told('[redacted]')],
     ['nowhere', 'Bearer realm="error", xerror="x"', '', { code: 'http_error' }],
     ['of a scheme that knows none', 'Basic error="invalid_token"', '', { code: 'http_error' }],
   ])('6750-3 an error in WWW-Authenticate is told: %s', async (_, challenge, body, expected) => {

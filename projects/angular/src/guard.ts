@@ -77,7 +77,7 @@ const GUARDED = {
 } as const;
 
 /** What a server answers with (RFC 6749 §4.1.2). */
-const ANSWER = /\?(?=(?:[^#]*&)?state=)(?:[^#]*&)?(?:code|error)=/;
+const ANSWER = /^[^?#]*\?(?=(?:[^#]*&)?state=)(?:[^#]*&)?(?:code|error)=/;
 
 /** Whether a path of the application is that of a redirect URI of the store, and has an answer. */
 function injectIsAnswer({ store }: StoreChoice): (path: string) => boolean {
